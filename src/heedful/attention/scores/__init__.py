@@ -1,0 +1,1 @@
+"""How alike are query and key? One file each."""

@@ -1,0 +1,1 @@
+"""Which keys, how strongly? One file each."""

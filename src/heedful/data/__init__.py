@@ -1,0 +1,1 @@
+"""Readers, tokenisers, batching by length, bundled sets."""

@@ -1,0 +1,1 @@
+"""Greedy, beam, sampling: one file each, over any model that offers a step."""

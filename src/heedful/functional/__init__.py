@@ -1,0 +1,1 @@
+"""Pure tensor verbs shared by several mechanisms."""

@@ -1,0 +1,1 @@
+"""Additive scores without a tanh in the inner loop."""

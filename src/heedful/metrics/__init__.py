@@ -1,0 +1,1 @@
+"""BLEU, chrF and what attention looks like in numbers."""

@@ -1,0 +1,1 @@
+"""Arrays and tokens in, figures and self-contained HTML out."""
