@@ -1,0 +1,57 @@
+"""Boolean masks: True means "may look"."""
+
+import torch
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+
+def padding_mask(lengths: Int[Tensor, " batch"], max_len: int) -> Bool[Tensor, "batch 1 {max_len}"]:
+    """Mask that hides every key past its sentence's length.
+
+    Args:
+        lengths: number of real keys of each batch item, `[batch]`.
+        max_len: number of keys with padding.
+
+    Returns:
+        `[batch, 1, max_len]`, True where there is a real key; it broadcasts over the queries.
+
+    Raises:
+        ValueError: `lengths` is not a vector.
+
+    >>> padding_mask(torch.tensor([1, 3]), 3).squeeze(1)
+    tensor([[ True, False, False],
+            [ True,  True,  True]])
+    """
+    if lengths.dim() != 1:
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)}; expected [batch], one number for each sentence.")
+    return (torch.arange(max_len, device=lengths.device) < lengths.unsqueeze(1)).unsqueeze(1)
+
+
+def check_mask(mask: Tensor | None, batch: int, queries: int, keys: int) -> None:
+    """Refuse a mask that is not boolean or does not broadcast to `[batch, queries, keys]`.
+
+    Raises:
+        TypeError: the mask is not boolean.
+        ValueError: the shape does not broadcast.
+    """
+    if mask is None:
+        return
+    if mask.dtype != torch.bool:
+        raise TypeError(
+            f"mask is {mask.dtype}; a mask is boolean, True where a query may look. "
+            "Write `mask=numbers > 0` or `padding_mask(lengths, max_len)`."
+        )
+    expected = (batch, queries, keys)
+    fits = mask.dim() == 3 and all(size in (1, want) for size, want in zip(mask.shape, expected, strict=True))
+    if not fits:
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}; expected something that broadcasts to "
+            f"[batch, queries, keys] = {list(expected)}. `padding_mask(lengths, max_len)` gives [batch, 1, keys]."
+        )
+
+
+def hide(
+    tensor: Shaped[Tensor, "batch keys features"], visible: Bool[Tensor, "#batch keys"]
+) -> Shaped[Tensor, "batch keys features"]:
+    """Replace hidden rows by 0, so that neither NaN nor infinity in them can reach a product (0 x NaN is NaN)."""
+    return tensor.masked_fill(~visible.unsqueeze(-1), 0)

@@ -1,0 +1,34 @@
+"""Softmax over what may be seen."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def masked_softmax(
+    scores: Float[Tensor, "*batch queries keys"], mask: Bool[Tensor, "*#batch #queries #keys"] | None = None
+) -> Float[Tensor, "*batch queries keys"]:
+    """Softmax over the visible keys of each row; a row that sees nothing gets zeros, and zero gradient.
+
+    Half-precision scores are normalised in float32 and cast back.
+
+    Args:
+        scores: `[batch, (heads,) queries, keys]`. A score of minus infinity hides its key, too.
+        mask: boolean, broadcasts to the scores, True = may look.
+
+    Returns:
+        weights of the same shape; each row sums to 1, or to 0 where nothing is visible.
+
+    >>> masked_softmax(torch.zeros(1, 2, 2), torch.tensor([[[True, False], [False, False]]]))
+    tensor([[[1., 0.],
+             [0., 0.]]])
+    """
+    wide = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    if mask is None:
+        return torch.softmax(wide, -1).to(scores.dtype)
+    visible = mask & (wide != -torch.inf)
+    hidden = ~visible
+    # an empty row is softmaxed over zeros and then erased: every intermediate value and gradient stays finite
+    empty = hidden.all(-1, keepdim=True)
+    safe = wide.masked_fill(hidden, -torch.inf).masked_fill(empty, 0)
+    return torch.softmax(safe, -1).masked_fill(hidden, 0).to(scores.dtype)
