@@ -1,3 +1,53 @@
-"""Every attention mechanism behind one interface, exact and fast."""
+"""Every attention mechanism behind one interface, exact and fast.
+
+Importing heedful loads nothing else: each public name is fetched from its module when it is first used.
+
+>>> import heedful
+>>> "BahdanauAttention" in dir(heedful)
+True
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heedful import functional as functional
+    from heedful._errors import HeedfulError as HeedfulError
+    from heedful.attention import Attention as Attention
+    from heedful.attention import AttentionOutput as AttentionOutput
+    from heedful.attention import BahdanauAttention as BahdanauAttention
+    from heedful.attention import LuongAttention as LuongAttention
+    from heedful.attention import Memory as Memory
+    from heedful.attention.catalogue import catalogue as catalogue
+    from heedful.functional import padding_mask as padding_mask
 
 __version__ = "0.1.0"
+
+# name -> the module that holds it; None: the name is itself a module of heedful
+_PUBLIC = {
+    "Attention": "heedful.attention",
+    "AttentionOutput": "heedful.attention",
+    "BahdanauAttention": "heedful.attention",
+    "HeedfulError": "heedful._errors",
+    "LuongAttention": "heedful.attention",
+    "Memory": "heedful.attention",
+    "catalogue": "heedful.attention.catalogue",
+    "functional": None,
+    "padding_mask": "heedful.functional",
+}
+
+__all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]: the names above, not typed again
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a public name from its module, once; every other name is an AttributeError."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
+    module = _PUBLIC[name]
+    value = getattr(import_module(module), name) if module else import_module(f"{__name__}.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,49 @@
+"""What every test stands on: fixed seeds, few threads, NaN in uninitialised memory, and where the data lies."""
+
+import os
+import random
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class TorchRandom:
+    """torch's generator in the words of the standard library, so that hypothesis seeds it for every example."""
+
+    seed = staticmethod(torch.manual_seed)
+    getstate = staticmethod(torch.get_rng_state)
+    setstate = staticmethod(torch.set_rng_state)
+
+
+TORCH_RANDOM = TorchRandom()  # hypothesis keeps only a weak reference
+hypothesis.register_random(TORCH_RANDOM)
+
+# No deadline: a shared machine has slow moments. Derandomised: a red run is red for everyone.
+hypothesis.settings.register_profile("heedful", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.load_profile("heedful")
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time(request: pytest.FixtureRequest):
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    # Deterministic mode fills torch.empty with NaN, so that reading memory before writing it shows; not under torch.compile.
+    torch.use_deterministic_algorithms("compile" not in request.keywords)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of data sets: HEEDFUL_DATA, else shared/data beside the checkout; without either the test is skipped."""
+    named = os.environ.get("HEEDFUL_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data sets: HEEDFUL_DATA names no folder and {folder} does not exist")
+    return folder
