@@ -35,13 +35,13 @@ def _same_numbers_every_time(request: pytest.FixtureRequest):
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
-    # Deterministic mode fills torch.empty with NaN, so that reading memory before writing it shows; not under torch.compile.
+    # Deterministic mode fills torch.empty with NaN: memory read before it is written shows. Not under torch.compile.
     torch.use_deterministic_algorithms("compile" not in request.keywords)
 
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """The folder of data sets: HEEDFUL_DATA, else shared/data beside the checkout; without either the test is skipped."""
+    """The folder of data sets: HEEDFUL_DATA, else shared/data beside the checkout; without either the test skips."""
     named = os.environ.get("HEEDFUL_DATA")
     folder = Path(named) if named else ROOT.parent / "shared" / "data"
     if not folder.is_dir():
