@@ -1,1 +1,6 @@
-"""BLEU, chrF and what attention looks like in numbers."""
+"""What a model is worth, in numbers: how good its translations are, and how sharply and where it looks.
+
+- `heedful.metrics.translation`: BLEU, chrF, tokenised BLEU, any of them by sentence length
+- `heedful.metrics.alignment`: links between words from attention weights, and their text form
+- `heedful.metrics.evidence`: entropy, sharpness, coverage and the other numbers that describe an attention map
+"""

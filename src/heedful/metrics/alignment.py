@@ -1,0 +1,152 @@
+"""Attention weights read as word alignments: hard links, their "Pharaoh" text form, and word-level weights.
+
+A link is a pair `(source, target)` of 0-based positions. Weights are arrays `[target_len, source_len]`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+Link = tuple[int, int]
+
+_PHARAOH = re.compile(r"(\*?)(\d+)([-?p])(\d+)(?::([0-9.eE+-]+))?")
+
+
+def hard_links(weights: np.ndarray, threshold: float | None = None) -> list[Link]:
+    """Links of `weights` [target_len, source_len], sorted: the best source of each target, or all from `threshold` up.
+
+    A target that looks at nothing (a row of zeros) gets no link; of equal weights the first wins.
+
+    >>> hard_links(np.array([[0.9, 0.1], [0.4, 0.6], [0.0, 0.0]]))
+    [(0, 0), (1, 1)]
+    >>> hard_links(np.array([[0.9, 0.1], [0.4, 0.6], [0.0, 0.0]]), threshold=0.4)
+    [(0, 0), (0, 1), (1, 1)]
+    """
+    weights = check_weights(weights)
+    if threshold is not None:
+        if threshold <= 0:
+            raise ValueError(f"threshold is {threshold}; it must be above 0, or every pair would be a link")
+        return sorted((int(source), int(target)) for target, source in np.argwhere(weights >= threshold))
+    best = weights.argmax(axis=1)
+    return sorted((int(source), target) for target, source in enumerate(best) if weights[target, source] > 0)
+
+
+def symmetrize(forward: Iterable[Link], backward: Iterable[Link], method: str = "intersection") -> list[Link]:
+    """Combine two models' links, both written (source, target): "intersection", "union" or "grow_diag".
+
+    `backward` comes from a model that translates the other way, its links turned round. "grow_diag" (Koehn, Och and
+    Marcu 2003, section 3) starts from the intersection and adds links of the union that touch an accepted link, the
+    diagonal counted, while one of their two words has no link yet.
+
+    >>> symmetrize([(0, 0), (1, 1)], [(0, 0), (1, 2)])
+    [(0, 0)]
+    >>> symmetrize([(0, 0), (1, 1)], [(0, 0), (1, 2)], "grow_diag")
+    [(0, 0), (1, 1), (1, 2)]
+    """
+    forward, backward = set(forward), set(backward)
+    if method == "intersection":
+        return sorted(forward & backward)
+    if method == "union":
+        return sorted(forward | backward)
+    if method == "grow_diag":
+        return sorted(_grow_diagonal(forward & backward, forward | backward))
+    raise ValueError(f'method is {method!r}; choose "intersection", "union" or "grow_diag"')
+
+
+def to_pharaoh(links: Iterable[Link], weights: np.ndarray | None = None) -> str:
+    """Links as one line, "0-0 1-2": source, then target, 0-based; with `weights` [target_len, source_len] "0-0:0.9000".
+
+    >>> to_pharaoh([(0, 0), (1, 2)])
+    '0-0 1-2'
+    """
+    if weights is None:
+        return " ".join(f"{source}-{target}" for source, target in links)
+    weights = check_weights(weights)
+    return " ".join(f"{source}-{target}:{weights[target, source]:.4f}" for source, target in links)
+
+
+def from_pharaoh(line: str, first: int = 0, possible: bool = False) -> list[Link]:
+    """Read one line of links "source-target" into sorted 0-based pairs; `first=1` reads files that count from 1.
+
+    Links that annotators held merely possible ("3?4", "3p4" or "*3-4") are left out unless `possible` is true; weights
+    ("0-0:0.9") are accepted and dropped. Anything else raises ValueError with the offending piece.
+
+    >>> from_pharaoh("0-0 2?1")
+    [(0, 0)]
+    >>> from_pharaoh("0-0 2?1", possible=True)
+    [(0, 0), (2, 1)]
+    """
+    links = set()
+    for piece in line.split():
+        match = _PHARAOH.fullmatch(piece)
+        if match is None:
+            raise ValueError(f'{piece!r} is not a link; write "source-target", two numbers counted from {first}')
+        star, source, kind, target, _ = match.groups()
+        if min(int(source), int(target)) < first:
+            raise ValueError(f"link {piece!r} is below the first position {first}; read it with first=0")
+        if possible or not (star or kind != "-"):
+            links.add((int(source) - first, int(target) - first))
+    return sorted(links)
+
+
+def merge_pieces(
+    weights: np.ndarray, source_words: Sequence[int | None], target_words: Sequence[int | None]
+) -> Float[np.ndarray, "target_words source_words"]:
+    """Sub-word weights [target_len, source_len] to word level: sum over source pieces, mean over target pieces.
+
+    `source_words[i]` is the number of the word that piece i belongs to, None for a piece of no word (an end symbol),
+    whose weights are dropped. Rows that were distributions stay distributions when no source piece is dropped.
+
+    >>> merge_pieces(np.array([[0.7, 0.2, 0.1], [0.5, 0.1, 0.4]]), [0, 0, 1], [0, 0]).round(3)
+    array([[0.75, 0.25]])
+    """
+    weights = check_weights(weights)
+    expected = (len(target_words), len(source_words))
+    if weights.shape != expected:
+        raise ValueError(
+            f"weights have shape {weights.shape} but there are {expected[0]} target and {expected[1]} source pieces; "
+            f"expected {expected}"
+        )
+    source = _membership(source_words, "source_words")
+    target = _membership(target_words, "target_words")
+    return (target / target.sum(axis=0)).T @ weights @ source
+
+
+def check_weights(weights: np.ndarray) -> np.ndarray:
+    """`weights` as float64 [target_len, source_len]; anything but a finite matrix raises ValueError."""
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.ndim != 2:
+        raise ValueError(f"weights have shape {weights.shape}; expected [target_len, source_len] of one sentence")
+    if not np.isfinite(weights).all():
+        raise ValueError("weights hold NaN or infinity; expected finite numbers")
+    return weights
+
+
+def _membership(words: Sequence[int | None], name: str) -> np.ndarray:
+    """1 where the piece (row) belongs to the word (column)."""
+    known = [word for word in words if word is not None]
+    count = max(known, default=-1) + 1
+    if set(known) != set(range(count)):
+        raise ValueError(f"{name} names the words {sorted(set(known))}; expected 0, 1, 2, ... without a gap")
+    matrix = np.zeros((len(words), count))
+    for piece, word in enumerate(words):
+        if word is not None:
+            matrix[piece, word] = 1.0
+    return matrix
+
+
+def _grow_diagonal(accepted: set[Link], union: set[Link]) -> set[Link]:
+    accepted = set(accepted)
+    grew = True
+    while grew:
+        grew = False
+        for source, target in sorted(union - accepted):
+            touches = any((source + i, target + j) in accepted for i in (-1, 0, 1) for j in (-1, 0, 1))
+            source_free = all(link[0] != source for link in accepted)
+            target_free = all(link[1] != target for link in accepted)
+            if touches and (source_free or target_free):
+                accepted.add((source, target))
+                grew = True
+    return accepted
