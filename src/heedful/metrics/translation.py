@@ -48,9 +48,7 @@ class LengthScore:
         return f"{self.shortest}+" if self.longest is None else f"{self.shortest}-{self.longest}"
 
 
-def bleu(
-    hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a", lowercase: bool = False
-) -> Score:
+def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a", lowercase: bool = False) -> Score:
     """Corpus BLEU of detokenised text against one reference each, as sacreBLEU computes it (exponential smoothing).
 
     Raises ValueError when the two sides differ in number, are empty, or `tokenize` is unknown.
@@ -66,9 +64,7 @@ def bleu(
     return _score("BLEU", metric, hypotheses, references)
 
 
-def chrf(
-    hypotheses: Sequence[str], references: Sequence[str], word_order: int = 0, lowercase: bool = False
-) -> Score:
+def chrf(hypotheses: Sequence[str], references: Sequence[str], word_order: int = 0, lowercase: bool = False) -> Score:
     """Corpus chrF2 (Popović 2015) of character n-grams up to 6; `word_order=2` gives chrF++.
 
     Raises ValueError when the two sides differ in number or are empty.
