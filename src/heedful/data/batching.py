@@ -1,0 +1,136 @@
+"""Batches of about equal numbers of target tokens, made of sentences of about equal length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from heedful.data.vocabulary import BOS, EOS, PAD
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentence pairs as padded tensors of ids (int64, `PAD` after the end of each sentence).
+
+    - `source` [batch, source_len], `source_lengths` [batch].
+    - `target_in` [batch, target_len]: BOS and the sentence, what the decoder is fed.
+    - `target_out` [batch, target_len]: the sentence and EOS, what it should answer.
+    - `target_lengths` [batch]: real tokens of `target_out`, EOS included.
+    - `index` [batch]: the place of each pair in the data set.
+    """
+
+    source: Int[Tensor, "batch source_len"]
+    source_lengths: Int[Tensor, "batch"]
+    target_in: Int[Tensor, "batch target_len"]
+    target_out: Int[Tensor, "batch target_len"]
+    target_lengths: Int[Tensor, "batch"]
+    index: Int[Tensor, "batch"]
+
+    @property
+    def num_target_tokens(self) -> int:
+        """Real target tokens, EOS included."""
+        return int(self.target_lengths.sum())
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+class BatchSampler:
+    """Which sentences go together, anew in every epoch and the same for the same (seed, epoch).
+
+    The data are shuffled, cut into windows, sorted by length inside each window and cut into batches, which are shuffled again. A batch holds
+    at most `tokens_per_batch` real target tokens, EOS included; a sentence longer than that is a batch of its own.
+
+    - `source_lengths`, `target_lengths`: tokens of each sentence, without BOS and EOS.
+    - `window`: sentences sorted together. Wider windows pad less, narrower ones mix more.
+
+    >>> sampler = BatchSampler([2, 3, 2, 5], [1, 4, 2, 4], tokens_per_batch=10, seed=1)
+    >>> sorted(index for batch in sampler.epoch(0) for index in batch)
+    [0, 1, 2, 3]
+    >>> sampler.epoch(7) == sampler.epoch(7)
+    True
+    """
+
+    def __init__(
+        self,
+        source_lengths: Sequence[int],
+        target_lengths: Sequence[int],
+        tokens_per_batch: int,
+        seed: int = 0,
+        window: int = 20_000,
+    ):
+        if len(source_lengths) != len(target_lengths):
+            raise ValueError(
+                f"source_lengths has {len(source_lengths)} entries but target_lengths has {len(target_lengths)}; "
+                "give one of each per pair."
+            )
+        if tokens_per_batch < 1 or window < 1:
+            raise ValueError(
+                f"tokens_per_batch and window must be at least 1; got {tokens_per_batch} and {window}."
+            )
+        self.source_lengths = np.asarray(source_lengths, dtype=np.int64)
+        self.target_lengths = np.asarray(target_lengths, dtype=np.int64)
+        self.tokens_per_batch = tokens_per_batch
+        self.seed = seed
+        self.window = window
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """The batches of an epoch, each a list of places in the data set; every place occurs once."""
+        random = np.random.default_rng([self.seed, number])
+        order = random.permutation(len(self.target_lengths))
+        batches = []
+        for start in range(0, len(order), self.window):
+            batches += self._cut(self._sort(order[start : start + self.window]))
+        return [batches[place].tolist() for place in random.permutation(len(batches))]
+
+    def _sort(self, places: np.ndarray) -> np.ndarray:
+        source, target = self.source_lengths[places], self.target_lengths[places]
+        # up and down in turn, so that long sources meet long ones where the target length changes
+        return places[np.lexsort((np.where(target % 2, source, -source), target))]
+
+    def _cut(self, places: np.ndarray) -> list[np.ndarray]:
+        """Neighbours, as many as fit into one batch."""
+        ends = np.cumsum(self.target_lengths[places] + 1)
+        batches, first, used = [], 0, 0
+        while first < len(places):
+            last = max(first + 1, int(np.searchsorted(ends, used + self.tokens_per_batch, side="right")))
+            batches.append(places[first:last])
+            first, used = last, ends[last - 1]
+        return batches
+
+
+def pad(sentences: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch"]]:
+    """Sentences of ids as one tensor with `PAD` after the end of each, and their lengths.
+
+    >>> pad([[5, 6], [7]])
+    (tensor([[5, 6],
+            [7, 0]]), tensor([2, 1]))
+    """
+    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+    padded = np.full((len(sentences), lengths.max(initial=0)), PAD, dtype=np.int64)
+    for row, sentence in zip(padded, sentences):
+        row[: len(sentence)] = sentence
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
+
+
+def collate(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], index: Sequence[int]) -> Batch:
+    """The pairs at the places `index` as one `Batch`.
+
+    - `sources`, `targets`: the ids of all sentences of the data set, without BOS and EOS.
+
+    Raises `ValueError` for an empty source: there would be nothing to look at.
+
+    >>> collate([[5, 6], [7]], [[8], [9, 4]], [1]).target_out
+    tensor([[9, 4, 3]])
+    """
+    for place in index:
+        if not len(sources[place]):
+            raise ValueError(f"The source of pair {place} has no tokens; leave empty sentences out.")
+    source, source_lengths = pad([sources[place] for place in index])
+    target_in, target_lengths = pad([[BOS, *targets[place]] for place in index])
+    target_out, _ = pad([[*targets[place], EOS] for place in index])
+    return Batch(source, source_lengths, target_in, target_out, target_lengths, torch.tensor(index, dtype=torch.int64))

@@ -1,0 +1,289 @@
+"""Text to ids and back: words, characters, byte-pair encoding (Sennrich, Haddow and Birch 2016) and its byte-level form (Radford et al. 2019).
+
+All kinds cut text at the same words, so that every piece can be traced to a word a person would point at. A word is a run of letters, marks and
+digits; an apostrophe before a letter ends the word on its left (l' homme, don' t); every other visible character is a word of its own.
+"""
+
+import json
+import os
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import tokenizers as hf
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+from heedful._errors import DataError, ModelFolderError
+from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+
+KINDS = ("word", "character", "bpe", "byte_bpe")
+SPACE = "▁"
+
+_WORD = r"[\p{L}\p{M}\p{N}]+(?:['’](?=\p{L}))?"
+_SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
+_NUM_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Segments:
+    """A sentence cut into pieces, each traced to its word.
+
+    - `ids`, `pieces`: the ids and how they read, of equal length; a space is shown as "▁".
+    - `words`: the words as they stand in the text, untouched by lower-casing.
+    - `word_of`: for each piece, the index of its word in `words`.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    words: list[str]
+    word_of: list[int]
+
+
+class Tokenizer:
+    """One side's text to ids and back. Make one with `train` or `from_dict`.
+
+    Kinds "word", "character" and "bpe" first put text into Unicode NFC with single plain spaces and none at the ends (no-break and thin spaces
+    become plain ones); a character or word they have not seen becomes `UNK`. Kind "byte_bpe" keeps every byte and knows no unknown.
+
+    >>> tokenizer = Tokenizer.train(["Hello, world!", "Hello, you!"], kind="bpe", vocab_size=60)
+    >>> tokenizer.decode(tokenizer.encode("Hello, world!"))
+    'Hello, world!'
+    """
+
+    def __init__(self, core: hf.Tokenizer, kind: str, lowercase: bool = False):
+        self.kind = kind
+        self.lowercase = lowercase
+        self._core = core
+        self._words = pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(hf.Regex(r"\s+"), "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
+        )
+
+    @classmethod
+    def train(
+        cls,
+        lines: Iterable[str],
+        kind: str = "bpe",
+        vocab_size: int = 8000,
+        lowercase: bool = False,
+        min_count: int = 1,
+    ) -> "Tokenizer":
+        """Learn a vocabulary of at most `vocab_size` entries, the four special ones included, from `lines`.
+
+        Words, characters or merges seen fewer than `min_count` times are left out. The same lines in the same order always give the same
+        vocabulary. Raises `ValueError` for an unknown kind or a size too small for it and `DataError` when `lines` hold no text.
+        """
+        _check_kind(kind)
+        smallest = len(SPECIAL_TOKENS) + (_NUM_BYTES if kind == "byte_bpe" else 1)
+        if vocab_size < smallest:
+            raise ValueError(f"vocab_size is {vocab_size}; kind '{kind}' needs at least {smallest}.")
+        learner = _build_core(kind, lowercase, _empty_model(kind))
+        learner.train_from_iterator(lines, _build_trainer(kind, vocab_size, min_count))
+        if learner.get_vocab_size() < smallest:
+            raise DataError("There is no text to learn a vocabulary from; give at least one line that is not empty.")
+        # a fresh core: training marks the special tokens so that "<s>" typed in a text would become BOS
+        return cls(_build_core(kind, lowercase, learner.model), kind, lowercase)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are, the special ones included."""
+        return self._core.get_vocab_size()
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a vocabulary entry, None if there is none."""
+        return self._core.token_to_id(token)
+
+    def normalize(self, text: str) -> str:
+        """The text as the vocabulary sees it; what `decode` gives back for the ids of `text`, word kind apart, if all of it is known."""
+        normalized = self._core.normalizer.normalize_str(text)
+        if self.kind == "bpe":
+            normalized = normalized.replace(SPACE, " ")
+        return normalized[1:] if self.kind in ("bpe", "byte_bpe") else normalized
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without BOS and EOS."""
+        return self._core.encode(text).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of many texts, without BOS and EOS."""
+        return [encoding.ids for encoding in self._core.encode_batch_fast(list(texts))]
+
+    def segment(self, text: str) -> Segments:
+        """The ids of a text with their pieces and the words these belong to.
+
+        >>> segments = Tokenizer.train(["a bat", "bat"], kind="character", vocab_size=20).segment("Bat, a")
+        >>> segments.pieces
+        ['<unk>', 'a', 't', '<unk>', '▁', 'a']
+        >>> segments.words, segments.word_of
+        (['Bat', ',', 'a'], [0, 0, 0, 1, 2, 2])
+        """
+        encoding = self._core.encode(text)
+        spans = self._words.pre_tokenize_str(text)
+        ends = [end for _, (_, end) in spans]
+        # a piece that begins with the space before a word begins at the end of the last word, hence "right"
+        word_of = [min(bisect_right(ends, start), len(ends) - 1) for start, _ in encoding.offsets]
+        return Segments(encoding.ids, self.tokens(encoding.ids), [word for word, _ in spans], word_of)
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """How each id reads, special ones as in `SPECIAL_TOKENS`, a space as "▁", part of a character as "�"."""
+        return [self._show(self._core.id_to_token(index)) for index in ids]
+
+    def decode(self, ids: Iterable[int], unknown: Sequence[str] | None = None) -> str:
+        """The text of ids. PAD, BOS and EOS are left out; the i-th UNK reads `unknown[i]`, or "<unk>" without it.
+
+        Kind "word" puts one plain space between any two words, before punctuation too.
+        """
+        kept = [index for index in ids if index not in (PAD, BOS, EOS)]
+        stand_ins = iter(unknown if unknown is not None else [])
+        parts = []
+        for is_unknown, run in groupby(kept, key=lambda index: index == UNK):
+            if is_unknown:
+                parts.extend(next(stand_ins, SPECIAL_TOKENS[UNK]) for _ in run)
+            else:
+                parts.append(self._join([self._core.id_to_token(index) for index in run]))
+        text = (" " if self.kind == "word" else "").join(parts)
+        return text.removeprefix(" ") if self.kind in ("bpe", "byte_bpe") else text
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values that JSON can hold."""
+        return {"kind": self.kind, "lowercase": self.lowercase, "core": json.loads(self._core.to_str())}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Tokenizer":
+        """The tokeniser that `to_dict` described. Raises `ValueError` for anything else."""
+        try:
+            kind, lowercase, core = values["kind"], values["lowercase"], json.dumps(values["core"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a tokeniser needs the keys kind, lowercase and core; {error} is missing.") from None
+        _check_kind(kind)
+        try:
+            built = hf.Tokenizer.from_str(core)
+        except Exception as error:  # the tokenizers library raises no narrower class
+            raise ValueError(f"the core of the tokeniser cannot be read: {error}.") from error
+        if [built.id_to_token(index) for index in range(len(SPECIAL_TOKENS))] != list(SPECIAL_TOKENS):
+            raise ValueError(f"ids 0 to 3 of the tokeniser must be {', '.join(SPECIAL_TOKENS)}.")
+        return cls(built, kind, bool(lowercase))
+
+    def _join(self, tokens: list[str]) -> str:
+        if self.kind == "word":
+            return " ".join(tokens)
+        if self.kind == "byte_bpe":
+            return decoders.ByteLevel().decode(tokens)
+        return "".join(tokens).replace(SPACE, " ")
+
+    def _show(self, token: str) -> str:
+        return token if token in SPECIAL_TOKENS else self._join([token]).replace(" ", SPACE)
+
+
+@dataclass(frozen=True)
+class TokenizerPair:
+    """The tokenisers of both sides; the same object twice when `joint`."""
+
+    source: Tokenizer
+    target: Tokenizer
+    joint: bool
+
+    @classmethod
+    def train(
+        cls,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        joint: bool = False,
+        kind: str = "bpe",
+        vocab_size: int = 8000,
+        lowercase: bool = False,
+        min_count: int = 1,
+    ) -> "TokenizerPair":
+        """Learn one vocabulary of `vocab_size` per side, or a single one from both sides. See `Tokenizer.train`."""
+        options = {"kind": kind, "vocab_size": vocab_size, "lowercase": lowercase, "min_count": min_count}
+        if joint:
+            both = Tokenizer.train([*sources, *targets], **options)
+            return cls(both, both, True)
+        return cls(Tokenizer.train(sources, **options), Tokenizer.train(targets, **options), False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write both sides to one JSON file, under another name first, so that it is never half there."""
+        values = {"joint": self.joint, "source": self.source.to_dict()}
+        if not self.joint:
+            values["target"] = self.target.to_dict()
+        path = Path(path)
+        unfinished = path.with_name(path.name + ".part")
+        unfinished.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "TokenizerPair":
+        """Read what `save` wrote. Raises `ModelFolderError` when it is missing or damaged."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            joint, source = values["joint"], Tokenizer.from_dict(values["source"])
+            return cls(source, source if joint else Tokenizer.from_dict(values["target"]), bool(joint))
+        except FileNotFoundError:
+            raise ModelFolderError(f"{path} is missing; copy the whole model folder or train again.") from None
+        except OSError as error:
+            raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFolderError(
+                f"{path} is damaged or was not written by heedful ({error}); copy the whole model folder or train again."
+            ) from error
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}.")
+
+
+def _empty_model(kind: str) -> models.Model:
+    if kind in ("word", "character"):
+        return models.WordLevel({}, unk_token=SPECIAL_TOKENS[UNK])
+    # the token carries the id: unknown characters in a row become one UNK
+    return models.BPE(unk_token=SPECIAL_TOKENS[UNK], fuse_unk=True) if kind == "bpe" else models.BPE()
+
+
+def _build_core(kind: str, lowercase: bool, model: models.Model) -> hf.Tokenizer:
+    core = hf.Tokenizer(model)
+    core.normalizer = _build_normalizer(kind, lowercase)
+    core.pre_tokenizer = _build_pre_tokenizer(kind)
+    return core
+
+
+def _build_normalizer(kind: str, lowercase: bool) -> normalizers.Normalizer:
+    steps = [normalizers.Lowercase()] if lowercase else []
+    if kind == "byte_bpe":
+        return normalizers.Sequence([*steps, normalizers.Prepend(" ")])
+    steps += [normalizers.NFC(), normalizers.Replace(hf.Regex(r"\s+"), " "), normalizers.Strip()]
+    if kind == "bpe":
+        # the first word reads like any other: "▁Hello▁world"
+        steps += [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
+    return normalizers.Sequence(steps)
+
+
+def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
+    if kind == "word":
+        return pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(" ", "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
+        )
+    if kind == "character":
+        return pre_tokenizers.Split(hf.Regex("."), "isolated")
+    if kind == "bpe":
+        return pre_tokenizers.Split(hf.Regex(f"{SPACE}?(?:{_WORD}|{_SYMBOL})"), "isolated")
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(hf.Regex(f" ?(?:{_WORD}|{_SYMBOL})"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False),
+        ]
+    )
+
+
+def _build_trainer(kind: str, vocab_size: int, min_count: int) -> trainers.Trainer:
+    options = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
+    if kind in ("word", "character"):
+        return trainers.WordLevelTrainer(min_frequency=min_count, **options)
+    if kind == "bpe":
+        options["limit_alphabet"] = vocab_size - len(SPECIAL_TOKENS)
+    else:
+        options["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet()
+    return trainers.BpeTrainer(min_frequency=min_count, **options)
