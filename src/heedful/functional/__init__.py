@@ -1,1 +1,8 @@
 """Pure tensor verbs shared by several mechanisms."""
+
+from .additive import additive_attention as additive_attention
+from .additive import additive_scores as additive_scores
+from .masks import check_mask as check_mask
+from .masks import hide as hide
+from .masks import padding_mask as padding_mask
+from .softmax import masked_softmax as masked_softmax

@@ -1,0 +1,109 @@
+"""Additive scores by direct tanh, one bounded block at a time: plain PyTorch, any device, any finite input.
+
+Never holds the four-dimensional tensor: forward and backward recompute each block. This path runs where no compiled kernel
+can, and takes over the channels whose range is too wide for the product of exponentials.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+# Elements of one block of batch x queries x keys x units: 4 MiB of float32 stay near the caches.
+_BLOCK = 1 << 20
+
+
+def blocks(batch: int, queries: int, row: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of batch and queries that hold at most a block, where one query costs `row` elements.
+
+    A single row beyond the block is a block of its own: it is no larger than the keys themselves.
+    """
+    query_step = max(1, min(queries, _BLOCK // max(row, 1)))
+    batch_step = max(1, _BLOCK // max(row * query_step, 1)) if query_step == queries else 1
+    for b in range(0, batch, batch_step):
+        for q in range(0, queries, query_step):
+            yield slice(b, min(b + batch_step, batch)), slice(q, min(q + query_step, queries))
+
+
+def scores_forward(
+    query: Float[Tensor, "batch queries units"], key: Float[Tensor, "batch keys units"], energy: Float[Tensor, " units"]
+) -> Float[Tensor, "batch queries keys"]:
+    """scores[q, k] = energy . tanh(query[q] + key[k]), block by block."""
+    batch, queries, units = query.shape
+    scores = query.new_empty(batch, queries, key.shape[1])
+    for b, q in blocks(batch, queries, key.shape[1] * units):
+        scores[b, q] = (query[b, q].unsqueeze(2) + key[b].unsqueeze(1)).tanh_() @ energy
+    return scores
+
+
+def scores_backward(
+    grad: Float[Tensor, "batch queries keys"],
+    query: Float[Tensor, "batch queries units"],
+    key: Float[Tensor, "batch keys units"],
+    energy: Float[Tensor, " units"],
+) -> tuple[Float[Tensor, "batch queries units"], Float[Tensor, "batch keys units"], Float[Tensor, " units"]]:
+    """Gradients of query, key and energy, every tanh computed again in its block."""
+    grad_query, grad_key, grad_energy = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(energy)
+    for b, q in blocks(query.shape[0], query.shape[1], key.shape[1] * query.shape[2]):
+        tanh = (query[b, q].unsqueeze(2) + key[b].unsqueeze(1)).tanh_()
+        upstream = grad[b, q]
+        grad_energy += torch.einsum("bqk,bqku->u", upstream, tanh)
+        slope = tanh.square_().neg_().add_(1.0).mul_(upstream.unsqueeze(-1))
+        grad_query[b, q] = slope.sum(dim=2)
+        grad_key[b] += slope.sum(dim=1)
+    return grad_query * energy, grad_key * energy, grad_energy
+
+
+def _weights(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax over the visible keys; zero where a row sees nothing."""
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    hidden = ~mask
+    # An empty row is NaN after the softmax, and hidden from end to end.
+    return torch.softmax(scores.masked_fill_(hidden, -torch.inf), dim=-1).masked_fill_(hidden, 0.0)
+
+
+def attention_forward(
+    query: Float[Tensor, "batch queries units"],
+    key: Float[Tensor, "batch keys units"],
+    value: Float[Tensor, "batch keys value_dim"],
+    energy: Float[Tensor, " units"],
+    mask: Bool[Tensor, "batch queries keys"] | None,
+    need_weights: bool,
+) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None]:
+    """Context, and the weights on request, a bounded number of queries at a time."""
+    batch, queries, _ = query.shape
+    context = value.new_empty(batch, queries, value.shape[2])
+    weights = query.new_empty(batch, queries, key.shape[1]) if need_weights else None
+    for b, q in blocks(batch, queries, key.shape[1]):
+        block = _weights(scores_forward(query[b, q], key[b], energy), None if mask is None else mask[b, q])
+        context[b, q] = block @ value[b]
+        if weights is not None:
+            weights[b, q] = block
+    return context, weights
+
+
+def attention_backward(
+    grad_context: Float[Tensor, "batch queries value_dim"],
+    grad_weights: Float[Tensor, "batch queries keys"] | None,
+    query: Float[Tensor, "batch queries units"],
+    key: Float[Tensor, "batch keys units"],
+    value: Float[Tensor, "batch keys value_dim"],
+    energy: Float[Tensor, " units"],
+    mask: Bool[Tensor, "batch queries keys"] | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, key, value and energy; scores and weights are computed again, block by block."""
+    grad_query, grad_key = torch.empty_like(query), torch.zeros_like(key)
+    grad_value, grad_energy = torch.zeros_like(value), torch.zeros_like(energy)
+    for b, q in blocks(query.shape[0], query.shape[1], key.shape[1]):
+        weights = _weights(scores_forward(query[b, q], key[b], energy), None if mask is None else mask[b, q])
+        grad_value[b] += weights.transpose(1, 2) @ grad_context[b, q]
+        upstream = grad_context[b, q] @ value[b].transpose(1, 2)
+        if grad_weights is not None:
+            upstream += grad_weights[b, q]
+        upstream = weights * (upstream - (weights * upstream).sum(dim=-1, keepdim=True))
+        grad_query[b, q], key_part, energy_part = scores_backward(upstream, query[b, q], key[b], energy)
+        grad_key[b] += key_part
+        grad_energy += energy_part
+    return grad_query, grad_key, grad_value, grad_energy

@@ -1,0 +1,42 @@
+"""The naive truth of additive attention (Bahdanau 2015, section 3.1): the four-dimensional tensor is built.
+
+Every fused path is held against these lines in float64; `torch.export` emits them, for a graph cannot choose by its data.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def additive_scores(
+    query: Float[Tensor, "batch queries units"], key: Float[Tensor, "batch keys units"], energy: Float[Tensor, " units"]
+) -> Float[Tensor, "batch queries keys"]:
+    """scores[q, k] = energy . tanh(query[q] + key[k]), through a tensor of batch x queries x keys x units."""
+    return torch.tanh(query.unsqueeze(-2) + key.unsqueeze(-3)) @ energy
+
+
+def masked_softmax(
+    scores: Float[Tensor, "batch queries keys"], mask: Bool[Tensor, "batch queries keys"] | None
+) -> Float[Tensor, "batch queries keys"]:
+    """Softmax over the visible keys; a row that sees nothing has zero weights and zero gradient."""
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    empty = ~mask.any(dim=-1, keepdim=True)
+    hidden = scores.masked_fill(~mask, -torch.inf).masked_fill(empty, 0.0)
+    return torch.softmax(hidden, dim=-1).masked_fill(~mask, 0.0)
+
+
+def additive_attention(
+    query: Float[Tensor, "batch queries units"],
+    key: Float[Tensor, "batch keys units"],
+    value: Float[Tensor, "batch keys value_dim"],
+    energy: Float[Tensor, " units"],
+    mask: Bool[Tensor, "batch queries keys"] | None = None,
+) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"]]:
+    """Context and weights: the softmax of the scores over the visible keys, and what it reads."""
+    if mask is not None:
+        seen = mask.any(dim=-2).unsqueeze(-1)
+        # 0 * NaN is NaN: what nobody may see is replaced before any product.
+        key, value = key.where(seen, 0.0), value.where(seen, 0.0)
+    weights = masked_softmax(additive_scores(query, key, energy), mask)
+    return weights @ value, weights
