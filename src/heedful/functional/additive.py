@@ -13,8 +13,8 @@ from heedful.kernels.additive import op
 def _check(query: Tensor, key: Tensor, energy: Tensor) -> None:
     if energy.ndim != 1 or not query.shape[-1] == key.shape[-1] == energy.shape[-1]:
         raise ValueError(
-            f"query ends in {query.shape[-1]} units, key in {key.shape[-1]}, energy is {list(energy.shape)}; "
-            "additive attention adds projected queries and keys of the same units. Project both to len(energy) units first."
+            f"query ends in {query.shape[-1]} units, key in {key.shape[-1]}, energy is {list(energy.shape)}; additive "
+            "attention adds projected queries and keys of the same units. Project both to len(energy) units first."
         )
 
 
@@ -75,7 +75,7 @@ def additive_attention(
     """Context of softmax(energy . tanh(query + key)) over the keys, shaped like `scaled_dot_product_attention`.
 
     `mask` broadcasts to [*batch, queries, keys], True = may look. A row that sees nothing reads zero. A key
-    hidden from every query of its batch item may hold anything, NaN too. `need_weights=True` returns (context, weights).
+    hidden from every query of its batch item may hold anything, NaN too. `need_weights`: (context, weights).
 
     >>> query, key, value, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(2, 7, 4), torch.ones(5)
     >>> additive_attention(query, key, value, energy)[0, 0]

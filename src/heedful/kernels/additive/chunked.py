@@ -1,7 +1,7 @@
 """Additive scores by direct tanh, one bounded block at a time: plain PyTorch, any device, any finite input.
 
-Never holds the four-dimensional tensor: forward and backward recompute each block. This path runs where no compiled kernel
-can, and takes over the channels whose range is too wide for the product of exponentials.
+Never holds the four-dimensional tensor: forward and backward recompute each block. This path runs where no compiled
+kernel can, and takes over the channels whose range is too wide for the product of exponentials.
 """
 
 from collections.abc import Iterator
