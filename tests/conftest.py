@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import hypothesis
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -37,6 +38,17 @@ def _same_numbers_every_time(request: pytest.FixtureRequest):
     torch.manual_seed(0)
     # Deterministic mode fills torch.empty with NaN: memory read before it is written shows. Not under torch.compile.
     torch.use_deterministic_algorithms("compile" not in request.keywords)
+
+
+@pytest.fixture(autouse=True)
+def _checker_off_for_messages(request: pytest.FixtureRequest):
+    """Let a test marked `messages` read what a user reads; the shape checker would object first."""
+    if "messages" not in request.keywords:
+        yield
+        return
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,41 @@
+"""Where a benchmark leaves its row: benchmarks/results/<name>.csv, one line per run, with the machine it ran on."""
+
+import csv
+import os
+import platform
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, object]:
+    """The date, the processor and the versions every row carries."""
+    return {
+        "date": date.today().isoformat(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+    }
+
+
+def append(name: str, **numbers: object) -> None:
+    """Print one row and append it to the results of `name`; a new file gets its header."""
+    row = machine() | numbers
+    print(", ".join(f"{key}: {value}" for key, value in row.items()))
+    path = RESULTS / f"{name}.csv"
+    new = not path.exists()
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()
