@@ -1,1 +1,15 @@
 """Encoders, decoders and what they make together."""
+
+from .decoders import Decoder as Decoder
+from .decoders import DecoderState as DecoderState
+from .decoders import Encoded as Encoded
+from .decoders import LookBetweenDecoder as LookBetweenDecoder
+from .decoders import LookThenUpdateDecoder as LookThenUpdateDecoder
+from .decoders import PlainDecoder as PlainDecoder
+from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
+from .encoders import EncoderOutput as EncoderOutput
+from .encoders import RecurrentEncoder as RecurrentEncoder
+from .protocol import StepModel as StepModel
+from .protocol import StepOutput as StepOutput
+from .seq2seq import OutputLayer as OutputLayer
+from .seq2seq import Seq2Seq as Seq2Seq

@@ -1,1 +1,9 @@
 """How alike are query and key? One file each."""
+
+from .additive import AdditiveScore as AdditiveScore
+from .additive import NormalizedAdditiveScore as NormalizedAdditiveScore
+from .base import Score as Score
+from .concat import ConcatScore as ConcatScore
+from .dot import DotScore as DotScore
+from .general import GeneralScore as GeneralScore
+from .scaled_dot import ScaledDotScore as ScaledDotScore

@@ -1,0 +1,32 @@
+"""Bahdanau attention: the additive score, everywhere, softmax (Bahdanau, Cho and Bengio 2015, section 3.1)."""
+
+from .base import Attention
+from .scores import AdditiveScore, NormalizedAdditiveScore
+
+
+def BahdanauAttention(query_dim: int, key_dim: int, hidden_dim: int, bias: bool = False) -> Attention:  # noqa: N802
+    """Additive attention: `softmax over keys of energy . tanh(W query + U key)`.
+
+    Args:
+        query_dim: features of a query (a decoder state).
+        key_dim: features of a key (an encoder output).
+        hidden_dim: features of the tanh layer.
+        bias: add a bias inside the tanh.
+
+    >>> import torch
+    >>> attention = BahdanauAttention(query_dim=4, key_dim=5, hidden_dim=7)
+    >>> attention(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
+    torch.Size([2, 3, 5])
+    """
+    return Attention(AdditiveScore(query_dim, key_dim, hidden_dim, bias))
+
+
+def NormedBahdanauAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
+    """Additive attention with a weight-normalised energy, its gain and a bias.
+
+    Args:
+        query_dim: features of a query.
+        key_dim: features of a key.
+        hidden_dim: features of the tanh layer.
+    """
+    return Attention(NormalizedAdditiveScore(query_dim, key_dim, hidden_dim))

@@ -1,0 +1,320 @@
+"""Attention = score + window + normaliser + read.
+
+scores -> add bias -> hide -> normalise -> gain -> dropout -> weighted sum of the values. The mask comes after every
+transform of the scores; the weights handed out are those before dropout.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from heedful.functional import check_mask, hide
+
+from .normalizers import Normalizer, SoftmaxNormalizer
+from .scores import Score
+from heedful._pytree import concatenate, register_pytree
+from .windows import EverywhereWindow, View, Window
+
+
+@register_pytree
+@dataclass(frozen=True)
+class AttentionOutput:
+    """What one look returns.
+
+    Attributes:
+        context: `[batch, queries, value_dim]`, the weighted sum of the values.
+        weights: `[batch, queries, keys]`, or `None` unless asked for.
+    """
+
+    context: Float[Tensor, "batch queries value_dim"]
+    weights: Float[Tensor, "batch queries keys"] | None = None
+
+
+@register_pytree
+@dataclass(frozen=True)
+class Memory:
+    """What is looked at, prepared once: a value, never kept by a module.
+
+    Attributes:
+        key: what the score remembered of the keys (a tensor or a pytree, keys on axis 1).
+        value: `[batch, keys, value_dim]`, hidden rows replaced by 0.
+        mask: `[batch, 1, keys]`, True = may look; `None` when nothing is hidden.
+    """
+
+    key: Any
+    value: Float[Tensor, "batch keys value_dim"]
+    mask: Bool[Tensor, "batch 1 keys"] | None
+
+
+@register_pytree
+@dataclass(frozen=True)
+class AttentionState:
+    """What a look leaves for the next one; each part of the attention owns one field.
+
+    Attributes:
+        position: `[batch]`, place of the next query, counted from 0.
+        score, window, normalizer: their own states, `None` where they have none.
+    """
+
+    position: Int[Tensor, " batch"]
+    score: Any = None
+    window: Any = None
+    normalizer: Any = None
+
+
+class Attention(nn.Module):
+    """Any score, any window, any normaliser, behind one interface.
+
+    Args:
+        score: how alike query and key are.
+        window: which keys a query may see besides the mask; every one by default.
+        normalizer: scores to weights; softmax by default.
+        dropout: share of the weights that is dropped in training (the weights returned are those before).
+
+    Raises:
+        ValueError: a shape does not fit; the message names what came, what was expected and the way out.
+        TypeError: the mask is not boolean.
+
+    >>> from heedful.attention.scores import DotScore
+    >>> attention = Attention(DotScore(4))
+    >>> output = attention(torch.ones(2, 3, 4), torch.ones(2, 5, 4), need_weights=True)
+    >>> output.context.shape, output.weights.shape
+    (torch.Size([2, 3, 4]), torch.Size([2, 3, 5]))
+    """
+
+    def __init__(
+        self, score: Score, window: Window | None = None, normalizer: Normalizer | None = None, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; expected a share of the weights from 0 to below 1.")
+        self.score = score
+        self.window = EverywhereWindow() if window is None else window
+        self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
+        self.dropout = nn.Dropout(dropout)
+
+    @property
+    def query_dim(self) -> int:
+        """Features of a query."""
+        return self.score.query_dim
+
+    @property
+    def key_dim(self) -> int:
+        """Features of a key."""
+        return self.score.key_dim
+
+    @property
+    def stateful(self) -> bool:
+        """Whether one query's weights depend on the queries before it."""
+        return any(part.stateful for part in (self.score, self.window, self.normalizer))
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys key_dim"],
+        value: Float[Tensor, "batch keys value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
+        need_weights: bool = False,
+    ) -> AttentionOutput:
+        """Look with every query at once; equal to `step`, one query at a time.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            key: `[batch, keys, key_dim]`.
+            value: `[batch, keys, value_dim]`; the keys when left out.
+            mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look. A query that may look nowhere gets a
+                context of zeros. A key hidden from every query may hold anything, NaN too.
+            need_weights: return the weights beside the same context.
+        """
+        self._check_query(query, key.shape[0])
+        self._check_pair(key, value)
+        check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
+        memory = self._prepare(key, value, mask)
+        state = self.begin(memory, self._first_position(query.shape[1], key.shape[1]))
+        run = self._scan if self.stateful else self._look
+        return run(query, memory, mask, state, need_weights)[0]
+
+    def remember(
+        self,
+        key: Float[Tensor, "batch keys key_dim"],
+        value: Float[Tensor, "batch keys value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #keys"] | None = None,
+    ) -> Memory:
+        """Prepare keys and values once, for many calls of `step`.
+
+        Args:
+            key: `[batch, keys, key_dim]`.
+            value: `[batch, keys, value_dim]`; the keys when left out.
+            mask: `[batch, 1, keys]`, as `padding_mask` gives it.
+        """
+        self._check_pair(key, value)
+        check_mask(mask, key.shape[0], 1, key.shape[1])
+        return self._prepare(key, value, mask)
+
+    def extend(
+        self,
+        memory: Memory,
+        key: Float[Tensor, "batch more key_dim"],
+        value: Float[Tensor, "batch more value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #more"] | None = None,
+    ) -> Memory:
+        """Append keys and values: cached self-attention. Returns a new memory; the old one stays as it was."""
+        self._check_pair(key, value)
+        check_mask(mask, key.shape[0], 1, key.shape[1])
+        value = key if value is None else value
+        if memory.mask is not None or mask is not None:
+            old = self._full_mask(memory.mask, memory.value)
+            mask = self._full_mask(mask, value)
+            key, value = hide(key, mask.squeeze(1)), hide(value, mask.squeeze(1))
+            mask = torch.cat((old, mask), -1)
+        return Memory(self.score.extend(memory.key, key), concatenate(memory.value, value, 1), mask)
+
+    def begin(self, memory: Memory, position: int = 0) -> AttentionState:
+        """The state before the first query.
+
+        Args:
+            memory: what will be looked at.
+            position: place of the first query; after a prompt of `n` tokens, `n`.
+        """
+        batch = memory.value.shape[0]
+        return AttentionState(torch.full((batch,), position, dtype=torch.long, device=memory.value.device))
+
+    def step(
+        self,
+        query: Float[Tensor, "batch 1 query_dim"],
+        memory: Memory,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """One decoding step.
+
+        Args:
+            query: `[batch, 1, query_dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last step returned; `None` to begin.
+            need_weights: return the weights, too.
+        """
+        return self.look(query, memory, state, need_weights)
+
+    def look(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        memory: Memory,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """`step` for any number of queries at once: teacher forcing over a whole target.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last call returned; `None` to begin.
+            need_weights: return the weights, too.
+        """
+        self._check_query(query, memory.value.shape[0])
+        state = self.begin(memory) if state is None else state
+        if self.stateful and query.shape[1] != 1:
+            return self._scan(query, memory, memory.mask, state, need_weights)
+        return self._look(query, memory, memory.mask, state, need_weights)
+
+    def _prepare(self, key: Tensor, value: Tensor | None, mask: Tensor | None) -> Memory:
+        value = key if value is None else value
+        if mask is None:
+            return Memory(self.score.remember(key), value, None)
+        visible = self._full_mask(mask.any(1, keepdim=True), value)
+        hidden_value = hide(value, visible.squeeze(1))
+        hidden_key = hidden_value if key is value else hide(key, visible.squeeze(1))
+        return Memory(self.score.remember(hidden_key), hidden_value, visible)
+
+    @staticmethod
+    def _full_mask(mask: Tensor | None, value: Tensor) -> Tensor:
+        shape = (value.shape[0], 1, value.shape[1])
+        return torch.ones(shape, dtype=torch.bool, device=value.device) if mask is None else mask.expand(shape)
+
+    def _first_position(self, queries: int, keys: int) -> int:
+        return max(keys - queries, 0) if self.window.aligned_to_end else 0
+
+    def _look(
+        self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
+    ) -> tuple[AttentionOutput, AttentionState]:
+        view, window_state = self._view(query, memory, state)
+        if view.mask is not None:
+            mask = view.mask if mask is None else mask & view.mask
+        if self._can_fuse(view, need_weights):
+            # what has no bias, gain or state needs no scores: the fused path is asked for the context alone
+            context = self.score.attend(query, memory.key, memory.value, mask)
+            return AttentionOutput(context), self._next(state, query, state.score, window_state, state.normalizer)
+        scores, score_state = self.score(query, memory.key, state.score)
+        if view.bias is not None:
+            scores = scores + view.bias
+        weights, normalizer_state = self.normalizer(scores, mask, state.normalizer)
+        if view.gain is not None:
+            weights = weights * view.gain
+        context = torch.einsum("bqk,bkv->bqv", self.dropout(weights).to(memory.value.dtype), memory.value)
+        output = AttentionOutput(context, weights if need_weights else None)
+        return output, self._next(state, query, score_state, window_state, normalizer_state)
+
+    def _view(self, query: Tensor, memory: Memory, state: AttentionState) -> tuple[View, Any]:
+        if isinstance(self.window, EverywhereWindow):
+            return View(), state.window
+        keys = memory.value.shape[1]
+        lengths = self._full_mask(memory.mask, memory.value).sum((1, 2))
+        positions = state.position.unsqueeze(1) + torch.arange(query.shape[1], device=query.device)
+        return self.window(query, positions, lengths, keys, state.window)
+
+    def _can_fuse(self, view: View, need_weights: bool) -> bool:
+        plain = self.score.fused and self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
+        return plain and not need_weights and not (self.training and self.dropout.p > 0)
+
+    @staticmethod
+    def _next(state: AttentionState, query: Tensor, score: Any, window: Any, normalizer: Any) -> AttentionState:
+        return replace(
+            state, position=state.position + query.shape[1], score=score, window=window, normalizer=normalizer
+        )
+
+    def _scan(
+        self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """Query after query, for parts whose state makes one parallel call impossible."""
+        outputs = []
+        for index in range(query.shape[1]):
+            row = mask if mask is None or mask.shape[1] == 1 else mask[:, index : index + 1]
+            output, state = self._look(query[:, index : index + 1], memory, row, state, need_weights)
+            outputs.append(output)
+        context = torch.cat([output.context for output in outputs], 1)
+        weights = torch.cat([output.weights for output in outputs], 1) if need_weights else None
+        return AttentionOutput(context, weights), state
+
+    def _check_query(self, query: Tensor, batch: int) -> None:
+        if query.dim() != 3:
+            raise ValueError(
+                f"query has shape {tuple(query.shape)}; expected [batch, queries, {self.query_dim}]. "
+                "For one query per batch item write query.unsqueeze(1)."
+            )
+        if query.shape[0] != batch:
+            raise ValueError(f"query has {query.shape[0]} batch items but key has {batch}; expected the same number.")
+        if query.shape[2] != self.query_dim:
+            raise ValueError(
+                f"query has {query.shape[2]} features; {type(self.score).__name__} was built for "
+                f"query_dim={self.query_dim}."
+            )
+
+    def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
+        if key.dim() != 3:
+            raise ValueError(f"key has shape {tuple(key.shape)}; expected [batch, keys, {self.key_dim}].")
+        if key.shape[2] != self.key_dim:
+            way_out = (
+                f" {type(self.score).__name__} compares them directly. "
+                f"Use GeneralScore(query_dim={self.query_dim}, key_dim={key.shape[2]})."
+                if self.query_dim == self.key_dim and not list(self.score.parameters())
+                else f" {type(self.score).__name__} was built for key_dim={self.key_dim}."
+            )
+            raise ValueError(f"key has {key.shape[2]} features but query has {self.query_dim};{way_out}")
+        if value is not None and (value.dim() != 3 or value.shape[:2] != key.shape[:2]):
+            raise ValueError(
+                f"value has shape {tuple(value.shape)}; expected [batch, keys, value_dim] = "
+                f"[{key.shape[0]}, {key.shape[1]}, any], one value for each key."
+            )

@@ -1,0 +1,125 @@
+"""Additive score: two projections, tanh, one vector (Bahdanau, Cho and Bengio 2015, section 3.1 and appendix A.1.2)."""
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from heedful.attention.source import Source
+from heedful.functional import additive_attention, additive_scores
+
+from .base import Score
+
+
+class AdditiveScore(Score):
+    """`scores[q, k] = energy . tanh(W query[q] + U key[k] + b)`
+
+    Args:
+        query_dim: features of a query.
+        key_dim: features of a key.
+        hidden_dim: features of the tanh layer.
+        bias: add the vector `b` (a bias on each projection is the same thing; one on the energy would not matter).
+        init: "glorot" (W and U Glorot uniform, energy normal with standard deviation `hidden_dim ** -0.5`), or "paper"
+            (W, U normal with standard deviation 0.001, energy 0: the first look is uniform).
+
+    Parameters: `query_proj [hidden_dim, query_dim]`, `key_proj [hidden_dim, key_dim]`, `energy [hidden_dim]`,
+    `bias [hidden_dim]` if asked for, which starts at 0.
+
+    >>> AdditiveScore(query_dim=2, key_dim=3, hidden_dim=5)(torch.ones(1, 4, 2), torch.ones(1, 7, 5))[0].shape
+    torch.Size([1, 4, 7])
+    """
+
+    source = Source(
+        "Bahdanau, Cho and Bengio: NMT by Jointly Learning to Align and Translate", "section 3.1, appendix A.1.2", 2015
+    )
+    fused = True
+
+    def __init__(
+        self,
+        query_dim: int,
+        key_dim: int,
+        hidden_dim: int,
+        bias: bool = False,
+        init: Literal["glorot", "paper"] = "glorot",
+    ) -> None:
+        super().__init__(query_dim, key_dim)
+        if init not in ("glorot", "paper"):
+            raise ValueError(f"init is {init!r}; expected 'glorot' or 'paper'.")
+        self.query_proj = nn.Parameter(torch.empty(hidden_dim, query_dim))
+        self.key_proj = nn.Parameter(torch.empty(hidden_dim, key_dim))
+        self.energy = nn.Parameter(torch.empty(hidden_dim))
+        self.bias = nn.Parameter(torch.zeros(hidden_dim)) if bias else None
+        for matrix in (self.query_proj, self.key_proj):
+            nn.init.xavier_uniform_(matrix) if init == "glorot" else nn.init.normal_(matrix, std=0.001)
+        nn.init.normal_(self.energy, std=hidden_dim**-0.5 if init == "glorot" else 0.0)
+
+    def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys hidden_dim"]:
+        """`U key + b`, computed once per memory."""
+        return linear(key, self.key_proj, self.bias)
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"],
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
+        return additive_scores(linear(query, self.query_proj), key, self.energy), state
+
+    def attend(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"],
+        value: Float[Tensor, "batch keys value_dim"],
+        mask: Bool[Tensor, "#batch #queries keys"] | None,
+    ) -> Float[Tensor, "batch queries value_dim"]:
+        return additive_attention(linear(query, self.query_proj), key, value, self.energy, mask)
+
+
+class NormalizedAdditiveScore(Score):
+    """Additive score whose energy is weight-normalised: `scores = g energy / ||energy|| . tanh(W query + U key + b)`.
+
+    Args:
+        query_dim: features of a query.
+        key_dim: features of a key.
+        hidden_dim: features of the tanh layer.
+
+    Parameters: those of `AdditiveScore`, with `bias` at 0, and `gain []` at `hidden_dim ** -0.5`.
+    """
+
+    source = Source("Salimans and Kingma: Weight Normalization, applied to the additive score", "equation 2", 2016)
+    fused = True
+
+    def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
+        super().__init__(query_dim, key_dim)
+        self.additive = AdditiveScore(query_dim, key_dim, hidden_dim, bias=True)
+        self.gain = nn.Parameter(torch.tensor(hidden_dim**-0.5))
+
+    def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys hidden_dim"]:
+        """`U key + b`, computed once per memory."""
+        return self.additive.remember(key)
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"],
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
+        return additive_scores(linear(query, self.additive.query_proj), key, self.normalized_energy()), state
+
+    def attend(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"],
+        value: Float[Tensor, "batch keys value_dim"],
+        mask: Bool[Tensor, "#batch #queries keys"] | None,
+    ) -> Float[Tensor, "batch queries value_dim"]:
+        query = linear(query, self.additive.query_proj)
+        return additive_attention(query, key, value, self.normalized_energy(), mask)
+
+    def normalized_energy(self) -> Float[Tensor, " hidden_dim"]:
+        """`g energy / ||energy||`; an energy of zeros stays zeros."""
+        energy = self.additive.energy
+        norm = torch.linalg.vector_norm(energy)
+        return self.gain * energy / torch.where(norm > 0, norm, 1.0)

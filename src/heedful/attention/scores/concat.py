@@ -1,0 +1,73 @@
+"""Concat score: one layer over the joined vectors (Luong, Pham and Manning 2015, section 3.1, "concat")."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from heedful.attention.source import Source
+from heedful.functional import additive_attention, additive_scores
+
+from .base import Score
+
+
+def concat_scores(
+    query: Float[Tensor, "batch queries query_dim"],
+    key: Float[Tensor, "batch keys key_dim"],
+    weight: Float[Tensor, "hidden_dim both"],
+    energy: Float[Tensor, " hidden_dim"],
+) -> Float[Tensor, "batch queries keys"]:
+    """`scores[q, k] = energy . tanh(weight [query[q]; key[k]])`, without joining any two vectors."""
+    query_weight, key_weight = weight.split((query.shape[-1], key.shape[-1]), 1)
+    return additive_scores(linear(query, query_weight), linear(key, key_weight), energy)
+
+
+class ConcatScore(Score):
+    """One tanh layer over query and key side by side, then an inner product.
+
+    It is the additive score with its two matrices in one, and computed as such.
+
+    Args:
+        query_dim: features of a query.
+        key_dim: features of a key.
+        hidden_dim: features of the tanh layer.
+
+    Parameters: `weight [hidden_dim, query_dim + key_dim]`, Glorot uniform; `energy [hidden_dim]`, normal with standard
+    deviation `hidden_dim ** -0.5`; no bias.
+    """
+
+    source = Source("Luong, Pham and Manning: Effective Approaches to Attention-based NMT", "section 3.1, concat", 2015)
+    fused = True
+
+    def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
+        super().__init__(query_dim, key_dim)
+        self.weight = nn.Parameter(torch.empty(hidden_dim, query_dim + key_dim))
+        self.energy = nn.Parameter(torch.empty(hidden_dim))
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.normal_(self.energy, std=hidden_dim**-0.5)
+
+    def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys hidden_dim"]:
+        """The key's half of the layer, computed once per memory."""
+        return linear(key, self.weight[:, self.query_dim :])
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"],
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
+        return additive_scores(self._query_half(query), key, self.energy), state
+
+    def attend(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"],
+        value: Float[Tensor, "batch keys value_dim"],
+        mask: Bool[Tensor, "#batch #queries keys"] | None,
+    ) -> Float[Tensor, "batch queries value_dim"]:
+        return additive_attention(self._query_half(query), key, value, self.energy, mask)
+
+    def _query_half(self, query: Tensor) -> Tensor:
+        return linear(query, self.weight[:, : self.query_dim])

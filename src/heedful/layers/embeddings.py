@@ -1,0 +1,46 @@
+"""Token embeddings, with padding at 0 and, if one has it, a pretrained matrix."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class TokenEmbedding(nn.Module):
+    """Ids to vectors, with dropout.
+
+    Args:
+        vocab_size: number of ids.
+        dim: features of a vector.
+        dropout: share of the features dropped in training.
+        matrix: pretrained vectors `[vocab_size, dim]` to start from.
+
+    Raises:
+        ValueError: the matrix has another shape.
+
+    >>> TokenEmbedding(11, 3)(torch.tensor([[1, 2, 0]]))[0, 2]
+    tensor([0., 0., 0.], grad_fn=<SelectBackward0>)
+    """
+
+    def __init__(self, vocab_size: int, dim: int, dropout: float = 0.0, matrix: Tensor | None = None) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocab_size, dim, padding_idx=0)
+        nn.init.normal_(self.table.weight, std=dim**-0.5)
+        if matrix is not None and tuple(matrix.shape) != (vocab_size, dim):
+            raise ValueError(
+                f"matrix has shape {tuple(matrix.shape)}; expected [vocab_size, dim] = [{vocab_size}, {dim}]. "
+                "Give one row for each id of the tokeniser, in its order."
+            )
+        with torch.no_grad():
+            if matrix is not None:
+                self.table.weight.copy_(matrix)
+            self.table.weight[0] = 0
+        self.dropout = nn.Dropout(dropout)
+
+    @property
+    def weight(self) -> Float[Tensor, "vocab_size dim"]:
+        """The table itself, to tie an output layer to."""
+        return self.table.weight
+
+    def forward(self, ids: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps dim"]:
+        """Vectors of `ids`; padding gives zeros."""
+        return self.dropout(self.table(ids))

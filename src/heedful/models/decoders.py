@@ -1,0 +1,310 @@
+"""Decoder wirings: where the look stands in a step.
+
+| class | order | source |
+|---|---|---|
+| LookThenUpdateDecoder | look with the previous state; the context feeds the cell | Bahdanau et al. 2015, appendix A.2 |
+| UpdateThenLookDecoder | update, then look; `tanh(W [c; h])`; optionally fed to the next step | Luong et al. 2015, eq. 5-6, section 3.3 |
+| LookBetweenDecoder | the first layer looks, the layers above read the context | after Wu et al. 2016, section 3 |
+| PlainDecoder | no look at all: a plain encoder-decoder | Sutskever et al. 2014 |
+
+Each takes any number of steps in one call, `(embedded, state, encoded) -> (features, state, weights)`, and starts from
+the encoder's summary. Where no step depends on the last look, all steps are one parallel call.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from heedful._pytree import register_pytree
+from heedful.attention import Attention, AttentionState, Memory
+from heedful.layers import Recurrent, RecurrentState
+
+from .encoders import EncoderOutput
+
+
+@register_pytree
+@dataclass(frozen=True)
+class Encoded:
+    """What a decoder works from: the prepared memory (`None` without attention) and the sentence's summary."""
+
+    memory: Memory | None
+    summary: Float[Tensor, "batch summary_dim"]
+
+
+@register_pytree
+@dataclass(frozen=True)
+class DecoderState:
+    """Between two steps: the recurrent states, what is fed to the next step, and the attention's own state."""
+
+    recurrent: RecurrentState
+    upper: RecurrentState | None = None
+    fed: Float[Tensor, "batch 1 fed_dim"] | None = None
+    attention: AttentionState | None = None
+
+
+@dataclass(frozen=True)
+class DecoderOutput:
+    """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for."""
+
+    features: Float[Tensor, "batch steps output_dim"]
+    state: DecoderState
+    weights: Float[Tensor, "batch steps source_len"] | None = None
+
+
+class Bridge(nn.Module):
+    """First state of every decoder layer, `tanh(W summary)` (Bahdanau et al. 2015, appendix A.2.2)."""
+
+    def __init__(self, summary_dim: int, units: int, layers: int) -> None:
+        super().__init__()
+        self.shape = (layers, units)
+        self.linear = nn.Linear(summary_dim, layers * units)
+
+    def forward(self, summary: Float[Tensor, "batch summary_dim"]) -> Float[Tensor, "batch layers units"]:
+        return torch.tanh(self.linear(summary)).unflatten(-1, self.shape)
+
+
+class Decoder(nn.Module, ABC):
+    """One wiring; subclasses are final.
+
+    Attributes:
+        output_dim: features that a step gives to the output layer.
+    """
+
+    output_dim: int
+
+    def remember(self, encoded: EncoderOutput, mask: Bool[Tensor, "batch 1 source_len"]) -> Encoded:
+        """Prepare the encoder's outputs for looking at, once per sentence."""
+        attention = getattr(self, "attention", None)
+        memory = None if attention is None else attention.remember(encoded.outputs, mask=mask)
+        return Encoded(memory, encoded.summary)
+
+    @abstractmethod
+    def start(self, encoded: Encoded) -> DecoderState:
+        """The state before the first token."""
+
+    @abstractmethod
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch steps embedding_dim"],
+        state: DecoderState,
+        encoded: Encoded,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        """Run over the embedded previous tokens."""
+
+
+class LookThenUpdateDecoder(Decoder):
+    """Bahdanau: `c_i` from `s_{i-1}`; `s_i = cell([E y_{i-1}; c_i], s_{i-1})`; features `tanh(W [s_i; E y_{i-1}; c_i])`.
+
+    The paper reads out from `s_{i-1}` through maxout; reading from `s_i` through tanh is what most systems do.
+
+    Args:
+        attention: what to look with; its query has `recurrent`'s units.
+        recurrent: layers whose input is the embedding and the context side by side.
+        embedding_dim: features of an embedded token.
+        context_dim: features of a context.
+        summary_dim: features of the encoder's summary.
+        output_dim: features for the output layer.
+        dropout: share of the features dropped in training.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        recurrent: Recurrent,
+        embedding_dim: int,
+        context_dim: int,
+        summary_dim: int,
+        output_dim: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attention, self.recurrent = attention, recurrent
+        self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
+        self.readout = nn.Linear(recurrent.units + embedding_dim + context_dim, output_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.output_dim = output_dim
+
+    def start(self, encoded: Encoded) -> DecoderState:
+        return DecoderState(self.recurrent.begin(self.bridge(encoded.summary)))
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch steps embedding_dim"],
+        state: DecoderState,
+        encoded: Encoded,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        states, contexts, weights = [], [], []
+        recurrent, looked = state.recurrent, state.attention
+        for token in embedded.split(1, 1):
+            look, looked = self.attention.step(recurrent.top, encoded.memory, looked, need_weights)
+            output, recurrent = self.recurrent(torch.cat((token, look.context), -1), recurrent)
+            states.append(output)
+            contexts.append(look.context)
+            weights.append(look.weights)
+        read = torch.cat((torch.cat(states, 1), embedded, torch.cat(contexts, 1)), -1)
+        features = self.dropout(torch.tanh(self.readout(read)))
+        return DecoderOutput(features, DecoderState(recurrent, attention=looked), _join(weights))
+
+
+class UpdateThenLookDecoder(Decoder):
+    """Luong: `h_t = cell(E y_{t-1}, h_{t-1})`, look with `h_t`, features `tanh(W [c; h_t])`.
+
+    With input feeding the features join the next step's input, `cell([E y_{t-1}; features_{t-1}])`, and steps follow
+    each other; without, all steps are one call.
+
+    Args:
+        attention: what to look with; its query has `recurrent`'s units.
+        recurrent: layers whose input is the embedding (with input feeding: beside the last features).
+        context_dim: features of a context.
+        summary_dim: features of the encoder's summary.
+        output_dim: features for the output layer.
+        input_feeding: hand the attentional state to the next step.
+        dropout: share of the features dropped in training.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        recurrent: Recurrent,
+        context_dim: int,
+        summary_dim: int,
+        output_dim: int,
+        input_feeding: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attention, self.recurrent = attention, recurrent
+        self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
+        self.combine = nn.Linear(context_dim + recurrent.units, output_dim, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.input_feeding, self.output_dim = input_feeding, output_dim
+
+    def start(self, encoded: Encoded) -> DecoderState:
+        recurrent = self.recurrent.begin(self.bridge(encoded.summary))
+        summary = encoded.summary
+        fed = summary.new_zeros(summary.shape[0], 1, self.output_dim) if self.input_feeding else None
+        return DecoderState(recurrent, fed=fed)
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch steps embedding_dim"],
+        state: DecoderState,
+        encoded: Encoded,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        if not self.input_feeding:
+            return self._run(embedded, state, encoded, need_weights)
+        outputs = []
+        for token in embedded.split(1, 1):
+            outputs.append(self._run(torch.cat((token, state.fed), -1), state, encoded, need_weights))
+            state = outputs[-1].state
+        features = torch.cat([output.features for output in outputs], 1)
+        return DecoderOutput(features, state, _join([output.weights for output in outputs]))
+
+    def _run(self, inputs: Tensor, state: DecoderState, encoded: Encoded, need_weights: bool) -> DecoderOutput:
+        hidden, recurrent = self.recurrent(inputs, state.recurrent)
+        look, looked = self.attention.look(hidden, encoded.memory, state.attention, need_weights)
+        features = self.dropout(torch.tanh(self.combine(torch.cat((look.context, hidden), -1))))
+        fed = features if self.input_feeding else None
+        return DecoderOutput(features, DecoderState(recurrent, fed=fed, attention=looked), look.weights)
+
+
+class LookBetweenDecoder(Decoder):
+    """The first layer's state looks, the layers above read it beside the context, all steps in one call.
+
+    After the Google system (Wu et al. 2016, section 3), whose bottom layer looks, too, but with its state of one step
+    earlier. Features `tanh(W [s; E y; c])`, as in `LookThenUpdateDecoder`.
+
+    Args:
+        attention: what to look with; its query has `lower`'s units.
+        lower: layers whose input is the embedding.
+        upper: layers whose input is the lower output and the context side by side.
+        embedding_dim: features of an embedded token.
+        context_dim: features of a context.
+        summary_dim: features of the encoder's summary.
+        output_dim: features for the output layer.
+        dropout: share of the features dropped in training.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        lower: Recurrent,
+        upper: Recurrent,
+        embedding_dim: int,
+        context_dim: int,
+        summary_dim: int,
+        output_dim: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attention, self.lower, self.upper = attention, lower, upper
+        self.lower_bridge = Bridge(summary_dim, lower.units, lower.layers)
+        self.upper_bridge = Bridge(summary_dim, upper.units, upper.layers)
+        self.readout = nn.Linear(upper.units + embedding_dim + context_dim, output_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.output_dim = output_dim
+
+    def start(self, encoded: Encoded) -> DecoderState:
+        lower = self.lower.begin(self.lower_bridge(encoded.summary))
+        return DecoderState(lower, self.upper.begin(self.upper_bridge(encoded.summary)))
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch steps embedding_dim"],
+        state: DecoderState,
+        encoded: Encoded,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        query, lower = self.lower(embedded, state.recurrent)
+        query = self.dropout(query)
+        look, looked = self.attention.look(query, encoded.memory, state.attention, need_weights)
+        hidden, upper = self.upper(torch.cat((query, look.context), -1), state.upper)
+        features = self.dropout(torch.tanh(self.readout(torch.cat((hidden, embedded, look.context), -1))))
+        return DecoderOutput(features, DecoderState(lower, upper, attention=looked), look.weights)
+
+
+class PlainDecoder(Decoder):
+    """No attention: all the decoder knows of the source is its first state. For honest comparison.
+
+    Args:
+        recurrent: layers whose input is the embedding.
+        embedding_dim: features of an embedded token.
+        summary_dim: features of the encoder's summary.
+        output_dim: features for the output layer.
+        dropout: share of the features dropped in training.
+    """
+
+    def __init__(
+        self, recurrent: Recurrent, embedding_dim: int, summary_dim: int, output_dim: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.recurrent = recurrent
+        self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
+        self.readout = nn.Linear(recurrent.units + embedding_dim, output_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.output_dim = output_dim
+
+    def start(self, encoded: Encoded) -> DecoderState:
+        return DecoderState(self.recurrent.begin(self.bridge(encoded.summary)))
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch steps embedding_dim"],
+        state: DecoderState,
+        encoded: Encoded,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        hidden, recurrent = self.recurrent(embedded, state.recurrent)
+        features = self.dropout(torch.tanh(self.readout(torch.cat((hidden, embedded), -1))))
+        return DecoderOutput(features, DecoderState(recurrent))
+
+
+def _join(weights: list[Any]) -> Tensor | None:
+    return None if not weights or weights[0] is None else torch.cat(weights, 1)

@@ -1,0 +1,102 @@
+"""Encoders: token ids in, one vector for each token and a summary of the sentence out."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from heedful._pytree import register_pytree
+from heedful.layers import TokenEmbedding
+from heedful.layers.recurrent import Cell, init_recurrent
+
+Merge = Literal["concat", "sum"]
+
+
+@register_pytree
+@dataclass(frozen=True)
+class EncoderOutput:
+    """What an encoder says of its sentences.
+
+    Attributes:
+        outputs: `[batch, source_len, output_dim]`, zeros at padding.
+        summary: `[batch, output_dim]`, the last layer's state after the last real token (of the backward direction:
+            after the first).
+    """
+
+    outputs: Float[Tensor, "batch source_len output_dim"]
+    summary: Float[Tensor, "batch output_dim"]
+
+
+class RecurrentEncoder(nn.Module):
+    """Embedding, then GRU or LSTM layers over the real tokens only (packed by length).
+
+    Args:
+        embedding: ids to vectors.
+        embedding_dim: features of such a vector.
+        units: features of a state, each direction.
+        cell: "gru" or "lstm".
+        layers: how many.
+        bidirectional: read backwards, too.
+        merge: "concat" the two directions, or "sum" them.
+        dropout: share of the features dropped between layers and on the outputs, in training.
+
+    Raises:
+        ValueError: an unknown cell or merge.
+    """
+
+    def __init__(
+        self,
+        embedding: TokenEmbedding,
+        embedding_dim: int,
+        units: int,
+        cell: Cell = "gru",
+        layers: int = 1,
+        bidirectional: bool = True,
+        merge: Merge = "concat",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if cell not in get_args(Cell):
+            raise ValueError(f"cell is {cell!r}; expected 'gru' or 'lstm'.")
+        if merge not in get_args(Merge):
+            raise ValueError(f"merge is {merge!r}; expected 'concat' or 'sum'.")
+        self.embedding = embedding
+        kind = nn.GRU if cell == "gru" else nn.LSTM
+        self.rnn = kind(
+            embedding_dim,
+            units,
+            layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+        init_recurrent(self.rnn)
+        self.dropout = nn.Dropout(dropout)
+        self.sum_directions = bidirectional and merge == "sum"
+        self.output_dim = units * (2 if bidirectional and merge == "concat" else 1)
+
+    def forward(
+        self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]
+    ) -> EncoderOutput:
+        """Read `source`; what stands behind `lengths` has no influence.
+
+        Args:
+            source: token ids, `[batch, source_len]`.
+            lengths: real tokens of each sentence, at least 1.
+        """
+        packed = pack_padded_sequence(self.embedding(source), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        outputs, final = self.rnn(packed)
+        outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.shape[1])
+        hidden = final[0] if isinstance(final, tuple) else final
+        directions = 2 if self.rnn.bidirectional else 1
+        summary = hidden[-directions:].transpose(0, 1).flatten(1)
+        return EncoderOutput(self.dropout(self._merge(outputs)), self._merge(summary))
+
+    def _merge(self, features: Tensor) -> Tensor:
+        if not self.sum_directions:
+            return features
+        forwards, backwards = features.chunk(2, -1)
+        return forwards + backwards
