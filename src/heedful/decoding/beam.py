@@ -1,0 +1,128 @@
+"""Beam search: the best few hypotheses of every sentence, grown side by side.
+
+A hypothesis that says EOS keeps its place: a beam of 5 with 2 finished hypotheses goes on with the 3 best open ones.
+So a beam of one is greedy search, and the search ends by itself. It stops earlier for a sentence whose `nbest` best
+finished hypotheses no open one can beat: log-probabilities are never positive and the norm grows with the length, so an
+open hypothesis ends with a score of at most `sum of its log_probs / length_norm(the most tokens allowed)`.
+"""
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from heedful.data.vocabulary import EOS
+from heedful.models.protocol import StepModel
+
+from ._frontier import Frontier, evaluation
+from .constraints import NEVER, Constraints
+from .hypothesis import Hypothesis, length_norm
+
+
+def beam_search(
+    model: StepModel,
+    source: Shaped[Tensor, "batch source_len ..."],
+    lengths: Int[Tensor, " batch"],
+    *,
+    beam: int = 5,
+    length_penalty: float = 0.6,
+    nbest: int = 1,
+    constraints: Constraints | None = None,
+    need_weights: bool = False,
+) -> list[list[Hypothesis]]:
+    """The `nbest` best hypotheses of every sentence, best first; fewer where the search found fewer.
+
+    Finished hypotheses come before unfinished ones, then the score decides:
+    `sum(log_probs) / ((5 + len) / 6) ** length_penalty`, where `len` counts EOS (Wu et al. 2016, eq. 14, without
+    coverage). All hypotheses of all sentences share one call of the model per step. The model runs as in evaluation
+    (no dropout, no gradients). An empty batch gives an empty list.
+
+    Args:
+        model: anything with `encode`, `start` and `step`.
+        source: whatever the model encodes, padded.
+        lengths: positions of each sentence that are not padding; 0 is allowed where the model allows it.
+        beam: how many hypotheses each sentence keeps; 1 is greedy search.
+        length_penalty: 0 ranks by probability, which favours the short; 1 nearly by mean log-probability.
+        nbest: how many to return, up to `beam`.
+        constraints: limits on the output; `Constraints()` when left out.
+        need_weights: fill `Hypothesis.weights`.
+
+    Raises:
+        ValueError: a number out of range; lengths that do not fit the source; NaN or plus infinity among the logits.
+    """
+    _check(beam, length_penalty, nbest)
+    frontier = Frontier(model, source, lengths, constraints, need_weights)
+    places = torch.full_like(frontier.limits, beam)  # how many hypotheses each sentence may still grow
+    finals = torch.full((len(lengths), nbest), NEVER, device=source.device)  # scores of the best finished ones
+    with evaluation(model):
+        while len(frontier.sentence):
+            log_probs = frontier.step()
+            parent, token = best_children(frontier.trail.log_probs.sum(1), log_probs, frontier.sentence, places, beam)
+            ended = frontier.extend(parent, token, log_probs[parent, token])
+            sentence, finished, totals = frontier.sentence, token == EOS, frontier.trail.log_probs.sum(1)
+            places = places.scatter_add(0, sentence, -finished.long())
+            scores = totals / length_norm(frontier.trail.tokens.shape[1], length_penalty)
+            scores = spread(scores.masked_fill(~finished, NEVER), sentence, len(lengths), beam)
+            finals = top(torch.cat((finals, scores), 1), nbest)[0]
+            at_best = totals / length_norm(frontier.limits[sentence], length_penalty)
+            can_win = torch.zeros_like(places, dtype=torch.bool)
+            can_win[sentence[~ended & (at_best > finals[sentence, -1])]] = True
+            frontier.keep(~ended & can_win[sentence])
+    return frontier.hypotheses(nbest, length_penalty)
+
+
+def best_children(
+    totals: Float[Tensor, " rows"],
+    log_probs: Float[Tensor, "rows vocabulary"],
+    sentence: Int[Tensor, " rows"],
+    places: Int[Tensor, " batch"],
+    beam: int,
+) -> tuple[Int[Tensor, " new"], Int[Tensor, " new"]]:
+    """Parent row and token of the `places[i]` best continuations of each sentence `i`, best first.
+
+    Args:
+        totals: sum of the log-probabilities of each row.
+        log_probs: of its next token.
+        sentence: to which sentence each row belongs, in rising order.
+        places: how many continuations each sentence keeps.
+        beam: the most rows that one sentence has.
+    """
+    values, tokens = top(log_probs, beam)
+    candidates = spread(totals[:, None] + values, sentence, len(places), beam).flatten(1)
+    best, where = top(candidates, beam)
+    wanted = torch.arange(best.shape[1], device=best.device) < places[:, None]
+    owner, rank = (wanted & (best > NEVER)).nonzero(as_tuple=True)
+    place, choice = where[owner, rank] // values.shape[1], where[owner, rank] % values.shape[1]
+    parent = torch.searchsorted(sentence, owner) + place
+    return parent, tokens[parent, choice]
+
+
+def spread(
+    values: Float[Tensor, "rows *rest"], sentence: Int[Tensor, " rows"], batch: int, beam: int
+) -> Float[Tensor, "batch beam *rest"]:
+    """The rows of each sentence side by side, the places that no row takes at minus infinity.
+
+    >>> spread(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 0, 2]), batch=3, beam=2)
+    tensor([[1., 2.],
+            [-inf, -inf],
+            [3., -inf]])
+    """
+    place = torch.arange(len(sentence), device=sentence.device) - torch.searchsorted(sentence, sentence)
+    grid = values.new_full((batch, beam, *values.shape[1:]), NEVER)
+    grid[sentence, place] = values
+    return grid
+
+
+def top(values: Float[Tensor, "rows columns"], count: int) -> tuple[Tensor, Tensor]:
+    """Up to `count` largest values of each row and their columns, largest first; of one, the first among equals."""
+    if count == 1:
+        return values.max(1, keepdim=True)
+    return values.topk(min(count, values.shape[1]), 1)
+
+
+def _check(beam: int, length_penalty: float, nbest: int) -> None:
+    if beam < 1:
+        raise ValueError(f"beam is {beam}; keep at least 1 hypothesis, which is greedy search")
+    if not 1 <= nbest <= beam:
+        raise ValueError(f"nbest is {nbest}; a beam of {beam} can return 1 to {beam} hypotheses, so widen the beam")
+    if not 0 <= length_penalty < float("inf"):
+        raise ValueError(f"length_penalty is {length_penalty}; use 0 (none) or more, 0.6 being common")

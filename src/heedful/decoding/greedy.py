@@ -1,0 +1,36 @@
+"""Greedy search: the most probable token at every step."""
+
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+from heedful.models.protocol import StepModel
+
+from ._frontier import Frontier, follow
+from .constraints import Constraints
+from .hypothesis import Hypothesis
+
+
+def greedy(
+    model: StepModel,
+    source: Shaped[Tensor, "batch source_len ..."],
+    lengths: Int[Tensor, " batch"],
+    constraints: Constraints | None = None,
+    need_weights: bool = False,
+) -> list[Hypothesis]:
+    """One hypothesis per sentence, by taking the most probable allowed token until EOS or the maximum length.
+
+    Equal probabilities go to the smaller id. The model runs as in evaluation (no dropout, no gradients), and a sentence
+    that has ended leaves the batch. An empty batch gives an empty list.
+
+    Args:
+        model: anything with `encode`, `start` and `step`.
+        source: whatever the model encodes, padded.
+        lengths: positions of each sentence that are not padding; 0 is allowed where the model allows it.
+        constraints: limits on the output; `Constraints()` when left out.
+        need_weights: fill `Hypothesis.weights`.
+
+    Raises:
+        ValueError: lengths that do not fit the source; NaN or plus infinity among the logits.
+    """
+    frontier = Frontier(model, source, lengths, constraints, need_weights)
+    return follow(frontier, lambda log_probs, _: log_probs.argmax(1))

@@ -1,0 +1,99 @@
+"""Sampling: the next token is drawn, from the whole distribution or from its head only."""
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from heedful.models.protocol import StepModel
+
+from ._frontier import Frontier, follow
+from .constraints import NEVER, Constraints
+from .hypothesis import Hypothesis
+
+
+def sample(
+    model: StepModel,
+    source: Shaped[Tensor, "batch source_len ..."],
+    lengths: Int[Tensor, " batch"],
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+    constraints: Constraints | None = None,
+    need_weights: bool = False,
+) -> list[Hypothesis]:
+    """One random hypothesis per sentence; for several, repeat the rows of `source` and `lengths`.
+
+    The allowed tokens' probabilities are tempered, then cut to the `top_k` most probable (Fan, Lewis and Dauphin 2018),
+    then to the fewest that hold `top_p` of what is left (Holtzman et al. 2020), and renormalised.
+    `Hypothesis.log_probs` stay those of the model. A sentence's luck depends on the generator, the size of the batch
+    and its place in it, not on what the other sentences say.
+
+    Args:
+        model: anything with `encode`, `start` and `step`.
+        source: whatever the model encodes, padded.
+        lengths: positions of each sentence that are not padding.
+        temperature: above 1 flatter, below 1 sharper.
+        top_k: how many tokens may be drawn; None is all.
+        top_p: the probability, above 0 and up to 1, that the tokens to draw from hold together; None is 1.
+        generator: the source of chance; the same seed gives the same result. torch's own when left out.
+        constraints: limits on the output; `Constraints()` when left out.
+        need_weights: fill `Hypothesis.weights`.
+
+    Raises:
+        ValueError: a number out of range; lengths that do not fit the source; NaN or plus infinity among the logits.
+    """
+    _check(temperature, top_k, top_p)
+    frontier = Frontier(model, source, lengths, constraints, need_weights)
+    device = generator.device if generator else source.device
+
+    def draw(log_probs: Tensor, sentence: Tensor) -> Tensor:
+        # for the whole batch at every step: who has ended must not shift the luck of the others
+        luck = torch.rand(len(lengths), generator=generator, device=device).to(log_probs.device)
+        return pick(truncated(log_probs / temperature, top_k, top_p).softmax(1), luck[sentence])
+
+    return follow(frontier, draw)
+
+
+def truncated(
+    log_probs: Float[Tensor, "rows vocabulary"], top_k: int | None = None, top_p: float | None = None
+) -> Float[Tensor, "rows vocabulary"]:
+    """The head of each distribution; the tail becomes minus infinity. The most probable token always stays.
+
+    >>> truncated(torch.tensor([[0.5, 0.3, 0.2]]).log(), top_p=0.6).exp()
+    tensor([[0.5000, 0.3000, 0.0000]])
+    """
+    if top_k is not None and top_k < log_probs.shape[1]:
+        head, tokens = log_probs.topk(top_k, 1)
+        log_probs = torch.full_like(log_probs, NEVER).scatter(1, tokens, head)
+    if top_p is not None and top_p < 1:
+        ranked, tokens = log_probs.sort(1, descending=True, stable=True)
+        probs = ranked.softmax(1)
+        # a token stays if those before it hold less than top_p
+        ranked = ranked.masked_fill(probs.cumsum(1) - probs >= top_p, NEVER)
+        log_probs = torch.empty_like(log_probs).scatter(1, tokens, ranked)
+    return log_probs
+
+
+def pick(probs: Float[Tensor, "rows vocabulary"], luck: Float[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+    """The token at which the running sum of each row passes `luck`, which is uniform between 0 and 1.
+
+    >>> pick(torch.tensor([[0.25, 0.0, 0.75]]), torch.tensor([0.3]))
+    tensor([2])
+    """
+    sums = probs.cumsum(1)
+    token = torch.searchsorted(sums, luck[:, None].to(sums) * sums[:, -1:], right=True)[:, 0]
+    token = token.clamp_max(probs.shape[1] - 1)
+    # rounding can carry the sum past the last possible token: never say an impossible one
+    possible = probs.gather(1, token[:, None])[:, 0] > 0
+    return torch.where(possible, token, probs.argmax(1))
+
+
+def _check(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature is {temperature}; use a number above 0, or greedy search for the limit at 0")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}; draw from at least 1 token, or pass None for all")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; use a probability above 0 and up to 1, or None for all")
