@@ -1,0 +1,74 @@
+"""Cross-entropy over the real tokens of a batch: padding is in neither the sum nor the count.
+
+Label smoothing is that of Szegedy et al. 2016 (https://arxiv.org/abs/1512.00567), section 7.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from heedful.data.batching import Batch
+from heedful.data.vocabulary import PAD
+
+
+class Loss(NamedTuple):
+    """Three sums over the real tokens of a batch, as tensors of one number; for a mean, divide by `tokens`."""
+
+    total: Float[Tensor, ""]
+    tokens: Int[Tensor, ""]
+    correct: Int[Tensor, ""]
+
+
+def label_smoothed_cross_entropy(
+    logits: Float[Tensor, "batch target_len vocabulary"],
+    target_out: Int[Tensor, "batch target_len"],
+    smoothing: float = 0.0,
+) -> Loss:
+    """Sum, over the tokens that are not padding, of the cross-entropy (in nats) with a smoothed target.
+
+    The target distribution is `1 - smoothing` on the right token plus `smoothing / vocabulary` on every token.
+
+    Args:
+        logits: Unnormalised scores; half precisions are summed in float32.
+        target_out: The right ids; positions that hold PAD do not count.
+        smoothing: Mass spread evenly over the vocabulary, in [0, 1).
+
+    Returns:
+        `Loss(total, tokens, correct)`. A position is correct when no token scores above the right one.
+
+    Raises:
+        ValueError: If `smoothing` lies outside [0, 1).
+
+    Example:
+        >>> loss = label_smoothed_cross_entropy(torch.zeros(1, 3, 4), torch.tensor([[2, 3, 0]]))
+        >>> round(loss.total.item(), 4), loss.tokens.item()  # 2 log 4, and two real tokens
+        (2.7726, 2)
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing is {smoothing}; it must lie in [0, 1), and 0.1 is usual")
+    real = target_out != PAD
+    scores = logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
+    total = cross_entropy(
+        scores.flatten(0, 1), target_out.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=smoothing
+    )
+    with torch.no_grad():
+        # Largest against right score: ten times cheaper than argmax over a vocabulary.
+        right = scores.gather(-1, target_out.unsqueeze(-1)).squeeze(-1)
+        correct = ((right == scores.amax(-1)) & real).sum()
+    return Loss(total, real.sum(), correct)
+
+
+def sequence_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0, **options: float) -> Loss:
+    """The loss of a model that maps `(source, source_lengths, target_in)` to logits over the target vocabulary.
+
+    Args:
+        model: An encoder-decoder, or anything that is called like one.
+        batch: Sentence pairs on the model's device.
+        smoothing: As in `label_smoothed_cross_entropy`.
+        options: Further arguments of the model's forward, such as `teacher_forcing`.
+    """
+    logits = model(batch.source, batch.source_lengths, batch.target_in, **options)
+    return label_smoothed_cross_entropy(logits, batch.target_out, smoothing)
