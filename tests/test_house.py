@@ -1,6 +1,8 @@
 """The house keeps its promises: the tree in the README, a light front door, versions that fit, short files."""
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -34,6 +36,12 @@ def _files(folder: Path = ROOT):
 
 FILES = list(_files())
 SOURCES = [path for path in FILES if path.suffix == ".py" and ROOT / "src" in path.parents]
+each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "src").as_posix())
+
+
+def module_name(path: Path) -> str:
+    """The dotted name under which a file of src is imported."""
+    return ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
 
 
 def blocks(language: str) -> list[str]:
@@ -164,7 +172,21 @@ def test_no_file_holds(what, pattern):
             assert not found, f"{path.relative_to(ROOT)} holds {what}: {found and found.group()!r}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "src").as_posix())
+@each_source
+def test_what_is_public_is_documented_here_or_in_its_contract(path):
+    module = importlib.import_module(module_name(path))
+    assert module.__doc__, "the file does not say what it is"
+    for name, thing in vars(module).items():
+        if getattr(thing, "__module__", None) != module.__name__ or name.startswith("_"):
+            continue
+        assert not callable(thing) or thing.__doc__, f"{name} has no docstring"
+        for method in vars(thing) if inspect.isclass(thing) else ():
+            if not method.startswith("_") and inspect.isfunction(vars(thing)[method]):
+                inherited = [vars(base).get(method) for base in inspect.getmro(thing)]
+                assert any(getattr(each, "__doc__", None) for each in inherited), f"{name}.{method} has no docstring"
+
+
+@each_source
 def test_files_and_functions_stay_short(path):
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 500
