@@ -1,1 +1,9 @@
-"""Arrays and tokens in, figures and self-contained HTML out."""
+"""Attention made visible: arrays and tokens in; figures, terminal pictures and self-contained HTML out.
+
+- `heedful.visual.alignment`: `Alignment`, one sentence pair and its weights, which all of these draw
+- `heedful.visual.heatmap`: a heat map as PNG or SVG
+- `heedful.visual.animation`: the heat map while a model learns, as GIF
+- `heedful.visual.html`: a page where pointing at a word shows what it looked at; the same as JSON
+- `heedful.visual.terminal`: a heat map of characters
+- `heedful.visual.curves`: loss and accuracy while a model learns
+"""

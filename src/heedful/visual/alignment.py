@@ -1,0 +1,59 @@
+"""What every picture of attention is made from: two rows of tokens and the weights between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_MARKS = {"\n": "↵", "\r": "↵", "\t": "⇥"}
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A sentence pair and how much each target token looked at each source token.
+
+    source, target: the tokens as a person should read them (words, or pieces of words)
+    weights: [target_len, source_len], from 0 up; a row usually sums to 1
+    caption: a line to stand under the picture, for example the reference translation
+
+    Raises ValueError when the shape does not fit the tokens, a side is empty, or a weight is negative, NaN or infinite.
+
+    >>> Alignment(["the", "cat"], ["le", "chat"], np.eye(2)).weights.shape
+    (2, 2)
+    """
+
+    source: Sequence[str]
+    target: Sequence[str]
+    weights: np.ndarray
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        for name, tokens in (("source", self.source), ("target", self.target)):
+            if isinstance(tokens, str):
+                raise ValueError(f"{name} is the string {tokens!r}; expected a list of tokens, try {name}.split()")
+            if len(tokens) == 0:
+                raise ValueError(f"{name} has no tokens; expected at least one")
+        weights = np.asarray(self.weights, dtype=np.float64)
+        expected = (len(self.target), len(self.source))
+        if weights.shape != expected:
+            turned = "; transpose them" if weights.shape == expected[::-1] else ""
+            raise ValueError(
+                f"weights have shape {weights.shape} but there are {expected[0]} target and {expected[1]} source "
+                f"tokens; expected {expected}, [target_len, source_len]{turned}"
+            )
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise ValueError("weights hold negative numbers, NaN or infinity; expected finite numbers from 0 up")
+        object.__setattr__(self, "source", list(self.source))
+        object.__setattr__(self, "target", list(self.target))
+        object.__setattr__(self, "weights", weights)
+
+
+def visible(token: str, width: int | None = None) -> str:
+    r"""`token` on one line, free of control characters, never empty, cut to `width` characters.
+
+    >>> visible("a\tb"), visible(""), visible("Donaudampfschiff", 8)
+    ('a⇥b', '∅', 'Donauda…')
+    """
+    shown = "".join(_MARKS.get(char, char if char.isprintable() else "·" if char.isspace() else "�") for char in token)
+    shown = shown or "∅"
+    return shown if width is None or len(shown) <= width else shown[: width - 1] + "…"

@@ -1,0 +1,191 @@
+"""An alignment as a heat map: source tokens along the top, target tokens down the side."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from .alignment import Alignment, visible
+from .files import write_whole
+from .fonts import drawable, font_families
+from .style import HEAT, INK, PAPER, QUIET
+
+_LONGEST_LABEL = 24
+_PAD = 0.16  # inches, around everything
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes in inches of one heat map, so that several can share one canvas."""
+
+    cell: float
+    font: float  # points
+    slanted: bool
+    left: float
+    top: float
+    right: float
+    bottom: float
+    rows: int
+    columns: int
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the whole figure."""
+        return (
+            self.left + self.columns * self.cell + self.right,
+            self.top + self.rows * self.cell + self.bottom,
+        )
+
+
+def draw_heatmap(alignment: Alignment, title: str = "", scale: float | None = None) -> Figure:
+    """Draw the weights as a grid of cells with a colour bar; the figure grows with the sentence.
+
+    `scale` is the weight of the darkest colour; None takes 1, or less when no weight reaches a half.
+
+    >>> figure = draw_heatmap(Alignment(["the", "cat"], ["le", "chat"], np.eye(2)))
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['le', 'chat']
+    """
+    families = font_families([*map(visible, [*alignment.source, *alignment.target]), title, alignment.caption])
+    layout = measure([alignment], title, families)
+    return draw_on(layout, alignment, title, alignment.caption, scale or _scale(alignment.weights), families)
+
+
+def write_heatmap(
+    alignment: Alignment, path: str | os.PathLike[str], title: str = "", scale: float | None = None, dpi: int = 160
+) -> Path:
+    """Write `draw_heatmap` to a .png or .svg file, whole or not at all, and return its path.
+
+    Raises ValueError for another ending and OutputError when the file cannot be written.
+    """
+    return save_figure(draw_heatmap(alignment, title, scale), path, dpi)
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) -> Path:
+    """Write a figure as .png or .svg, by the ending of `path`; the same figure always gives the same bytes."""
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in ("png", "svg"):
+        raise ValueError(f"{path} ends in {Path(path).suffix!r}; figures are written as .png or .svg")
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": "heedful"}
+    # text stays text in SVG: it can be searched and read aloud, and the reader's fonts know its script
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "heedful"}):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    return write_whole(path, buffer.getvalue())
+
+
+def measure(alignments: list[Alignment], title: str, families: list[str]) -> Layout:
+    """One layout in which each of `alignments` fits."""
+    rows = max(len(alignment.target) for alignment in alignments)
+    columns = max(len(alignment.source) for alignment in alignments)
+    cell = float(np.clip(6.4 / max(rows, columns), 0.26, 0.62))
+    font = float(np.clip(cell * 28, 8.5, 12))
+    sources = [_widths(alignment.source, font, families) for alignment in alignments]
+    source = max(map(max, sources))
+    target = max(max(_widths(alignment.target, font, families)) for alignment in alignments)
+    slanted = bool(source > cell * 0.92)
+    # a slanted label begins over the middle of its cell and may reach beyond the last column
+    reach = max((i + 0.5) * cell + 0.71 * width for widths in sources for i, width in enumerate(widths))
+    line = font / 72
+    return Layout(
+        cell=cell,
+        font=font,
+        slanted=slanted,
+        left=target + _PAD + 0.12,
+        top=(source * 0.71 + line * 0.8 if slanted else line * 1.2) + 0.1 + (0.46 if title else _PAD),
+        right=max(0.82, reach - columns * cell + 2 * _PAD if slanted else 0.0),
+        bottom=_PAD + (0.38 if any(alignment.caption for alignment in alignments) else 0.06),
+        rows=rows,
+        columns=columns,
+    )
+
+
+def draw_on(
+    layout: Layout, alignment: Alignment, title: str, caption: str, scale: float, families: list[str]
+) -> Figure:
+    """Draw one alignment on a canvas of the size of `layout`."""
+    rows, columns = alignment.weights.shape
+    width, height = layout.size
+    figure = Figure(figsize=(width, height), facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    bottom = height - layout.top - rows * layout.cell
+    box = (layout.left / width, bottom / height, columns * layout.cell / width, rows * layout.cell / height)
+    axes = figure.add_axes(box)
+    gap = float(np.clip(layout.cell * 3, 0.6, 1.6))
+    mesh = axes.pcolormesh(alignment.weights, cmap=HEAT, vmin=0, vmax=scale, edgecolors=PAPER, linewidth=gap)
+    axes.invert_yaxis()
+    _label(axes, layout, alignment, families)
+    if layout.cell >= 0.44:
+        _write_values(axes, alignment.weights, scale)
+    _color_bar(figure, mesh, layout, columns)
+    for text, y, size, color, align in (
+        (title, 1 - 0.17 / height, 13, INK, "top"),
+        (caption, 0.15 / height, 10.5, QUIET, "bottom"),
+    ):
+        label = drawable(visible(text) if text else "", families)
+        figure.text(0.14 / width, y, label, fontsize=size, color=color, va=align, family=families, parse_math=False)
+    return figure
+
+
+def _label(axes: Axes, layout: Layout, alignment: Alignment, families: list[str]) -> None:
+    rows, columns = alignment.weights.shape
+    look = {"fontsize": layout.font, "color": INK, "family": families, "parse_math": False}
+    axes.xaxis.tick_top()
+    axes.set_xticks(np.arange(columns) + 0.5, labels=_shown(alignment.source, families), **look)
+    axes.set_yticks(np.arange(rows) + 0.5, labels=_shown(alignment.target, families), **look)
+    if layout.slanted:
+        for label in axes.get_xticklabels():
+            label.set(rotation=45, ha="left", va="bottom", rotation_mode="anchor")
+    axes.tick_params(length=0, pad=4)
+    axes.spines[:].set_visible(False)
+
+
+def _write_values(axes: Axes, weights: np.ndarray, scale: float) -> None:
+    """Percentages into the cells that matter, in a colour that stands out from the cell's."""
+    for (row, column), weight in np.ndenumerate(weights):
+        if weight >= 0.05 * scale:
+            luminance = np.dot(to_rgb(HEAT(weight / scale)), (0.3, 0.59, 0.11))
+            color = INK if luminance > 0.6 else PAPER
+            look = {"color": color, "fontsize": 8.5, "ha": "center", "va": "center"}
+            axes.text(column + 0.5, row + 0.52, f"{100 * weight:.0f}", **look)
+
+
+def _color_bar(figure: Figure, mesh: QuadMesh, layout: Layout, columns: int) -> None:
+    width, height = figure.get_size_inches()
+    left = layout.left + columns * layout.cell + 0.16
+    tall = min(layout.rows * layout.cell, 2.6)
+    bottom = height - layout.top - tall
+    axes = figure.add_axes((left / width, bottom / height, 0.11 / width, tall / height))
+    bar = figure.colorbar(mesh, cax=axes)
+    bar.outline.set_visible(False)
+    top = mesh.get_clim()[1]
+    bar.set_ticks([0, top / 2, top], labels=[f"{value:.3g}" for value in (0, top / 2, top)])
+    bar.ax.tick_params(length=0, labelsize=8.5, labelcolor=QUIET, pad=3)
+
+
+def _widths(tokens: Sequence[str], font: float, families: list[str]) -> list[float]:
+    """Width in inches of each token as drawn."""
+    figure = Figure(dpi=72)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    look = {"fontsize": font, "family": families, "parse_math": False}
+    texts = [figure.text(0, 0, text, **look) for text in _shown(tokens, families)]
+    return [float(text.get_window_extent(renderer).width) / 72 for text in texts]
+
+
+def _shown(tokens: Sequence[str], families: list[str]) -> list[str]:
+    return [drawable(visible(token, _LONGEST_LABEL), families) for token in tokens]
+
+
+def _scale(weights: np.ndarray) -> float:
+    """1 for ordinary attention; for weights that all stay small, or grow above 1, their own maximum."""
+    top = float(weights.max())
+    return 1.0 if 0.5 <= top <= 1.0 or top == 0 else top
