@@ -154,7 +154,7 @@ def _write_values(axes: Axes, weights: np.ndarray, scale: float) -> None:
     for (row, column), weight in np.ndenumerate(weights):
         if weight >= 0.05 * scale:
             luminance = np.dot(to_rgb(HEAT(weight / scale)), (0.3, 0.59, 0.11))
-            color = INK if luminance > 0.6 else PAPER
+            color = INK if luminance > 0.52 else PAPER
             look = {"color": color, "fontsize": 8.5, "ha": "center", "va": "center"}
             axes.text(column + 0.5, row + 0.52, f"{100 * weight:.0f}", **look)
 

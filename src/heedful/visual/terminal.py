@@ -18,7 +18,7 @@ _ASCII_SHADES = ".:+#@"
 _STEPS = (0.08, 0.3, 0.55, 0.8)  # from here up a weight gets the next shade
 
 # dark to bright: cells carry their own background, so it reads on dark and on light terminals alike
-_RAMP = np.array([(30, 34, 58), (54, 72, 160), (96, 122, 226), (186, 178, 214), (255, 214, 110)], dtype=np.float64)
+_RAMP = np.array([(28, 32, 56), (62, 64, 170), (150, 80, 190), (236, 120, 100), (255, 214, 110)], dtype=np.float64)
 
 _TALLEST_HEADER = 12
 
