@@ -1,11 +1,13 @@
-"""Make the sentence pairs that ship with heedful out of the Tatoeba English-French pairs in the folder that HEEDFUL_DATA names.
+"""Make the sentence pairs that ship with heedful out of the Tatoeba English-French pairs in the folder HEEDFUL_DATA.
 
-Run it as `HEEDFUL_DATA=<folder> python scripts/make_bundled_pairs.py`; the same input gives the same files, byte for byte.
+Run it as `HEEDFUL_DATA=<folder> python scripts/make_bundled_pairs.py`. The same input gives the same files, byte for
+byte, as long as the xz library packs the same way.
 """
 
 import lzma
 import os
 import random
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def read_by_length(path: Path) -> dict[int, list[Pair]]:
     """The pairs of 3 to 16 English words, by that number."""
     pairs = read_pairs(path)
     by_length = defaultdict(list)
-    for english, french in sorted(set(zip(pairs.source, pairs.target))):
+    for english, french in sorted(set(zip(pairs.source, pairs.target, strict=True))):
         num_words = len(english.split())
         if SHORTEST <= num_words <= LONGEST:
             by_length[num_words].append((english, french))
@@ -65,10 +67,11 @@ def write(name: str, pairs: list[Pair]) -> None:
     text = "".join(f"{english}\t{french}\n" for english, french in sorted(pairs))
     path = OUTPUT / f"tatoeba_en_fr.{name}.tsv.xz"
     path.write_bytes(lzma.compress(text.encode(), format=lzma.FORMAT_XZ, filters=PACKING))
-    print(f"{path.name}: {len(pairs):,} pairs, {path.stat().st_size:,} bytes")
+    sys.stdout.write(f"{path.name}: {len(pairs):,} pairs, {path.stat().st_size:,} bytes\n")
 
 
 def main() -> None:
+    """Write the three files."""
     folder = Path(os.environ["HEEDFUL_DATA"]) / "tatoeba_en_fr"
     chance = random.Random(2019)
     val = hold_out(read_by_length(folder / "val.tsv.xz"), VAL_PER_LENGTH, chance)

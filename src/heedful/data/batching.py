@@ -42,8 +42,9 @@ class Batch:
 class BatchSampler:
     """Which sentences go together, anew in every epoch and the same for the same (seed, epoch).
 
-    The data are shuffled, cut into windows, sorted by length inside each window and cut into batches, which are shuffled again. A batch holds
-    at most `tokens_per_batch` real target tokens, EOS included; a sentence longer than that is a batch of its own.
+    The data are shuffled, cut into windows, sorted by length inside each window and cut into batches, which are
+    shuffled again. A batch holds at most `tokens_per_batch` real target tokens, EOS included; a sentence longer than
+    that is a batch of its own.
 
     - `source_lengths`, `target_lengths`: tokens of each sentence, without BOS and EOS.
     - `window`: sentences sorted together. Wider windows pad less, narrower ones mix more.
@@ -57,11 +58,11 @@ class BatchSampler:
 
     def __init__(
         self,
-        source_lengths: Sequence[int],
-        target_lengths: Sequence[int],
+        source_lengths: Sequence[int] | np.ndarray,
+        target_lengths: Sequence[int] | np.ndarray,
         tokens_per_batch: int,
         seed: int = 0,
-        window: int = 20_000,
+        window: int = 50_000,
     ):
         if len(source_lengths) != len(target_lengths):
             raise ValueError(
@@ -69,9 +70,7 @@ class BatchSampler:
                 "give one of each per pair."
             )
         if tokens_per_batch < 1 or window < 1:
-            raise ValueError(
-                f"tokens_per_batch and window must be at least 1; got {tokens_per_batch} and {window}."
-            )
+            raise ValueError(f"tokens_per_batch and window must be at least 1; got {tokens_per_batch} and {window}.")
         self.source_lengths = np.asarray(source_lengths, dtype=np.int64)
         self.target_lengths = np.asarray(target_lengths, dtype=np.int64)
         self.tokens_per_batch = tokens_per_batch
@@ -112,7 +111,7 @@ def pad(sentences: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "batch length"]
     """
     lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
     padded = np.full((len(sentences), lengths.max(initial=0)), PAD, dtype=np.int64)
-    for row, sentence in zip(padded, sentences):
+    for row, sentence in zip(padded, sentences, strict=True):
         row[: len(sentence)] = sentence
     return torch.from_numpy(padded), torch.from_numpy(lengths)
 

@@ -8,7 +8,9 @@ BUNDLED = {"tatoeba_en_fr": ("train", "val", "test")}
 
 
 def load_pairs(name: str, split: str) -> Pairs:
-    """Read one split ("train", "val" or "test") of a bundled set; "tatoeba_en_fr" is English to French, 3 to 16 English words.
+    """Read one split ("train", "val" or "test") of a bundled set.
+
+    "tatoeba_en_fr" is English to French, sentences of 3 to 16 English words.
 
     >>> pairs = load_pairs("tatoeba_en_fr", "val")
     >>> len(pairs.source) == len(pairs.target)

@@ -1,7 +1,7 @@
-"""Sentence pairs and sentences from plain, gzip or xz files, read line by line.
+r"""Sentence pairs and sentences from plain, gzip or xz files, read line by line.
 
-Lines end at "\\n" and nowhere else: U+0085, U+2028 and a lone "\\r" are text, and so are quotes. One "\\r" before the "\\n" and a byte-order mark at
-the start of a file are dropped. Everything else reaches the caller as it stands in the file.
+Lines end at "\n" and nowhere else: U+0085, U+2028 and a lone "\r" are text, and so are quotes. One "\r" before the "\n"
+and a byte-order mark at the start of a file are dropped. Everything else reaches the caller as it stands in the file.
 """
 
 import codecs
@@ -27,7 +27,7 @@ _XZ_START = b"\xfd7zXZ\x00"
 
 @dataclass(frozen=True)
 class Lines:
-    """Sentences to translate. A line that cannot be used stands as "" in its place, so that line i of the output answers line i.
+    """Sentences to translate. A line that cannot be used stands as "" in its place, so that line numbers stay true.
 
     - `text`: one string per line of the file.
     - `skipped`: how many lines became "", by reason.
@@ -63,16 +63,17 @@ def read_pairs(
     columns: tuple[int, int] = (0, 1),
     max_chars: int = 5000,
 ) -> Pairs:
-    """Read two line-aligned files, or the two `columns` of one tab-separated file.
+    r"""Read two line-aligned files, or the two `columns` of one tab-separated file.
 
-    A pair is left out and counted when either side is empty, is not UTF-8 or has more than `max_chars` characters, or when its row has too
-    few columns. Raises `DataError` for a file that cannot be read, for unequal numbers of lines and when no pair is left.
+    A pair is left out and counted when either side is empty, is not UTF-8 or has more than `max_chars` characters, or
+    when its row has too few columns. Raises `DataError` for a file that cannot be read, for unequal numbers of lines
+    and when no pair is left.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "pairs.tsv")
-    ...     _ = path.write_text("Go.\\tVa !\\n\\tOui.\\nHi.\\tSalut.\\n", encoding="utf-8")
+    ...     _ = path.write_text("Go.\tVa !\n\tOui.\nHi.\tSalut.\n", encoding="utf-8")
     ...     pairs = read_pairs(path)
     >>> pairs.source, pairs.target, pairs.skipped
     (['Go.', 'Hi.'], ['Va !', 'Salut.'], {'empty line': 1})
@@ -101,9 +102,9 @@ def read_lines(path: str | PathLike[str], *, max_chars: int = 5000) -> Lines:
 
 
 def parse_lines(data: bytes, *, origin: str, max_chars: int = 5000) -> Lines:
-    """Split the bytes of a file or of standard input into sentences.
+    r"""Split the bytes of a file or of standard input into sentences.
 
-    >>> parse_lines(b"One.\\r\\n\\nTw\\xff\\nThree.", origin="standard input")
+    >>> parse_lines(b"One.\r\n\nTw\xff\nThree.", origin="standard input")
     Lines(text=['One.', '', '', 'Three.'], skipped={'empty line': 1, 'invalid UTF-8': 1}, origin='standard input')
     """
     text, skipped = [], Counter()
@@ -124,12 +125,10 @@ def _aligned_rows(
             f"{source_path} has {len(source)} lines but {target_path} has {len(target)}; "
             "line i of one must translate line i of the other, so mend or re-export the two files together."
         )
-    return zip(source, target)
+    return zip(source, target, strict=True)
 
 
-def _table_rows(
-    path: str | PathLike[str], columns: tuple[int, int]
-) -> Iterable[tuple[bytes | None, bytes | None]]:
+def _table_rows(path: str | PathLike[str], columns: tuple[int, int]) -> Iterable[tuple[bytes | None, bytes | None]]:
     if len(columns) != 2 or min(columns) < 0:
         raise ValueError(f"columns must be two numbers counted from 0, such as (0, 1); got {columns}.")
     for line in _split_lines(_read_bytes(path)):
@@ -190,4 +189,6 @@ def _why_nothing(skipped: Counter) -> str:
     if not skipped:
         return "it is empty; fill it, one sentence per line"
     counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.most_common())
-    return f"every line was left out, {counts}; it must be UTF-8 text, two files line by line or one with two columns between tabs"
+    return (
+        f"every line was left out, {counts}; give UTF-8 text, as two files line by line or as two columns between tabs"
+    )

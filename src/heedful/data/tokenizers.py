@@ -1,30 +1,35 @@
-"""Text to ids and back: words, characters, byte-pair encoding (Sennrich, Haddow and Birch 2016) and its byte-level form (Radford et al. 2019).
+"""Text to ids and back: words, characters, byte-pair encoding, byte-level byte-pair encoding.
 
-All kinds cut text at the same words, so that every piece can be traced to a word a person would point at. A word is a run of letters, marks and
-digits; an apostrophe before a letter ends the word on its left (l' homme, don' t); every other visible character is a word of its own.
+Byte-pair encoding is that of Sennrich, Haddow and Birch (2016), its byte-level form that of Radford et al. (2019).
+
+All kinds cut text at the same words, so that every piece can be traced to a word a person would point at. A word is a
+run of letters, marks and digits; an apostrophe before a letter ends the word on its left (l' homme, don' t); every
+other visible character is a word of its own.
 """
 
 import json
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby, islice, repeat
 from pathlib import Path
 from typing import Any
 
 import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-from heedful._errors import DataError, ModelFolderError
+from heedful._errors import DataError, ModelFolderError, OutputError
 from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 KINDS = ("word", "character", "bpe", "byte_bpe")
 SPACE = "▁"
 
-_WORD = r"[\p{L}\p{M}\p{N}]+(?:['’](?=\p{L}))?"
+_WORD = "[\\p{L}\\p{M}\\p{N}]+(?:['\u2019](?=\\p{L}))?"
 _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
 _NUM_BYTES = 256
+_OBJECT = "\ufffc"
+_HALF = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class Segments:
 class Tokenizer:
     """One side's text to ids and back. Make one with `train` or `from_dict`.
 
-    Kinds "word", "character" and "bpe" first put text into Unicode NFC with single plain spaces and none at the ends (no-break and thin spaces
-    become plain ones); a character or word they have not seen becomes `UNK`. Kind "byte_bpe" keeps every byte and knows no unknown.
+    Kinds "word", "character" and "bpe" first put text into Unicode NFC with single plain spaces and none at the ends
+    (no-break and thin spaces become plain ones); a character or word they have not seen becomes `UNK`. Kind "byte_bpe"
+    keeps every byte and knows no unknown.
 
     >>> tokenizer = Tokenizer.train(["Hello, world!", "Hello, you!"], kind="bpe", vocab_size=60)
     >>> tokenizer.decode(tokenizer.encode("Hello, world!"))
@@ -57,9 +63,7 @@ class Tokenizer:
         self.kind = kind
         self.lowercase = lowercase
         self._core = core
-        self._words = pre_tokenizers.Sequence(
-            [pre_tokenizers.Split(hf.Regex(r"\s+"), "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
-        )
+        self._words = _build_word_cutter()
 
     @classmethod
     def train(
@@ -72,17 +76,22 @@ class Tokenizer:
     ) -> "Tokenizer":
         """Learn a vocabulary of at most `vocab_size` entries, the four special ones included, from `lines`.
 
-        Words, characters or merges seen fewer than `min_count` times are left out. The same lines in the same order always give the same
-        vocabulary. Raises `ValueError` for an unknown kind or a size too small for it and `DataError` when `lines` hold no text.
+        Words, merges and the characters of kind "character" seen fewer than `min_count` times are left out. The same
+        lines in the same order always give the same vocabulary. Raises `ValueError` for an unknown kind or a size too
+        small for it and `DataError` when `lines` hold no text.
         """
         _check_kind(kind)
         smallest = len(SPECIAL_TOKENS) + (_NUM_BYTES if kind == "byte_bpe" else 1)
         if vocab_size < smallest:
             raise ValueError(f"vocab_size is {vocab_size}; kind '{kind}' needs at least {smallest}.")
+        lines = [line for line in lines if line.strip()]
         learner = _build_core(kind, lowercase, _empty_model(kind))
         learner.train_from_iterator(lines, _build_trainer(kind, vocab_size, min_count))
-        if learner.get_vocab_size() < smallest:
-            raise DataError("There is no text to learn a vocabulary from; give at least one line that is not empty.")
+        if not lines or learner.get_vocab_size() < smallest:
+            raise DataError(
+                f"There is nothing to learn a vocabulary from: {len(lines)} lines that are not empty, "
+                f"min_count {min_count}; give more text or a lower min_count."
+            )
         # a fresh core: training marks the special tokens so that "<s>" typed in a text would become BOS
         return cls(_build_core(kind, lowercase, learner.model), kind, lowercase)
 
@@ -96,7 +105,7 @@ class Tokenizer:
         return self._core.token_to_id(token)
 
     def normalize(self, text: str) -> str:
-        """The text as the vocabulary sees it; what `decode` gives back for the ids of `text`, word kind apart, if all of it is known."""
+        """The text as the vocabulary sees it: what known text decodes to, but for the spaces of kind "word"."""
         normalized = self._core.normalizer.normalize_str(text)
         if self.kind == "bpe":
             normalized = normalized.replace(SPACE, " ")
@@ -120,15 +129,27 @@ class Tokenizer:
         (['Bat', ',', 'a'], [0, 0, 0, 1, 2, 2])
         """
         encoding = self._core.encode(text)
-        spans = self._words.pre_tokenize_str(text)
-        ends = [end for _, (_, end) in spans]
-        # a piece that begins with the space before a word begins at the end of the last word, hence "right"
-        word_of = [min(bisect_right(ends, start), len(ends) - 1) for start, _ in encoding.offsets]
-        return Segments(encoding.ids, self.tokens(encoding.ids), [word for word, _ in spans], word_of)
+        starts = [start for start, _ in encoding.offsets]
+        return self._trace(encoding.ids, starts, text)
+
+    def segment_ids(self, ids: Iterable[int]) -> Segments:
+        """The same for ids that a model wrote, all of them: PAD, UNK, BOS and EOS are words of their own."""
+        ids = list(ids)
+        if self.kind == "word":
+            words = self.tokens(ids)
+            return Segments(ids, words, words, list(range(len(ids))))
+        # an object replacement character is no letter, so it is cut out as one word
+        shown = [UNK if index < len(SPECIAL_TOKENS) else index for index in ids]
+        texts = [self._write(shown[:count], repeat(_OBJECT)) for count in range(len(ids) + 1)]
+        # half a character at the end reads "�" and belongs to what follows
+        segments = self._trace(ids, [len(text.rstrip(_HALF)) for text in texts[:-1]], texts[-1])
+        names = (SPECIAL_TOKENS[index] for index in ids if index < len(SPECIAL_TOKENS))
+        words = [next(names, word) if word == _OBJECT else word for word in segments.words]
+        return replace(segments, words=words)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """How each id reads, special ones as in `SPECIAL_TOKENS`, a space as "▁", part of a character as "�"."""
-        return [self._show(self._core.id_to_token(index)) for index in ids]
+        return [self._show(self._token(index)) for index in ids]
 
     def decode(self, ids: Iterable[int], unknown: Sequence[str] | None = None) -> str:
         """The text of ids. PAD, BOS and EOS are left out; the i-th UNK reads `unknown[i]`, or "<unk>" without it.
@@ -136,14 +157,7 @@ class Tokenizer:
         Kind "word" puts one plain space between any two words, before punctuation too.
         """
         kept = [index for index in ids if index not in (PAD, BOS, EOS)]
-        stand_ins = iter(unknown if unknown is not None else [])
-        parts = []
-        for is_unknown, run in groupby(kept, key=lambda index: index == UNK):
-            if is_unknown:
-                parts.extend(next(stand_ins, SPECIAL_TOKENS[UNK]) for _ in run)
-            else:
-                parts.append(self._join([self._core.id_to_token(index) for index in run]))
-        text = (" " if self.kind == "word" else "").join(parts)
+        text = self._write(kept, chain(unknown or [], repeat(SPECIAL_TOKENS[UNK])))
         return text.removeprefix(" ") if self.kind in ("bpe", "byte_bpe") else text
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,6 +179,29 @@ class Tokenizer:
         if [built.id_to_token(index) for index in range(len(SPECIAL_TOKENS))] != list(SPECIAL_TOKENS):
             raise ValueError(f"ids 0 to 3 of the tokeniser must be {', '.join(SPECIAL_TOKENS)}.")
         return cls(built, kind, bool(lowercase))
+
+    def _trace(self, ids: list[int], starts: list[int], text: str) -> Segments:
+        """Give each piece the first word that ends after the piece starts; a space belongs to the word after it."""
+        spans = self._words.pre_tokenize_str(text)
+        if ids and not spans:
+            spans = [(text, (0, len(text)))]
+        ends = [end for _, (_, end) in spans]
+        word_of = [min(bisect_right(ends, start), len(ends) - 1) for start in starts]
+        return Segments(ids, self.tokens(ids), [word for word, _ in spans], word_of)
+
+    def _write(self, ids: list[int], unknown: Iterator[str]) -> str:
+        """The text of ids with the next of `unknown` for every UNK."""
+        parts = []
+        for is_unknown, run in groupby(ids, key=lambda index: index == UNK):
+            tokens = [self._token(index) for index in run]
+            parts.extend(islice(unknown, len(tokens)) if is_unknown else [self._join(tokens)])
+        return (" " if self.kind == "word" else "").join(parts)
+
+    def _token(self, index: int) -> str:
+        token = self._core.id_to_token(index) if index >= 0 else None
+        if token is None:
+            raise ValueError(f"id {index} is not in this vocabulary, which ends at {self.vocab_size - 1}.")
+        return token
 
     def _join(self, tokens: list[str]) -> str:
         if self.kind == "word":
@@ -211,8 +248,11 @@ class TokenizerPair:
             values["target"] = self.target.to_dict()
         path = Path(path)
         unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
-        unfinished.replace(path)
+        try:
+            unfinished.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+            unfinished.replace(path)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}; name a folder you may write to.") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "TokenizerPair":
@@ -227,7 +267,7 @@ class TokenizerPair:
             raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFolderError(
-                f"{path} is damaged or was not written by heedful ({error}); copy the whole model folder or train again."
+                f"{path} is damaged or not from heedful ({error}); copy the whole model folder or train again."
             ) from error
 
 
@@ -263,9 +303,7 @@ def _build_normalizer(kind: str, lowercase: bool) -> normalizers.Normalizer:
 
 def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
     if kind == "word":
-        return pre_tokenizers.Sequence(
-            [pre_tokenizers.Split(" ", "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
-        )
+        return _build_word_cutter()
     if kind == "character":
         return pre_tokenizers.Split(hf.Regex("."), "isolated")
     if kind == "bpe":
@@ -287,3 +325,9 @@ def _build_trainer(kind: str, vocab_size: int, min_count: int) -> trainers.Train
     else:
         options["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet()
     return trainers.BpeTrainer(min_frequency=min_count, **options)
+
+
+def _build_word_cutter() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(hf.Regex(r"\s+"), "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
+    )
