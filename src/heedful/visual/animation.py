@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from PIL import Image
 
@@ -15,7 +16,7 @@ from .alignment import Alignment, visible
 from .files import write_whole
 from .fonts import font_families
 from .heatmap import Layout, draw_on, measure
-from .style import RULE, SERIES
+from .style import HEAT, INK, PAPER, QUIET, RULE, SERIES
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def write_animation(
 
     Written whole or not at all; returns the path. Raises ValueError when there are no snapshots.
     """
-    frames = _share_palette(draw_frames(snapshots, title, dpi))
+    frames = _indexed(draw_frames(snapshots, title, dpi))
     durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * hold)]
     buffer = io.BytesIO()
     look = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0, "disposal": 1}
@@ -92,10 +93,11 @@ def _frame(
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def _share_palette(frames: list[Image.Image]) -> list[Image.Image]:
-    """All frames in the 256 colours that suit them together, so that still parts do not flicker."""
-    sheet = Image.new("RGB", (frames[0].width, frames[0].height * len(frames)))
-    for i, frame in enumerate(frames):
-        sheet.paste(frame, (0, i * frame.height))
-    palette = sheet.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+def _indexed(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """The frames in one palette made of the colours they are drawn with, so that still parts do not flicker."""
+    heat = HEAT(np.linspace(0, 1, 160))[:, :3]
+    mixes = [np.linspace(to_rgb(color), to_rgb(PAPER), 48) for color in (INK, QUIET)]
+    colors = np.concatenate([heat, *mixes])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((colors * 255).round().astype(np.uint8).tobytes())
     return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]

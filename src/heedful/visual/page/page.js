@@ -81,7 +81,7 @@ class Pair {
     this.readout.append(name, ` ${verb} ${best.join(", ") || "nothing much"}`);
   }
 
-  /* Does each side fit on one line? */
+  /* Does each side fit on one line? Threads that pass behind other words would only confuse. */
   onOneLine() {
     return Object.values(this.words).every((row) => row[0].offsetTop === row[row.length - 1].offsetTop);
   }
@@ -89,7 +89,7 @@ class Pair {
   /* Curves between source and target words: at rest all of them faintly, otherwise only those of the shown word. */
   drawThreads() {
     this.threads.replaceChildren();
-    if (!this.shown && !this.onOneLine()) return;
+    if (!this.onOneLine()) return;
     const origin = this.stage.getBoundingClientRect();
     const place = (word, edge) => {
       const box = word.getBoundingClientRect();
