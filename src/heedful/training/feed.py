@@ -47,8 +47,8 @@ class Feed:
     Example:
         >>> sources, targets = [[5, 6], [7]], [[8], [9, 4]]
         >>> feed = Feed(BatchSampler([2, 1], [1, 2], tokens_per_batch=3, seed=1), sources, targets)
-        >>> len(feed.epoch(0)), feed.epoch(0)[1].target_in.shape
-        (2, torch.Size([1, 2]))
+        >>> [batch.num_target_tokens for batch in feed.epoch(0)], feed.epoch(0)[0].source.shape
+        ([2, 3], torch.Size([1, 2]))
     """
 
     def __init__(self, sampler: BatchSampler, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]):

@@ -16,8 +16,8 @@ class Ramp(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    start: float = Field(1.0, ge=0, le=1)
-    end: float = Field(1.0, ge=0, le=1)
+    start: float = Field(default=1.0, ge=0, le=1)
+    end: float = Field(default=1.0, ge=0, le=1)
 
     def at(self, fraction: float) -> float:
         """The number after `fraction`, in [0, 1], of the training."""
@@ -52,24 +52,24 @@ class TrainingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    tokens_per_batch: int = Field(4000, gt=0)
-    learning_rate: float = Field(1e-3, gt=0)
+    tokens_per_batch: int = Field(default=4000, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     schedule: Literal["constant", "inverse_sqrt", "cosine", "linear"] = "constant"
-    warmup_steps: int = Field(0, ge=0)
-    betas: list[float] = Field([0.9, 0.999], min_length=2, max_length=2)
-    weight_decay: float = Field(0.0, ge=0)
-    gradient_clip: float | None = Field(1.0, gt=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    warmup_steps: int = Field(default=0, ge=0)
+    betas: list[float] = Field(default=[0.9, 0.999], min_length=2, max_length=2)
+    weight_decay: float = Field(default=0.0, ge=0)
+    gradient_clip: float | None = Field(default=1.0, gt=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     teacher_forcing: Ramp | None = None
-    max_epochs: int | None = Field(None, gt=0)
-    max_steps: int | None = Field(None, gt=0)
-    max_seconds: float | None = Field(None, gt=0)
-    validate_every: int | None = Field(None, gt=0)
+    max_epochs: int | None = Field(default=None, gt=0)
+    max_steps: int | None = Field(default=None, gt=0)
+    max_seconds: float | None = Field(default=None, gt=0)
+    validate_every: int | None = Field(default=None, gt=0)
     best_by: str = "loss"
-    patience: int | None = Field(None, gt=0)
-    average_last: int = Field(0, ge=0)
+    patience: int | None = Field(default=None, gt=0)
+    average_last: int = Field(default=0, ge=0)
     precision: Literal["32", "bf16"] = "32"
-    checkpoint_minutes: float = Field(5.0, gt=0)
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     tensorboard: bool = True
 

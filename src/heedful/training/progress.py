@@ -11,7 +11,7 @@ SECONDS_BETWEEN_LINES = 30.0
 def clock(seconds: float) -> str:
     """A duration as minutes and seconds, or hours, minutes and seconds.
 
-    >>> clock(75), clock(3675)
+    >>> clock(75.0), clock(3675.0)
     ('1:15', '1:01:15')
     """
     minutes, rest = divmod(int(seconds), 60)

@@ -1,0 +1,394 @@
+"""A recipe: one YAML file that says all of a training, checked before anything is read or written."""
+
+import difflib
+import os
+import re
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from heedful._errors import RecipeError
+from heedful.training.options import TrainingOptions
+
+from .recipe_yaml import parse_yaml, write_yaml
+
+VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
+_SPLITS = {"train": "train", "valid": "val", "test": "test"}
+_WIRINGS = {"bahdanau": "bahdanau", "luong": "luong", "none": "none"}
+_SCORES = {"bahdanau": "additive", "luong": "general"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DataPart(_Section):
+    """Where one set of pairs comes from; exactly one of `source` with `target`, `tsv`, and `bundled`.
+
+    A path may begin with a variable of the environment, as in `${HEEDFUL_DATA}/train.en.gz`, or with `~`; a relative
+    one starts from the folder in which the command is run. Files may be plain, .gz or .xz.
+
+    Args:
+        source: File of source sentences, one a line.
+        target: File of target sentences, in the same order.
+        tsv: File with both, separated by tabs.
+        columns: Numbers, from 0, of the source's and the target's column of `tsv`.
+        bundled: Name of a set that ships with heedful.
+        split: Its part: "train", "val" or "test"; the one that fits the place in the recipe when left out.
+    """
+
+    source: str | None = None
+    target: str | None = None
+    tsv: str | None = None
+    columns: list[int] = Field(default=[0, 1], min_length=2, max_length=2)
+    bundled: str | None = None
+    split: Literal["train", "val", "test"] | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "DataPart":
+        given = [name for name in ("source", "target", "tsv", "bundled") if getattr(self, name) is not None]
+        if given not in (["source", "target"], ["tsv"], ["bundled"]):
+            came = " and ".join(given) or "none of them"
+            raise ValueError(f"expected source and target, or tsv alone, or bundled alone; came {came}")
+        return self
+
+
+class DataOptions(_Section):
+    """The pairs to learn from, to choose by, and to be judged on.
+
+    Args:
+        train: Pairs to learn from.
+        valid: Pairs that choose the best checkpoint.
+        test: Pairs for the final score; may be left out.
+        max_length: Most tokens of a training sentence on either side; longer pairs are left out and counted.
+    """
+
+    train: DataPart
+    valid: DataPart
+    test: DataPart | None = None
+    max_length: int = Field(default=100, gt=0)
+
+    @model_validator(mode="after")
+    def _splits(self) -> "DataOptions":
+        for name, split in _SPLITS.items():
+            part = getattr(self, name)
+            if part is not None and part.bundled and part.split is None:
+                part.split = split
+        return self
+
+
+class TokenizerOptions(_Section):
+    """How text becomes ids.
+
+    Args:
+        kind: The unit: "word", "character", "bpe" or "byte_bpe".
+        vocab_size: Most entries, of each side or of the joint vocabulary.
+        joint: One vocabulary for both sides.
+        lowercase: Lower-case both sides.
+        lowercase_source: Lower-case the source only.
+    """
+
+    kind: Literal["word", "character", "bpe", "byte_bpe"] = "bpe"
+    vocab_size: int = Field(default=8000, gt=4)
+    joint: bool = False
+    lowercase: bool = False
+    lowercase_source: bool = False
+
+
+def _same_as(name: str, table: Mapping[str, str] | None = None) -> Any:
+    """Default of a field: the value of an earlier one, or what a table says of it."""
+    return lambda data: table.get(data.get(name, "")) if table else data.get(name)
+
+
+class ModelOptions(_Section):
+    """The encoder-decoder in numbers.
+
+    Args:
+        attention: Whose: "bahdanau", "luong" or "none"; sets the defaults of `wiring` and `score`.
+        wiring: Order of looking and updating: "bahdanau" looks with the state before the update, "luong" with the one
+            after it, "luong_input_feeding" feeds what it saw to the next step, "look_between" looks between the first
+            decoder layer and those above, "none" is a plain encoder-decoder.
+        score: How query and key are compared; None without attention.
+        cell: Recurrent cell of both sides.
+        embedding_dim: Features of a token on both sides.
+        units: Default of the three sizes below.
+        encoder_units: Units of an encoder layer, in each direction.
+        encoder_layers: Encoder layers.
+        bidirectional: Whether the encoder also reads from the end.
+        merge: How two directions become one memory: "concat" or "sum".
+        decoder_units: Units of a decoder layer.
+        decoder_layers: Decoder layers.
+        attention_units: Hidden features of the additive and the concat score.
+        dropout: Rate of dropout, in [0, 1).
+        tie_embeddings: Use the target embedding as the output matrix.
+        share_embeddings: Use one embedding for both sides; needs a joint vocabulary.
+        source_embeddings: File with a pretrained embedding of the source tokens.
+        target_embeddings: Likewise of the target tokens.
+    """
+
+    attention: Literal["bahdanau", "luong", "none"] = "bahdanau"
+    wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "none"] = Field(
+        default_factory=_same_as("attention", _WIRINGS)
+    )
+    score: Literal["additive", "concat", "dot", "general", "scaled_dot"] | None = Field(
+        default_factory=_same_as("attention", _SCORES)
+    )
+    cell: Literal["gru", "lstm"] = "gru"
+    embedding_dim: int = Field(default=256, gt=0)
+    units: int = Field(default=256, gt=0)
+    encoder_units: int = Field(default_factory=_same_as("units"), gt=0)
+    encoder_layers: int = Field(default=1, gt=0)
+    bidirectional: bool = True
+    merge: Literal["concat", "sum"] = "concat"
+    decoder_units: int = Field(default_factory=_same_as("units"), gt=0)
+    decoder_layers: int = Field(default=1, gt=0)
+    attention_units: int = Field(default_factory=_same_as("units"), gt=0)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    tie_embeddings: bool = False
+    share_embeddings: bool = False
+    source_embeddings: str | None = None
+    target_embeddings: str | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> "ModelOptions":
+        if (self.attention == "none") != (self.wiring == "none"):
+            raise ValueError(
+                f"attention {self.attention!r} does not go with wiring {self.wiring!r}; set both to 'none', or neither"
+            )
+        if (self.attention == "none") != (self.score is None):
+            raise ValueError(
+                f"attention {self.attention!r} does not go with score {self.score!r}; "
+                "leave score out, or set it to null where there is no attention"
+            )
+        return self
+
+
+class DecodingOptions(_Section):
+    """How the trained model translates when nothing else is asked for.
+
+    Args:
+        beam: Hypotheses kept; 1 is greedy.
+        length_penalty: 0 ranks by probability, which favours the short; 1 nearly by mean log-probability.
+        min_length: Fewest tokens of a translation.
+        max_length: Most tokens.
+        max_ratio: Most tokens relative to those of the source; null for `max_length` alone.
+        max_extra: Tokens that `max_ratio` grants on top.
+        no_repeat_ngram: A run of so many tokens occurs once at most; 0 allows repetition.
+        replace_unknown: Put the source word looked at most in place of an unknown token.
+    """
+
+    beam: int = Field(default=5, gt=0)
+    length_penalty: float = Field(default=0.6, ge=0)
+    min_length: int = Field(default=0, ge=0)
+    max_length: int = Field(default=256, gt=0)
+    max_ratio: float | None = Field(default=2.0, ge=0)
+    max_extra: int = Field(default=10, ge=0)
+    no_repeat_ngram: int = Field(default=0, ge=0)
+    replace_unknown: bool = True
+
+
+class EvaluationOptions(_Section):
+    """What a score is made of.
+
+    Args:
+        metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text.
+        language: Code of the target language, which "tokenized_bleu" needs.
+    """
+
+    metrics: list[Literal["bleu", "chrf", "tokenized_bleu"]] = Field(default=["bleu", "chrf"], min_length=1)
+    language: str | None = None
+
+    @model_validator(mode="after")
+    def _language(self) -> "EvaluationOptions":
+        if "tokenized_bleu" in self.metrics and not self.language:
+            raise ValueError("tokenized_bleu needs the target language; set evaluation.language, such as de")
+        return self
+
+
+class Recipe(_Section):
+    """All that a training is told.
+
+    Args:
+        name: What to call it.
+        seed: Of the weights' first values, the order of the batches and dropout.
+        output: Folder of the run; may begin with a variable of the environment, see `DataPart`.
+        data, tokenizer, model, training, decoding, evaluation: One section each.
+    """
+
+    name: str = Field(min_length=1)
+    seed: int = Field(default=1, ge=0)
+    output: str = Field(min_length=1)
+    data: DataOptions
+    tokenizer: TokenizerOptions = TokenizerOptions()
+    model: ModelOptions = ModelOptions()
+    training: TrainingOptions
+    decoding: DecodingOptions = DecodingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+
+    @model_validator(mode="after")
+    def _best_by(self) -> "Recipe":
+        if self.training.best_by not in VALIDATION_METRICS:
+            raise ValueError(
+                f"training.best_by is {self.training.best_by!r}; it should be one of {', '.join(VALIDATION_METRICS)}"
+            )
+        return self
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """Every path of the recipe as it is written, with its key."""
+        yield "output", self.output
+        for part, name in ((part, name) for part in _SPLITS for name in ("source", "target", "tsv")):
+            yield f"data.{part}.{name}", getattr(getattr(self.data, part), name, None) or ""
+        for name in ("source_embeddings", "target_embeddings"):
+            yield f"model.{name}", getattr(self.model, name) or ""
+
+
+def expand_path(text: str) -> Path:
+    """A path of a recipe with its variable of the environment, `${NAME}` at its beginning, or `~` filled in.
+
+    Raises:
+        RecipeError: If the variable is not defined.
+
+    Example:
+        >>> os.environ["CORPORA"] = "/corpora"
+        >>> expand_path("${CORPORA}/train.en").as_posix()
+        '/corpora/train.en'
+    """
+    if match := re.match(r"\$\{(\w+)\}", text):
+        name = match[1]
+        if not os.environ.get(name):
+            raise RecipeError(f"{text} begins with ${{{name}}}, which is not defined; run: export {name}=FOLDER")
+        text = os.environ[name] + text[match.end() :]
+    return Path(text).expanduser()
+
+
+def load_recipe(path_or_name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path_or_name: A YAML file, or the name of a recipe that ships with heedful.
+        overrides: Such as "model.units=256": a dotted key and a value in YAML, which replaces the file's.
+
+    Raises:
+        RecipeError: If there is no such recipe, it is no YAML, a key or a value is not one that a recipe has, or a path
+            begins with a variable that is not defined.
+    """
+    text, origin = _read(os.fspath(path_or_name))
+    content = parse_yaml(text, origin)
+    if not isinstance(content, dict):
+        came = "nothing" if content is None else f"a {type(content).__name__}"
+        raise RecipeError(f"{origin} holds {came}; expected keys and values, such as `name: mine`")
+    for override in overrides:
+        _override(content, override)
+    recipe = check_recipe(content, origin, overrides)
+    for key, path in recipe.paths():
+        try:
+            expand_path(path)
+        except RecipeError as error:
+            raise RecipeError(f"{origin}: {key}: {error}") from None
+    return recipe
+
+
+def check_recipe(content: Mapping[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from plain values; paths stay as they are written.
+
+    Args:
+        content: The sections by name.
+        origin: What to call the recipe in an error.
+        overrides: Those that went into it, named in an error instead of `origin` where one of them is at fault.
+
+    Raises:
+        RecipeError: Names the key, what came and what was expected.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]
+    messages = []
+    for fault in faults:
+        key = ".".join(map(str, fault["loc"]))
+        blamed = next((text for text in overrides if text.partition("=")[0].strip() == key), None)
+        messages.append(f"{f'--set {blamed}' if blamed else origin}: {_explain(fault, key)}")
+    raise RecipeError("\n".join(messages))
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The whole recipe, defaults included, as YAML that `load_recipe` reads back to an equal one."""
+    return write_yaml(recipe.model_dump())
+
+
+def shipped_recipes() -> dict[str, str]:
+    """The text of every recipe that ships with heedful, by name."""
+    folder = files("heedful") / "recipes"
+    if not folder.is_dir():
+        return {}
+    found = sorted(folder.iterdir(), key=lambda file: file.name)
+    return {file.name[:-5]: file.read_text(encoding="utf-8") for file in found if file.name.endswith(".yaml")}
+
+
+def _read(path_or_name: str) -> tuple[str, str]:
+    """The text of a recipe and what to call it."""
+    path, shipped = Path(path_or_name), shipped_recipes()
+    if not path.is_file():
+        if path_or_name in shipped:
+            return shipped[path_or_name], f"recipe {path_or_name}"
+        raise RecipeError(
+            f"there is no file {path_or_name}, and no recipe of that name ships with heedful"
+            f"{_did_you_mean(path_or_name, shipped)}; those that do: {', '.join(shipped) or 'none'}"
+        )
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read {path}: {error}; save it as plain text in UTF-8") from error
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    """Set one dotted key of nested mappings to a value."""
+    key, equals, value = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise RecipeError(f"--set {override}: expected key=value, such as model.units=256")
+    section = content
+    for place, name in enumerate(names[:-1]):
+        if section.get(name) is None:
+            section[name] = {}
+        section = section[name]
+        if not isinstance(section, dict):
+            raise RecipeError(f"--set {override}: {'.'.join(names[: place + 1])} is {section!r}, which has no keys")
+    section[names[-1]] = parse_yaml(value, f"--set {override}")
+
+
+def _explain(fault: ErrorDetails, key: str) -> str:
+    """One of pydantic's findings as a sentence for the person who wrote the recipe."""
+    came = reprlib.repr(fault["input"])
+    if fault["type"] == "extra_forbidden":
+        keys = _keys_of(fault["loc"][:-1])
+        return f"{key} is no key of a recipe{_did_you_mean(str(fault['loc'][-1]), keys)}; expected {', '.join(keys)}"
+    if fault["type"] == "missing":
+        return f"{key} is missing; a recipe needs it"
+    if fault["type"] == "value_error":
+        problem = str(fault.get("ctx", {}).get("error"))
+        return f"{key}: {problem}" if key else problem
+    if fault["type"].startswith("model_"):
+        return f"{key} is {came}; expected the keys {', '.join(_keys_of(fault['loc']))}"
+    expected = fault["msg"].removeprefix("Input ")
+    return f"{key} is {came}; it {expected[0].lower()}{expected[1:]}".replace("it list", "the list")
+
+
+def _keys_of(place: Sequence[int | str]) -> list[str]:
+    """The keys that the section at a place of the recipe has."""
+    section: type[BaseModel] = Recipe
+    for name in place:
+        annotation = section.model_fields[str(name)].annotation
+        kinds = [annotation, *getattr(annotation, "__args__", ())]
+        section = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(section.model_fields)
+
+
+def _did_you_mean(name: str, names: Sequence[str] | Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
