@@ -7,7 +7,7 @@ from torch import Tensor
 
 from heedful._pytree import register_pytree
 from heedful.data.vocabulary import BOS, EOS, PAD
-from heedful.decoding import Constraints
+from heedful.decoding import Constraints, Hypothesis
 from heedful.models.protocol import StepOutput
 
 
@@ -74,6 +74,25 @@ class Recurrent:
         return StepOutput(logits, weights if need_weights else None), State(cell, state.coverage + weights, None)
 
 
+class Diary:
+    """A table whose state is what was said, and whose weights show that state: both must follow the hypothesis."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits  # [steps, vocabulary, vocabulary]
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Tensor:
+        return source
+
+    def start(self, encoded: Tensor) -> dict[str, Tensor]:
+        return {"said": torch.full_like(encoded, -1), "steps": torch.zeros_like(encoded[:, 0])}
+
+    def step(self, tokens: Tensor, state: dict[str, Tensor], encoded: Tensor, need_weights: bool = False):
+        steps = state["steps"]
+        said = state["said"].scatter(1, steps[:, None], tokens[:, None])
+        output = StepOutput(self.logits[steps, tokens], said.double() if need_weights else None)
+        return output, {"said": said, "steps": steps + 1}
+
+
 @dataclass
 class Grown:
     """A hypothesis of the reference search."""
@@ -131,6 +150,12 @@ def reference_beam(model, source: Tensor, beam: int, length_penalty: float, cons
         alive = [grown for grown in chosen if grown.tokens[-1] != EOS]
     best = lambda some: sorted(some, key=lambda grown: -grown.score(length_penalty))  # noqa: E731
     return best(finished) + best(unfinished + alive)
+
+
+def looks(hypothesis: Hypothesis) -> Tensor:
+    """The weights of a hypothesis, which must be there."""
+    assert hypothesis.weights is not None
+    return hypothesis.weights
 
 
 def pad(sentences: list[list[int]], extra: int = 0) -> tuple[Tensor, Tensor]:

@@ -151,7 +151,7 @@ class Frontier:
             sentence, step = int(self.sentence[broken[:, 0]][0]), self.trail.tokens.shape[1]
             raise ValueError(
                 f"the logits of sentence {sentence} at step {step} hold NaN or infinity; finite numbers are "
-                "expected (or -inf, for a token that cannot follow): look for NaN in the model's parameters and its input"
+                "expected (or -inf, for a token that cannot follow): look for NaN in the model and its input"
             )
         return logits - total.clamp_min(torch.finfo(logits.dtype).min)
 

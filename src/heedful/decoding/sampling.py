@@ -68,7 +68,7 @@ def truncated(
         head, tokens = log_probs.topk(top_k, 1)
         log_probs = torch.full_like(log_probs, NEVER).scatter(1, tokens, head)
     if top_p is not None and top_p < 1:
-        ranked, tokens = log_probs.sort(1, descending=True, stable=True)
+        ranked, tokens = log_probs.sort(dim=1, descending=True, stable=True)
         probs = ranked.softmax(1)
         # a token stays if those before it hold less than top_p
         ranked = ranked.masked_fill(probs.cumsum(1) - probs >= top_p, NEVER)
