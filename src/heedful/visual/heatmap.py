@@ -32,18 +32,9 @@ class Layout:
     slanted: bool
     left: float
     top: float
-    right: float
     bottom: float
-    rows: int
-    columns: int
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height of the whole figure."""
-        return (
-            self.left + self.columns * self.cell + self.right,
-            self.top + self.rows * self.cell + self.bottom,
-        )
+    width: float  # of the whole figure
+    height: float
 
 
 def draw_heatmap(alignment: Alignment, title: str = "", scale: float | None = None) -> Figure:
@@ -96,17 +87,12 @@ def measure(alignments: list[Alignment], title: str, families: list[str]) -> Lay
     # a slanted label begins over the middle of its cell and may reach beyond the last column
     reach = max((i + 0.5) * cell + 0.71 * width for widths in sources for i, width in enumerate(widths))
     line = font / 72
-    return Layout(
-        cell=cell,
-        font=font,
-        slanted=slanted,
-        left=target + _PAD + 0.12,
-        top=(source * 0.71 + line * 0.8 if slanted else line * 1.2) + 0.1 + (0.46 if title else _PAD),
-        right=max(0.82, reach - columns * cell + 2 * _PAD if slanted else 0.0),
-        bottom=_PAD + (0.38 if any(alignment.caption for alignment in alignments) else 0.06),
-        rows=rows,
-        columns=columns,
-    )
+    left = target + _PAD + 0.12
+    top = (source * 0.71 + line * 0.8 if slanted else line * 1.2) + 0.1 + (0.46 if title else _PAD)
+    right = max(0.82, reach - columns * cell + 2 * _PAD if slanted else 0.0)
+    bottom = _PAD + (0.38 if any(alignment.caption for alignment in alignments) else 0.06)
+    width, height = left + columns * cell + right, top + rows * cell + bottom
+    return Layout(cell, font, slanted, left, top, bottom, width, height)
 
 
 def draw_on(
@@ -114,7 +100,7 @@ def draw_on(
 ) -> Figure:
     """Draw one alignment on a canvas of the size of `layout`."""
     rows, columns = alignment.weights.shape
-    width, height = layout.size
+    width, height = layout.width, layout.height
     figure = Figure(figsize=(width, height), facecolor=PAPER)
     FigureCanvasAgg(figure)
     bottom = height - layout.top - rows * layout.cell
@@ -160,9 +146,9 @@ def _write_values(axes: Axes, weights: np.ndarray, scale: float) -> None:
 
 
 def _color_bar(figure: Figure, mesh: QuadMesh, layout: Layout, columns: int) -> None:
-    width, height = figure.get_size_inches()
+    width, height = layout.width, layout.height
     left = layout.left + columns * layout.cell + 0.16
-    tall = min(layout.rows * layout.cell, 2.6)
+    tall = min(height - layout.top - layout.bottom, 2.6)
     bottom = height - layout.top - tall
     axes = figure.add_axes((left / width, bottom / height, 0.11 / width, tall / height))
     bar = figure.colorbar(mesh, cax=axes)

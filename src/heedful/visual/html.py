@@ -25,7 +25,7 @@ def page(alignments: Sequence[Alignment], title: str = "Attention") -> str:
     >>> "<h1>Cats &amp; dogs</h1>" in text, "https:" in text
     (True, False)
     """
-    folder = files("heedful.visual").joinpath("page")
+    folder = files("heedful.visual")
     return Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(visible(title)),
         style=folder.joinpath("page.css").read_text(encoding="utf-8"),
