@@ -144,16 +144,20 @@ class Frontier:
         Raises:
             ValueError: NaN or plus infinity among the logits, with the sentence and the step.
         """
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        total = logits.logsumexp(1, keepdim=True)
-        broken = ~(total < float("inf"))
+        log_probs = logits.log_softmax(1, torch.promote_types(logits.dtype, torch.float32))
+        # one bad logit, or minus infinity throughout, turns a whole row into NaN: its first column tells
+        failed = log_probs[:, 0].isnan()
+        if not failed.any():
+            return log_probs
+        empty = logits.amax(1) == NEVER
+        broken = failed & ~empty
         if broken.any():
-            sentence, step = int(self.sentence[broken[:, 0]][0]), self.trail.tokens.shape[1]
+            sentence, step = int(self.sentence[broken][0]), self.trail.tokens.shape[1]
             raise ValueError(
                 f"the logits of sentence {sentence} at step {step} hold NaN or infinity; finite numbers are "
                 "expected (or -inf, for a token that cannot follow): look for NaN in the model and its input"
             )
-        return logits - total.clamp_min(torch.finfo(logits.dtype).min)
+        return log_probs.masked_fill(empty[:, None], NEVER)
 
 
 def _hypothesis(ended: Ended, score: float, log: Tensor | None, source_length: int) -> Hypothesis:

@@ -48,26 +48,47 @@ def beam_search(
 
     Raises:
         ValueError: a number out of range; lengths that do not fit the source; NaN or plus infinity among the logits.
+
+    >>> from types import SimpleNamespace
+    >>> from heedful.models import StepOutput
+    >>> table = torch.zeros(7, 7)  # the probability of each token after each token
+    >>> table[2, [4, 5]] = torch.tensor([0.6, 0.4])
+    >>> table[4, [4, 6]] = torch.tensor([0.4, 0.6])  # greedy search begins with 4, but 5, 6 is more probable
+    >>> table[5, 6] = table[6, 3] = 1.0
+    >>> model = SimpleNamespace(
+    ...     encode=lambda source, lengths: source,
+    ...     start=lambda encoded: None,
+    ...     step=lambda tokens, state, encoded, need_weights: (StepOutput(table[tokens].log()), state),
+    ... )
+    >>> (found,) = beam_search(model, torch.tensor([[6, 6]]), torch.tensor([2]), beam=2, nbest=2, length_penalty=0.0)
+    >>> [(one.tokens, round(one.score, 2)) for one in found]
+    [([5, 6], -0.92), ([4, 6], -1.02)]
     """
     _check(beam, length_penalty, nbest)
     frontier = Frontier(model, source, lengths, constraints, need_weights)
-    places = torch.full_like(frontier.limits, beam)  # how many hypotheses each sentence may still grow
-    finals = torch.full((len(lengths), nbest), NEVER, device=source.device)  # scores of the best finished ones
     with evaluation(model):
-        while len(frontier.sentence):
-            log_probs = frontier.step()
-            parent, token = best_children(frontier.trail.log_probs.sum(1), log_probs, frontier.sentence, places, beam)
-            ended = frontier.extend(parent, token, log_probs[parent, token])
-            sentence, finished, totals = frontier.sentence, token == EOS, frontier.trail.log_probs.sum(1)
-            places = places.scatter_add(0, sentence, -finished.long())
-            scores = totals / length_norm(frontier.trail.tokens.shape[1], length_penalty)
-            scores = spread(scores.masked_fill(~finished, NEVER), sentence, len(lengths), beam)
-            finals = top(torch.cat((finals, scores), 1), nbest)[0]
-            at_best = totals / length_norm(frontier.limits[sentence], length_penalty)
-            can_win = torch.zeros_like(places, dtype=torch.bool)
-            can_win[sentence[~ended & (at_best > finals[sentence, -1])]] = True
-            frontier.keep(~ended & can_win[sentence])
+        _search(frontier, beam, length_penalty, nbest)
     return frontier.hypotheses(nbest, length_penalty)
+
+
+def _search(frontier: Frontier, beam: int, length_penalty: float, nbest: int) -> None:
+    """Grow the frontier to its end."""
+    batch = len(frontier.sentence)
+    places = torch.full_like(frontier.limits, beam)  # how many hypotheses each sentence may still grow
+    finals = torch.full((batch, nbest), NEVER, device=places.device)  # scores of the best finished ones
+    while len(frontier.sentence):
+        log_probs = frontier.step()
+        parent, token = best_children(frontier.trail.log_probs.sum(1), log_probs, frontier.sentence, places, beam)
+        ended = frontier.extend(parent, token, log_probs[parent, token])
+        sentence, finished, totals = frontier.sentence, token == EOS, frontier.trail.log_probs.sum(1)
+        places = places.scatter_add(0, sentence, -finished.long())
+        scores = totals / length_norm(frontier.trail.tokens.shape[1], length_penalty)
+        scores = spread(scores.masked_fill(~finished, NEVER), sentence, batch, beam)
+        finals = top(torch.cat((finals, scores), 1), nbest)[0]
+        at_best = totals / length_norm(frontier.limits[sentence], length_penalty)
+        can_win = torch.zeros_like(places, dtype=torch.bool)
+        can_win[sentence[~ended & (at_best > finals[sentence, -1])]] = True
+        frontier.keep(~ended & can_win[sentence])
 
 
 def best_children(

@@ -31,6 +31,19 @@ def greedy(
 
     Raises:
         ValueError: lengths that do not fit the source; NaN or plus infinity among the logits.
+
+    >>> import torch
+    >>> from types import SimpleNamespace
+    >>> from heedful.models import StepOutput
+    >>> table = torch.zeros(7, 7)  # the probability of each token after each token
+    >>> table[[2, 4, 5], [4, 5, 3]] = 1.0  # BOS, 4, 5, EOS
+    >>> model = SimpleNamespace(
+    ...     encode=lambda source, lengths: source,
+    ...     start=lambda encoded: None,
+    ...     step=lambda tokens, state, encoded, need_weights: (StepOutput(table[tokens].log()), state),
+    ... )
+    >>> greedy(model, source=torch.tensor([[6, 6], [5, 0]]), lengths=torch.tensor([2, 1]))[1].tokens
+    [4, 5]
     """
     frontier = Frontier(model, source, lengths, constraints, need_weights)
     return follow(frontier, lambda log_probs, _: log_probs.argmax(1))

@@ -20,6 +20,9 @@ class Hypothesis:
         weights: `[len(tokens), source_len]`, what the model looked at when it said each token, on the CPU, without
             the padding of the batch; None unless asked for, or where the model has no attention.
         finished: whether the model ended by EOS; False if the maximum length, or a dead end, cut it off.
+
+    >>> Hypothesis(tokens=[7, 5], log_probs=[-0.5, -1.0, -0.25], score=-1.75).finished
+    True
     """
 
     tokens: list[int]

@@ -43,6 +43,21 @@ def sample(
 
     Raises:
         ValueError: a number out of range; lengths that do not fit the source; NaN or plus infinity among the logits.
+
+    >>> from types import SimpleNamespace
+    >>> from heedful.models import StepOutput
+    >>> table = torch.zeros(7, 7)  # the probability of each token after each token
+    >>> table[2, [4, 5, 6]] = torch.tensor([0.6, 0.3, 0.1])
+    >>> table[4:, 3] = 1.0
+    >>> model = SimpleNamespace(
+    ...     encode=lambda source, lengths: source,
+    ...     start=lambda encoded: None,
+    ...     step=lambda tokens, state, encoded, need_weights: (StepOutput(table[tokens].log()), state),
+    ... )
+    >>> source, lengths = torch.tensor([[6, 6]] * 100), torch.tensor([2] * 100)
+    >>> found = sample(model, source, lengths, top_k=2, generator=torch.Generator().manual_seed(0))
+    >>> sorted({tuple(one.tokens) for one in found})
+    [(4,), (5,)]
     """
     _check(temperature, top_k, top_p)
     frontier = Frontier(model, source, lengths, constraints, need_weights)
