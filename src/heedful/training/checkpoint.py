@@ -4,6 +4,7 @@ import os
 import pickle
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ def save(content: dict[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose another output folder") from error
+    # torch turns a full disk into a RuntimeError.
+    except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise OutputError(f"cannot write {path}: {error}; free space or choose another output folder") from error
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -108,7 +108,8 @@ def train(
                 return run.finish()
             run.step()
             if run.interruption.requested:
-                run.leave()
+                run.checkpoint()
+                raise run.interrupted()
             if run.checkpoint_due():
                 run.checkpoint()
 
@@ -338,7 +339,8 @@ class Run:
         try:
             metrics = self.measure(self.callbacks)
         except KeyboardInterrupt:
-            self.leave()
+            self.checkpoint()
+            raise self.interrupted() from None
         place, kept = self.place, self.options.average_last
         place.validated = place.step
         better = self.better(metrics)
@@ -404,20 +406,19 @@ class Run:
                 "choose another output folder, or delete the file to begin afresh"
             ) from error
         now = {"seed": self.seed, **self.options.model_dump()}
-        for name in now.keys() - FREE_OPTIONS:
-            if made_with.get(name) != now[name]:
+        for name in now:
+            if name not in FREE_OPTIONS and made_with.get(name) != now[name]:
                 raise RecipeError(
                     f"{name} is {now[name]}, but the run in {self.folder} was begun with {made_with.get(name)}; "
                     "give the same value to go on with it, or choose another output folder"
                 )
         return True
 
-    def leave(self) -> NoReturn:
-        """Write a checkpoint and end the run by TrainingInterrupted."""
-        self.checkpoint()
+    def interrupted(self) -> TrainingInterrupted:
+        """What to raise once a checkpoint lies there."""
         message = f"Stopped at step {self.place.step}; the same command goes on from {self.checkpoint_path}."
         self.display.say(message)
-        raise TrainingInterrupted(message)
+        return TrainingInterrupted(message)
 
     def stopped(self) -> str | None:
         """The limit that has been reached, if any."""
@@ -438,7 +439,10 @@ class Run:
         metrics, averaged = place.best_metrics, False
         if len(place.recent) > 1:
             self.model.load_state_dict(average_weights(self.weights.load(step) for step in place.recent))
-            of_mean = self.measure()
+            try:
+                of_mean = self.measure()
+            except KeyboardInterrupt:
+                raise self.interrupted() from None
             averaged = self.better(of_mean)
             self.report(of_mean, "average", averaged)
             metrics = of_mean if averaged else metrics

@@ -45,7 +45,7 @@ class Table:
         """The header and the rows of an earlier run that stay; nothing where there are none."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         header, *rows = csv.reader([line for line in lines if line.endswith("\n")] or [""])
         kept = [row for row in rows if len(row) == len(header) and keep(dict(zip(header, row, strict=True)))]
         if not kept:
@@ -87,7 +87,8 @@ class Records:
 
         # The mean of checkpoints is tried, and its row written, anew whenever a run ends.
         def keep(row: dict[str, str]) -> bool:
-            return row["step"].isdigit() and 0 < int(row["step"]) <= step and row.get("weights") != "average"
+            number = row.get("step", "")
+            return number.isdigit() and int(number) <= step and row.get("weights") != "average"
 
         self.tables = {name: Table(folder / f"{name}.csv", keep) for name in ("batches", "epochs", "validations")}
         self.events = None
