@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from heedful.functional import check_mask, hide
+from heedful._pytree import concatenate, register_pytree
+from heedful.functional import check_mask, hide, widen
 
 from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
-from heedful._pytree import concatenate, register_pytree
 from .windows import EverywhereWindow, View, Window
 
 
@@ -126,7 +126,8 @@ class Attention(nn.Module):
             key: `[batch, keys, key_dim]`.
             value: `[batch, keys, value_dim]`; the keys when left out.
             mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look. A query that may look nowhere gets a
-                context of zeros. A key hidden from every query may hold anything, NaN too.
+                context of zeros. A key that the mask hides from every query may hold anything, NaN too; one hidden from
+                some only, or by the window, any finite value whose scores are finite.
             need_weights: return the weights beside the same context.
         """
         self._check_query(query, key.shape[0])
@@ -161,16 +162,21 @@ class Attention(nn.Module):
         value: Float[Tensor, "batch more value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> Memory:
-        """Append keys and values: cached self-attention. Returns a new memory; the old one stays as it was."""
-        self._check_pair(key, value)
-        check_mask(mask, key.shape[0], 1, key.shape[1])
-        value = key if value is None else value
-        if memory.mask is not None or mask is not None:
-            old = self._full_mask(memory.mask, memory.value)
-            mask = self._full_mask(mask, value)
-            key, value = hide(key, mask.squeeze(1)), hide(value, mask.squeeze(1))
-            mask = torch.cat((old, mask), -1)
-        return Memory(self.score.extend(memory.key, key), concatenate(memory.value, value, 1), mask)
+        """Append keys and values: cached self-attention. Returns a new memory; the old one stays as it was.
+
+        Args:
+            memory: from `remember` or `extend`.
+            key: `[batch, more, key_dim]`.
+            value: `[batch, more, value_dim]`; the keys when left out.
+            mask: `[batch, 1, more]`, of the further keys alone.
+        """
+        more = self.remember(key, value, mask)
+        self._check_continuation(memory.value, more.value)
+        mask = None
+        if memory.mask is not None or more.mask is not None:
+            parts = (self._full_mask(part.mask, part.value) for part in (memory, more))
+            mask = torch.cat(tuple(parts), -1)
+        return Memory(concatenate(memory.key, more.key, 1), concatenate(memory.value, more.value, 1), mask)
 
     def begin(self, memory: Memory, position: int = 0) -> AttentionState:
         """The state before the first query.
@@ -244,21 +250,23 @@ class Attention(nn.Module):
         if view.mask is not None:
             mask = view.mask if mask is None else mask & view.mask
         if self._can_fuse(view, need_weights):
-            # what has no bias, gain or state needs no scores: the fused path is asked for the context alone
             context = self.score.attend(query, memory.key, memory.value, mask)
             return AttentionOutput(context), self._next(state, query, state.score, window_state, state.normalizer)
         scores, score_state = self.score(query, memory.key, state.score)
+        scores = widen(scores)
         if view.bias is not None:
             scores = scores + view.bias
         weights, normalizer_state = self.normalizer(scores, mask, state.normalizer)
         if view.gain is not None:
             weights = weights * view.gain
-        context = torch.einsum("bqk,bkv->bqv", self.dropout(weights).to(memory.value.dtype), memory.value)
+        weights = weights.to(memory.value.dtype)
+        context = torch.einsum("bqk,bkv->bqv", self.dropout(weights), memory.value)
         output = AttentionOutput(context, weights if need_weights else None)
         return output, self._next(state, query, score_state, window_state, normalizer_state)
 
     def _view(self, query: Tensor, memory: Memory, state: AttentionState) -> tuple[View, Any]:
         if isinstance(self.window, EverywhereWindow):
+            # the common case, and it needs neither lengths nor positions
             return View(), state.window
         keys = memory.value.shape[1]
         lengths = self._full_mask(memory.mask, memory.value).sum((1, 2))
@@ -266,6 +274,7 @@ class Attention(nn.Module):
         return self.window(query, positions, lengths, keys, state.window)
 
     def _can_fuse(self, view: View, need_weights: bool) -> bool:
+        """Whether nothing but the context of a plain softmax is wanted, so that no scores need to be held."""
         plain = self.score.fused and self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
         return plain and not need_weights and not (self.training and self.dropout.p > 0)
 
@@ -279,14 +288,15 @@ class Attention(nn.Module):
         self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
     ) -> tuple[AttentionOutput, AttentionState]:
         """Query after query, for parts whose state makes one parallel call impossible."""
-        outputs = []
+        batch, keys, value_dim = memory.value.shape
+        contexts, weights = [memory.value.new_empty(batch, 0, value_dim)], [memory.value.new_empty(batch, 0, keys)]
         for index in range(query.shape[1]):
             row = mask if mask is None or mask.shape[1] == 1 else mask[:, index : index + 1]
             output, state = self._look(query[:, index : index + 1], memory, row, state, need_weights)
-            outputs.append(output)
-        context = torch.cat([output.context for output in outputs], 1)
-        weights = torch.cat([output.weights for output in outputs], 1) if need_weights else None
-        return AttentionOutput(context, weights), state
+            contexts.append(output.context)
+            if output.weights is not None:
+                weights.append(output.weights)
+        return AttentionOutput(torch.cat(contexts, 1), torch.cat(weights, 1) if need_weights else None), state
 
     def _check_query(self, query: Tensor, batch: int) -> None:
         if query.dim() != 3:
@@ -298,23 +308,40 @@ class Attention(nn.Module):
             raise ValueError(f"query has {query.shape[0]} batch items but key has {batch}; expected the same number.")
         if query.shape[2] != self.query_dim:
             raise ValueError(
-                f"query has {query.shape[2]} features; {type(self.score).__name__} was built for "
-                f"query_dim={self.query_dim}."
+                f"query has {query.shape[2]} features; {type(self.score).__name__} expected {self.query_dim}. "
+                f"Build the score for {query.shape[2]}, or project the query to {self.query_dim}."
             )
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
         if key.dim() != 3:
-            raise ValueError(f"key has shape {tuple(key.shape)}; expected [batch, keys, {self.key_dim}].")
-        if key.shape[2] != self.key_dim:
-            way_out = (
-                f" {type(self.score).__name__} compares them directly. "
-                f"Use GeneralScore(query_dim={self.query_dim}, key_dim={key.shape[2]})."
-                if self.query_dim == self.key_dim and not list(self.score.parameters())
-                else f" {type(self.score).__name__} was built for key_dim={self.key_dim}."
+            raise ValueError(
+                f"key has shape {tuple(key.shape)}; expected [batch, keys, {self.key_dim}]. "
+                "For one key per batch item write key.unsqueeze(1)."
             )
-            raise ValueError(f"key has {key.shape[2]} features but query has {self.query_dim};{way_out}")
+        if key.shape[2] != self.key_dim:
+            raise ValueError(self._wrong_key(key.shape[2]))
         if value is not None and (value.dim() != 3 or value.shape[:2] != key.shape[:2]):
             raise ValueError(
                 f"value has shape {tuple(value.shape)}; expected [batch, keys, value_dim] = "
                 f"[{key.shape[0]}, {key.shape[1]}, any], one value for each key."
+            )
+
+    def _wrong_key(self, features: int) -> str:
+        score = type(self.score).__name__
+        if self.score.compares_directly:
+            return (
+                f"key has {features} features but query has {self.query_dim}; {score} compares them directly. "
+                f"Use GeneralScore(query_dim={self.query_dim}, key_dim={features})."
+            )
+        return (
+            f"key has {features} features; {score} expected {self.key_dim}. "
+            f"Build the score for {features}, or project the key to {self.key_dim}."
+        )
+
+    @staticmethod
+    def _check_continuation(old: Tensor, new: Tensor) -> None:
+        if old.shape[0] != new.shape[0] or old.shape[2] != new.shape[2]:
+            raise ValueError(
+                f"the further values have shape {tuple(new.shape)}; expected [{old.shape[0]}, any, {old.shape[2]}] "
+                f"to continue a memory of shape {tuple(old.shape)}."
             )

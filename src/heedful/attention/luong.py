@@ -1,19 +1,21 @@
 """Luong attention: dot, general or concat score, everywhere, softmax (Luong, Pham and Manning 2015, section 3.1)."""
 
-from typing import get_args
-
-from typing import Literal
+from typing import Literal, get_args
 
 from .base import Attention
 from .scores import ConcatScore, DotScore, GeneralScore, ScaledDotScore, Score
+from .source import LUONG_2015, mechanism
 
 LuongScoreName = Literal["dot", "scaled_dot", "general", "concat"]
 
 
+@mechanism(LUONG_2015(place="section 3.1"))
 def LuongAttention(  # noqa: N802
     query_dim: int, key_dim: int, score: LuongScoreName = "general", hidden_dim: int | None = None
 ) -> Attention:
-    """Multiplicative attention, or its concat form.
+    """Global attention: softmax over the keys of `query . key`, `query . W key` or `energy . tanh(W [query; key])`.
+
+    "scaled_dot" is not in the paper.
 
     Args:
         query_dim: features of a query (a decoder state).
@@ -28,7 +30,7 @@ def LuongAttention(  # noqa: N802
     >>> LuongAttention(query_dim=4, key_dim=5)(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
     torch.Size([2, 3, 5])
     """
-    return Attention(_score(query_dim, key_dim, score, hidden_dim or query_dim))
+    return Attention(_score(query_dim, key_dim, score, query_dim if hidden_dim is None else hidden_dim))
 
 
 def _score(query_dim: int, key_dim: int, name: str, hidden_dim: int) -> Score:

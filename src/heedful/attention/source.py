@@ -1,12 +1,57 @@
 """Where a mechanism comes from: every part carries one of these, and the catalogue is read from them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Source:
-    """Paper, the place in it, and the year."""
+    """Paper, the place in it, and the year.
+
+    >>> Source("Vaswani et al.: Attention Is All You Need", "equation 1", 2017).place
+    'equation 1'
+    """
 
     paper: str
     place: str
     year: int
+
+
+# The papers that several parts cite: `BAHDANAU_2015(place="equation 6")`.
+BAHDANAU_2015 = partial(
+    Source,
+    paper="Bahdanau, Cho and Bengio: Neural Machine Translation by Jointly Learning to Align and Translate",
+    year=2015,
+)
+LUONG_2015 = partial(
+    Source,
+    paper="Luong, Pham and Manning: Effective Approaches to Attention-based Neural Machine Translation",
+    year=2015,
+)
+SALIMANS_2016 = partial(
+    Source,
+    paper="Salimans and Kingma: Weight Normalization: A Simple Reparameterization to Accelerate Training of Deep "
+    "Neural Networks",
+    year=2016,
+)
+VASWANI_2017 = partial(Source, paper="Vaswani et al.: Attention Is All You Need", year=2017)
+
+
+def mechanism(source: Source) -> Callable[[Builder], Builder]:
+    """Mark a builder function as a named mechanism, with its source: it gets its line in the catalogue.
+
+    >>> @mechanism(Source("Somebody: Something", "equation 1", 2015))
+    ... def SomeAttention(): ...
+    >>> SomeAttention.source.year
+    2015
+    """
+
+    def mark(builder: Builder) -> Builder:
+        builder.source = source  # pyright: ignore[reportFunctionMemberAccess]
+        return builder
+
+    return mark

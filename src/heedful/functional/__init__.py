@@ -5,4 +5,5 @@ from .additive import additive_scores as additive_scores
 from .masks import check_mask as check_mask
 from .masks import hide as hide
 from .masks import padding_mask as padding_mask
+from .precision import widen as widen
 from .softmax import masked_softmax as masked_softmax

@@ -30,15 +30,22 @@ def padding_mask(lengths: Int[Tensor, " batch"], max_len: int) -> Bool[Tensor, "
 def check_mask(mask: Tensor | None, batch: int, queries: int, keys: int) -> None:
     """Refuse a mask that is not boolean or does not broadcast to `[batch, queries, keys]`.
 
+    Args:
+        mask: what the caller gave; `None` is always fine.
+        batch: number of batch items.
+        queries: number of queries.
+        keys: number of keys.
+
     Raises:
         TypeError: the mask is not boolean.
         ValueError: the shape does not broadcast.
     """
     if mask is None:
         return
-    if mask.dtype != torch.bool:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        came = mask.dtype if isinstance(mask, Tensor) else f"a {type(mask).__name__}"
         raise TypeError(
-            f"mask is {mask.dtype}; a mask is boolean, True where a query may look. "
+            f"mask is {came}; a mask is boolean, True where a query may look. "
             "Write `mask=numbers > 0` or `padding_mask(lengths, max_len)`."
         )
     expected = (batch, queries, keys)
@@ -46,12 +53,21 @@ def check_mask(mask: Tensor | None, batch: int, queries: int, keys: int) -> None
     if not fits:
         raise ValueError(
             f"mask has shape {tuple(mask.shape)}; expected something that broadcasts to "
-            f"[batch, queries, keys] = {list(expected)}. `padding_mask(lengths, max_len)` gives [batch, 1, keys]."
+            f"[batch, queries, keys] = {list(expected)}. `padding_mask(lengths, max_len)` gives [batch, 1, keys]; "
+            "so does `mask.unsqueeze(1)` for a mask [batch, keys]."
         )
 
 
 def hide(
     tensor: Shaped[Tensor, "batch keys features"], visible: Bool[Tensor, "#batch keys"]
 ) -> Shaped[Tensor, "batch keys features"]:
-    """Replace hidden rows by 0, so that neither NaN nor infinity in them can reach a product (0 x NaN is NaN)."""
+    """Replace hidden rows by 0, so that neither NaN nor infinity in them can reach a product (0 * NaN is NaN).
+
+    Args:
+        tensor: keys or values, `[batch, keys, features]`.
+        visible: True where some query may look, `[batch, keys]`.
+
+    >>> hide(torch.tensor([[[1.0], [torch.nan]]]), torch.tensor([[True, False]])).flatten()
+    tensor([1., 0.])
+    """
     return tensor.masked_fill(~visible.unsqueeze(-1), 0)

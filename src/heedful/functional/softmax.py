@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from .precision import widen
+
 
 def masked_softmax(
     scores: Float[Tensor, "*batch queries keys"], mask: Bool[Tensor, "*#batch #queries #keys"] | None = None
@@ -23,11 +25,10 @@ def masked_softmax(
     tensor([[[1., 0.],
              [0., 0.]]])
     """
-    wide = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-    if mask is None:
-        return torch.softmax(wide, -1).to(scores.dtype)
-    visible = mask & (wide != -torch.inf)
-    hidden = ~visible
+    wide = widen(scores)
+    hidden = wide == -torch.inf
+    if mask is not None:
+        hidden = hidden | ~mask
     # an empty row is softmaxed over zeros and then erased: every intermediate value and gradient stays finite
     empty = hidden.all(-1, keepdim=True)
     safe = wide.masked_fill(hidden, -torch.inf).masked_fill(empty, 0)

@@ -12,7 +12,10 @@ from heedful.attention.source import Source
 class Normalizer(nn.Module, ABC):
     """Turns scores into weights. Subclasses are final: one rule each.
 
+    The first line of a subclass' docstring is its formula; the catalogue shows it.
+
     Attributes:
+        source: paper, place and year.
         stateful: True when the weights of one query depend on the queries before it.
     """
 
@@ -28,7 +31,18 @@ class Normalizer(nn.Module, ABC):
     def forward(
         self,
         scores: Float[Tensor, "batch queries keys"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        """Weights of each row over its visible keys (a row that sees nothing gets zeros), and the next state."""
+        """Weights of each row over its visible keys, and the next state.
+
+        Args:
+            scores: `[batch, queries, keys]`, in float32 or wider; one query at a time where `stateful`. Minus infinity
+                hides its key, too; a score that the mask hides may hold anything.
+            mask: boolean, broadcasts to the scores, True = may look.
+            state: what the last call returned, `None` to begin and where there is none; batch axis first.
+
+        Returns:
+            weights of the shape of the scores, 0 where hidden, a whole row of zeros where nothing is visible; and the
+            next state.
+        """

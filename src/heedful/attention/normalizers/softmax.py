@@ -1,27 +1,31 @@
-"""Softmax, with a temperature (the universal normaliser; sharpening as in Chorowski et al. 2015, section 2.3)."""
+"""Softmax, with a temperature (Bahdanau, Cho and Bengio 2015, equation 6; Chorowski et al. 2015, section 2.3)."""
 
 from typing import Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from heedful.attention.source import Source
+from heedful.attention.source import BAHDANAU_2015
 from heedful.functional import masked_softmax
 
 from .base import Normalizer
 
 
 class SoftmaxNormalizer(Normalizer):
-    """The ordinary distribution over the visible keys, `softmax(scores / temperature)`.
+    """`weights[q, :] = softmax(scores[q, :] / temperature)`, the ordinary distribution over the visible keys.
 
     Args:
         temperature: above 1 flatter, below 1 sharper.
 
     Raises:
         ValueError: the temperature is not a positive number.
+
+    >>> import torch
+    >>> SoftmaxNormalizer()(torch.zeros(1, 1, 3), torch.tensor([[[True, True, False]]]))[0]
+    tensor([[[0.5000, 0.5000, 0.0000]]])
     """
 
-    source = Source("Bahdanau, Cho and Bengio: NMT by Jointly Learning to Align and Translate", "section 3.1", 2015)
+    source = BAHDANAU_2015(place="equation 6")
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
@@ -36,8 +40,8 @@ class SoftmaxNormalizer(Normalizer):
     def forward(
         self,
         scores: Float[Tensor, "batch queries keys"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        scores = scores if self.temperature == 1 else scores / self.temperature
+        scores = scores if self.is_plain_softmax else scores / self.temperature
         return masked_softmax(scores, mask), state

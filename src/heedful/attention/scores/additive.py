@@ -7,14 +7,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from heedful.attention.source import Source
+from heedful.attention.source import BAHDANAU_2015, SALIMANS_2016
 from heedful.functional import additive_attention, additive_scores
 
-from .base import Score
+from .base import Score, check_sizes
 
 
 class AdditiveScore(Score):
-    """`scores[q, k] = energy . tanh(W query[q] + U key[k] + b)`
+    """`scores[q, k] = energy . tanh(W query[q] + U key[k] + b)`, one layer over two projections.
 
     Args:
         query_dim: features of a query.
@@ -22,18 +22,21 @@ class AdditiveScore(Score):
         hidden_dim: features of the tanh layer.
         bias: add the vector `b` (a bias on each projection is the same thing; one on the energy would not matter).
         init: "glorot" (W and U Glorot uniform, energy normal with standard deviation `hidden_dim ** -0.5`), or "paper"
-            (W, U normal with standard deviation 0.001, energy 0: the first look is uniform).
+            (W and U normal with standard deviation 0.001, energy 0: the first look is uniform).
 
     Parameters: `query_proj [hidden_dim, query_dim]`, `key_proj [hidden_dim, key_dim]`, `energy [hidden_dim]`,
     `bias [hidden_dim]` if asked for, which starts at 0.
 
-    >>> AdditiveScore(query_dim=2, key_dim=3, hidden_dim=5)(torch.ones(1, 4, 2), torch.ones(1, 7, 5))[0].shape
+    Raises:
+        ValueError: a size is not positive, or `init` is unknown.
+
+    >>> score = AdditiveScore(query_dim=2, key_dim=3, hidden_dim=5)
+    >>> memory = score.remember(torch.ones(1, 7, 3))
+    >>> score(torch.ones(1, 4, 2), memory)[0].shape
     torch.Size([1, 4, 7])
     """
 
-    source = Source(
-        "Bahdanau, Cho and Bengio: NMT by Jointly Learning to Align and Translate", "section 3.1, appendix A.1.2", 2015
-    )
+    source = BAHDANAU_2015(place="section 3.1, appendix A.1.2")
     fused = True
 
     def __init__(
@@ -45,6 +48,7 @@ class AdditiveScore(Score):
         init: Literal["glorot", "paper"] = "glorot",
     ) -> None:
         super().__init__(query_dim, key_dim)
+        check_sizes(hidden_dim=hidden_dim)
         if init not in ("glorot", "paper"):
             raise ValueError(f"init is {init!r}; expected 'glorot' or 'paper'.")
         self.query_proj = nn.Parameter(torch.empty(hidden_dim, query_dim))
@@ -72,23 +76,33 @@ class AdditiveScore(Score):
         query: Float[Tensor, "batch queries query_dim"],
         key: Float[Tensor, "batch keys hidden_dim"],
         value: Float[Tensor, "batch keys value_dim"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
     ) -> Float[Tensor, "batch queries value_dim"]:
         return additive_attention(linear(query, self.query_proj), key, value, self.energy, mask)
 
 
 class NormalizedAdditiveScore(Score):
-    """Additive score whose energy is weight-normalised: `scores = g energy / ||energy|| . tanh(W query + U key + b)`.
+    """`scores[q, k] = g energy / ||energy|| . tanh(W query[q] + U key[k] + b)`, weight normalisation of the energy.
+
+    The paper normalises any weight vector; for attention it is an addition of tensorflow/nmt ("normed Bahdanau").
 
     Args:
         query_dim: features of a query.
         key_dim: features of a key.
         hidden_dim: features of the tanh layer.
 
-    Parameters: those of `AdditiveScore`, with `bias` at 0, and `gain []` at `hidden_dim ** -0.5`.
+    Parameters: those of `AdditiveScore` with its bias, under `additive`, and `gain []`, which starts at
+    `hidden_dim ** -0.5`.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> score = NormalizedAdditiveScore(query_dim=2, key_dim=3, hidden_dim=4)
+    >>> score.normalized_energy().detach().norm()
+    tensor(0.5000)
     """
 
-    source = Source("Salimans and Kingma: Weight Normalization, applied to the additive score", "equation 2", 2016)
+    source = SALIMANS_2016(place="equation 2")
     fused = True
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
@@ -113,7 +127,7 @@ class NormalizedAdditiveScore(Score):
         query: Float[Tensor, "batch queries query_dim"],
         key: Float[Tensor, "batch keys hidden_dim"],
         value: Float[Tensor, "batch keys value_dim"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
     ) -> Float[Tensor, "batch queries value_dim"]:
         query = linear(query, self.additive.query_proj)
         return additive_attention(query, key, value, self.normalized_energy(), mask)

@@ -7,53 +7,83 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful.attention.source import Source
-from heedful._pytree import concatenate
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse a number of features below 1.
+
+    Raises:
+        ValueError: names the first such size.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is {size}; expected a positive number of features.")
 
 
 class Score(nn.Module, ABC):
     """Compares queries with keys. Subclasses are final: one mechanism each.
 
-    The key side is computed once per memory by `remember`; what it returns (a tensor, or a dataclass of tensors with
-    keys on axis 1) is handed to `forward` as `key`.
+    The first line of a subclass' docstring is its formula; the catalogue shows it. The key side is computed once per
+    memory by `remember`; what it returns (a tensor, or a pytree of tensors, with keys on axis 1) is handed to `forward`
+    as `key`.
 
     Attributes:
+        source: paper, place and year.
         query_dim: features of a query.
         key_dim: features of a key.
         stateful: True when the scores of one query depend on the queries before it.
         fused: True when `attend` computes the context of a plain softmax without the scores being kept.
+        compares_directly: True when query and key must have one size, since no matrix stands between them.
     """
 
     source: ClassVar[Source]
     stateful: ClassVar[bool] = False
     fused: ClassVar[bool] = False
+    compares_directly: ClassVar[bool] = False
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
         super().__init__()
-        for name, size in (("query_dim", query_dim), ("key_dim", key_dim)):
-            if size < 1:
-                raise ValueError(f"{name} is {size}; expected a positive number of features.")
+        check_sizes(query_dim=query_dim, key_dim=key_dim)
         self.query_dim, self.key_dim = query_dim, key_dim
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Any:
-        """What of the keys can be computed before any query is known; the keys themselves by default."""
-        return key
+        """What of the keys can be computed before any query is known; the keys themselves by default.
 
-    def extend(self, remembered: Any, key: Float[Tensor, "batch more key_dim"]) -> Any:
-        """Append further keys to what was remembered."""
-        return concatenate(remembered, self.remember(key), 1)
+        Key by key, each for itself: a memory is extended by joining what was remembered of its parts.
+        """
+        return key
 
     @abstractmethod
     def forward(
         self, query: Float[Tensor, "batch queries query_dim"], key: Any, state: Any = None
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        """Scores before normalising, and the next state (`None` where there is none)."""
+        """Scores before normalising, and the next state.
+
+        Args:
+            query: `[batch, queries, query_dim]`; one query at a time where `stateful`.
+            key: what `remember` returned, over the whole memory.
+            state: what the last call returned, `None` to begin and where there is none; batch axis first.
+
+        Returns:
+            scores `[batch, queries, keys]`, finite or minus infinity, float32 where that is wider; and the next state.
+        """
 
     def attend(
         self,
         query: Float[Tensor, "batch queries query_dim"],
         key: Any,
         value: Float[Tensor, "batch keys value_dim"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
     ) -> Float[Tensor, "batch queries value_dim"]:
-        """Context of a softmax over the scores, in one fused call; only where `fused` is True."""
+        """Context of a softmax over the scores, in one fused call; only where `fused` is True.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            key: what `remember` returned.
+            value: `[batch, keys, value_dim]`.
+            mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look; a row that sees nothing reads zeros.
+
+        Raises:
+            TypeError: this score has no such path.
+        """
         raise TypeError(f"{type(self).__name__} has no fused path; call it for scores, then normalise them.")

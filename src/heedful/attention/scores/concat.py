@@ -7,27 +7,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from heedful.attention.source import Source
+from heedful.attention.source import LUONG_2015
 from heedful.functional import additive_attention, additive_scores
 
-from .base import Score
-
-
-def concat_scores(
-    query: Float[Tensor, "batch queries query_dim"],
-    key: Float[Tensor, "batch keys key_dim"],
-    weight: Float[Tensor, "hidden_dim both"],
-    energy: Float[Tensor, " hidden_dim"],
-) -> Float[Tensor, "batch queries keys"]:
-    """`scores[q, k] = energy . tanh(weight [query[q]; key[k]])`, without joining any two vectors."""
-    query_weight, key_weight = weight.split((query.shape[-1], key.shape[-1]), 1)
-    return additive_scores(linear(query, query_weight), linear(key, key_weight), energy)
+from .base import Score, check_sizes
 
 
 class ConcatScore(Score):
-    """One tanh layer over query and key side by side, then an inner product.
+    """`scores[q, k] = energy . tanh(W [query[q]; key[k]])`, one layer over query and key side by side.
 
-    It is the additive score with its two matrices in one, and computed as such.
+    It is the additive score with its two matrices in one, and computed as such: no two vectors are ever joined.
 
     Args:
         query_dim: features of a query.
@@ -36,13 +25,22 @@ class ConcatScore(Score):
 
     Parameters: `weight [hidden_dim, query_dim + key_dim]`, Glorot uniform; `energy [hidden_dim]`, normal with standard
     deviation `hidden_dim ** -0.5`; no bias.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> score = ConcatScore(query_dim=2, key_dim=3, hidden_dim=5)
+    >>> memory = score.remember(torch.ones(1, 7, 3))
+    >>> score(torch.ones(1, 4, 2), memory)[0].shape
+    torch.Size([1, 4, 7])
     """
 
-    source = Source("Luong, Pham and Manning: Effective Approaches to Attention-based NMT", "section 3.1, concat", 2015)
+    source = LUONG_2015(place="section 3.1, concat")
     fused = True
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
         super().__init__(query_dim, key_dim)
+        check_sizes(hidden_dim=hidden_dim)
         self.weight = nn.Parameter(torch.empty(hidden_dim, query_dim + key_dim))
         self.energy = nn.Parameter(torch.empty(hidden_dim))
         nn.init.xavier_uniform_(self.weight)
@@ -65,7 +63,7 @@ class ConcatScore(Score):
         query: Float[Tensor, "batch queries query_dim"],
         key: Float[Tensor, "batch keys hidden_dim"],
         value: Float[Tensor, "batch keys value_dim"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
     ) -> Float[Tensor, "batch queries value_dim"]:
         return additive_attention(self._query_half(query), key, value, self.energy, mask)
 

@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from heedful.attention.source import Source
+from heedful.attention.source import LUONG_2015
+from heedful.functional import widen
 
 from .base import Score
 
@@ -15,22 +16,41 @@ from .base import Score
 def dot_scores(
     query: Float[Tensor, "batch queries features"], key: Float[Tensor, "batch keys features"]
 ) -> Float[Tensor, "batch queries keys"]:
-    """`scores[q, k] = query[q] . key[k]`"""
-    return torch.einsum("bqd,bkd->bqk", query, key)
+    """`scores[q, k] = query[q] . key[k]`; float32 for half precision, whose range a sum of products soon leaves."""
+    return torch.einsum("bqd,bkd->bqk", widen(query), widen(key))
+
+
+def dot_attention(
+    query: Float[Tensor, "batch queries features"],
+    key: Float[Tensor, "batch keys features"],
+    value: Float[Tensor, "batch keys value_dim"],
+    mask: Bool[Tensor, "#batch #queries #keys"] | None,
+) -> Float[Tensor, "batch queries value_dim"]:
+    """Context of the softmax of `dot_scores`, which torch's fused kernels never hold; they ask for an axis of heads."""
+    query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
+    mask = None if mask is None else mask.unsqueeze(1)
+    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0).squeeze(1)
 
 
 class DotScore(Score):
-    """Inner product of query and key, which therefore have one size; no parameters.
+    """`scores[q, k] = query[q] . key[k]`, for query and key of one size.
 
     Args:
         dim: features of query and of key.
 
-    >>> DotScore(2)(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[3.0, 4.0]]]))[0]
+    No parameters.
+
+    Raises:
+        ValueError: `dim` is not positive.
+
+    >>> score = DotScore(dim=2)
+    >>> score(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[3.0, 4.0]]]))[0]
     tensor([[[11.]]])
     """
 
-    source = Source("Luong, Pham and Manning: Effective Approaches to Attention-based NMT", "section 3.1, dot", 2015)
+    source = LUONG_2015(place="section 3.1, dot")
     fused = True
+    compares_directly = True
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim, dim)
@@ -48,6 +68,6 @@ class DotScore(Score):
         query: Float[Tensor, "batch queries query_dim"],
         key: Float[Tensor, "batch keys key_dim"],
         value: Float[Tensor, "batch keys value_dim"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
     ) -> Float[Tensor, "batch queries value_dim"]:
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+        return dot_attention(query, key, value, mask)

@@ -5,25 +5,16 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
-from heedful.attention.source import Source
+from heedful.attention.source import LUONG_2015
 
 from .base import Score
-from .dot import dot_scores
-
-
-def general_scores(
-    query: Float[Tensor, "batch queries query_dim"],
-    key: Float[Tensor, "batch keys key_dim"],
-    weight: Float[Tensor, "query_dim key_dim"],
-) -> Float[Tensor, "batch queries keys"]:
-    """`scores[q, k] = query[q] . weight key[k]`"""
-    return dot_scores(query, linear(key, weight))
+from .dot import dot_attention, dot_scores
 
 
 class GeneralScore(Score):
-    """Inner product after a learned matrix; query and key may have different sizes.
+    """`scores[q, k] = query[q] . W key[k]`, so that query and key may have different sizes.
 
     Args:
         query_dim: features of a query.
@@ -31,11 +22,16 @@ class GeneralScore(Score):
 
     Parameters: `weight [query_dim, key_dim]`, Glorot uniform; no bias.
 
-    >>> GeneralScore(query_dim=4, key_dim=5)(torch.ones(1, 2, 4), torch.ones(1, 3, 4))[0].shape
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> score = GeneralScore(query_dim=4, key_dim=5)
+    >>> memory = score.remember(torch.ones(1, 3, 5))
+    >>> score(torch.ones(1, 2, 4), memory)[0].shape
     torch.Size([1, 2, 3])
     """
 
-    source = Source("Luong, Pham and Manning: Effective Approaches to Attention-based NMT", "section 3.1, general", 2015)
+    source = LUONG_2015(place="section 3.1, general")
     fused = True
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
@@ -44,7 +40,7 @@ class GeneralScore(Score):
         nn.init.xavier_uniform_(self.weight)
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys query_dim"]:
-        """`weight key`, computed once per memory."""
+        """`W key`, computed once per memory."""
         return linear(key, self.weight)
 
     def forward(
@@ -60,6 +56,6 @@ class GeneralScore(Score):
         query: Float[Tensor, "batch queries query_dim"],
         key: Float[Tensor, "batch keys query_dim"],
         value: Float[Tensor, "batch keys value_dim"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
     ) -> Float[Tensor, "batch queries value_dim"]:
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+        return dot_attention(query, key, value, mask)

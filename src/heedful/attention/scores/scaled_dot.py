@@ -6,42 +6,43 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
-from heedful.attention.source import Source
+from heedful.attention.source import VASWANI_2017
 
 from .base import Score
-from .dot import dot_scores
-
-
-def scaled_dot_scores(
-    query: Float[Tensor, "batch queries features"],
-    key: Float[Tensor, "batch keys features"],
-    scale: float | Float[Tensor, ""],
-) -> Float[Tensor, "batch queries keys"]:
-    """`scores[q, k] = scale * query[q] . key[k]`; the query is scaled first, so that float16 does not overflow."""
-    return dot_scores(query * scale, key)
+from .dot import dot_attention, dot_scores
 
 
 class ScaledDotScore(Score):
-    """Inner product times a constant, or times a learned number.
+    """`scores[q, k] = scale * query[q] . key[k]`, with `1 / sqrt(dim)` or a learned number for the scale.
+
+    The learned scale is not in the paper; it is the "scaled Luong" of tensorflow/nmt. The query is scaled, not the
+    product, so that half precision does not overflow.
 
     Args:
         dim: features of query and of key.
-        scale: the factor; `1 / sqrt(dim)` when left out.
-        learned: make the factor a parameter that starts at `scale` (or at 1, when that is left out).
+        scale: the factor; when left out `1 / sqrt(dim)`, or 1 if it is learned.
+        learned: make the factor a parameter that starts at `scale`.
 
-    >>> ScaledDotScore(4)(torch.ones(1, 1, 4), torch.ones(1, 1, 4))[0]
+    Parameters: none, or `scale []` if it is learned.
+
+    Raises:
+        ValueError: `dim` is not positive.
+
+    >>> score = ScaledDotScore(dim=4)
+    >>> score(torch.ones(1, 1, 4), torch.ones(1, 1, 4))[0]
     tensor([[[2.]]])
     """
 
-    source = Source("Vaswani et al.: Attention Is All You Need", "equation 1", 2017)
+    source = VASWANI_2017(place="equation 1")
     fused = True
+    compares_directly = True
 
     def __init__(self, dim: int, scale: float | None = None, learned: bool = False) -> None:
         super().__init__(dim, dim)
-        start = scale if scale is not None else (1.0 if learned else 1 / math.sqrt(dim))
-        self.scale = nn.Parameter(torch.tensor(start)) if learned else start
+        if scale is None:
+            scale = 1.0 if learned else 1 / math.sqrt(dim)
+        self.scale = nn.Parameter(torch.tensor(float(scale))) if learned else scale
 
     def forward(
         self,
@@ -49,13 +50,13 @@ class ScaledDotScore(Score):
         key: Float[Tensor, "batch keys key_dim"],
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        return scaled_dot_scores(query, key, self.scale), state
+        return dot_scores(query * self.scale, key), state
 
     def attend(
         self,
         query: Float[Tensor, "batch queries query_dim"],
         key: Float[Tensor, "batch keys key_dim"],
         value: Float[Tensor, "batch keys value_dim"],
-        mask: Bool[Tensor, "#batch #queries keys"] | None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
     ) -> Float[Tensor, "batch queries value_dim"]:
-        return scaled_dot_product_attention(query * self.scale, key, value, attn_mask=mask, scale=1.0)
+        return dot_attention(query * self.scale, key, value, mask)

@@ -20,15 +20,18 @@ class View:
         gain: multiplies the weights after normalising.
     """
 
-    mask: Bool[Tensor, "#batch #queries keys"] | None = None
-    bias: Float[Tensor, "#batch #queries keys"] | None = None
-    gain: Float[Tensor, "#batch #queries keys"] | None = None
+    mask: Bool[Tensor, "#batch #queries #keys"] | None = None
+    bias: Float[Tensor, "#batch #queries #keys"] | None = None
+    gain: Float[Tensor, "#batch #queries #keys"] | None = None
 
 
 class Window(nn.Module, ABC):
     """Chooses among keys by place. Subclasses are final: one rule each.
 
+    The first line of a subclass' docstring is its rule; the catalogue shows it.
+
     Attributes:
+        source: paper, place and year.
         stateful: True when the view of one query depends on the queries before it.
         aligned_to_end: in a call with fewer queries than keys, the last query stands at the last key (self-attention
             with a cache) instead of the first query at the first key (a decoder over a source).
@@ -50,9 +53,9 @@ class Window(nn.Module, ABC):
         """The view of each query, and the next state.
 
         Args:
-            query: `[batch, queries, query_dim]`.
+            query: `[batch, queries, query_dim]`; one query at a time where `stateful`.
             positions: place of each query, counted from 0.
-            lengths: number of visible keys of each batch item.
+            lengths: number of keys of each batch item that some query may see.
             keys: number of keys with padding.
-            state: this window's own state, `None` to begin.
+            state: what the last call returned, `None` to begin and where there is none; batch axis first.
         """

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from heedful.attention.source import Source
+from heedful.attention.source import VASWANI_2017
 
 from .base import View, Window
 
@@ -22,9 +22,18 @@ def causal_mask(positions: Int[Tensor, "batch queries"], keys: int) -> Bool[Tens
 
 
 class CausalWindow(Window):
-    """A query sees the keys up to its own place. With fewer queries than keys, the last query stands at the last key."""
+    """`k <= position[q]`: a query sees the keys up to its own place.
 
-    source = Source("Vaswani et al.: Attention Is All You Need", "section 3.2.3", 2017)
+    With fewer queries than keys, the last query stands at the last key, padding included: it continues what the keys
+    began. Otherwise the first query stands at the first key.
+
+    >>> view, _ = CausalWindow()(torch.ones(1, 2, 4), torch.tensor([[1, 2]]), torch.tensor([3]), keys=3)
+    >>> view.mask
+    tensor([[[ True,  True, False],
+             [ True,  True,  True]]])
+    """
+
+    source = VASWANI_2017(place="section 3.2.3")
     aligned_to_end = True
 
     def forward(

@@ -5,15 +5,20 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from heedful.attention.source import Source
+from heedful.attention.source import BAHDANAU_2015
 
 from .base import View, Window
 
 
 class EverywhereWindow(Window):
-    """Every visible key; the neutral element of windows."""
+    """Every visible key; the neutral element of windows.
 
-    source = Source("Bahdanau, Cho and Bengio: NMT by Jointly Learning to Align and Translate", "section 3.1", 2015)
+    >>> import torch
+    >>> EverywhereWindow()(torch.ones(1, 2, 4), torch.tensor([[0, 1]]), torch.tensor([3]), keys=3)[0]
+    View(mask=None, bias=None, gain=None)
+    """
+
+    source = BAHDANAU_2015(place="section 3.1")
 
     def forward(
         self,

@@ -1,0 +1,65 @@
+"""Every mechanism with its paper: read from the classes and builders, typed nowhere else."""
+
+import inspect
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import heedful.attention
+from heedful.attention import normalizers, scores, windows
+
+Kind = Literal["score", "window", "normalizer", "mechanism"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue.
+
+    Attributes:
+        name: as it is imported.
+        kind: "score", "window", "normalizer", or "mechanism" for a named composition of the three.
+        file: where it stands, from the package's folder on.
+        paper: authors and title.
+        place: section or equation.
+        year: of the paper.
+        formula: the first line of its docstring.
+    """
+
+    name: str
+    kind: Kind
+    file: str
+    paper: str
+    place: str
+    year: int
+    formula: str
+
+
+def catalogue() -> list[Entry]:
+    """Every score, window, normaliser and named mechanism, in this order, each kind by year and name.
+
+    >>> [entry.place for entry in catalogue() if entry.name == "ScaledDotScore"]
+    ['equation 1']
+    """
+    shelves: dict[Kind, ModuleType] = {
+        "score": scores,
+        "window": windows,
+        "normalizer": normalizers,
+        "mechanism": heedful.attention,
+    }
+    return [
+        entry
+        for kind, shelf in shelves.items()
+        for entry in sorted(_entries(kind, shelf), key=lambda entry: (entry.year, entry.name))
+    ]
+
+
+def _entries(kind: Kind, shelf: ModuleType) -> list[Entry]:
+    """What of a folder's exports has a source; its abstract base has none."""
+    things = [thing for thing in vars(shelf).values() if callable(thing) and hasattr(thing, "source")]
+    return [_entry(kind, thing) for thing in things]
+
+
+def _entry(kind: Kind, thing: Any) -> Entry:
+    formula = inspect.cleandoc(thing.__doc__ or "").partition("\n")[0]
+    file = thing.__module__.replace(".", "/") + ".py"
+    return Entry(thing.__name__, kind, file, thing.source.paper, thing.source.place, thing.source.year, formula)
