@@ -37,10 +37,21 @@ class TokenEmbedding(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return self.table.num_embeddings
+
+    @property
+    def dim(self) -> int:
+        """Features of a vector."""
+        return self.table.embedding_dim
+
+    @property
     def weight(self) -> Float[Tensor, "vocab_size dim"]:
         """The table itself, to tie an output layer to."""
         return self.table.weight
 
     def forward(self, ids: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps dim"]:
         """Vectors of `ids`; padding gives zeros."""
-        return self.dropout(self.table(ids))
+        # by mask, not by the table's row 0 alone: a tied output layer trains that row, too
+        return self.dropout(self.table(ids).masked_fill(ids.eq(0).unsqueeze(-1), 0))

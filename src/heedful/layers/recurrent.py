@@ -37,7 +37,7 @@ class Recurrent(nn.Module):
         dropout: share of the features dropped between layers in training.
 
     Raises:
-        ValueError: an unknown cell.
+        ValueError: an unknown cell, or a size below 1.
 
     >>> layer = Recurrent("gru", 3, 5, layers=2)
     >>> outputs, state = layer(torch.ones(2, 7, 3), layer.begin(torch.zeros(2, 2, 5)))
@@ -47,12 +47,8 @@ class Recurrent(nn.Module):
 
     def __init__(self, cell: Cell, input_dim: int, units: int, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
-        if cell not in get_args(Cell):
-            raise ValueError(f"cell is {cell!r}; expected 'gru' or 'lstm'.")
-        kind = nn.GRU if cell == "gru" else nn.LSTM
-        self.units, self.layers = units, layers
-        self.rnn = kind(input_dim, units, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
-        init_recurrent(self.rnn)
+        self.input_dim, self.units, self.layers = input_dim, units, layers
+        self.rnn = build_rnn(cell, input_dim, units, layers, dropout)
 
     def begin(self, hidden: Float[Tensor, "batch layers units"]) -> RecurrentState:
         """The state that starts from `hidden`; an LSTM's cell starts at 0."""
@@ -68,6 +64,35 @@ class Recurrent(nn.Module):
             return outputs, RecurrentState(hidden.transpose(0, 1))
         outputs, (hidden, cell) = self.rnn(inputs, (hidden, state.cell.transpose(0, 1).contiguous()))
         return outputs, RecurrentState(hidden.transpose(0, 1), cell.transpose(0, 1))
+
+
+def build_rnn(
+    cell: Cell, input_dim: int, units: int, layers: int, dropout: float, bidirectional: bool = False
+) -> nn.GRU | nn.LSTM:
+    """The GRU or LSTM of torch, batch first, initialised by `init_recurrent`.
+
+    Args:
+        cell: "gru" or "lstm".
+        input_dim: features of an input.
+        units: features of a state, each direction.
+        layers: how many.
+        dropout: share of the features dropped between layers in training.
+        bidirectional: run backwards, too.
+
+    Raises:
+        ValueError: an unknown cell, or a size below 1.
+    """
+    if cell not in get_args(Cell):
+        raise ValueError(f"cell is {cell!r}; expected 'gru' or 'lstm'.")
+    for name, size in (("input_dim", input_dim), ("units", units), ("layers", layers)):
+        if size < 1:
+            raise ValueError(f"{name} is {size}; expected at least 1.")
+    kind = nn.GRU if cell == "gru" else nn.LSTM
+    # torch warns of dropout that has no two layers to stand between
+    between = dropout if layers > 1 else 0.0
+    rnn = kind(input_dim, units, layers, batch_first=True, dropout=between, bidirectional=bidirectional)
+    init_recurrent(rnn)
+    return rnn
 
 
 def init_recurrent(rnn: nn.RNNBase) -> None:

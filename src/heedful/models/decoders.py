@@ -2,8 +2,8 @@
 
 | class | order | source |
 |---|---|---|
-| LookThenUpdateDecoder | look with the previous state; the context feeds the cell | Bahdanau et al. 2015, appendix A.2 |
-| UpdateThenLookDecoder | update, then look; `tanh(W [c; h])`; optionally fed to the next step | Luong et al. 2015, eq. 5-6, section 3.3 |
+| LookThenUpdateDecoder | look with the last state; the context feeds the cell | Bahdanau et al. 2015, appendix A.2 |
+| UpdateThenLookDecoder | update, then look; input feeding if wanted | Luong et al. 2015, eq. 5-6, section 3.3 |
 | LookBetweenDecoder | the first layer looks, the layers above read the context | after Wu et al. 2016, section 3 |
 | PlainDecoder | no look at all: a plain encoder-decoder | Sutskever et al. 2014 |
 
@@ -23,6 +23,7 @@ from heedful._pytree import register_pytree
 from heedful.attention import Attention, AttentionState, Memory
 from heedful.layers import Recurrent, RecurrentState
 
+from ._sizes import check_size
 from .encoders import EncoderOutput
 
 
@@ -71,9 +72,13 @@ class Decoder(nn.Module, ABC):
     """One wiring; subclasses are final.
 
     Attributes:
+        embedding_dim: features of an embedded token.
+        summary_dim: features of the encoder's summary.
         output_dim: features that a step gives to the output layer.
     """
 
+    embedding_dim: int
+    summary_dim: int
     output_dim: int
 
     def remember(self, encoded: EncoderOutput, mask: Bool[Tensor, "batch 1 source_len"]) -> Encoded:
@@ -98,7 +103,7 @@ class Decoder(nn.Module, ABC):
 
 
 class LookThenUpdateDecoder(Decoder):
-    """Bahdanau: `c_i` from `s_{i-1}`; `s_i = cell([E y_{i-1}; c_i], s_{i-1})`; features `tanh(W [s_i; E y_{i-1}; c_i])`.
+    """Bahdanau: `c_i` from `s_{i-1}`; `s_i = cell([E y; c_i], s_{i-1})`; features `tanh(W [s_i; E y; c_i])`.
 
     The paper reads out from `s_{i-1}` through maxout; reading from `s_i` through tanh is what most systems do.
 
@@ -110,6 +115,9 @@ class LookThenUpdateDecoder(Decoder):
         summary_dim: features of the encoder's summary.
         output_dim: features for the output layer.
         dropout: share of the features dropped in training.
+
+    Raises:
+        ValueError: sizes that do not fit.
     """
 
     def __init__(
@@ -123,11 +131,13 @@ class LookThenUpdateDecoder(Decoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        _check_attention(attention, recurrent, context_dim)
+        _check_input("recurrent", recurrent, embedding_dim=embedding_dim, context_dim=context_dim)
         self.attention, self.recurrent = attention, recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
         self.readout = nn.Linear(recurrent.units + embedding_dim + context_dim, output_dim)
         self.dropout = nn.Dropout(dropout)
-        self.output_dim = output_dim
+        self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
     def start(self, encoded: Encoded) -> DecoderState:
         return DecoderState(self.recurrent.begin(self.bridge(encoded.summary)))
@@ -166,6 +176,9 @@ class UpdateThenLookDecoder(Decoder):
         output_dim: features for the output layer.
         input_feeding: hand the attentional state to the next step.
         dropout: share of the features dropped in training.
+
+    Raises:
+        ValueError: sizes that do not fit.
     """
 
     def __init__(
@@ -179,11 +192,19 @@ class UpdateThenLookDecoder(Decoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        _check_attention(attention, recurrent, context_dim)
+        embedding_dim = recurrent.input_dim - (output_dim if input_feeding else 0)
+        if embedding_dim < 1:
+            raise ValueError(
+                f"recurrent's input_dim is {recurrent.input_dim}; with input feeding it holds an embedded token beside "
+                f"{output_dim} features. Build recurrent with the two together, embedding_dim + output_dim."
+            )
         self.attention, self.recurrent = attention, recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
         self.combine = nn.Linear(context_dim + recurrent.units, output_dim, bias=False)
         self.dropout = nn.Dropout(dropout)
-        self.input_feeding, self.output_dim = input_feeding, output_dim
+        self.input_feeding = input_feeding
+        self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
     def start(self, encoded: Encoded) -> DecoderState:
         recurrent = self.recurrent.begin(self.bridge(encoded.summary))
@@ -230,6 +251,9 @@ class LookBetweenDecoder(Decoder):
         summary_dim: features of the encoder's summary.
         output_dim: features for the output layer.
         dropout: share of the features dropped in training.
+
+    Raises:
+        ValueError: sizes that do not fit.
     """
 
     def __init__(
@@ -244,12 +268,15 @@ class LookBetweenDecoder(Decoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        _check_attention(attention, lower, context_dim, "lower")
+        _check_input("lower", lower, embedding_dim=embedding_dim)
+        _check_input("upper", upper, lower_units=lower.units, context_dim=context_dim)
         self.attention, self.lower, self.upper = attention, lower, upper
         self.lower_bridge = Bridge(summary_dim, lower.units, lower.layers)
         self.upper_bridge = Bridge(summary_dim, upper.units, upper.layers)
         self.readout = nn.Linear(upper.units + embedding_dim + context_dim, output_dim)
         self.dropout = nn.Dropout(dropout)
-        self.output_dim = output_dim
+        self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
     def start(self, encoded: Encoded) -> DecoderState:
         lower = self.lower.begin(self.lower_bridge(encoded.summary))
@@ -279,17 +306,21 @@ class PlainDecoder(Decoder):
         summary_dim: features of the encoder's summary.
         output_dim: features for the output layer.
         dropout: share of the features dropped in training.
+
+    Raises:
+        ValueError: sizes that do not fit.
     """
 
     def __init__(
         self, recurrent: Recurrent, embedding_dim: int, summary_dim: int, output_dim: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        _check_input("recurrent", recurrent, embedding_dim=embedding_dim)
         self.recurrent = recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
         self.readout = nn.Linear(recurrent.units + embedding_dim, output_dim)
         self.dropout = nn.Dropout(dropout)
-        self.output_dim = output_dim
+        self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
     def start(self, encoded: Encoded) -> DecoderState:
         return DecoderState(self.recurrent.begin(self.bridge(encoded.summary)))
@@ -308,3 +339,13 @@ class PlainDecoder(Decoder):
 
 def _join(weights: list[Any]) -> Tensor | None:
     return None if not weights or weights[0] is None else torch.cat(weights, 1)
+
+
+def _check_attention(attention: Attention, recurrent: Recurrent, context_dim: int, name: str = "recurrent") -> None:
+    check_size("attention's query_dim", attention.query_dim, recurrent.units, f"{name}'s units: its state is the query")
+    check_size("attention's key_dim", attention.key_dim, context_dim, "context_dim: a context is a sum of keys")
+
+
+def _check_input(name: str, recurrent: Recurrent, **parts: int) -> None:
+    what = " + ".join(f"{part} ({size})" for part, size in parts.items())
+    check_size(f"{name}'s input_dim", recurrent.input_dim, sum(parts.values()), f"which is {what}")

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from heedful._pytree import register_pytree
 from heedful.layers import TokenEmbedding
-from heedful.layers.recurrent import Cell, init_recurrent
+from heedful.layers.recurrent import Cell, build_rnn
+
+from ._sizes import check_size
 
 Merge = Literal["concat", "sum"]
 
@@ -44,7 +45,13 @@ class RecurrentEncoder(nn.Module):
         dropout: share of the features dropped between layers and on the outputs, in training.
 
     Raises:
-        ValueError: an unknown cell or merge.
+        ValueError: an unknown cell or merge, or sizes that do not fit; in a call, a length that does not.
+
+    >>> import torch
+    >>> encoder = RecurrentEncoder(TokenEmbedding(11, 3), embedding_dim=3, units=5)
+    >>> encoded = encoder(torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1]))
+    >>> encoded.outputs.shape, encoded.summary.shape, bool(encoded.outputs[1, 1:].any())
+    (torch.Size([2, 3, 10]), torch.Size([2, 10]), False)
     """
 
     def __init__(
@@ -59,35 +66,25 @@ class RecurrentEncoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if cell not in get_args(Cell):
-            raise ValueError(f"cell is {cell!r}; expected 'gru' or 'lstm'.")
         if merge not in get_args(Merge):
             raise ValueError(f"merge is {merge!r}; expected 'concat' or 'sum'.")
+        check_size("embedding_dim", embedding_dim, embedding.dim, "the features of the embedding")
         self.embedding = embedding
-        kind = nn.GRU if cell == "gru" else nn.LSTM
-        self.rnn = kind(
-            embedding_dim,
-            units,
-            layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            dropout=dropout if layers > 1 else 0.0,
-        )
-        init_recurrent(self.rnn)
+        self.rnn = build_rnn(cell, embedding_dim, units, layers, dropout, bidirectional)
         self.dropout = nn.Dropout(dropout)
         self.sum_directions = bidirectional and merge == "sum"
         self.output_dim = units * (2 if bidirectional and merge == "concat" else 1)
 
-    def forward(
-        self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]
-    ) -> EncoderOutput:
+    def forward(self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
         """Read `source`; what stands behind `lengths` has no influence.
 
         Args:
             source: token ids, `[batch, source_len]`.
             lengths: real tokens of each sentence, at least 1.
         """
-        packed = pack_padded_sequence(self.embedding(source), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        lengths = lengths.cpu()  # where packing wants them
+        _check_lengths(lengths, *source.shape)
+        packed = pack_padded_sequence(self.embedding(source), lengths, batch_first=True, enforce_sorted=False)
         outputs, final = self.rnn(packed)
         outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.shape[1])
         hidden = final[0] if isinstance(final, tuple) else final
@@ -100,3 +97,15 @@ class RecurrentEncoder(nn.Module):
             return features
         forwards, backwards = features.chunk(2, -1)
         return forwards + backwards
+
+
+def _check_lengths(lengths: Tensor, batch: int, source_len: int) -> None:
+    if lengths.shape != (batch,):
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)}; expected [{batch}], one number for each sentence.")
+    least, most = int(lengths.min()), int(lengths.max())
+    if not 1 <= least <= most <= source_len:
+        sentence = int(((lengths < 1) | (lengths > source_len)).nonzero()[0])
+        raise ValueError(
+            f"lengths go from {least} to {most}; expected 1 to {source_len}, the width of source. Look at sentence "
+            f"{sentence}, counted from 0; leave empty sentences out, or end every sentence with an end token."
+        )

@@ -8,6 +8,7 @@ from torch.nn.functional import linear
 from heedful.functional import padding_mask
 from heedful.layers import TokenEmbedding
 
+from ._sizes import check_size
 from .decoders import Decoder, DecoderState, Encoded
 from .encoders import RecurrentEncoder
 from .protocol import StepOutput
@@ -20,13 +21,22 @@ class OutputLayer(nn.Module):
         features: features of a decoder output.
         vocab_size: number of target ids.
         tied: target embedding whose table serves as the matrix; features of another size are projected first.
+
+    Raises:
+        ValueError: the tied embedding has another number of ids.
+
+    >>> OutputLayer(5, 11, tied=TokenEmbedding(11, 3))(torch.ones(2, 7, 5)).shape
+    torch.Size([2, 7, 11])
     """
 
     def __init__(self, features: int, vocab_size: int, tied: TokenEmbedding | None = None) -> None:
         super().__init__()
+        if tied is not None:
+            check_size("vocab_size", vocab_size, tied.vocab_size, "the number of ids of the tied embedding")
+        self.features, self.vocab_size = features, vocab_size
         self.project = nn.Identity()
-        if tied is not None and tied.weight.shape[1] != features:
-            self.project = nn.Linear(features, tied.weight.shape[1], bias=False)
+        if tied is not None and tied.dim != features:
+            self.project = nn.Linear(features, tied.dim, bias=False)
         self.weight = nn.Parameter(torch.empty(vocab_size, features)) if tied is None else tied.weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         if tied is None:
@@ -47,12 +57,39 @@ class Seq2Seq(nn.Module):
         embedding: target ids to vectors.
         decoder: one of the wirings.
         output: features to logits.
+
+    Raises:
+        ValueError: blocks that do not fit each other.
+
+    >>> from heedful.attention import BahdanauAttention
+    >>> from heedful.layers import Recurrent
+    >>> from heedful.models import LookThenUpdateDecoder
+    >>> encoder = RecurrentEncoder(TokenEmbedding(11, 3), embedding_dim=3, units=2)
+    >>> sizes = {"embedding_dim": 5, "context_dim": 4, "summary_dim": 4, "output_dim": 6}
+    >>> decoder = LookThenUpdateDecoder(BahdanauAttention(7, 4, hidden_dim=9), Recurrent("gru", 5 + 4, 7), **sizes)
+    >>> model = Seq2Seq(encoder, TokenEmbedding(13, 5), decoder, OutputLayer(6, 13))
+    >>> source, lengths = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2])
+    >>> model(source, lengths, target_in=torch.tensor([[2, 4, 9, 5], [2, 6, 0, 0]])).shape
+    torch.Size([2, 4, 13])
+    >>> encoded = model.encode(source, lengths)
+    >>> output, state = model.step(torch.tensor([2, 2]), model.start(encoded), encoded, need_weights=True)
+    >>> output.logits.shape, output.weights.shape
+    (torch.Size([2, 13]), torch.Size([2, 3]))
     """
 
     def __init__(
         self, encoder: RecurrentEncoder, embedding: TokenEmbedding, decoder: Decoder, output: OutputLayer
     ) -> None:
         super().__init__()
+        attention = getattr(decoder, "attention", None)
+        if attention is not None:
+            check_size(
+                "encoder's output_dim", encoder.output_dim, attention.key_dim, "the decoder's attention's key_dim"
+            )
+        check_size("encoder's output_dim", encoder.output_dim, decoder.summary_dim, "the decoder's summary_dim")
+        check_size("embedding's dim", embedding.dim, decoder.embedding_dim, "the decoder's embedding_dim")
+        check_size("output's features", output.features, decoder.output_dim, "the decoder's output_dim")
+        check_size("output's vocab_size", output.vocab_size, embedding.vocab_size, "the embedding's: it is fed back")
         self.encoder, self.embedding, self.decoder, self.output = encoder, embedding, decoder, output
 
     def encode(self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]) -> Encoded:
@@ -91,10 +128,15 @@ class Seq2Seq(nn.Module):
             target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
             teacher_forcing: chance that a step is fed the true last token and not the model's own best guess (scheduled
                 sampling, Bengio et al. 2015); at 1 all steps run in one call.
+
+        Raises:
+            ValueError: `teacher_forcing` is no share; lengths that do not fit the source.
         """
+        if not 0 <= teacher_forcing <= 1:
+            raise ValueError(f"teacher_forcing is {teacher_forcing}; expected a share of the steps from 0 to 1.")
         encoded = self.encode(source, lengths)
         state = self.start(encoded)
-        if teacher_forcing >= 1:
+        if teacher_forcing == 1:
             return self.output(self.decoder(self.embedding(target_in), state, encoded).features)
         logits = []
         tokens = target_in[:, 0]
