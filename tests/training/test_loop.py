@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from heedful._errors import DataError, HeedfulError, ModelFolderError, OutputErr
 from heedful.training import Ramp, TrainingInterrupted, average_weights, sequence_loss, train
 from tests.training.tiny import held_out, options, tiny_feed, tiny_model
 
+ROOT = Path(__file__).resolve().parents[2]
 CLOCKS = {"seconds", "tokens_per_second"}
 FULL = {"average_last": 3, "label_smoothing": 0.1, "weight_decay": 0.01, "schedule": "cosine", "warmup_steps": 4}
 
@@ -170,7 +170,7 @@ train(tiny_model(), Killed(), held_out, how, Path(sys.argv[1]), seed=5)
 def test_a_killed_run_goes_on_from_its_last_checkpoint_to_the_same(tmp_path, whole_runs):
     for last_batch in (5, 12):
         command = [sys.executable, "-c", KILLED, str(tmp_path), str(last_batch)]
-        child = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+        child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert child.returncode == -signal.SIGKILL, child.stderr
     assert [row["step"] for row in rows(tmp_path / "validations.csv")] == ["8"]
     killed = tiny_model()
