@@ -68,7 +68,8 @@ def draw_curves(panels: Mapping[str, Sequence[Curve]], title: str = "", x_label:
         for color, curve in zip(_cycle(len(curves)), curves, strict=True):
             _draw_curve(axes, curve, color, _plain(curve.label, families))
         _fit(axes, curves)
-        axes.legend(frameon=False, labelcolor=INK, prop={"family": families, "size": 10}, handlelength=1.6)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False, labelcolor=INK, prop={"family": families, "size": 10}, handlelength=1.6)
     if title:
         figure.suptitle(_plain(title, families), x=0.01, ha="left", fontsize=13, color=INK, family=families)
     return figure
@@ -154,5 +155,5 @@ def _cycle(count: int) -> list[str]:
 
 
 def _plain(text: str, families: list[str]) -> str:
-    # a dollar sign would begin mathematics in a legend, which offers no other way to stop it
-    return drawable(visible(text), families).replace("$", r"\$") if text else ""
+    # a legend offers no other way to keep a dollar sign from beginning mathematics, or to show what begins with "_"
+    return drawable(visible(text), families).replace("$", r"\$").lstrip("_") if text else ""
