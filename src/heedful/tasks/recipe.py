@@ -99,6 +99,14 @@ class TokenizerOptions(_Section):
     lowercase: bool = False
     lowercase_source: bool = False
 
+    @model_validator(mode="after")
+    def _sides(self) -> "TokenizerOptions":
+        if self.joint and self.lowercase_source:
+            raise ValueError(
+                "lowercase_source needs a vocabulary per side; set joint: false, or lowercase: true for both"
+            )
+        return self
+
 
 def _same_as(name: str, table: Mapping[str, str] | None = None) -> Any:
     """Default of a field: the value of an earlier one, or what a table says of it."""
@@ -231,7 +239,9 @@ class Recipe(_Section):
     evaluation: EvaluationOptions = EvaluationOptions()
 
     @model_validator(mode="after")
-    def _best_by(self) -> "Recipe":
+    def _sections_agree(self) -> "Recipe":
+        if self.model.share_embeddings and not self.tokenizer.joint:
+            raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
         if self.training.best_by not in VALIDATION_METRICS:
             raise ValueError(
                 f"training.best_by is {self.training.best_by!r}; it should be one of {', '.join(VALIDATION_METRICS)}"

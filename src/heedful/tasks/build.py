@@ -1,0 +1,117 @@
+"""From a recipe's numbers to a model of blocks: the one place that knows both."""
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from heedful._errors import RecipeError
+from heedful.attention import Attention, BahdanauAttention, LuongAttention
+from heedful.layers import Recurrent, TokenEmbedding
+from heedful.models import (
+    Decoder,
+    LookBetweenDecoder,
+    LookThenUpdateDecoder,
+    OutputLayer,
+    PlainDecoder,
+    RecurrentEncoder,
+    Seq2Seq,
+    UpdateThenLookDecoder,
+)
+
+from .recipe import ModelOptions, expand_path
+
+
+def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq:
+    """The encoder-decoder that a recipe's `model` section describes, with fresh weights.
+
+    Args:
+        options: the section.
+        source_vocab: number of source ids.
+        target_vocab: number of target ids.
+
+    Raises:
+        RecipeError: the parts do not fit each other, or a pretrained embedding cannot be read.
+    """
+    dim, dropout = options.embedding_dim, options.dropout
+    if options.share_embeddings and source_vocab != target_vocab:
+        raise RecipeError(
+            f"model.share_embeddings needs one vocabulary, but the sides have {source_vocab} and {target_vocab} ids; "
+            "set tokenizer.joint: true, or share_embeddings: false."
+        )
+    matrix = _matrix(options.target_embeddings, "target_embeddings")
+    target = _embedding(target_vocab, dim, dropout, matrix, "target_embeddings")
+    source = target
+    if not options.share_embeddings:
+        matrix = _matrix(options.source_embeddings, "source_embeddings")
+        source = _embedding(source_vocab, dim, dropout, matrix, "source_embeddings")
+    encoder = RecurrentEncoder(
+        source,
+        dim,
+        options.encoder_units,
+        options.cell,
+        options.encoder_layers,
+        options.bidirectional,
+        options.merge,
+        dropout,
+    )
+    decoder = _decoder(options, encoder.output_dim)
+    return Seq2Seq(
+        encoder,
+        target,
+        decoder,
+        OutputLayer(decoder.output_dim, target_vocab, target if options.tie_embeddings else None),
+    )
+
+
+def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
+    dim, units, dropout = options.embedding_dim, options.decoder_units, options.dropout
+    sizes = {"context_dim": context_dim, "summary_dim": context_dim, "output_dim": dim, "dropout": dropout}
+
+    def recurrent(input_dim: int, layers: int) -> Recurrent:
+        return Recurrent(options.cell, input_dim, units, layers, dropout)
+
+    if options.wiring == "none":
+        return PlainDecoder(recurrent(dim, options.decoder_layers), dim, context_dim, dim, dropout)
+    attention = _attention(options, context_dim)
+    if options.wiring == "bahdanau":
+        return LookThenUpdateDecoder(
+            attention, recurrent(dim + context_dim, options.decoder_layers), embedding_dim=dim, **sizes
+        )
+    if options.wiring == "look_between":
+        lower, upper = recurrent(dim, 1), recurrent(units + context_dim, max(options.decoder_layers - 1, 1))
+        return LookBetweenDecoder(attention, lower, upper, embedding_dim=dim, **sizes)
+    feeding = options.wiring == "luong_input_feeding"
+    layers = recurrent(2 * dim if feeding else dim, options.decoder_layers)
+    return UpdateThenLookDecoder(attention, layers, input_feeding=feeding, **sizes)
+
+
+def _attention(options: ModelOptions, key_dim: int) -> Attention:
+    if options.score == "additive":
+        return BahdanauAttention(options.decoder_units, key_dim, options.attention_units)
+    try:
+        return LuongAttention(options.decoder_units, key_dim, options.score or "general", options.attention_units)
+    except ValueError as error:
+        raise RecipeError(f"model.score: {error}") from None
+
+
+def _embedding(vocab: int, dim: int, dropout: float, matrix: Tensor | None, name: str) -> TokenEmbedding:
+    try:
+        return TokenEmbedding(vocab, dim, dropout, matrix)
+    except ValueError as error:
+        raise RecipeError(f"model.{name}: {error}") from None
+
+
+def _matrix(path: str | None, name: str) -> Tensor | None:
+    """The one matrix of a safetensors file."""
+    if path is None:
+        return None
+    try:
+        tensors = load_file(expand_path(path))
+    except (OSError, SafetensorError) as error:
+        raise RecipeError(f"model.{name}: {path} cannot be read ({error}); give a .safetensors file.") from None
+    if len(tensors) != 1 or next(iter(tensors.values())).dim() != 2:
+        raise RecipeError(
+            f"model.{name}: {path} holds {len(tensors)} tensors; expected a single matrix [ids, features]."
+        )
+    return next(iter(tensors.values())).to(torch.float32)

@@ -1,0 +1,138 @@
+"""A trained model on disk: a folder of five files that is written whole or not at all.
+
+`model.safetensors`, `config.json`, `tokenizer.json`, `recipe.yaml`, `metrics.json`. Nothing in it can run code.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import heedful
+from heedful._errors import ModelFolderError, OutputError
+from heedful.data.tokenizers import TokenizerPair
+
+from .recipe import Recipe, check_recipe, dump_recipe
+from .recipe_yaml import parse_yaml
+
+FORMAT = 1
+WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
+    "model.safetensors",
+    "config.json",
+    "tokenizer.json",
+    "recipe.yaml",
+    "metrics.json",
+)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What the five files say: weights by name, tokenisers, the recipe as it was run, and the scores."""
+
+    weights: Mapping[str, Tensor]
+    tokenizers: TokenizerPair
+    recipe: Recipe
+    metrics: Mapping[str, Any]
+
+
+def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
+    """Write a model folder under a temporary name and rename it; an older one of that name is replaced.
+
+    Raises:
+        OutputError: the folder cannot be written; whatever stood there still stands.
+    """
+    path = Path(path)
+    with whole_folder(path) as folder:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in content.weights.items()}, folder / WEIGHTS
+        )
+        config = {"format": FORMAT, "heedful": heedful.__version__, "task": "translation"}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        content.tokenizers.save(folder / TOKENIZER)
+        (folder / RECIPE).write_text(dump_recipe(content.recipe), encoding="utf-8")
+        (folder / METRICS).write_text(
+            json.dumps(content.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+    return path
+
+
+def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
+    """Read a model folder.
+
+    Raises:
+        ModelFolderError: a file is missing, cut off or of another format; the message names it and the way out.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        came = "is a file, not a folder" if path.exists() else "does not exist"
+        raise ModelFolderError(f"The model folder {path} {came}; give the folder that `heedful train` wrote.")
+    missing = [name for name in FILES if not (path / name).is_file()]
+    if missing:
+        raise ModelFolderError(
+            f"The model folder {path} lacks {' and '.join(missing)}; copy the whole folder again, or train anew."
+        )
+    config = _read_json(path / CONFIG)
+    if config.get("format") != FORMAT:
+        raise ModelFolderError(
+            f"{path / CONFIG} is of format {config.get('format')!r}, written by heedful {config.get('heedful')}; heedful "
+            f"{heedful.__version__} reads format {FORMAT}. Install the version that wrote it, or train anew."
+        )
+    try:
+        weights = load_file(path / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ModelFolderError(
+            f"{path / WEIGHTS} is damaged or cut off ({error}); copy the folder again, or train anew."
+        ) from None
+    text = _read_text(path / RECIPE)
+    recipe = check_recipe(parse_yaml(text, str(path / RECIPE)), str(path / RECIPE))
+    return ModelFolder(weights, TokenizerPair.load(path / TOKENIZER), recipe, _read_json(path / METRICS))
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its name when the block ends well, and vanishes when it does not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}; name a folder you may write to.") from None
+    try:
+        yield folder
+        old = folder.with_name(folder.name + ".old")
+        folder.chmod(0o755)
+        if path.exists():
+            path.rename(old)
+        folder.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}; free some space or name another."
+        ) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFolderError(f"{path} cannot be read ({error}); copy the folder again, or train anew.") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise ModelFolderError(f"{path} is not JSON ({error}); copy the folder again, or train anew.") from None
+    if not isinstance(content, dict):
+        raise ModelFolderError(f"{path} holds a {type(content).__name__}; expected an object of keys and values.")
+    return content

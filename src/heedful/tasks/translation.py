@@ -1,0 +1,272 @@
+"""Translation from a recipe: read, learn, choose by validation, score, and leave a model folder."""
+
+import csv
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from heedful._errors import DataError, OutputError, RecipeError
+from heedful.data.batching import BatchSampler
+from heedful.data.bundled import load_pairs
+from heedful.data.readers import Pairs, read_pairs
+from heedful.data.tokenizers import Tokenizer, TokenizerPair
+from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
+from heedful.training import Callback, Feed, TrainingResult, train, validation_loss
+from heedful.training.loop import FREE_OPTIONS
+from heedful.visual.curves import Curve, write_curves
+from heedful.visual.files import write_whole
+
+from .build import build_model
+from .recipe import DataPart, DecodingOptions, EvaluationOptions, Recipe, TokenizerOptions, dump_recipe, expand_path
+from .recipe_yaml import parse_yaml
+from .translator import Translator
+
+Say = Callable[[str], None]
+# real target tokens in a batch of the validation set
+VALIDATION_TOKENS = 4000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Pairs as text and as ids, in one order."""
+
+    pairs: Pairs
+    sources: list[list[int]]
+    targets: list[list[int]]
+
+    def feed(self, tokens_per_batch: int, seed: int) -> Feed:
+        """Batches of these pairs, in an order that is a pure function of (seed, epoch)."""
+        lengths = [list(map(len, side)) for side in (self.sources, self.targets)]
+        return Feed(BatchSampler(*lengths, tokens_per_batch, seed), self.sources, self.targets)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training leaves: where its folder is, how it ended, the translator and its scores by set."""
+
+    folder: Path
+    result: TrainingResult
+    translator: Translator
+    scores: dict[str, list[Score]]
+
+    @property
+    def model(self) -> Path:
+        """The model folder."""
+        return self.folder / "model"
+
+
+def train_translator(recipe: Recipe, *, callbacks: Sequence[Callback] = (), say: Say = lambda _: None) -> Run:
+    """Train what a recipe describes; a run that was cut off goes on where its last checkpoint stands.
+
+    The recipe's output folder gets `model/` (see `heedful.tasks.model_folder`), `training/` (checkpoint, CSV files,
+    TensorBoard) and `loss_curve.png`.
+
+    Args:
+        recipe: all there is to know.
+        callbacks: called after each validation.
+        say: takes each line of news for a person.
+
+    Raises:
+        HeedfulError: data, recipe or folder are at fault; nothing that took time is lost.
+        TrainingInterrupted: Ctrl-C; the same call goes on from the checkpoint.
+    """
+    folder = expand_path(recipe.output)
+    claim_folder(folder, recipe)
+    train_pairs, valid_pairs = read_part(recipe.data.train, say), read_part(recipe.data.valid, say)
+    test_pairs = read_part(recipe.data.test, say) if recipe.data.test else None
+    tokenizers = train_tokenizers(train_pairs, recipe.tokenizer)
+    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    say(
+        f"Vocabulary: {sizes[0]:,} source and {sizes[1]:,} target tokens{', one for both' if tokenizers.joint else ''}."
+    )
+    corpus = encode(train_pairs, tokenizers, recipe.data.max_length, say)
+    valid = encode(valid_pairs, tokenizers, None, say)
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe.model, *sizes)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    say(f"Model: {parameters:,} parameters; training on {len(corpus.sources):,} pairs.")
+    translator = Translator(model, tokenizers, recipe, {"parameters": parameters})
+    result = train(
+        model,
+        corpus.feed(recipe.training.tokens_per_batch, recipe.seed),
+        validator(translator, valid),
+        recipe.training,
+        folder / "training",
+        seed=recipe.seed,
+        callbacks=callbacks,
+    )
+    model.to("cpu")
+    sets = {"valid": valid_pairs} | ({"test": test_pairs} if test_pairs else {})
+    scores = {name: evaluate_translator(translator, pairs, recipe.evaluation) for name, pairs in sets.items()}
+    translator.metrics |= summary(result, scores)
+    translator.save(folder / "model")
+    draw_curves(folder)
+    return Run(folder, result, translator, scores)
+
+
+def evaluate_translator(
+    translator: Translator, pairs: Pairs, evaluation: EvaluationOptions, decoding: DecodingOptions | None = None
+) -> list[Score]:
+    """Translate the sources and score them against the targets.
+
+    Args:
+        translator: what to judge.
+        pairs: on what.
+        evaluation: which metrics, and the language they need.
+        decoding: how to search; the recipe's own when left out.
+    """
+    return score(
+        [best[0].text for best in translator.translate(pairs.source, decoding=decoding)], pairs.target, evaluation
+    )
+
+
+def score(hypotheses: Sequence[str], references: Sequence[str], evaluation: EvaluationOptions) -> list[Score]:
+    """Each metric of the recipe over one set."""
+    metrics: dict[str, Callable[[Sequence[str], Sequence[str]], Score]] = {
+        "bleu": bleu,
+        "chrf": chrf,
+        "tokenized_bleu": lambda ours, theirs: tokenized_bleu(ours, theirs, evaluation.language or ""),
+    }
+    return [metrics[name](hypotheses, references) for name in evaluation.metrics]
+
+
+def claim_folder(folder: Path, recipe: Recipe) -> None:
+    """Make the output folder and write the recipe into it, before anything takes time.
+
+    Raises:
+        OutputError: it cannot be written.
+        RecipeError: it holds a run of another recipe.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}; name a folder you may write to.") from None
+    path = folder / "recipe.yaml"
+    if path.exists():
+        _check_same(parse_yaml(path.read_text(encoding="utf-8"), str(path)), recipe.model_dump(), folder)
+    write_whole(path, dump_recipe(recipe))
+
+
+def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
+    """The pairs that one part of a recipe's `data` section names; what was left out is counted aloud."""
+    if part.bundled:
+        try:
+            pairs = load_pairs(part.bundled, part.split or "train")
+        except ValueError as error:
+            raise RecipeError(f"data: {error}") from None
+    elif part.tsv:
+        pairs = read_pairs(expand_path(part.tsv), columns=(part.columns[0], part.columns[1]))
+    else:
+        pairs = read_pairs(expand_path(part.source or ""), expand_path(part.target or ""))
+    left_out = "".join(f"; left out {count:,} ({reason})" for reason, count in pairs.skipped.items())
+    say(f"Read {len(pairs.source):,} pairs from {pairs.origin}{left_out}.")
+    return pairs
+
+
+def train_tokenizers(pairs: Pairs, options: TokenizerOptions) -> TokenizerPair:
+    """Vocabularies of the training text, as the recipe wants them."""
+    numbers = {"kind": options.kind, "vocab_size": options.vocab_size}
+    if options.joint:
+        return TokenizerPair.train(pairs.source, pairs.target, joint=True, lowercase=options.lowercase, **numbers)
+    lower = options.lowercase or options.lowercase_source
+    source = Tokenizer.train(pairs.source, lowercase=lower, **numbers)
+    return TokenizerPair(source, Tokenizer.train(pairs.target, lowercase=options.lowercase, **numbers), False)
+
+
+def encode(pairs: Pairs, tokenizers: TokenizerPair, max_length: int | None, say: Say = lambda _: None) -> Corpus:
+    """Pairs as ids. Those without a token on one side, or with more than `max_length` on either, are left out."""
+    sources, targets = tokenizers.source.encode_batch(pairs.source), tokenizers.target.encode_batch(pairs.target)
+    limit = max_length or float("inf")
+    fits = [0 < len(s) <= limit and 0 < len(t) <= limit for s, t in zip(sources, targets, strict=True)]
+    if not any(fits):
+        raise DataError(
+            f"No pair of {pairs.origin} has 1 to {limit} tokens on each side; raise data.max_length or mend the data."
+        )
+    if not all(fits):
+        say(f"Left out {fits.count(False):,} pairs of {pairs.origin} with no token or more than {limit} on a side.")
+    keep = [place for place, fit in enumerate(fits) if fit]
+    kept = Pairs([pairs.source[i] for i in keep], [pairs.target[i] for i in keep], pairs.skipped, pairs.origin)
+    return Corpus(kept, [sources[i] for i in keep], [targets[i] for i in keep])
+
+
+def validator(translator: Translator, valid: Corpus) -> Callable[[nn.Module], Mapping[str, float]]:
+    """Loss, perplexity, accuracy, BLEU and chrF (greedy) of the model on the validation set."""
+    batches = valid.feed(VALIDATION_TOKENS, seed=0).epoch(0)
+    quick = translator.recipe.decoding.model_copy(update={"beam": 1})
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        found = [best[0].text for best in translator.translate(valid.pairs.source, decoding=quick)]
+        texts = {"bleu": bleu(found, valid.pairs.target).value, "chrf": chrf(found, valid.pairs.target).value}
+        return validation_loss(model, batches) | texts
+
+    return validate
+
+
+def summary(result: TrainingResult, scores: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
+    """What `metrics.json` says of a run."""
+    return {
+        "stopped": result.stopped,
+        "step": result.step,
+        "epochs": result.epoch,
+        "seconds": round(result.seconds, 1),
+        "best_step": result.best_step,
+        "averaged": result.averaged,
+        "validation": result.metrics,
+        "scores": {
+            name: [{"name": one.name, "value": one.value, "signature": one.signature} for one in found]
+            for name, found in scores.items()
+        },
+    }
+
+
+def read_curve(folder: Path, label: str, column: str = "loss") -> Curve:
+    """One quantity of a run, batch by batch and at each validation, from its CSV files.
+
+    Args:
+        folder: the run's output folder.
+        label: whose curve it is.
+        column: "loss" or "accuracy".
+    """
+    batches = _read_table(folder / "training" / "batches.csv")
+    checks = [row for row in _read_table(folder / "training" / "validations.csv") if row["weights"] == "step"]
+
+    def numbers(rows: Sequence[Mapping[str, str]], name: str) -> np.ndarray:
+        return np.array([float(row[name]) for row in rows])
+
+    return Curve(
+        label, numbers(batches, "step"), numbers(batches, column), numbers(checks, "step"), numbers(checks, column)
+    )
+
+
+def draw_curves(folder: str | os.PathLike[str]) -> Path:
+    """Draw `loss_curve.png` of a run from its CSV files: loss and accuracy, training and validation."""
+    folder = Path(folder)
+    panels = {
+        "loss per token (nats)": [read_curve(folder, "model", "loss")],
+        "accuracy over real tokens": [read_curve(folder, "model", "accuracy")],
+    }
+    return write_curves(panels, folder / "loss_curve.png")
+
+
+def _check_same(old: Any, new: dict[str, Any], folder: Path) -> None:
+    """Refuse to mix two recipes in one folder; limits, decoding and evaluation may change."""
+    for section in ("seed", "data", "tokenizer", "model", "training"):
+        before, now = (recipe.get(section) if isinstance(recipe, dict) else None for recipe in (old, new))
+        if section == "training" and isinstance(before, dict) and isinstance(now, dict):
+            before, now = ({k: v for k, v in part.items() if k not in FREE_OPTIONS} for part in (before, now))
+        if before != now and (folder / "training" / "checkpoint.pt").exists():
+            raise RecipeError(
+                f"{folder} holds a run whose {section} was another; choose another output folder with "
+                f"`--set output=FOLDER`, or delete {folder} to begin afresh."
+            )
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,213 @@
+"""A trained translator: text in, text out, and what it looked at."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from heedful._errors import DataError, ModelFolderError
+from heedful.data.batching import pad
+from heedful.data.tokenizers import Segments, TokenizerPair
+from heedful.data.vocabulary import UNK
+from heedful.decoding.beam import beam_search
+from heedful.decoding.constraints import Constraints
+from heedful.decoding.greedy import greedy
+from heedful.decoding.hypothesis import Hypothesis
+from heedful.metrics.alignment import merge_pieces
+from heedful.models import Seq2Seq
+from heedful.visual.alignment import Alignment
+
+from .build import build_model
+from .model_folder import ModelFolder, load_folder, save_folder
+from .recipe import DecodingOptions, Recipe
+
+# sentences decoded side by side; more is faster until the beams of a batch fill the cache
+SENTENCES_PER_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translation of one sentence.
+
+    Attributes:
+        text: what a person reads.
+        hypothesis: tokens, log-probabilities, score and, if asked for, weights `[target pieces, source pieces]`.
+        source: the sentence's pieces and the words they belong to.
+        target: likewise of the translation.
+    """
+
+    text: str
+    hypothesis: Hypothesis
+    source: Segments
+    target: Segments
+
+    @property
+    def word_weights(self) -> np.ndarray | None:
+        """Weights `[target words, source words]`: summed over source pieces, averaged over target pieces."""
+        if self.hypothesis.weights is None or not self.target.ids:
+            return None
+        weights = self.hypothesis.weights.double().numpy()
+        return merge_pieces(weights, self.source.word_of, self.target.word_of)
+
+    @property
+    def alignment(self) -> Alignment:
+        """Words and weights, ready to be drawn.
+
+        Raises:
+            DataError: the model has no attention, or the translation is empty.
+        """
+        weights = self.word_weights
+        if weights is None:
+            why = "the translation is empty" if not self.target.ids else "the model has no attention to show"
+            raise DataError(f"There is nothing to draw for {self.text!r}: {why}.")
+        return Alignment(self.source.words, self.target.words, weights)
+
+
+class Translator:
+    """A model, its tokenisers and the recipe they were made by.
+
+    Args:
+        model: the encoder-decoder.
+        tokenizers: of both sides.
+        recipe: says how to decode when nothing else is asked for.
+        metrics: scores that were measured on it.
+    """
+
+    def __init__(
+        self, model: Seq2Seq, tokenizers: TokenizerPair, recipe: Recipe, metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        self.model, self.tokenizers, self.recipe = model, tokenizers, recipe
+        self.metrics = dict(metrics or {})
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "Translator":
+        """Read a model folder.
+
+        Raises:
+            ModelFolderError: the folder lacks a file, was cut off, or its files do not fit each other.
+        """
+        content = load_folder(folder)
+        tokenizers = content.tokenizers
+        model = build_model(content.recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+        expected = {name: tuple(tensor.shape) for name, tensor in unique_state(model).items()}
+        found = {name: tuple(tensor.shape) for name, tensor in content.weights.items()}
+        if expected != found:
+            odd = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+            raise ModelFolderError(
+                f"The weights in {folder} do not fit its recipe.yaml and tokenizer.json: {odd[0]} is "
+                f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; copy the whole folder again."
+            )
+        model.load_state_dict(dict(content.weights), strict=False)
+        return cls(model.eval(), tokenizers, content.recipe, content.metrics)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write a model folder, whole or not at all."""
+        return save_folder(ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics), folder)
+
+    def translate(
+        self,
+        sentences: Sequence[str],
+        *,
+        decoding: DecodingOptions | None = None,
+        nbest: int = 1,
+        need_weights: bool = False,
+    ) -> list[list[Translation]]:
+        """The `nbest` translations of each sentence, best first; an empty sentence has an empty one.
+
+        Args:
+            sentences: text as people write it.
+            decoding: how to search; the recipe's own when left out.
+            nbest: how many of each sentence, up to the beam.
+            need_weights: keep what each token looked at.
+        """
+        decoding = decoding or self.recipe.decoding
+        sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
+        found: list[list[Translation]] = [[self._empty(source)] for source in sources]
+        for places in self._by_length(sources):
+            batch = [sources[place] for place in places]
+            for place, hypotheses in zip(places, self._search(batch, decoding, nbest, need_weights), strict=True):
+                found[place] = [self._write(sources[place], one, decoding.replace_unknown) for one in hypotheses]
+        return found
+
+    def explain(self, sentence: str) -> Translation:
+        """The best translation with the weights that made it.
+
+        Raises:
+            DataError: the sentence is empty.
+        """
+        if not self.tokenizers.source.encode(sentence):
+            raise DataError("The sentence is empty; give at least one word to translate.")
+        return self.translate([sentence], need_weights=True)[0][0]
+
+    def _search(
+        self, sources: Sequence[Segments], decoding: DecodingOptions, nbest: int, need_weights: bool
+    ) -> list[list[Hypothesis]]:
+        found = self._decode(sources, decoding, nbest, need_weights)
+        if need_weights or not decoding.replace_unknown:
+            return found
+        # what an unknown word looked at is needed to replace it: those few sentences are decoded again
+        unknown = [place for place, best in enumerate(found) if any(UNK in one.tokens for one in best)]
+        again = self._decode([sources[place] for place in unknown], decoding, nbest, True) if unknown else []
+        for place, hypotheses in zip(unknown, again, strict=True):
+            found[place] = hypotheses
+        return found
+
+    def _decode(
+        self, sources: Sequence[Segments], decoding: DecodingOptions, nbest: int, need_weights: bool
+    ) -> list[list[Hypothesis]]:
+        ids, lengths = pad([source.ids for source in sources])
+        device = next(self.model.parameters()).device
+        ids, lengths, limits = ids.to(device), lengths.to(device), constraints_of(decoding)
+        if decoding.beam == 1:
+            return [[best] for best in greedy(self.model, ids, lengths, limits, need_weights)]
+        return beam_search(
+            self.model,
+            ids,
+            lengths,
+            beam=decoding.beam,
+            length_penalty=decoding.length_penalty,
+            nbest=nbest,
+            constraints=limits,
+            need_weights=need_weights,
+        )
+
+    def _write(self, source: Segments, hypothesis: Hypothesis, replace_unknown: bool) -> Translation:
+        target = self.tokenizers.target
+        unknown: list[str] = []
+        if hypothesis.weights is not None and replace_unknown:
+            rows = [row for row, token in enumerate(hypothesis.tokens) if token == UNK]
+            unknown = [source.words[source.word_of[int(hypothesis.weights[row].argmax())]] for row in rows]
+        segments = target.segment_ids(hypothesis.tokens)
+        return Translation(target.decode(hypothesis.tokens, unknown or None), hypothesis, source, segments)
+
+    def _empty(self, source: Segments) -> Translation:
+        return Translation("", Hypothesis([], [], 0.0), source, Segments([], [], [], []))
+
+    @staticmethod
+    def _by_length(sources: Sequence[Segments]) -> Iterator[list[int]]:
+        """Places of the sentences that hold anything, the longest first, in batches."""
+        places = [place for place, source in enumerate(sources) if source.ids]
+        places.sort(key=lambda place: -len(sources[place].ids))
+        for first in range(0, len(places), SENTENCES_PER_BATCH):
+            yield places[first : first + SENTENCES_PER_BATCH]
+
+
+def constraints_of(decoding: DecodingOptions) -> Constraints:
+    """The search limits that a recipe's `decoding` section describes."""
+    names = ("min_length", "max_length", "max_ratio", "max_extra", "no_repeat_ngram")
+    return Constraints(**{name: getattr(decoding, name) for name in names})
+
+
+def unique_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Every weight once: a tied matrix stands under its first name only, as safetensors wants it."""
+    state: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            state[name] = tensor.detach()
+    return state
