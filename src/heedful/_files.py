@@ -28,18 +28,18 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> Path:
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A name to write to in the place of `path`: it becomes `path` when the block ends well and vanishes otherwise.
 
-    Missing folders are made. What is no ordinary file, such as /dev/stdout, is written to as it is.
+    Missing folders are made. A device or a pipe, such as /dev/stdout, has no place to take and is given itself.
 
     Raises:
         OutputError: the place cannot be written; whatever stood there still stands, and nothing is left behind.
     """
     path = Path(path)
     with _told(path):
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            yield path
-            return
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
+        if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+            yield path
+            return
         final = path.resolve()  # a link stays a link
         temporary = _beside(final, "part")
         final.parent.mkdir(parents=True, exist_ok=True)
