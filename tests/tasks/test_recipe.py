@@ -135,6 +135,8 @@ def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
         ("training.best_by=blue", r"training\.best_by is 'blue'; it should be one of loss, perplexity, accuracy, bleu"),
         ("evaluation.metrics=[rouge]", r"evaluation\.metrics\.0 is 'rouge'; it should be 'bleu', 'chrf' or"),
         ("evaluation.metrics=[tokenized_bleu]", r"evaluation: tokenized_bleu needs the target language"),
+        ("tokenizer={joint: true, lowercase_source: true}", r"tokenizer: lowercase_source needs a vocabulary per side"),
+        ("model.share_embeddings=true", r"model\.share_embeddings needs one vocabulary; set tokenizer\.joint: true"),
         ("model.wiring=none", r"attention 'bahdanau' does not go with wiring 'none'; set both to 'none', or neither"),
         ("model.attention=none", None),
         ("model.score=null", r"attention 'bahdanau' does not go with score None"),

@@ -143,9 +143,13 @@ class Place:
     best_metrics: dict[str, float] = field(default_factory=dict)
 
 
-def reseed(seed: int, step: int, purpose: int = 0) -> None:
-    """Set torch's random state from the seed, the step and what the draws are for, hashed so that no two runs meet."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step, purpose]).generate_state(1)[0]))
+def reseed(device: torch.device, seed: int, step: int, purpose: int = 0) -> None:
+    """Set the random state from the seed, the step and what the draws are for, hashed so that no two runs meet."""
+    number = int(np.random.SeedSequence([seed, step, purpose]).generate_state(1)[0])
+    # torch.manual_seed asks every kind of device, which takes as long as a small step.
+    torch.default_generator.manual_seed(number)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(number)
 
 
 class Run:
@@ -231,7 +235,7 @@ class Run:
             group["lr"] = rate
         forcing = {"teacher_forcing": options.teacher_forcing.at(progress.fraction)} if options.teacher_forcing else {}
 
-        reseed(self.seed, progress.step)
+        reseed(self.fabric.device, self.seed, progress.step)
         batch = self.order[place.offset].to(self.fabric.device)
         loss = self.loss(self.prepared, batch, smoothing=options.label_smoothing, **forcing)
         self.fabric.backward(loss.total / loss.tokens)
@@ -317,7 +321,7 @@ class Run:
 
     def measure(self, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         """The metrics of the model as it is; a signal meanwhile raises KeyboardInterrupt at once."""
-        reseed(self.seed, self.place.step, purpose=1)
+        reseed(self.fabric.device, self.seed, self.place.step, purpose=1)
         self.model.eval()
         try:
             with self.interruption.at_once(), torch.no_grad(), self.fabric.autocast():
