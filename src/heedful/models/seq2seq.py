@@ -113,6 +113,22 @@ class Seq2Seq(nn.Module):
         weights = None if output.weights is None else output.weights.squeeze(1)
         return StepOutput(self.output(output.features.squeeze(1)), weights), output.state
 
+    def align(
+        self,
+        source: Int[Tensor, "batch source_len"],
+        lengths: Int[Tensor, " batch"],
+        target_in: Int[Tensor, "batch target_len"],
+    ) -> Float[Tensor, "batch target_len source_len"] | None:
+        """What each target position looks at when it is fed a given target; `None` without attention.
+
+        Args:
+            source: token ids, `[batch, source_len]`.
+            lengths: real tokens of each source sentence.
+            target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
+        """
+        encoded = self.encode(source, lengths)
+        return self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True).weights
+
     def forward(
         self,
         source: Int[Tensor, "batch source_len"],

@@ -61,7 +61,12 @@ class Run:
         return self.folder / "model"
 
 
-def train_translator(recipe: Recipe, *, callbacks: Sequence[Callback] = (), say: Say = lambda _: None) -> Run:
+def train_translator(
+    recipe: Recipe,
+    *,
+    callbacks: Callable[[Translator], Sequence[Callback]] = lambda _: (),
+    say: Say = lambda _: None,
+) -> Run:
     """Train what a recipe describes; a run that was cut off goes on where its last checkpoint stands.
 
     The recipe's output folder gets `model/` (see `heedful.tasks.model_folder`), `training/` (checkpoint, CSV files,
@@ -69,7 +74,7 @@ def train_translator(recipe: Recipe, *, callbacks: Sequence[Callback] = (), say:
 
     Args:
         recipe: all there is to know.
-        callbacks: called after each validation.
+        callbacks: given the untrained translator, makes what is called after each validation.
         say: takes each line of news for a person.
 
     Raises:
@@ -99,7 +104,7 @@ def train_translator(recipe: Recipe, *, callbacks: Sequence[Callback] = (), say:
         recipe.training,
         folder / "training",
         seed=recipe.seed,
-        callbacks=callbacks,
+        callbacks=callbacks(translator),
     )
     model.to("cpu")
     sets = {"valid": valid_pairs} | ({"test": test_pairs} if test_pairs else {})

@@ -12,7 +12,7 @@ import torch
 from heedful._errors import DataError, ModelFolderError
 from heedful.data.batching import pad
 from heedful.data.tokenizers import Segments, TokenizerPair
-from heedful.data.vocabulary import UNK
+from heedful.data.vocabulary import BOS, UNK
 from heedful.decoding.beam import beam_search
 from heedful.decoding.constraints import Constraints
 from heedful.decoding.greedy import greedy
@@ -142,6 +142,27 @@ class Translator:
         if not self.tokenizers.source.encode(sentence):
             raise DataError("The sentence is empty; give at least one word to translate.")
         return self.translate([sentence], need_weights=True)[0][0]
+
+    @torch.inference_mode()
+    def align(self, source: str, target: str) -> Alignment:
+        """What the model looks at, word by word, when it is made to say a given translation.
+
+        Raises:
+            DataError: a side is empty, or the model has no attention.
+        """
+        sides = self.tokenizers.source.segment(source), self.tokenizers.target.segment(target)
+        if not (sides[0].ids and sides[1].ids):
+            raise DataError("One side of the pair is empty; give at least one word on each.")
+        device = next(self.model.parameters()).device
+        ids, lengths = pad([sides[0].ids])
+        fed, _ = pad([[BOS, *sides[1].ids[:-1]]])
+        training = self.model.training
+        weights = self.model.eval().align(ids.to(device), lengths.to(device), fed.to(device))
+        self.model.train(training)
+        if weights is None:
+            raise DataError("The model has no attention to show.")
+        merged = merge_pieces(weights[0].double().cpu().numpy(), sides[0].word_of, sides[1].word_of)
+        return Alignment(sides[0].words, sides[1].words, merged)
 
     def _search(
         self, sources: Sequence[Segments], decoding: DecodingOptions, nbest: int, need_weights: bool

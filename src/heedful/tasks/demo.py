@@ -1,0 +1,266 @@
+"""The demo: a Bahdanau translator and a twin without attention, side by side, from nothing, in under four minutes."""
+
+import json
+import multiprocessing
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from heedful._errors import HeedfulError
+from heedful._files import write_whole
+from heedful._memory import keep_freed_memory
+from heedful.data.bundled import load_pairs
+from heedful.metrics.evidence import attention_entropy
+from heedful.metrics.translation import LengthScore, Score, bleu, by_length, chrf
+from heedful.training import Callback
+from heedful.visual.alignment import Alignment
+from heedful.visual.animation import Snapshot, write_animation
+from heedful.visual.curves import write_curves
+from heedful.visual.heatmap import write_heatmap
+from heedful.visual.html import write_page
+
+from .recipe import Recipe, check_recipe, load_recipe
+from .translation import claim_folder, read_curve, train_translator
+from .translator import Translator
+
+ATTENTION, TWIN = "with attention", "twin without"
+# the twin's state is larger by what attention and context weigh: equal parameters within 2 %
+TWIN_MODEL = ("model.attention=none", "model.decoder_units=304")
+BUCKETS = ((3, 5), (6, 9), (10, None))
+# a pair whose word order differs between the languages, so that a diagonal is not enough
+WATCHED = ("I don't want to eat red meat tomorrow.", "Je ne veux pas manger de viande rouge demain.")
+SHOWN = (
+    "I love you.",
+    "Where is the nearest train station?",
+    "He has never been to the United States.",
+    "I have a lot of things to do this afternoon before I go home.",
+)
+SNAPSHOTS, TRANSLATIONS, LOG = "snapshots.jsonl", "test_translations.json", "training.log"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One of the two models and how it did on the held-out pairs.
+
+    Attributes:
+        name: which of the two.
+        parameters: how many it has.
+        seconds: how long it trained.
+        translations: of the test sentences, in their order.
+        scores: BLEU and chrF over all of them.
+        by_length: BLEU by the number of words of the source.
+    """
+
+    name: str
+    parameters: int
+    seconds: float
+    translations: list[str]
+    scores: list[Score]
+    by_length: list[LengthScore]
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found and wrote.
+
+    Attributes:
+        folder: where everything is.
+        contestants: the two models.
+        samples: sentences with their translation by both.
+        snapshots: the watched pair's alignment while the model learned.
+        written: each file or folder and what it is.
+    """
+
+    folder: Path
+    contestants: list[Contestant]
+    samples: list[tuple[str, str, str]]
+    snapshots: list[Snapshot]
+    written: dict[Path, str]
+
+
+def run_demo(
+    folder: Path, seed: int = 1, seconds: float | None = None, watch: Callable[[Path, Path], None] = lambda *_: None
+) -> DemoResult:
+    """Train both models at once, one process and one thread each; score them, and draw what the first looks at.
+
+    A demo that was stopped goes on where it stands; one that is complete is only scored and drawn again.
+
+    Args:
+        folder: gets `model/`, `twin/model/`, the pictures, the page and `scores.json`.
+        seed: of both models.
+        seconds: training time of each; the recipe's own when left out.
+        watch: called about twice a second while they learn, with the folders of both runs.
+
+    Raises:
+        HeedfulError: the folder cannot be written, or a training failed; the message says where its log is.
+    """
+    folder = Path(folder)
+    recipes = demo_recipes(folder, seed, seconds)
+    for recipe in recipes:
+        claim_folder(Path(recipe.output), recipe)
+    folders = Path(recipes[0].output), Path(recipes[1].output)
+    _train_both(recipes, lambda: watch(*folders))
+    contestants = [_judge(name, run) for name, run in zip((ATTENTION, TWIN), folders, strict=True)]
+    translators = [Translator.load(run / "model") for run in folders]
+    samples = list(zip(SHOWN, *(_texts(translator) for translator in translators), strict=True))
+    snapshots = read_snapshots(folder)
+    written = _draw(folder, translators[0], snapshots, contestants)
+    return DemoResult(folder, contestants, samples, snapshots, written)
+
+
+def demo_recipes(folder: Path, seed: int = 1, seconds: float | None = None) -> list[Recipe]:
+    """The recipes of both models: the shipped one, and the same without attention."""
+    common = [f"seed={seed}"] + ([] if seconds is None else [f"training.max_seconds={float(seconds)}"])
+    runs = ((ATTENTION, folder, ()), (TWIN, folder / "twin", TWIN_MODEL))
+    found = []
+    for name, output, changes in runs:
+        content = load_recipe("tatoeba_en_fr", [*common, *changes]).model_dump()
+        content["data"]["test"] = None  # scored by length, after training
+        found.append(check_recipe(content | {"name": f"demo, {name}", "output": str(output)}, "the demo's recipe"))
+    return found
+
+
+def read_snapshots(run: Path) -> list[Snapshot]:
+    """The watched pair's alignment at every validation so far; none before the first."""
+    path = run / SNAPSHOTS
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    last = {row["step"]: row for row in rows}  # a resumed run writes a step again
+    return [
+        Snapshot(step, Alignment(row["source"], row["target"], np.array(row["weights"])), {"BLEU": row["bleu"]})
+        for step, row in sorted(last.items())
+    ]
+
+
+def entropy_of(snapshot: Snapshot) -> float:
+    """How spread the looks are, from 0 (at one word each) to 1 (at all alike)."""
+    return float(attention_entropy(snapshot.alignment.weights).mean())
+
+
+class SnapshotWriter:
+    """A training callback that appends the watched pair's alignment to a file at every validation.
+
+    Args:
+        path: the file, one JSON object a line; a new one begins with the look before any training.
+        translator: whose model is trained.
+    """
+
+    def __init__(self, path: Path, translator: Translator) -> None:
+        self.path, self.translator = path, translator
+        if not path.exists():
+            self._append(0, 0.0)
+
+    def on_validation(self, step: int, model: nn.Module, metrics: Mapping[str, float]) -> None:
+        """Append one line."""
+        self._append(step, metrics["bleu"])
+
+    def _append(self, step: int, score: float) -> None:
+        look = self.translator.align(*WATCHED)
+        row = {"step": step, "bleu": score, "source": look.source, "target": look.target}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row | {"weights": look.weights.round(5).tolist()}) + "\n")
+
+
+def _train_both(recipes: list[Recipe], watch: Callable[[], None]) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_work, args=(recipe.model_dump(),), daemon=True) for recipe in recipes]
+    for worker in workers:
+        worker.start()
+    try:
+        while any(worker.is_alive() for worker in workers):
+            watch()
+            time.sleep(0.5)
+            _stop_all_if_one_failed(workers)
+    except KeyboardInterrupt:
+        # the terminal has told the workers, too: each finishes its step and leaves a checkpoint
+        for worker in workers:
+            worker.join(30)
+        raise
+    for worker, recipe in zip(workers, recipes, strict=True):
+        if worker.exitcode != 0:
+            log = Path(recipe.output) / LOG
+            lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+            last = f": {lines[-1]}" if lines else ""
+            raise HeedfulError(f"The training of {recipe.name!r} failed{last}. Its log is {log}.")
+
+
+def _stop_all_if_one_failed(workers: list[BaseProcess]) -> None:
+    if any(worker.exitcode not in (None, 0) for worker in workers):
+        for worker in workers:
+            worker.terminate()
+
+
+def _work(content: dict[str, object]) -> None:
+    """One training in a process of its own; everything it says goes to its log."""
+    recipe = check_recipe(content, "the demo's recipe")
+    folder = Path(recipe.output)
+    with (folder / LOG).open("a", encoding="utf-8", buffering=1) as log:
+        sys.stdout = sys.stderr = log
+        try:
+            keep_freed_memory()
+            torch.set_num_threads(1)
+            run = train_translator(recipe, callbacks=_callbacks, say=print)
+            test = load_pairs("tatoeba_en_fr", "test")
+            texts = [best[0].text for best in run.translator.translate(test.source)]
+            write_whole(folder / TRANSLATIONS, json.dumps(texts, ensure_ascii=False, indent=0))
+        except Exception as error:
+            traceback.print_exc()
+            print(f"{type(error).__name__}: {error}")
+            raise SystemExit(1) from None
+
+
+def _callbacks(translator: Translator) -> list[Callback]:
+    recipe = translator.recipe
+    watched = recipe.model.attention != "none"
+    return [SnapshotWriter(Path(recipe.output) / SNAPSHOTS, translator)] if watched else []
+
+
+def _judge(name: str, run: Path) -> Contestant:
+    test = load_pairs("tatoeba_en_fr", "test")
+    texts = json.loads((run / TRANSLATIONS).read_text(encoding="utf-8"))
+    metrics = json.loads((run / "model" / "metrics.json").read_text(encoding="utf-8"))
+    lengths = [len(sentence.split()) for sentence in test.source]
+    scores = [bleu(texts, test.target), chrf(texts, test.target)]
+    buckets = by_length(texts, test.target, lengths, BUCKETS)
+    return Contestant(name, metrics["parameters"], metrics["seconds"], texts, scores, buckets)
+
+
+def _texts(translator: Translator) -> Iterator[str]:
+    return (best[0].text for best in translator.translate(SHOWN))
+
+
+def _draw(
+    folder: Path, translator: Translator, snapshots: list[Snapshot], contestants: list[Contestant]
+) -> dict[Path, str]:
+    looks = [best[0].alignment for best in translator.translate(SHOWN, need_weights=True) if best[0].text]
+    panels = {
+        label: [read_curve(folder, ATTENTION, column), read_curve(folder / "twin", TWIN, column)]
+        for label, column in (("loss per token (nats)", "loss"), ("accuracy over real tokens", "accuracy"))
+    }
+    results = {
+        one.name: {
+            "parameters": one.parameters,
+            "seconds": one.seconds,
+            **{score.name: {"value": score.value, "signature": score.signature} for score in one.scores},
+            "BLEU by source words": {part.label: part.score and part.score.value for part in one.by_length},
+        }
+        for one in contestants
+    }
+    return {
+        folder / "model": "the translator, for `heedful translate` and `heedful explain`",
+        folder / "twin" / "model": "its twin without attention",
+        write_heatmap(translator.align(*WATCHED), folder / "alignment.png"): "what each word looked at",
+        write_animation(snapshots, folder / "alignment.gif"): "the same while it learned",
+        write_page(looks, folder / "alignment.html", "What the translator looked at"): "hover over a word",
+        write_curves(panels, folder / "loss_curve.png", "Learning, with attention and without"): "loss and accuracy",
+        write_whole(folder / "scores.json", json.dumps(results, indent=2) + "\n"): "every score with its signature",
+    }
