@@ -67,6 +67,7 @@ def test_the_colour_bar_tells_the_scale():
     faint = Alignment(["a", "b"], ["x"], np.array([[0.2, 0.1]]))
     assert ticks(faint) == ["0", "0.1", "0.2"]
     assert ticks(faint, scale=1.0) == ["0", "0.5", "1"]
+    assert ticks(Alignment(list("abcdefghijklmnopq"), ["x"], np.zeros((1, 17)))) == ["0", "1"]
     assert ticks(Alignment(["a"], ["x"], np.zeros((1, 1)))) == ["0", "0.5", "1"]
     assert ticks(Alignment(["a"], ["x"], np.array([[4.0]]))) == ["0", "2", "4"]
 
@@ -82,12 +83,12 @@ def test_percentages_stand_in_the_cells_of_short_sentences_only():
 def test_all_text_stays_on_the_canvas_and_no_label_covers_another(source_len, target_len, letters, titled):
     source = ["m" * (1 + i * 7 % letters) for i in range(source_len)]
     target = ["w" * (1 + i * 5 % letters) for i in range(target_len)]
-    alignment = Alignment(source, target, np.ones((target_len, source_len)) / source_len, "caption" if titled else "")
-    figure = draw_heatmap(alignment, "title" if titled else "")
+    alignment = Alignment(source, target, np.ones((target_len, source_len)) / source_len, "caption " * letters * titled)
+    figure = draw_heatmap(alignment, "title " * letters * titled)
     renderer = FigureCanvasAgg(figure).get_renderer()
     axes = figure.axes[0]
     across, down = axes.get_xticklabels(), axes.get_yticklabels()
-    for label in [*across, *down, *figure.axes[1].get_yticklabels()]:
+    for label in [*across, *down, *figure.axes[1].get_yticklabels(), *figure.texts]:
         box = label.get_window_extent(renderer)
         assert box.x0 >= 0
         assert box.y0 >= 0

@@ -84,7 +84,7 @@ def write_animation(
 def _frame(
     layout: Layout, alignment: Alignment, title: str, scale: float, families: list[str], progress: float, dpi: int
 ) -> Image.Image:
-    figure = draw_on(layout, alignment, title, alignment.caption, scale, families)
+    figure = draw_on(layout, alignment, title, scale, families)
     for width, color in ((1.0, RULE), (progress, SERIES[0])):
         figure.add_artist(Rectangle((0, 0), width, 0.05 / layout.height, color=color, linewidth=0))
     figure.set_dpi(dpi)

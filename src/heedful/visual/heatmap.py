@@ -20,6 +20,8 @@ from .fonts import drawable, font_families
 from .style import HEAT, INK, PAPER, QUIET
 
 _LONGEST_LABEL = 24
+_LONGEST_LINE = 110
+_TITLE_SIZE, _CAPTION_SIZE = 13.0, 10.5  # points
 _PAD = 0.16  # inches, around everything
 
 
@@ -48,7 +50,7 @@ def draw_heatmap(alignment: Alignment, title: str = "", scale: float | None = No
     """
     families = font_families([*map(visible, [*alignment.source, *alignment.target]), title, alignment.caption])
     layout = measure([alignment], title, families)
-    return draw_on(layout, alignment, title, alignment.caption, scale or _scale(alignment.weights), families)
+    return draw_on(layout, alignment, title, scale or _scale(alignment.weights), families)
 
 
 def write_heatmap(
@@ -80,9 +82,9 @@ def measure(alignments: list[Alignment], title: str, families: list[str]) -> Lay
     columns = max(len(alignment.source) for alignment in alignments)
     cell = float(np.clip(6.4 / max(rows, columns), 0.26, 0.62))
     font = float(np.clip(cell * 28, 8.5, 12))
-    sources = [_widths(alignment.source, font, families) for alignment in alignments]
+    sources = [_widths(_shown(alignment.source, families), font, families) for alignment in alignments]
     source = max(map(max, sources))
-    target = max(max(_widths(alignment.target, font, families)) for alignment in alignments)
+    target = max(max(_widths(_shown(alignment.target, families), font, families)) for alignment in alignments)
     slanted = bool(source > cell * 0.92)
     # a slanted label begins over the middle of its cell and may reach beyond the last column
     reach = max((i + 0.5) * cell + 0.71 * width for widths in sources for i, width in enumerate(widths))
@@ -91,13 +93,14 @@ def measure(alignments: list[Alignment], title: str, families: list[str]) -> Lay
     top = (source * 0.71 + line * 0.8 if slanted else line * 1.2) + 0.1 + (0.46 if title else _PAD)
     right = max(0.82, reach - columns * cell + 2 * _PAD if slanted else 0.0)
     bottom = _PAD + (0.38 if any(alignment.caption for alignment in alignments) else 0.06)
-    width, height = left + columns * cell + right, top + rows * cell + bottom
-    return Layout(cell, font, slanted, left, top, bottom, width, height)
+    captions = _shown([alignment.caption for alignment in alignments], families, _LONGEST_LINE)
+    lines = _widths(_shown([title], families, _LONGEST_LINE), _TITLE_SIZE, families)
+    lines += _widths(captions, _CAPTION_SIZE, families)
+    width = max(left + columns * cell + right, max(lines) + 2 * _PAD)
+    return Layout(cell, font, slanted, left, top, bottom, width, top + rows * cell + bottom)
 
 
-def draw_on(
-    layout: Layout, alignment: Alignment, title: str, caption: str, scale: float, families: list[str]
-) -> Figure:
+def draw_on(layout: Layout, alignment: Alignment, title: str, scale: float, families: list[str]) -> Figure:
     """Draw one alignment on a canvas of the size of `layout`."""
     rows, columns = alignment.weights.shape
     width, height = layout.width, layout.height
@@ -114,11 +117,11 @@ def draw_on(
         _write_values(axes, alignment.weights, scale)
     _color_bar(figure, mesh, layout, columns)
     for text, y, size, color, align in (
-        (title, 1 - 0.17 / height, 13, INK, "top"),
-        (caption, 0.15 / height, 10.5, QUIET, "bottom"),
+        (title, 1 - 0.17 / height, _TITLE_SIZE, INK, "top"),
+        (alignment.caption, 0.15 / height, _CAPTION_SIZE, QUIET, "bottom"),
     ):
-        label = drawable(visible(text) if text else "", families)
-        figure.text(0.14 / width, y, label, fontsize=size, color=color, va=align, family=families, parse_math=False)
+        (label,) = _shown([text], families, _LONGEST_LINE) if text else [""]
+        figure.text(_PAD / width, y, label, fontsize=size, color=color, va=align, family=families, parse_math=False)
     return figure
 
 
@@ -154,21 +157,23 @@ def _color_bar(figure: Figure, mesh: QuadMesh, layout: Layout, columns: int) -> 
     bar = figure.colorbar(mesh, cax=axes)
     bar.outline.set_visible(False)
     top = mesh.get_clim()[1]
-    bar.set_ticks([0, top / 2, top], labels=[f"{value:.3g}" for value in (0, top / 2, top)])
+    # a single short row has no room for three numbers
+    ticks = [0, top / 2, top] if tall > 0.5 else [0, top]
+    bar.set_ticks(ticks, labels=[f"{value:.3g}" for value in ticks])
     bar.ax.tick_params(length=0, labelsize=8.5, labelcolor=QUIET, pad=3)
 
 
-def _widths(tokens: Sequence[str], font: float, families: list[str]) -> list[float]:
-    """Width in inches of each token as drawn."""
+def _widths(texts: Sequence[str], font: float, families: list[str]) -> list[float]:
+    """Width in inches of each text as drawn."""
     figure = Figure(dpi=72)
     renderer = FigureCanvasAgg(figure).get_renderer()
     look = {"fontsize": font, "family": families, "parse_math": False}
-    texts = [figure.text(0, 0, text, **look) for text in _shown(tokens, families)]
-    return [float(text.get_window_extent(renderer).width) / 72 for text in texts]
+    drawn = [figure.text(0, 0, text, **look) for text in texts]
+    return [float(text.get_window_extent(renderer).width) / 72 for text in drawn]
 
 
-def _shown(tokens: Sequence[str], families: list[str]) -> list[str]:
-    return [drawable(visible(token, _LONGEST_LABEL), families) for token in tokens]
+def _shown(texts: Sequence[str], families: list[str], longest: int = _LONGEST_LABEL) -> list[str]:
+    return [drawable(visible(text, longest), families) for text in texts]
 
 
 def _scale(weights: np.ndarray) -> float:
