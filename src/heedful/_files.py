@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all: under a temporary name first, then renamed."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     with _told(path):
         if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
             yield path
             return
@@ -92,14 +93,19 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn what the system says into a sentence that names the place."""
+    """Turn what the system says into a sentence that names the place and the way out."""
     try:
         yield
     except OutputError:
         raise
     except OSError as error:
-        why = error.strerror or error
-        raise OutputError(f"cannot write {path}: {why}; free some space, or choose a place you may write to") from error
+        why, way_out = error.strerror or str(error), "choose a place you may write to"
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            in_the_way = [place for place in (path, *path.parents) if place.is_file()]
+            why = f"{in_the_way[0]} is a file, not a folder" if in_the_way else why
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            way_out = "free some space, or choose another place"
+        raise OutputError(f"cannot write {path}: {why}; {way_out}") from error
 
 
 def _beside(path: Path, kind: str) -> Path:
