@@ -16,6 +16,11 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def spoil(path, error):
+    path.write_text("half")
+    raise error
+
+
 def full(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -56,8 +61,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
 def test_a_block_that_fails_leaves_the_old_file_and_its_own_error(tmp_path, error):
     path = write_whole(tmp_path / "page.html", "old")
     with pytest.raises(error), whole_file(path) as temporary:
-        temporary.write_text("half")
-        raise error
+        spoil(temporary, error)
     assert names(tmp_path) == ["page.html"]
     assert path.read_text() == "old"
 
@@ -121,8 +125,7 @@ def test_a_folder_takes_the_place_of_the_old_one(folder):
 def test_a_block_that_fails_leaves_the_old_folder(folder, error):
     raised = OutputError if error is OSError else error
     with pytest.raises(raised), whole_folder(folder) as temporary:
-        (temporary / "a").write_text("half")
-        raise error
+        spoil(temporary / "a", error)
     assert names(folder.parent) == ["model"]
     assert (folder / "a").read_text() == "old"
 

@@ -11,14 +11,14 @@ from heedful._errors import OutputError
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> Path:
-    """Write `content` to a file, whole or not at all, and return its path; text is stored as UTF-8.
+    r"""Write `content` to a file, whole or not at all, and return its path; text is stored as UTF-8.
 
     Missing folders are made. Raises `OutputError` when the place cannot be written; what stood there still stands.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     write_whole(Path(folder, "new", "words.txt"), "été").read_bytes()
-    b'\\xc3\\xa9t\\xc3\\xa9'
+    b'\xc3\xa9t\xc3\xa9'
     """
     with whole_file(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
