@@ -314,7 +314,7 @@ def test_a_foreign_tokeniser_file_is_refused(tmp_path, values, reason):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
-    with pytest.raises(_errors.OutputError, match=r"tokenizer\.json cannot be written: Not a directory; name a folder"):
+    with pytest.raises(_errors.OutputError, match=r"cannot write .*tokenizer\.json: .*file is a file, not a folder"):
         TokenizerPair(TRAINED["word"], TRAINED["word"], True).save(file / "tokenizer.json")
     assert file.read_text(encoding="utf-8") == "mine"
 

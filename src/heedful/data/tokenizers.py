@@ -19,7 +19,8 @@ from typing import Any
 import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-from heedful._errors import DataError, ModelFolderError, OutputError
+from heedful._errors import DataError, ModelFolderError
+from heedful._files import write_whole
 from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 KINDS = ("word", "character", "bpe", "byte_bpe")
@@ -242,17 +243,11 @@ class TokenizerPair:
         return cls(Tokenizer.train(sources, **options), Tokenizer.train(targets, **options), False)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write both sides to one JSON file, under another name first, so that it is never half there."""
+        """Write both sides to one JSON file, whole or not at all."""
         values = {"joint": self.joint, "source": self.source.to_dict()}
         if not self.joint:
             values["target"] = self.target.to_dict()
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".part")
-        try:
-            unfinished.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
-            unfinished.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}; name a folder you may write to.") from error
+        write_whole(path, json.dumps(values, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "TokenizerPair":

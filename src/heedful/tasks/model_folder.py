@@ -5,10 +5,7 @@
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from torch import Tensor
 
 import heedful
 from heedful._errors import ModelFolderError, OutputError
+from heedful._files import whole_folder
 from heedful.data.tokenizers import TokenizerPair
 
 from .recipe import Recipe, check_recipe, dump_recipe
@@ -48,13 +46,16 @@ def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
     """Write a model folder under a temporary name and rename it; an older one of that name is replaced.
 
     Raises:
-        OutputError: the folder cannot be written; whatever stood there still stands.
+        OutputError: the folder cannot be written, or holds anything but a model; whatever stood there still stands.
     """
     path = Path(path)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in content.weights.items()}
+    _refuse_foreign(path)
     with whole_folder(path) as folder:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in content.weights.items()}, folder / WEIGHTS
-        )
+        try:
+            save_file(weights, folder / WEIGHTS)
+        except SafetensorError as error:  # a full disk
+            raise OSError(str(error)) from error
         config = {"format": FORMAT, "heedful": heedful.__version__, "task": "translation"}
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         content.tokenizers.save(folder / TOKENIZER)
@@ -97,28 +98,14 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
     return ModelFolder(weights, TokenizerPair.load(path / TOKENIZER), recipe, _read_json(path / METRICS))
 
 
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its name when the block ends well, and vanishes when it does not."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; name a folder you may write to.") from None
-    try:
-        yield folder
-        old = folder.with_name(folder.name + ".old")
-        folder.chmod(0o755)
-        if path.exists():
-            path.rename(old)
-        folder.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}; free some space or name another."
-        ) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _refuse_foreign(path: Path) -> None:
+    """What is replaced must be an older model: a folder that holds anything else is somebody's."""
+    if path.is_dir():
+        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in FILES)
+    else:
+        foreign = [path.name] if path.exists() else []
+    if foreign:
+        raise OutputError(f"cannot write a model to {path}: {foreign[0]} is there already; choose a folder of its own")
 
 
 def _read_text(path: Path) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from heedful._errors import DataError, OutputError, RecipeError
+from heedful._errors import DataError, RecipeError
+from heedful._files import make_folder, write_whole
 from heedful.data.batching import BatchSampler
 from heedful.data.bundled import load_pairs
 from heedful.data.readers import Pairs, read_pairs
@@ -20,7 +21,6 @@ from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import Callback, Feed, TrainingResult, train, validation_loss
 from heedful.training.loop import FREE_OPTIONS
 from heedful.visual.curves import Curve, write_curves
-from heedful.visual.files import write_whole
 
 from .build import build_model
 from .recipe import DataPart, DecodingOptions, EvaluationOptions, Recipe, TokenizerOptions, dump_recipe, expand_path
@@ -148,10 +148,7 @@ def claim_folder(folder: Path, recipe: Recipe) -> None:
         OutputError: it cannot be written.
         RecipeError: it holds a run of another recipe.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {error.strerror}; name a folder you may write to.") from None
+    make_folder(folder)
     path = folder / "recipe.yaml"
     if path.exists():
         _check_same(parse_yaml(path.read_text(encoding="utf-8"), str(path)), recipe.model_dump(), folder)

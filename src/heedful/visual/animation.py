@@ -12,8 +12,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from heedful._files import write_whole
+
 from .alignment import Alignment, visible
-from .files import write_whole
 from .fonts import font_families
 from .heatmap import Layout, draw_on, measure
 from .style import HEAT, INK, PAPER, QUIET, RULE, SERIES

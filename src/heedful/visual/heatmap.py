@@ -14,8 +14,9 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from heedful._files import write_whole
+
 from .alignment import Alignment, visible
-from .files import write_whole
 from .fonts import drawable, font_families
 from .style import HEAT, INK, PAPER, QUIET
 

@@ -8,8 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from heedful._files import write_whole
+
 from .alignment import Alignment, visible
-from .files import write_whole
 
 _DIGITS = 6
 
