@@ -1,0 +1,257 @@
+"""Facts of every composition: what it computes, and that nothing else has a part in it."""
+
+import copy
+import io
+
+import pytest
+import torch
+from torch.func import functional_call
+
+from heedful.attention import Attention
+from heedful.attention.normalizers import SoftmaxNormalizer
+from heedful.attention.scores import DotScore
+from heedful.attention.windows import EverywhereWindow
+from tests.attention.cases import (
+    CASES,
+    REFUSED,
+    draw,
+    each_case,
+    each_of_few,
+    each_placeless_case,
+    gradients,
+    some_mask,
+    weights_of,
+)
+from tests.attention.rows import BATCH, KEYS, QUERIES
+from tests.tolerances import assert_close
+
+each_way = pytest.mark.parametrize("need_weights", [False, True], ids=["fused", "weights"])
+
+
+def test_no_pair_is_refused_but_these():
+    refused = []
+    for case in CASES:
+        try:
+            attention = case.compose()
+        except ValueError:
+            refused.append(tuple(type(row.build()).__name__ for row in (case.score, case.window, case.normalizer)))
+        else:
+            assert isinstance(attention, Attention)
+    assert refused == REFUSED == []
+
+
+@each_case
+@pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
+def test_context_weights_and_gradients_are_those_of_the_loops(case, masked):
+    attention = case.build()
+    query, key, value = draw(attention)
+    mask = some_mask() if masked else None
+    leaves = (query, key, value, *attention.parameters())
+    expected_context, expected_weights = case.expected(attention, query, key, value, mask)
+    expected_gradients = gradients(expected_context, *leaves)
+
+    for need_weights in (False, True):
+        output = attention(query, key, value, mask, need_weights)
+        assert_close(output.context, expected_context)
+        for actual, expected in zip(gradients(output.context, *leaves), expected_gradients, strict=True):
+            assert_close(actual, expected)
+    weights = weights_of(attention(query, key, value, mask, need_weights=True))
+    assert_close(weights, expected_weights)
+    for actual, expected in zip(gradients(weights, *leaves), gradients(expected_weights, *leaves), strict=True):
+        assert_close(actual, expected)
+
+
+@each_of_few
+@each_way
+def test_gradients_are_those_of_finite_differences(case, need_weights):
+    attention = case.build()
+    mask = torch.tensor([[[True, True, False], [True, True, True]]])
+    names = list(dict(attention.named_parameters()))
+
+    def run(query, key, value, *parameters):
+        arguments = (query, key, value, mask, need_weights)
+        output = functional_call(attention, dict(zip(names, parameters, strict=True)), arguments)
+        return (output.context, output.weights) if need_weights else output.context
+
+    assert torch.autograd.gradcheck(run, (*draw(attention, 1, 2, 3), *attention.parameters()))
+
+
+@each_case
+def test_the_value_is_the_key_when_left_out(case):
+    attention = case.build()
+    query, key, _ = draw(attention)
+    mask = some_mask()
+    left_out, given = attention(query, key, mask=mask), attention(query, key, key, mask)
+    assert left_out.context.equal(given.context)
+    for ours, theirs in zip(gradients(left_out.context, query, key), gradients(given.context, query, key), strict=True):
+        assert_close(ours, theirs)
+
+
+@each_case
+@pytest.mark.parametrize(
+    "shape",
+    [(BATCH, 1, KEYS), (1, QUERIES, KEYS), (BATCH, QUERIES, 1), (1, 1, KEYS), (BATCH, 1, 1), (1, 1, 1)],
+    ids=str,
+)
+def test_a_mask_broadcasts(case, shape):
+    attention = case.build()
+    query, key, value = draw(attention)
+    mask = torch.rand(shape) > 0.4
+    whole = mask.expand(BATCH, QUERIES, KEYS).contiguous()
+    for need_weights in (False, True):
+        broadcast, full = (attention(query, key, value, each, need_weights) for each in (mask, whole))
+        assert_close(broadcast.context, full.context)
+        assert broadcast.weights is None or broadcast.weights.equal(full.weights)
+
+
+@each_case
+def test_weights_do_not_change_the_context(case):
+    attention = case.build()
+    query, key, value = draw(attention)
+    without, beside = (attention(query, key, value, some_mask().fill_(True), need) for need in (False, True))
+    assert without.weights is None
+    assert_close(beside.context, without.context)
+    assert_close(weights_of(beside) @ value, without.context)
+
+
+@each_case
+def test_weights_are_a_distribution_over_what_is_seen(case):
+    attention = case.build()
+    mask = some_mask()
+    weights = weights_of(attention(*draw(attention), mask, need_weights=True))
+    total = weights.sum(-1)
+    assert (weights >= 0).all()
+    assert not weights[~mask].any()
+    assert_close(total, (weights > 0).any(-1).double())
+
+
+@each_placeless_case
+def test_shuffling_the_memory_changes_nothing(case):
+    attention = case.build()
+    query, key, value = draw(attention)
+    mask, order = some_mask(), torch.tensor([3, 0, 4, 1, 2])
+    for need_weights in (False, True):
+        straight = attention(query, key, value, mask, need_weights)
+        shuffled = attention(query, key[:, order], value[:, order], mask[..., order], need_weights)
+        assert_close(shuffled.context, straight.context)
+        assert straight.weights is None or assert_close(shuffled.weights, straight.weights[..., order]) is None
+
+
+@each_case
+@each_way
+def test_one_visible_key_is_read_whole(case, need_weights):
+    attention = case.build()
+    query, key, value = draw(attention)
+    # the first three places, which every query sees through every window
+    places = (torch.arange(BATCH).unsqueeze(1) + torch.arange(QUERIES)) % 3
+    mask = torch.nn.functional.one_hot(places, KEYS).bool()
+    output = attention(query, key, value, mask, need_weights)
+    assert_close(output.context, value[torch.arange(BATCH).unsqueeze(1), places])
+    assert output.weights is None or output.weights.equal(mask.double())
+
+
+@each_case
+def test_batch_items_do_not_touch_each_other(case):
+    attention = case.build()
+    query, key, value = draw(attention)
+    mask = some_mask()
+    alone = attention(query[:1], key[:1], value[:1], mask[:1], need_weights=True)
+    expected = gradients(alone.context, query, key, value)
+    with torch.no_grad():
+        for tensor in (query, key, value):
+            tensor[1] = torch.nan
+    for need_weights in (False, True):
+        output = attention(query, key, value, mask, need_weights)
+        assert_close(output.context[:1], alone.context)
+        for actual, wanted in zip(gradients(output.context[:1], query, key, value), expected, strict=True):
+            assert_close(actual[:1], wanted[:1])
+
+
+@each_case
+@pytest.mark.parametrize(("batch", "queries", "keys"), [(0, 3, 5), (2, 0, 5), (2, 3, 0), (2, 3, 1), (1, 1, 1)])
+def test_degenerate_sizes(case, batch, queries, keys):
+    attention = case.build()
+    query, key, value = draw(attention, batch, queries, keys)
+    for mask in (None, torch.ones(batch, 1, keys, dtype=torch.bool)):
+        for need_weights in (False, True):
+            output = attention(query, key, value, mask, need_weights)
+            assert output.context.shape == (batch, queries, value.shape[2])
+            wanted = value[:, :1].expand_as(output.context) if keys else torch.zeros_like(output.context)
+            assert_close(output.context, wanted)
+            assert all(each.isfinite().all() for each in gradients(output.context, query, key, value))
+        assert weights_of(attention(query, key, value, mask, need_weights=True)).shape == (batch, queries, keys)
+
+
+@each_case
+def test_nothing_is_remembered_between_calls(case):
+    attention = case.build()
+    arguments = draw(attention)
+    before, attributes = attention(*arguments), str(_attributes(attention))
+    attention(*draw(attention), some_mask(), need_weights=True)
+    attention.step(arguments[0][:, :1], attention.remember(*arguments[1:]))
+    assert attention(*arguments).context.equal(before.context)
+    assert str(_attributes(attention)) == attributes
+
+
+def _attributes(attention: Attention) -> list[dict]:
+    return [vars(module) for module in attention.modules()]
+
+
+@each_case
+def test_the_inputs_stay_as_they_were(case):
+    attention = case.build()
+    arguments = (*draw(attention), some_mask())
+    copies = [tensor.clone() for tensor in arguments]
+    attention(*arguments)
+    attention(*arguments, need_weights=True)
+    assert all(tensor.equal(before) for tensor, before in zip(arguments, copies, strict=True))
+
+
+@each_of_few
+def test_a_copy_computes_the_same(case):
+    attention = case.build()
+    arguments = (*draw(attention), some_mask())
+    expected = attention(*arguments)
+
+    file = io.BytesIO()
+    torch.save(attention.state_dict(), file)
+    file.seek(0)
+    loaded = case.build()
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+
+    file = io.BytesIO()
+    torch.save(attention, file)
+    file.seek(0)
+    # our own object, just written: the one place where a whole module is unpickled
+    unpickled = torch.load(file, weights_only=False)
+
+    for other in (copy.deepcopy(attention), loaded, unpickled):
+        assert other(*arguments).context.equal(expected.context)
+
+
+@each_case
+def test_dropout_acts_in_training_alone_and_the_weights_are_those_before(case):
+    attention, dropping = case.compose(), case.compose(dropout=0.4)
+    dropping.load_state_dict(attention.state_dict())
+    query, key, value = (tensor.float() for tensor in draw(attention))
+    expected = attention(query, key, value, need_weights=True)
+    assert_close(dropping.eval()(query, key, value).context, expected.context)
+
+    dropping.train()
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        runs.append(dropping(query, key, value, need_weights=True))
+    torch.manual_seed(5)
+    assert runs[0].context.equal(runs[1].context)
+    assert dropping(query, key, value).context.equal(runs[0].context), "asking for weights must not change the draw"
+    assert not torch.allclose(runs[0].context, expected.context)
+    assert_close(runs[0].weights, expected.weights)
+
+
+def test_everywhere_and_softmax_are_the_defaults():
+    attention = Attention(DotScore(4))
+    assert isinstance(attention.window, EverywhereWindow)
+    assert isinstance(attention.normalizer, SoftmaxNormalizer)
+    assert attention.normalizer.temperature == 1
+    assert (attention.query_dim, attention.key_dim, attention.dropout.p) == (4, 4, 0)
