@@ -28,7 +28,8 @@ hypothesis.register_random(TORCH_RANDOM)
 hypothesis.settings.register_profile("heedful", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("heedful")
 
-torch.set_num_threads(2)
+# The tensors of tests are tiny: threads would cost more than they bring. What tests threads asks for them.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
