@@ -1,8 +1,10 @@
 """A trained model on disk: a folder of five files that is written whole or not at all.
 
-`model.safetensors`, `config.json`, `tokenizer.json`, `recipe.yaml`, `metrics.json`. Nothing in it can run code.
+`model.safetensors`, `config.json`, `tokenizer.json`, `recipe.yaml`, `metrics.json`. Nothing in it can run code, and
+`config.json` holds a hash of each of the others: a file that was cut off or exchanged is never taken for the real one.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -56,13 +58,13 @@ def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
             save_file(weights, folder / WEIGHTS)
         except SafetensorError as error:  # a full disk
             raise OSError(str(error)) from error
-        config = {"format": FORMAT, "heedful": heedful.__version__, "task": "translation"}
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         content.tokenizers.save(folder / TOKENIZER)
         (folder / RECIPE).write_text(dump_recipe(content.recipe), encoding="utf-8")
         (folder / METRICS).write_text(
             json.dumps(content.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
+        config = {"format": FORMAT, "heedful": heedful.__version__, "task": "translation", "sha256": _hashes(folder)}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return path
 
 
@@ -84,9 +86,10 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
     config = _read_json(path / CONFIG)
     if config.get("format") != FORMAT:
         raise ModelFolderError(
-            f"{path / CONFIG} is of format {config.get('format')!r}, written by heedful {config.get('heedful')}; heedful "
-            f"{heedful.__version__} reads format {FORMAT}. Install the version that wrote it, or train anew."
+            f"{path / CONFIG} is of format {config.get('format')!r}, written by heedful {config.get('heedful')}; "
+            f"heedful {heedful.__version__} reads format {FORMAT}. Install the version that wrote it, or train anew."
         )
+    _check_hashes(path, config.get("sha256"))
     try:
         weights = load_file(path / WEIGHTS)
     except (SafetensorError, OSError) as error:
@@ -106,6 +109,23 @@ def _refuse_foreign(path: Path) -> None:
         foreign = [path.name] if path.exists() else []
     if foreign:
         raise OutputError(f"cannot write a model to {path}: {foreign[0]} is there already; choose a folder of its own")
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES if name != CONFIG}
+
+
+def _check_hashes(folder: Path, expected: object) -> None:
+    try:
+        found = _hashes(folder)
+    except OSError as error:
+        raise ModelFolderError(f"{error.filename} cannot be read: {error.strerror}; mend its rights or disk.") from None
+    wrong = [name for name in found if not isinstance(expected, dict) or expected.get(name) != found[name]]
+    if wrong:
+        raise ModelFolderError(
+            f"{folder / wrong[0]} is not as it was written: cut off, damaged or exchanged; "
+            "copy the whole folder again, or train anew."
+        )
 
 
 def _read_text(path: Path) -> str:

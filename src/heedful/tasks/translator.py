@@ -1,8 +1,9 @@
 """A trained translator: text in, text out, and what it looked at."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from heedful.decoding.beam import beam_search
 from heedful.decoding.constraints import Constraints
 from heedful.decoding.greedy import greedy
 from heedful.decoding.hypothesis import Hypothesis
+from heedful.decoding.sampling import sample
 from heedful.metrics.alignment import merge_pieces
 from heedful.models import Seq2Seq
 from heedful.visual.alignment import Alignment
@@ -67,6 +69,26 @@ class Translation:
         return Alignment(self.source.words, self.target.words, weights)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Draw translations at random instead of searching for the best; see `heedful.decoding.sampling.sample`.
+
+    Attributes:
+        temperature: above 1 flatter, below 1 sharper.
+        top_k: how many tokens may be drawn; None is all.
+        top_p: the probability that the tokens to draw from hold together; None is 1.
+        generator: the source of chance; torch's own when left out.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    generator: torch.Generator | None = None
+
+
+Decode = Callable[[Sequence[Segments], bool], list[list[Hypothesis]]]
+
+
 class Translator:
     """A model, its tokenisers and the recipe they were made by.
 
@@ -92,14 +114,17 @@ class Translator:
         """
         content = load_folder(folder)
         tokenizers = content.tokenizers
-        model = build_model(content.recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+        # the weights hold what a pretrained embedding began with; its file need not be here
+        options = content.recipe.model.model_copy(update={"source_embeddings": None, "target_embeddings": None})
+        model = build_model(options, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
         expected = {name: tuple(tensor.shape) for name, tensor in unique_state(model).items()}
         found = {name: tuple(tensor.shape) for name, tensor in content.weights.items()}
         if expected != found:
             odd = sorted(name for name in expected | found if expected.get(name) != found.get(name))
             raise ModelFolderError(
                 f"The weights in {folder} do not fit its recipe.yaml and tokenizer.json: {odd[0]} is "
-                f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; copy the whole folder again."
+                f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; copy the whole folder "
+                "again, or train anew."
             )
         model.load_state_dict(dict(content.weights), strict=False)
         return cls(model.eval(), tokenizers, content.recipe, content.metrics)
@@ -115,6 +140,7 @@ class Translator:
         decoding: DecodingOptions | None = None,
         nbest: int = 1,
         need_weights: bool = False,
+        sampling: Sampling | None = None,
     ) -> list[list[Translation]]:
         """The `nbest` translations of each sentence, best first; an empty sentence has an empty one.
 
@@ -123,13 +149,19 @@ class Translator:
             decoding: how to search; the recipe's own when left out.
             nbest: how many of each sentence, up to the beam.
             need_weights: keep what each token looked at.
+            sampling: draw them at random instead; then `nbest` counts the draws, and the beam has no say.
         """
         decoding = decoding or self.recipe.decoding
         sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
+        decode = partial(self._decode, decoding, nbest, sampling)
+        # a second draw would say something else, so an unknown word's look is kept at the first
+        keep = need_weights or (sampling is not None and decoding.replace_unknown)
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
         for places in self._by_length(sources):
             batch = [sources[place] for place in places]
-            for place, hypotheses in zip(places, self._search(batch, decoding, nbest, need_weights), strict=True):
+            for place, hypotheses in zip(
+                places, self._search(batch, decode, keep, decoding.replace_unknown), strict=True
+            ):
                 found[place] = [self._write(sources[place], one, decoding.replace_unknown) for one in hypotheses]
         return found
 
@@ -165,24 +197,40 @@ class Translator:
         return Alignment(sides[0].words, sides[1].words, merged)
 
     def _search(
-        self, sources: Sequence[Segments], decoding: DecodingOptions, nbest: int, need_weights: bool
+        self, sources: Sequence[Segments], decode: Decode, need_weights: bool, replace_unknown: bool
     ) -> list[list[Hypothesis]]:
-        found = self._decode(sources, decoding, nbest, need_weights)
-        if need_weights or not decoding.replace_unknown:
+        found = decode(sources, need_weights)
+        if need_weights or not replace_unknown:
             return found
         # what an unknown word looked at is needed to replace it: those few sentences are decoded again
         unknown = [place for place, best in enumerate(found) if any(UNK in one.tokens for one in best)]
-        again = self._decode([sources[place] for place in unknown], decoding, nbest, True) if unknown else []
+        again = decode([sources[place] for place in unknown], True) if unknown else []
         for place, hypotheses in zip(unknown, again, strict=True):
             found[place] = hypotheses
         return found
 
     def _decode(
-        self, sources: Sequence[Segments], decoding: DecodingOptions, nbest: int, need_weights: bool
+        self,
+        decoding: DecodingOptions,
+        nbest: int,
+        sampling: Sampling | None,
+        sources: Sequence[Segments],
+        need_weights: bool,
     ) -> list[list[Hypothesis]]:
         ids, lengths = pad([source.ids for source in sources])
         device = next(self.model.parameters()).device
         ids, lengths, limits = ids.to(device), lengths.to(device), constraints_of(decoding)
+        if sampling:
+            drawn = sample(
+                self.model,
+                ids.repeat_interleave(nbest, 0),
+                lengths.repeat_interleave(nbest),
+                **vars(sampling),
+                constraints=limits,
+                need_weights=need_weights,
+            )
+            groups = [drawn[first : first + nbest] for first in range(0, len(drawn), nbest)]
+            return [sorted(group, key=lambda one: -one.score) for group in groups]
         if decoding.beam == 1:
             return [[best] for best in greedy(self.model, ids, lengths, limits, need_weights)]
         return beam_search(
