@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from heedful._errors import ModelFolderError, OutputError
-from heedful.training.checkpoint import WeightFiles, load, save
+from heedful.training.checkpoint import WeightFiles, clear_unfinished, load, save
 
 
 def test_what_was_saved_is_read_back(tmp_path):
@@ -21,12 +21,12 @@ def test_what_was_saved_is_read_back(tmp_path):
 def test_a_write_that_fails_leaves_the_old_file_and_no_new_one(tmp_path, monkeypatch):
     save({"step": 1}, tmp_path / "c.pt")
 
-    def full(content, file):
-        file.write(b"half")
+    def full(content, path):
+        path.write_bytes(b"half")
         raise RuntimeError("no space left")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OutputError, match=r"cannot write .*c\.pt: no space left; free space or choose another"):
+    with pytest.raises(OutputError, match=r"cannot write .*c\.pt: no space left; free some space, or choose"):
         save({"step": 2}, tmp_path / "c.pt")
     monkeypatch.undo()
     assert load(tmp_path / "c.pt") == {"step": 1}
@@ -71,7 +71,14 @@ def test_only_the_weights_that_are_wanted_stay(tmp_path):
     files = WeightFiles(tmp_path / "weights")
     for step in (2, 13, 130):
         files.save(step, {"w": torch.tensor([float(step)])})
-    (tmp_path / "weights" / "step-200.pt.tmp").write_bytes(b"half")
     files.keep_only([13, 130])
     assert sorted(path.name for path in files.folder.iterdir()) == ["step-13.pt", "step-130.pt"]
     assert files.load(13)["w"].item() == 13
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path):
+    for path in (tmp_path, tmp_path / "weights"):
+        save({}, path / "c.pt")
+        (path / ".c.pt.123.part").write_bytes(b"half")
+    clear_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["c.pt", "c.pt", "weights"]

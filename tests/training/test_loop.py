@@ -436,5 +436,5 @@ def test_data_without_a_batch_are_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot make the folder .*file/run"):
+    with pytest.raises(OutputError, match=r"cannot write .*file/run: .*file is a file, not a folder"):
         train(tiny_model(), tiny_feed(), held_out, options(), tmp_path / "file" / "run")

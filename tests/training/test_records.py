@@ -82,6 +82,6 @@ def test_tensorboard_gets_the_same_numbers_and_no_step_twice(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):
-    (tmp_path / "batches.csv.tmp").mkdir()
+    (tmp_path / "batches.csv").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*batches\.csv"):
         Records(tmp_path, tensorboard=False)

@@ -1,16 +1,16 @@
 """Files that are never half written and, when read, can run no code."""
 
-import os
+import errno
 import pickle
 import zipfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from heedful._errors import ModelFolderError, OutputError
+from heedful._errors import ModelFolderError
+from heedful._files import whole_file
 
 
 def save(content: dict[str, Any], path: Path) -> None:
@@ -19,18 +19,12 @@ def save(content: dict[str, Any], path: Path) -> None:
     Raises:
         OutputError: If the folder cannot be written; an older file at `path` stays as it was.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    # torch turns a full disk into a RuntimeError.
-    except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise OutputError(f"cannot write {path}: {error}; free space or choose another output folder") from error
+    with whole_file(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:
+            # How torch says that the disk is full.
+            raise OSError(errno.ENOSPC, str(error)) from error
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -53,7 +47,7 @@ class WeightFiles:
     A file's content depends on its step alone, so a run killed between two writes repeats them to the same end.
 
     Args:
-        folder: Where the files lie; made when the first is written.
+        folder: Where the files lie; made with the first.
     """
 
     def __init__(self, folder: Path):
@@ -65,7 +59,6 @@ class WeightFiles:
 
     def save(self, step: int, weights: dict[str, Any]) -> None:
         """Write a model's state dict."""
-        make_folder(self.folder)
         save(weights, self.path(step))
 
     def load(self, step: int) -> dict[str, Any]:
@@ -75,18 +68,12 @@ class WeightFiles:
     def keep_only(self, steps: Iterable[int]) -> None:
         """Delete the files of all other steps."""
         kept = {self.path(step) for step in steps}
-        for path in self.folder.glob("step-*.pt*"):
+        for path in self.folder.glob("step-*.pt"):
             if path not in kept:
                 path.unlink(missing_ok=True)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, if need be.
-
-    Raises:
-        OutputError: If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another output folder") from error
+def clear_unfinished(folder: Path) -> None:
+    """Delete what a run that was killed while it wrote left in a folder and those below it."""
+    for path in folder.rglob(".*.part"):
+        path.unlink(missing_ok=True)

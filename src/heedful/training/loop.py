@@ -16,9 +16,10 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from heedful._errors import DataError, HeedfulError, ModelFolderError, RecipeError
+from heedful._files import make_folder
 
 from .averaging import average_weights
-from .checkpoint import WeightFiles, load, make_folder, save
+from .checkpoint import WeightFiles, clear_unfinished, load, save
 from .feed import Batches
 from .interruption import Interruption, TrainingInterrupted
 from .losses import Loss, sequence_loss
@@ -186,6 +187,7 @@ class Run:
         self.weights = WeightFiles(folder / "weights")
         self.interruption = Interruption()
         make_folder(folder)
+        clear_unfinished(folder)
         resumed = self.restore()
         self.order = self.batches.epoch(self.place.epoch)
         if not len(self.order):

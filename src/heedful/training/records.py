@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from heedful._errors import OutputError
-
-from .checkpoint import make_folder
+from heedful._files import make_folder, whole_file
 
 Row = Mapping[str, Any]
 
@@ -31,19 +29,14 @@ class Table:
         self.path = path
         self.columns: list[str] = []
         earlier = self._earlier(keep)
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(earlier)
-            temporary.replace(path)
-            self.file: TextIO = path.open("a", newline="", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}; choose another output folder") from error
+        with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(earlier)
+        self.file: TextIO = path.open("a", newline="", encoding="utf-8")
         self.writer = csv.writer(self.file)
 
     def _earlier(self, keep: Callable[[dict[str, str]], bool]) -> list[list[str]]:
         """The header and the rows of an earlier run that stay; nothing where there are none."""
-        if not self.path.exists():
+        if not self.path.is_file():
             return []
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         header, *rows = csv.reader([line for line in lines if line.endswith("\n")] or [""])
