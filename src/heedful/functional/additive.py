@@ -88,7 +88,7 @@ def additive_attention(
         )
     rows, keys = query.shape[:-1], key.shape[-2]
     if mask is not None:
-        mask = _flat(mask.expand(*rows, keys))
+        mask = mask if mask.ndim == 3 == query.ndim else _flat(mask.expand(*rows, keys))
     context, weights = op.additive_attention(_flat(query), _flat(key), _flat(value), energy, mask, need_weights)
     context = context.view(*rows, value.shape[-1])
     return context if weights is None else (context, weights.view(*rows, keys))

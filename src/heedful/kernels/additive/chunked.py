@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 # Elements of one block of batch x queries x keys x units: 4 MiB of float32 stay near the caches.
-_BLOCK = 1 << 20
+BLOCK = 1 << 20
 
 
 def blocks(batch: int, queries: int, row: int) -> Iterator[tuple[slice, slice]]:
@@ -19,22 +19,25 @@ def blocks(batch: int, queries: int, row: int) -> Iterator[tuple[slice, slice]]:
 
     A single row beyond the block is a block of its own: it is no larger than the keys themselves.
     """
-    query_step = max(1, min(queries, _BLOCK // max(row, 1)))
-    batch_step = max(1, _BLOCK // max(row * query_step, 1)) if query_step == queries else 1
+    query_step = max(1, min(queries, BLOCK // max(row, 1)))
+    batch_step = max(1, BLOCK // max(row * query_step, 1)) if query_step == queries else 1
     for b in range(0, batch, batch_step):
         for q in range(0, queries, query_step):
             yield slice(b, min(b + batch_step, batch)), slice(q, min(q + query_step, queries))
 
 
 def scores_forward(
-    query: Float[Tensor, "batch queries units"], key: Float[Tensor, "batch keys units"], energy: Float[Tensor, " units"]
-) -> Float[Tensor, "batch queries keys"]:
-    """scores[q, k] = energy . tanh(query[q] + key[k]), block by block."""
+    query: Float[Tensor, "batch queries units"],
+    key: Float[Tensor, "batch keys units"],
+    energy: Float[Tensor, " units"],
+    factors: Tensor | None = None,  # noqa: ARG001  the kernels' other form of the keys
+) -> tuple[Float[Tensor, "batch queries keys"], None]:
+    """scores[q, k] = energy . tanh(query[q] + key[k]), block by block; no plan is needed for the way back."""
     batch, queries, units = query.shape
     scores = query.new_empty(batch, queries, key.shape[1])
     for b, q in blocks(batch, queries, key.shape[1] * units):
         scores[b, q] = (query[b, q].unsqueeze(2) + key[b].unsqueeze(1)).tanh_() @ energy
-    return scores
+    return scores, None
 
 
 def scores_backward(
@@ -42,6 +45,7 @@ def scores_backward(
     query: Float[Tensor, "batch queries units"],
     key: Float[Tensor, "batch keys units"],
     energy: Float[Tensor, " units"],
+    plan: None = None,  # noqa: ARG001
 ) -> tuple[Float[Tensor, "batch queries units"], Float[Tensor, "batch keys units"], Float[Tensor, " units"]]:
     """Gradients of query, key and energy, every tanh computed again in its block."""
     grad_query, grad_key, grad_energy = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(energy)
@@ -64,24 +68,35 @@ def _weights(scores: Tensor, mask: Tensor | None) -> Tensor:
     return torch.softmax(scores.masked_fill_(hidden, -torch.inf), dim=-1).masked_fill_(hidden, 0.0)
 
 
+def _visible(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Keys and values with 0 where no query may look, for 0 * NaN is NaN; and the mask over all axes."""
+    if mask is None:
+        return key, value, None
+    mask = mask.expand(query.shape[0], query.shape[1], key.shape[1])
+    seen = mask.any(dim=1).unsqueeze(-1)
+    return key.where(seen, 0.0), value.where(seen, 0.0), mask
+
+
 def attention_forward(
     query: Float[Tensor, "batch queries units"],
     key: Float[Tensor, "batch keys units"],
     value: Float[Tensor, "batch keys value_dim"],
     energy: Float[Tensor, " units"],
-    mask: Bool[Tensor, "batch queries keys"] | None,
+    mask: Bool[Tensor, "#batch #queries #keys"] | None,
+    factors: Tensor | None,  # noqa: ARG001
     need_weights: bool,
-) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None]:
-    """Context, and the weights on request, a bounded number of queries at a time."""
+) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None, None]:
+    """Context, and the weights on request, a bounded number of queries at a time; no plan is needed for the way back."""
     batch, queries, _ = query.shape
+    key, value, mask = _visible(query, key, value, mask)
     context = value.new_empty(batch, queries, value.shape[2])
     weights = query.new_empty(batch, queries, key.shape[1]) if need_weights else None
     for b, q in blocks(batch, queries, key.shape[1]):
-        block = _weights(scores_forward(query[b, q], key[b], energy), None if mask is None else mask[b, q])
+        block = _weights(scores_forward(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
         context[b, q] = block @ value[b]
         if weights is not None:
             weights[b, q] = block
-    return context, weights
+    return context, weights, None
 
 
 def attention_backward(
@@ -91,18 +106,21 @@ def attention_backward(
     key: Float[Tensor, "batch keys units"],
     value: Float[Tensor, "batch keys value_dim"],
     energy: Float[Tensor, " units"],
-    mask: Bool[Tensor, "batch queries keys"] | None,
+    mask: Bool[Tensor, "#batch #queries #keys"] | None,
+    weights: Tensor | None = None,  # noqa: ARG001
+    plan: None = None,  # noqa: ARG001
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of query, key, value and energy; scores and weights are computed again, block by block."""
+    key, value, mask = _visible(query, key, value, mask)
     grad_query, grad_key = torch.empty_like(query), torch.zeros_like(key)
     grad_value, grad_energy = torch.zeros_like(value), torch.zeros_like(energy)
     for b, q in blocks(query.shape[0], query.shape[1], key.shape[1]):
-        weights = _weights(scores_forward(query[b, q], key[b], energy), None if mask is None else mask[b, q])
-        grad_value[b] += weights.transpose(1, 2) @ grad_context[b, q]
+        block = _weights(scores_forward(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
+        grad_value[b] += block.transpose(1, 2) @ grad_context[b, q]
         upstream = grad_context[b, q] @ value[b].transpose(1, 2)
         if grad_weights is not None:
             upstream += grad_weights[b, q]
-        upstream = weights * (upstream - (weights * upstream).sum(dim=-1, keepdim=True))
+        upstream = block * (upstream - (block * upstream).sum(dim=-1, keepdim=True))
         grad_query[b, q], key_part, energy_part = scores_backward(upstream, query[b, q], key[b], energy)
         grad_key[b] += key_part
         grad_energy += energy_part

@@ -1,0 +1,314 @@
+"""A vector register for Numba: kernels say which lanes they hold, and no loop vectoriser has to guess.
+
+`Vector` is an LLVM vector of float32 or float64, 512 bits wide where the CPU has AVX-512, else 256 (LLVM halves it where even that
+is too wide). Memory is named by its address, an int64, and an index in elements: a call costs no array wrapper. The flag "contract"
+allows fused multiply-add; nothing may assume that NaN or infinity do not occur.
+
+This file imports Numba, and is imported at the first call of a kernel only.
+"""
+
+import operator
+from decimal import Decimal
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
+
+_BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
+_INT32 = ir.IntType(32)
+_FLAGS = ("contract",)
+_LN2 = Decimal("0.693147180559945309417232121458176568")
+
+# Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise.
+INNER = {"nogil": True, "error_model": "numpy"}
+OUTER = {**INNER, "cache": True}
+
+
+def lanes_of(dtype: np.dtype) -> int:
+    """Elements in one register."""
+    return _BYTES // dtype.itemsize
+
+
+class Vector(types.Type):
+    """One register of `lanes` floats."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype = dtype
+        self.lanes = _BYTES // (dtype.bitwidth // 8)
+        super().__init__(name=f"Vector({dtype} x {self.lanes})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, ir.VectorType(_element(vector.dtype), vector.lanes))
+
+
+def _element(dtype):
+    return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+
+
+def _pointer(builder, address, index, element):
+    return builder.gep(builder.inttoptr(address, element.as_pointer()), [index])
+
+
+def _spread(builder, scalar, vector):
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(_INT32, vector.count), [0] * vector.count)
+    )
+
+
+@intrinsic
+def load(typingctx, unit, address, index):
+    """The register at address[index]; `unit`, the number 1, names the type."""
+    vector = Vector(unit)
+
+    def codegen(context, builder, signature, args):
+        lowered = context.get_value_type(vector)
+        pointer = builder.bitcast(_pointer(builder, args[1], args[2], _element(unit)), lowered.as_pointer())
+        return builder.load(pointer, align=unit.bitwidth // 8)
+
+    return vector(unit, types.int64, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx, address, index, value):
+    """Write a register to address[index]."""
+
+    def codegen(context, builder, signature, args):
+        lowered = context.get_value_type(value)
+        pointer = builder.bitcast(_pointer(builder, args[0], args[1], _element(value.dtype)), lowered.as_pointer())
+        builder.store(args[2], pointer, align=value.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, value), codegen
+
+
+@intrinsic
+def get(typingctx, unit, address, index):
+    """The number at address[index]."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(_pointer(builder, args[1], args[2], _element(unit)))
+
+    return unit(unit, types.int64, types.int64), codegen
+
+
+@intrinsic
+def put(typingctx, address, index, value):
+    """Write a number to address[index]."""
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[2], _pointer(builder, args[0], args[1], _element(value)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, value), codegen
+
+
+@intrinsic
+def get_byte(typingctx, address, index):
+    """The byte at address[index]: one entry of a boolean mask."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(_pointer(builder, args[0], args[1], ir.IntType(8)))
+
+    return types.uint8(types.int64, types.int64), codegen
+
+
+@intrinsic
+def address_of(typingctx, array):
+    """Where the elements of a NumPy array begin (`array.ctypes.data` would bar the compiled code from the cache)."""
+
+    def codegen(context, builder, signature, args):
+        start = context.make_array(array)(context, builder, args[0]).data
+        return builder.ptrtoint(start, ir.IntType(64))
+
+    return types.int64(array), codegen
+
+
+@intrinsic
+def splat(typingctx, number):
+    """A register that holds the number in every lane."""
+    vector = Vector(number)
+
+    def codegen(context, builder, signature, args):
+        return _spread(builder, args[0], context.get_value_type(vector))
+
+    return vector(number), codegen
+
+
+def _arithmetic(python_operator, instruction):
+    @intrinsic
+    def apply(typingctx, left, right):
+        def codegen(context, builder, signature, args):
+            return getattr(builder, instruction)(*args, flags=_FLAGS)
+
+        return left(left, right), codegen
+
+    @overload(python_operator)
+    def vector_operator(left, right):
+        if isinstance(left, Vector) and left == right:
+            return lambda left, right: apply(left, right)
+        return None
+
+
+_arithmetic(operator.add, "fadd")
+_arithmetic(operator.sub, "fsub")
+_arithmetic(operator.mul, "fmul")
+_arithmetic(operator.truediv, "fdiv")
+
+
+def _choice(comparison):
+    @intrinsic
+    def choose(typingctx, left, right):
+        def codegen(context, builder, signature, args):
+            return builder.select(builder.fcmp_ordered(comparison, *args), args[1], args[0])
+
+        return left(left, right), codegen
+
+    return choose
+
+
+# at_most(x, limit) and at_least(x, limit) hand on x where it is NaN: a comparison with NaN is false.
+at_most = _choice(">")
+at_least = _choice("<")
+
+
+@intrinsic
+def zero_below(typingctx, value, number, limit):
+    """`value`, but 0 in the lanes where `number` < `limit`."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, None)
+        return builder.select(builder.fcmp_ordered("<", args[1], args[2]), zero, args[0])
+
+    return value(value, number, limit), codegen
+
+
+@intrinsic
+def zero_where_zero(typingctx, value, weight):
+    """`value`, but 0 in the lanes where `weight` is 0: what is hidden may hold NaN."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, None)
+        return builder.select(builder.fcmp_ordered("==", args[1], zero), zero, args[0])
+
+    return value(value, weight), codegen
+
+
+@intrinsic
+def magnitude_within(typingctx, value, limit):
+    """|value|, but infinity in the lanes where it is beyond the limit or NaN."""
+
+    def codegen(context, builder, signature, args):
+        negative = builder.fcmp_ordered("<", args[0], ir.Constant(args[0].type, None))
+        magnitude = builder.select(negative, builder.fneg(args[0]), args[0])
+        infinity = ir.Constant(args[0].type, [float("inf")] * args[0].type.count)
+        return builder.select(builder.fcmp_ordered("<=", magnitude, args[1]), magnitude, infinity)
+
+    return value(value, limit), codegen
+
+
+def _reduction(name, flags, start):
+    @intrinsic
+    def reduce(typingctx, value):
+        def codegen(context, builder, signature, args):
+            vector, element = args[0].type, _element(value.dtype)
+            head = [] if start is None else [ir.Constant(element, start)]
+            kind = ir.FunctionType(element, [*(operand.type for operand in head), vector])
+            intrinsic_name = f"llvm.vector.reduce.{name}.v{vector.count}f{value.dtype.bitwidth}"
+            function = cgutils.get_or_insert_function(builder.module, kind, intrinsic_name)
+            return builder.call(function, [*head, args[0]], fastmath=flags)
+
+        return value.dtype(value), codegen
+
+    return reduce
+
+
+# The lanes are added in pairs: the one place where order is given up.
+total = _reduction("fadd", ("reassoc",), -0.0)
+largest = _reduction("fmax", (), None)
+
+
+@intrinsic
+def _power_of_two(typingctx, shifted, unit):
+    """2^n from n + 1.5 * 2^digits, whose low bits are n: moved to the exponent's place."""
+
+    def codegen(context, builder, signature, args):
+        bits, digits, bias = (32, 23, 127) if unit == types.float32 else (64, 52, 1023)
+        integers = ir.VectorType(ir.IntType(bits), args[0].type.count)
+        number = builder.add(builder.bitcast(args[0], integers), ir.Constant(integers, [bias] * integers.count))
+        return builder.bitcast(builder.shl(number, ir.Constant(integers, [digits] * integers.count)), args[0].type)
+
+    return shifted(shifted, unit), codegen
+
+
+def lanes(unit):
+    """Elements in one register of the type of `unit`."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(lanes)
+def _lanes(unit):
+    count = Vector(unit).lanes
+    return lambda unit: count
+
+
+def shift(unit, address, count):
+    """The address `count` elements further on."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(shift)
+def _shift(unit, address, count):
+    size = unit.bitwidth // 8
+    return lambda unit, address, count: address + size * count
+
+
+def exp(unit, x):
+    """e^x by x = n ln 2 + r and Taylor's series in r, |r| <= ln(2)/2; 0 below the normal numbers, cut at the largest."""
+    raise NotImplementedError("compiled code only")
+
+
+@njit(**INNER)
+def _reduce(unit, x, low, high, shift, ln2_high, ln2_low, log2_e):
+    cut = at_least(at_most(x, splat(high)), splat(low))
+    shifted = cut * splat(log2_e) + splat(shift)
+    n = shifted - splat(shift)
+    return cut - n * splat(ln2_high) - n * splat(ln2_low), _power_of_two(shifted, unit)
+
+
+@overload(exp)
+def _exp(unit, x):
+    single = unit == types.float32
+    number = np.float32 if single else np.float64
+    low, high = (number(-87.0), number(88.0)) if single else (number(-708.0), number(709.0))
+    shift = number(1.5 * 2.0 ** (23 if single else 52))
+    # ln 2 in two parts; the first has so few bits that its product with n is exact.
+    bits = 2 ** (16 if single else 40)
+    ln2_high, ln2_low = number(int(_LN2 * bits) / bits), number(_LN2 - Decimal(int(_LN2 * bits)) / bits)
+    log2_e = number(1 / _LN2)
+    c = tuple(number(1.0 / factorial) for factorial in np.cumprod(np.arange(1.0, 14.0)))
+
+    def exp32(unit, x):
+        r, scale = _reduce(unit, x, low, high, shift, ln2_high, ln2_low, log2_e)
+        p = splat(c[5]) + r * splat(c[6])
+        p = splat(c[3]) + r * (splat(c[4]) + r * p)
+        p = splat(c[1]) + r * (splat(c[2]) + r * p)
+        return zero_below((splat(unit) + (r + r * r * p)) * scale, x, splat(low))
+
+    def exp64(unit, x):
+        r, scale = _reduce(unit, x, low, high, shift, ln2_high, ln2_low, log2_e)
+        p = splat(c[11]) + r * splat(c[12])
+        p = splat(c[9]) + r * (splat(c[10]) + r * p)
+        p = splat(c[7]) + r * (splat(c[8]) + r * p)
+        p = splat(c[5]) + r * (splat(c[6]) + r * p)
+        p = splat(c[3]) + r * (splat(c[4]) + r * p)
+        p = splat(c[1]) + r * (splat(c[2]) + r * p)
+        return zero_below((splat(unit) + (r + r * r * p)) * scale, x, splat(low))
+
+    return exp32 if single else exp64
