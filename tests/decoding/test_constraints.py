@@ -45,12 +45,12 @@ def test_nothing_is_forbidden_by_default_but_pad_and_bos():
     ("limits", "expected"),
     [
         ({"max_length": 7}, [7, 7, 7]),
-        ({"max_length": 90, "max_ratio": 2.3, "max_extra": 0}, [1, 23, 90]),
+        ({"max_length": 190, "max_ratio": 1.15, "max_extra": 0}, [1, 115, 190]),
         ({"max_length": 90, "max_ratio": 0.0, "max_extra": 4}, [4, 4, 4]),
     ],
 )
 def test_the_maximum_is_relative_to_the_source(limits, expected):
-    assert Constraints(**limits).max_lengths([0, 10, 1000]) == expected
+    assert Constraints(**limits).max_lengths([0, 100, 1000]) == expected
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ class Frontier:
 def _hypothesis(ended: Ended, score: float, log: Tensor | None, source_length: int) -> Hypothesis:
     said = len(ended.tokens) - ended.finished  # without EOS
     looks = torch.tensor(ended.looks[:said], dtype=torch.long)
-    weights = None if log is None else log[looks][..., :source_length].clone()
+    weights = None if log is None else log[looks][..., :source_length]
     return Hypothesis(ended.tokens[:said], ended.log_probs, score, weights, ended.finished)
 
 

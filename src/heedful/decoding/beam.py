@@ -1,9 +1,12 @@
 """Beam search: the best few hypotheses of every sentence, grown side by side.
 
 A hypothesis that says EOS keeps its place: a beam of 5 with 2 finished hypotheses goes on with the 3 best open ones.
-So a beam of one is greedy search, and the search ends by itself. It stops earlier for a sentence whose `nbest` best
-finished hypotheses no open one can beat: log-probabilities are never positive and the norm grows with the length, so an
-open hypothesis ends with a score of at most `sum of its log_probs / length_norm(the most tokens allowed)`.
+So a beam of one is greedy search, and the search ends by itself.
+
+A sentence ends earlier once no open hypothesis can win. Log-probabilities are never positive and the norm grows with
+the length, so an open hypothesis ends with a score of at most `sum of its log_probs / length_norm(the most tokens
+allowed)`. Where that does not beat the `nbest` best finished ones it is dropped. The result stays the same: what grows
+in its place is less probable still, and cannot win either.
 """
 
 import torch
@@ -86,9 +89,7 @@ def _search(frontier: Frontier, beam: int, length_penalty: float, nbest: int) ->
         scores = spread(scores.masked_fill(~finished, NEVER), sentence, batch, beam)
         finals = top(torch.cat((finals, scores), 1), nbest)[0]
         at_best = totals / length_norm(frontier.limits[sentence], length_penalty)
-        can_win = torch.zeros_like(places, dtype=torch.bool)
-        can_win[sentence[~ended & (at_best > finals[sentence, -1])]] = True
-        frontier.keep(~ended & can_win[sentence])
+        frontier.keep(~ended & (at_best > finals[sentence, -1]))
 
 
 def best_children(

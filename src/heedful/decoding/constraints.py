@@ -56,7 +56,7 @@ class Constraints:
         """The most tokens for each source sentence, EOS among them."""
         if self.max_ratio is None:
             return [self.max_length] * len(source_lengths)
-        # the small number keeps 2.3 * 10 at 23
+        # the small number keeps 1.15 * 100 at 115
         relative = (int(self.max_ratio * length + 1e-9) + self.max_extra for length in source_lengths)
         return [max(1, min(self.max_length, limit)) for limit in relative]
 
