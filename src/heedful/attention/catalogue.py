@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -51,6 +52,20 @@ def catalogue() -> list[Entry]:
         for kind, shelf in shelves.items()
         for entry in sorted(_entries(kind, shelf), key=lambda entry: (entry.year, entry.name))
     ]
+
+
+def markdown() -> str:
+    r"""The catalogue as a Markdown table, as `docs/mechanisms.md` holds it.
+
+    >>> print(markdown().splitlines()[0])
+    | name | kind | formula | source | file |
+    """
+    rows = [("name", "kind", "formula", "source", "file"), ("---",) * 5]
+    for entry in catalogue():
+        source = f"{entry.paper}, {entry.year}, {entry.place}"
+        link = f"[{Path(entry.file).name}](../src/{entry.file})"
+        rows.append((entry.name, entry.kind, entry.formula.replace("|", "\\|"), source, link))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _entries(kind: Kind, shelf: ModuleType) -> list[Entry]:

@@ -1,0 +1,16 @@
+"""Write docs/mechanisms.md from the catalogue: python scripts/write_mechanisms.py."""
+
+from pathlib import Path
+
+from heedful.attention.catalogue import markdown
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "mechanisms.md"
+HEAD = """# Mechanisms
+
+What there is, from which paper, in which file. Written by `python scripts/write_mechanisms.py` from the classes and
+builders themselves; `heedful list` shows the same, and a test compares.
+
+"""
+
+if __name__ == "__main__":
+    PAGE.write_text(HEAD + markdown(), encoding="utf-8")

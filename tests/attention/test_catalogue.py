@@ -1,0 +1,88 @@
+"""The catalogue is read from the code, and the page in docs/ is read from the catalogue."""
+
+from pathlib import Path
+
+import pytest
+
+import heedful
+from heedful.attention import Attention, normalizers, scores, windows
+from heedful.attention.catalogue import catalogue, markdown
+from heedful.attention.normalizers import Normalizer
+from heedful.attention.scores import Score
+from heedful.attention.source import Source, mechanism
+from heedful.attention.windows import Window
+from tests.attention.rows import exported
+from tests.test_house import ROOT
+
+PAGE = ROOT / "docs" / "mechanisms.md"
+each_entry = pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: entry.name)
+
+
+def names(kind: str) -> set[str]:
+    return {entry.name for entry in catalogue() if entry.kind == kind}
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "base"),
+    [("score", scores, Score), ("window", windows, Window), ("normalizer", normalizers, Normalizer)],
+)
+def test_every_exported_class_has_its_line(kind, folder, base):
+    assert names(kind) == exported(folder, base)
+
+
+def test_every_builder_has_its_line():
+    builders = {name for name in vars(heedful.attention) if name.endswith("Attention")} - {Attention.__name__}
+    assert names("mechanism") == builders >= {"BahdanauAttention", "NormedBahdanauAttention", "LuongAttention"}
+
+
+def test_the_named_mechanisms_of_the_front_door_are_listed():
+    assert {name for name in heedful.__all__ if name.endswith("Attention")} - {"Attention"} <= names("mechanism")
+
+
+@each_entry
+def test_a_line_says_where_it_stands_and_where_it_is_from(entry):
+    assert (ROOT / "src" / entry.file).is_file()
+    assert f"{entry.name}(" in (ROOT / "src" / entry.file).read_text(encoding="utf-8")
+    assert entry.paper.count(": ") >= 1, "authors: title"
+    assert any(word in entry.place for word in ("section", "equation", "appendix"))
+    assert 1950 < entry.year < 2100
+    assert entry.formula.endswith(".")
+    assert "\n" not in entry.formula
+
+
+@each_entry
+def test_the_first_line_of_its_file_says_what_it_is_and_from_which_year(entry):
+    first = (ROOT / "src" / entry.file).read_text(encoding="utf-8").partition("\n")[0]
+    assert any(str(other.year) in first for other in catalogue() if other.file == entry.file), first
+
+
+def test_the_catalogue_is_in_order():
+    kinds = [entry.kind for entry in catalogue()]
+    assert list(dict.fromkeys(kinds)) == ["score", "window", "normalizer", "mechanism"]
+    assert kinds == sorted(kinds, key=["score", "window", "normalizer", "mechanism"].index)
+    for kind in set(kinds):
+        lines = [(entry.year, entry.name) for entry in catalogue() if entry.kind == kind]
+        assert lines == sorted(lines)
+
+
+def test_the_page_is_the_catalogue():
+    assert PAGE.read_text(encoding="utf-8").endswith("\n" + markdown()), (
+        "docs/mechanisms.md differs from the classes; write it again: python scripts/write_mechanisms.py"
+    )
+
+
+def test_a_bar_in_a_formula_does_not_break_the_table():
+    lines = markdown().splitlines()
+    assert {line.replace("\\|", "").count("|") for line in lines} == {lines[0].count("|")}
+
+
+def test_a_mechanism_keeps_its_name_and_gets_its_source():
+    source = Source("Somebody: Something", "equation 1", 1999)
+
+    @mechanism(source)
+    def build(dim: int) -> int:
+        """Twice the dim."""
+        return 2 * dim
+
+    assert (build(3), build.__name__, vars(build)["source"]) == (6, "build", source)
+    assert Path(PAGE).is_relative_to(ROOT)

@@ -1,0 +1,155 @@
+"""What a person reads after a wrong call: what came, what was expected, the way out."""
+
+import pytest
+import torch
+
+from heedful.attention import Attention, BahdanauAttention, LuongAttention
+from heedful.attention.scores import AdditiveScore, ConcatScore, DotScore, GeneralScore, ScaledDotScore
+from tests.attention.rows import BATCH, KEYS, QUERIES
+
+pytestmark = pytest.mark.messages
+
+QUERY, KEY, VALUE = torch.zeros(BATCH, QUERIES, 4), torch.zeros(BATCH, KEYS, 6), torch.zeros(BATCH, KEYS, 7)
+MASK = torch.ones(BATCH, 1, KEYS, dtype=torch.bool)
+
+
+@pytest.fixture
+def attention():
+    return BahdanauAttention(query_dim=4, key_dim=6, hidden_dim=11)
+
+
+def test_a_query_without_its_axis(attention):
+    message = r"query has shape \(2, 4\); expected \[batch, queries, 4\]\. .* write query\.unsqueeze\(1\)\."
+    with pytest.raises(ValueError, match=message):
+        attention(torch.zeros(2, 4), KEY)
+    with pytest.raises(ValueError, match=message):
+        attention.step(torch.zeros(2, 4), attention.remember(KEY))
+
+
+def test_a_key_without_its_axis(attention):
+    message = r"key has shape \(2, 6\); expected \[batch, keys, 6\]\. .* write key\.unsqueeze\(1\)\."
+    with pytest.raises(ValueError, match=message):
+        attention(QUERY, torch.zeros(2, 6))
+    with pytest.raises(ValueError, match=message):
+        attention.remember(torch.zeros(2, 6))
+
+
+def test_a_query_of_the_wrong_size(attention):
+    message = r"query has 5 features; AdditiveScore expected 4\. Build the score for 5, or project the query to 4\."
+    with pytest.raises(ValueError, match=message):
+        attention(torch.zeros(BATCH, QUERIES, 5), KEY)
+
+
+def test_a_key_of_the_wrong_size(attention):
+    message = r"key has 5 features; AdditiveScore expected 6\. Build the score for 5, or project the key to 6\."
+    with pytest.raises(ValueError, match=message):
+        attention(QUERY, torch.zeros(BATCH, KEYS, 5))
+    with pytest.raises(ValueError, match=message):
+        attention.extend(attention.remember(KEY), torch.zeros(BATCH, 1, 5))
+
+
+@pytest.mark.parametrize("score", [DotScore(4), ScaledDotScore(4), ScaledDotScore(4, learned=True)], ids=str)
+def test_sizes_that_a_product_cannot_compare(score):
+    message = (
+        rf"key has 6 features but query has 4; {type(score).__name__} compares them directly\. "
+        r"Use GeneralScore\(query_dim=4, key_dim=6\)\."
+    )
+    with pytest.raises(ValueError, match=message):
+        Attention(score)(QUERY, KEY)
+    assert Attention(GeneralScore(query_dim=4, key_dim=6))(QUERY, KEY).context.shape == (BATCH, QUERIES, 6)
+
+
+@pytest.mark.parametrize("name", ["dot", "scaled_dot"])
+def test_sizes_that_luong_attention_cannot_compare(name):
+    message = (
+        rf"key has 6 features but query has 4; '{name}' compares them directly\. "
+        r'Use LuongAttention\(4, 6, score="general"\)\.'
+    )
+    with pytest.raises(ValueError, match=message):
+        LuongAttention(query_dim=4, key_dim=6, score=name)
+
+
+def test_batches_of_different_sizes(attention):
+    with pytest.raises(ValueError, match=r"query has 3 batch items but key has 2; expected the same number\."):
+        attention(torch.zeros(3, QUERIES, 4), KEY)
+    with pytest.raises(ValueError, match=r"query has 3 batch items but key has 2; expected the same number\."):
+        attention.step(torch.zeros(3, 1, 4), attention.remember(KEY))
+
+
+@pytest.mark.parametrize("shape", [(BATCH, 3, 7), (3, KEYS, 7), (KEYS, 7)], ids=str)
+def test_values_that_do_not_fit_the_keys(attention, shape):
+    message = r"value has shape .*; expected \[batch, keys, value_dim\] = \[2, 5, any\], one value for each key\."
+    with pytest.raises(ValueError, match=message):
+        attention(QUERY, KEY, torch.zeros(shape))
+    with pytest.raises(ValueError, match=message):
+        attention.remember(KEY, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64], ids=str)
+def test_a_mask_that_is_not_boolean(attention, dtype):
+    message = rf"mask is {dtype}; a mask is boolean, True where a query may look\. Write .*padding_mask"
+    for call in (attention, lambda _, *rest, mask: attention.remember(*rest, mask=mask)):
+        with pytest.raises(TypeError, match=message):
+            call(QUERY, KEY, mask=MASK.to(dtype))
+    with pytest.raises(TypeError, match=message):
+        attention.extend(attention.remember(KEY), KEY, mask=MASK.to(dtype))
+
+
+def test_a_mask_that_is_no_tensor(attention):
+    with pytest.raises(TypeError, match=r"mask is a list; a mask is boolean"):
+        attention(QUERY, KEY, mask=[True, False])
+
+
+@pytest.mark.parametrize("shape", [(BATCH, KEYS), (BATCH, KEYS, QUERIES), (3, 1, KEYS), (BATCH, 1, QUERIES, KEYS)])
+def test_a_mask_of_the_wrong_shape(attention, shape):
+    message = (
+        r"mask has shape .*; expected something that broadcasts to \[batch, queries, keys\] = \[2, 3, 5\]\. "
+        r".*padding_mask\(lengths, max_len\).*mask\.unsqueeze\(1\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        attention(QUERY, KEY, mask=torch.ones(shape, dtype=torch.bool))
+
+
+def test_a_memory_has_one_mask_for_all_queries(attention):
+    with pytest.raises(ValueError, match=r"mask has shape \(2, 3, 5\); .* = \[2, 1, 5\]"):
+        attention.remember(KEY, mask=torch.ones(BATCH, QUERIES, KEYS, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(("key", "value"), [(KEY[:1], VALUE[:1]), (KEY, KEY)], ids=["batch", "features"])
+def test_keys_that_do_not_continue_the_memory(attention, key, value):
+    message = r"the further values have shape .*; expected \[2, any, 7\] to continue a memory of shape \(2, 5, 7\)\."
+    with pytest.raises(ValueError, match=message):
+        attention.extend(attention.remember(KEY, VALUE), key, value)
+
+
+def test_an_unknown_score():
+    message = r"score is 'cosine'; expected one of 'dot', 'scaled_dot', 'general', 'concat'\."
+    with pytest.raises(ValueError, match=message):
+        LuongAttention(4, 6, score="cosine")  # pyright: ignore[reportArgumentType]
+
+
+def test_an_unknown_start():
+    with pytest.raises(ValueError, match=r"init is 'zeros'; expected 'glorot' or 'paper'\."):
+        AdditiveScore(4, 6, 11, init="zeros")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 50, float("nan")])
+def test_a_dropout_that_is_no_share(dropout):
+    message = rf"dropout is {dropout}; expected a share of the weights from 0 to below 1\."
+    with pytest.raises(ValueError, match=message):
+        Attention(DotScore(4), dropout=dropout)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: DotScore(0), "query_dim is 0"),
+        (lambda: GeneralScore(4, -1), "key_dim is -1"),
+        (lambda: ConcatScore(4, 6, 0), "hidden_dim is 0"),
+        (lambda: LuongAttention(4, 6, "concat", hidden_dim=0), "hidden_dim is 0"),
+        (lambda: BahdanauAttention(4, 6, -3), "hidden_dim is -3"),
+    ],
+)
+def test_sizes_below_one(build, message):
+    with pytest.raises(ValueError, match=message + "; expected a positive number of features"):
+        build()
