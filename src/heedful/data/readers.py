@@ -20,6 +20,8 @@ EMPTY = "empty line"
 INVALID = "invalid UTF-8"
 TOO_LONG = "over-long line"
 TOO_FEW_COLUMNS = "too few columns"
+# a longer line is no sentence
+MAX_CHARS = 5000
 
 _GZIP_START = b"\x1f\x8b"
 _XZ_START = b"\xfd7zXZ\x00"
@@ -61,7 +63,7 @@ def read_pairs(
     target_path: str | PathLike[str] | None = None,
     *,
     columns: tuple[int, int] = (0, 1),
-    max_chars: int = 5000,
+    max_chars: int = MAX_CHARS,
 ) -> Pairs:
     r"""Read two line-aligned files, or the two `columns` of one tab-separated file.
 
@@ -96,12 +98,12 @@ def read_pairs(
     return Pairs(source, target, dict(skipped), origin)
 
 
-def read_lines(path: str | PathLike[str], *, max_chars: int = 5000) -> Lines:
+def read_lines(path: str | PathLike[str], *, max_chars: int = MAX_CHARS) -> Lines:
     """Read the sentences of one file, one per line. Raises `DataError` for a file that cannot be read."""
     return parse_lines(_read_bytes(path), origin=str(path), max_chars=max_chars)
 
 
-def parse_lines(data: bytes, *, origin: str, max_chars: int = 5000) -> Lines:
+def parse_lines(data: bytes, *, origin: str, max_chars: int = MAX_CHARS) -> Lines:
     r"""Split the bytes of a file or of standard input into sentences.
 
     >>> parse_lines(b"One.\r\n\nTw\xff\nThree.", origin="standard input")

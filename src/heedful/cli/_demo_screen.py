@@ -1,0 +1,122 @@
+"""What `heedful demo` shows: two models learning side by side, and an alignment that gets sharper."""
+
+import csv
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from heedful.tasks.demo import ATTENTION, TWIN, Contestant, DemoResult, entropy_of, read_snapshots
+from heedful.visual.animation import Snapshot
+from heedful.visual.terminal import TerminalHeatmap
+
+
+class Screen:
+    """Follows both runs by the files they write: a picture that moves on a terminal, lines elsewhere.
+
+    Args:
+        seconds: how long each model trains.
+        console: where to write; standard error when left out.
+    """
+
+    def __init__(self, seconds: float, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.seconds, self.started = seconds, time.monotonic()
+        self.live = Live(console=self.console, refresh_per_second=4, transient=True) if self._moves() else None
+        self.said: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> "Screen":
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.live.stop()
+
+    def watch(self, attention: Path, twin: Path) -> None:
+        """Show where both runs are."""
+        runs = {ATTENTION: last_validation(attention), TWIN: last_validation(twin)}
+        if self.live:
+            self.live.update(self._picture(runs, read_snapshots(attention)))
+            return
+        for name, row in runs.items():
+            if row and (name, row["step"]) not in self.said:
+                self.said.add((name, row["step"]))
+                self.console.print(f"{name}: {describe(row)}", markup=False)
+
+    def _moves(self) -> bool:
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def _picture(self, runs: dict[str, dict[str, str] | None], snapshots: list[Snapshot]) -> Group:
+        passed = time.monotonic() - self.started
+        lines = Table.grid(padding=(0, 2))
+        for name, row in runs.items():
+            bar = ProgressBar(total=self.seconds, completed=min(passed, self.seconds), width=24)
+            lines.add_row(Text(name, style="bold"), bar, Text(describe(row) if row else "reading the pairs ..."))
+        left = max(self.seconds - passed, 0)
+        note = Text(f"about {left:.0f} s of learning left" if left else "scoring the held-out pairs ...", style="dim")
+        if not snapshots:
+            return Group(lines, note)
+        now = snapshots[-1]
+        title = Text(f"\nWhat each French word looks at after {now.caption}, spread {entropy_of(now):.2f}", style="bold")
+        return Group(lines, note, title, TerminalHeatmap(now.alignment))
+
+
+def last_validation(run: Path) -> dict[str, str] | None:
+    """The last row of a run's `validations.csv`; none before the first."""
+    path = run / "training" / "validations.csv"
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("weights") == "step"]
+    return rows[-1] if rows else None
+
+
+def describe(row: dict[str, str]) -> str:
+    """One validation in words.
+
+    >>> describe({"step": "1600", "loss": "2.4112", "bleu": "21.34"})
+    'step 1,600   loss 2.41   BLEU 21.3'
+    """
+    return f"step {int(row['step']):,}   loss {float(row['loss']):.2f}   BLEU {float(row['bleu']):.1f}"
+
+
+def print_report(console: Console, result: DemoResult) -> None:
+    """Scores by length, a few translations, and how the alignment got sharper."""
+    console.print(score_table(result.contestants))
+    samples = Table(title="A few sentences", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for header in ("English", *(one.name for one in result.contestants)):
+        samples.add_column(header, overflow="fold")
+    for row in result.samples:
+        samples.add_row(*map(Text, row))
+    console.print(samples)
+    if result.snapshots:
+        steps = "  ".join(f"{one.step:,}: {entropy_of(one):.2f}" for one in result.snapshots)
+        console.print(Text(f"How spread the looks were (1 = everywhere, 0 = at one word), by step:  {steps}"))
+        last = result.snapshots[-1]
+        console.print(Text(f"What each French word looked at in the end ({last.caption}):"))
+        console.print(TerminalHeatmap(last.alignment))
+
+
+def score_table(contestants: list[Contestant]) -> Table:
+    """BLEU and chrF of each model over the held-out pairs, and BLEU by the length of the source."""
+    counts = [(part.label, part.count) for part in contestants[0].by_length]
+    table = Table(
+        title=f"Held-out pairs ({sum(count for _, count in counts)}), never seen in training", title_justify="left"
+    )
+    table.add_column("model")
+    for header in ("parameters", "BLEU", "chrF", *(f"BLEU, {label} words ({count})" for label, count in counts)):
+        table.add_column(header, justify="right")
+    for one in contestants:
+        parts = [f"{part.score.value:.1f}" if part.score else "-" for part in one.by_length]
+        scores = [f"{score.value:.1f}" for score in one.scores]
+        table.add_row(one.name, f"{one.parameters:,}", *scores, *parts)
+    return table

@@ -1,0 +1,175 @@
+"""What every command shares: where words go, what exit codes mean, and how a model is found."""
+
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heedful._errors import DataError, HeedfulError
+
+if TYPE_CHECKING:
+    from heedful.tasks.translator import Translator
+
+FAILED = 1
+SECONDS_BETWEEN_LINES = 30.0
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model folder, or the folder of the run that holds it as `model`.")
+]
+
+
+def say(text: str) -> None:
+    """A line of news for a person: to standard error, so that standard output stays what was asked for."""
+    typer.echo(text, err=True)
+
+
+def told(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose failures end in one sentence on standard error and exit code 1, and never in a traceback.
+
+    Wrong use (`typer.BadParameter`) keeps its exit code 2. When whoever reads the output has left (`| head`), there is
+    nothing more to do: exit code 0. With HEEDFUL_DEBUG set, an error comes with its traceback.
+    """
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        use_utf8()
+        try:
+            command(*args, **options)
+            sys.stdout.flush()
+        except (typer.Exit, typer.BadParameter):
+            raise
+        except BrokenPipeError:
+            leave_quietly()
+        except KeyboardInterrupt as interrupt:
+            # a training that was interrupted has said how it goes on
+            if not str(interrupt):
+                say("Stopped.")
+            raise typer.Exit(FAILED) from None
+        except Exception as error:
+            if os.environ.get("HEEDFUL_DEBUG"):
+                raise
+            say(f"Error: {sentence_of(error)}")
+            raise typer.Exit(FAILED) from None
+
+    return run
+
+
+def sentence_of(error: Exception) -> str:
+    """What to tell a person about an error.
+
+    >>> sentence_of(FileNotFoundError(2, "No such file or directory", "pairs.tsv"))
+    'pairs.tsv: No such file or directory'
+    """
+    if isinstance(error, HeedfulError | ValueError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "there is not enough memory; try smaller batches or a smaller beam"
+    return f"unexpected {type(error).__name__}: {error}; put HEEDFUL_DEBUG=1 before the command to see where"
+
+
+def use_utf8() -> None:
+    """UTF-8 in pipes and files whatever the locale; a terminal keeps its own, and no character stops a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+
+
+def leave_quietly() -> None:
+    """After the reader of a pipe has gone: let what is still buffered go nowhere, without a complaint at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def load_translator(model: Path) -> "Translator":
+    """The translator in a model folder, or in `model` within the folder of a run."""
+    from heedful.tasks.translator import Translator
+
+    inner = model / "model"
+    return Translator.load(inner if inner.is_dir() and not (model / "config.json").exists() else model)
+
+
+def check_sentence(text: str) -> str:
+    """A sentence that a person typed, on one line.
+
+    Raises:
+        DataError: it is empty, too long, or was not typed in UTF-8.
+    """
+    from heedful.data.readers import EMPTY, INVALID, MAX_CHARS, TOO_LONG, parse_lines
+
+    sentence = " ".join(text.splitlines())
+    (fault,) = parse_lines(sentence.encode("utf-8", "surrogateescape") + b"\n", origin="").skipped or [None]
+    why = {
+        EMPTY: "is empty; give at least one word",
+        INVALID: "is not UTF-8; set the terminal or the script to UTF-8",
+        TOO_LONG: f"has {len(text):,} characters; give at most {MAX_CHARS:,}",
+    }
+    if fault:
+        raise DataError(f"The sentence {why[fault]}.")
+    return sentence
+
+
+def one_line(text: str) -> str:
+    r"""Text without line ends and tabs, which separate what a command writes.
+
+    >>> one_line("a\tb\nc")
+    'a b c'
+    """
+    return " ".join(text.replace("\t", " ").splitlines()) if not text.isprintable() else text
+
+
+def skipped_lines(skipped: dict[str, int]) -> str:
+    """How many lines were left out, and why.
+
+    >>> skipped_lines({"empty line": 2, "invalid UTF-8": 1})
+    '3 (2 empty line, 1 invalid UTF-8)'
+    """
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+    return f"{sum(skipped.values()):,} ({reasons})"
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Count on standard error: a bar where a person watches, a line now and then where a file or a pipe does.
+
+    Args:
+        what: is counted, such as "sentences".
+        total: how many there will be; None if nobody knows.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn(what), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda count: bar.advance(task, count)
+        return
+    done, last = 0, time.monotonic()
+
+    def advance(count: int) -> None:
+        nonlocal done, last
+        done += count
+        if done != total and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{done:,}{f' of {total:,}' if total else ''} {what}")
+
+    yield advance
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help, its lines kept as they are."""
+    return "\n".join(["\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])

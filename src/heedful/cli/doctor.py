@@ -1,0 +1,117 @@
+"""`heedful doctor`: what is installed, and which fast paths are on."""
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+
+import heedful
+
+from ._shell import FAILED
+
+EXAMPLES = ("heedful doctor",)
+PACKAGES = ("torch", "numpy", "numba", "tokenizers", "safetensors", "lightning-fabric", "sacrebleu", "matplotlib")
+SCRIPTS = {
+    "Latin": "é",
+    "Greek": "λ",
+    "Cyrillic": "ж",
+    "Arabic": "ش",
+    "Devanagari": "अ",
+    "Chinese": "語",
+    "Korean": "한",
+}
+
+Finding = tuple[str, str]
+
+
+def command() -> None:
+    """Say what is installed, on what heedful computes, and whether it is fast.
+
+    Ends with exit code 1 if something heedful needs is missing or broken.
+    """
+    broken = False
+    for check in (versions, machine, additive_path, fonts, folders):
+        try:
+            for name, text in check():
+                typer.echo(f"{name:<22}{text}")
+        except Exception as error:  # whatever is broken: the others are still worth reading
+            broken = True
+            typer.echo(f"{check.__name__.replace('_', ' '):<22}BROKEN: {type(error).__name__}: {error}")
+    if broken:
+        raise typer.Exit(FAILED)
+
+
+def versions() -> Iterator[Finding]:
+    """heedful, Python and the packages it stands on."""
+    yield "heedful", heedful.__version__
+    yield "Python", f"{platform.python_version()} on {platform.platform()}"
+    missing = []
+    for name in PACKAGES:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        raise ModuleNotFoundError(f"{', '.join(missing)} not installed; run: pip install {' '.join(missing)}")
+
+
+def machine() -> Iterator[Finding]:
+    """Device and threads."""
+    import torch
+
+    device = f"cuda: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and torch.backends.mps.is_available():
+        device = "mps"
+    yield "device", device
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limit = os.environ.get("OMP_NUM_THREADS")
+    yield "threads", f"{torch.get_num_threads()} of {cores} cores" + (f" (OMP_NUM_THREADS={limit})" if limit else "")
+    yield "matrix products", f"{torch.backends.cpu.get_cpu_capability()}"
+
+
+def additive_path() -> Iterator[Finding]:
+    """Which kernel computes additive attention here."""
+    import torch
+
+    from heedful.functional import additive_attention
+
+    ones = torch.ones(1, 2, 3)
+    additive_attention(ones, ones, ones, torch.ones(3))
+    yield "additive attention", "works"
+
+
+def fonts() -> Iterator[Finding]:
+    """The scripts that pictures can show."""
+    from heedful.visual.fonts import drawable, font_families
+
+    shown = [name for name, letter in SCRIPTS.items() if drawable(letter, font_families([letter])) == letter]
+    lacking = [name for name in SCRIPTS if name not in shown]
+    boxes = f"; {', '.join(lacking)} would be boxes: install a font for them, such as Noto" if lacking else ""
+    yield "fonts for pictures", ", ".join(shown) + boxes
+
+
+def folders() -> Iterator[Finding]:
+    """Where caches are kept."""
+    import matplotlib
+
+    cache = Path(matplotlib.get_cachedir())
+    yield "font cache", f"{cache} ({writable(cache)})"
+
+
+def writable(folder: Path) -> str:
+    """Whether files can be written there, tried and not asked: root may write where no disk can.
+
+    >>> from tempfile import gettempdir
+    >>> writable(Path(gettempdir()))
+    'can be written'
+    """
+    probe = folder / f".heedful.{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return f"CANNOT be written, {error.strerror}: every start takes longer"
+    return "can be written"

@@ -1,0 +1,88 @@
+"""`heedful evaluate`: translate what has a reference, and score it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ._shell import Model, load_translator, progress, say, skipped_lines
+
+if TYPE_CHECKING:
+    from heedful.data.readers import Pairs
+    from heedful.tasks.recipe import DecodingOptions
+    from heedful.tasks.translator import Translator
+
+EXAMPLES = (
+    "heedful evaluate heedful-demo pairs.tsv",
+    "heedful evaluate runs/multi30k_en_de test.en.gz test.de.gz --beam 5 --json",
+    "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
+)
+SENTENCES_PER_GROUP = 512
+
+
+def command(
+    model: Model,
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="SOURCE", help="Sentences, one a line; or, alone, a table with source TAB target."),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="TARGET", help="Their translations by people, in the same order.")
+    ] = None,
+    bundled: Annotated[str | None, typer.Option(metavar="NAME", help="A set that ships with heedful instead.")] = None,
+    split: Annotated[str, typer.Option(help="Which part of --bundled: train, val or test.")] = "test",
+    beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
+
+    Files may be plain, .gz or .xz. The scores go to standard output, what was read and left out to standard error.
+    """
+    if (source is None) == (bundled is None):
+        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
+    translator = load_translator(model)
+    pairs = read(source, target, bundled, split)
+    left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
+    say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
+    from heedful.tasks.translation import score
+
+    decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
+    scores = score(translate(translator, pairs.source, decoding), pairs.target, translator.recipe.evaluation)
+    if not as_json:
+        for one in scores:
+            typer.echo(str(one))
+        return
+    content = {
+        "model": str(model),
+        "data": pairs.origin,
+        "pairs": len(pairs),
+        "skipped": pairs.skipped,
+        "beam": decoding.beam,
+        "scores": [vars(one) for one in scores],
+    }
+    typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def read(source: Path | None, target: Path | None, bundled: str | None, split: str) -> "Pairs":
+    """The pairs that the command names."""
+    from heedful.data.bundled import load_pairs
+    from heedful.data.readers import read_pairs
+
+    if source is not None:
+        return read_pairs(source, target)
+    try:
+        return load_pairs(str(bundled), split)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def translate(translator: "Translator", sentences: list[str], decoding: "DecodingOptions") -> list[str]:
+    """The best translation of each sentence, counted aloud."""
+    texts: list[str] = []
+    with progress("sentences", len(sentences)) as advance:
+        for first in range(0, len(sentences), SENTENCES_PER_GROUP):
+            group = sentences[first : first + SENTENCES_PER_GROUP]
+            texts += [best[0].text for best in translator.translate(group, decoding=decoding)]
+            advance(len(group))
+    return texts

@@ -1,0 +1,60 @@
+"""`heedful train`: what a recipe describes."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heedful._errors import RecipeError
+from heedful._memory import keep_freed_memory
+
+from ._shell import say
+
+if TYPE_CHECKING:
+    from heedful.tasks.recipe import Recipe
+
+EXAMPLES = (
+    "heedful train tatoeba_en_fr",
+    "heedful train mine.yaml --set model.units=256 --set training.max_epochs=10",
+)
+
+
+def command(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that ships with heedful.")
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe; may be repeated."),
+    ] = None,
+) -> None:
+    """Train what a recipe describes, and score it.
+
+    Ctrl-C leaves a checkpoint from which the same command goes on. The recipe's output folder gets the model, the
+    training's records and the curves; the scores go to standard output, everything else to standard error.
+    """
+    wanted = read_recipe(recipe, changes or [])
+    from heedful.tasks.translation import train_translator
+
+    keep_freed_memory()
+    run = train_translator(wanted, say=say)
+    for name, scores in run.scores.items():
+        for score in scores:
+            typer.echo(f"{name}\t{score}")
+    for path, meaning in {
+        run.model: f"the model, for `heedful translate {run.folder}`",
+        run.folder / "loss_curve.png": "loss and accuracy",
+        run.folder / "training": "every number of the training, and its last checkpoint",
+    }.items():
+        say(f"Wrote {path}: {meaning}.")
+
+
+def read_recipe(name: str, changes: list[str]) -> "Recipe":
+    """The recipe with its changes; a change that no recipe knows is wrong use, a faulty file is a failure."""
+    from heedful.tasks.recipe import load_recipe
+
+    try:
+        return load_recipe(name, changes)
+    except RecipeError as error:
+        if any(line.startswith("--set ") for line in str(error).splitlines()):
+            raise typer.BadParameter(str(error)) from None
+        raise

@@ -1,0 +1,217 @@
+"""`heedful translate`: a file, standard input or a conversation, line by line."""
+
+import io
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from heedful._errors import DataError
+from heedful._files import whole_file
+
+from ._formats import Alignments, formatter
+from ._shell import Model, check_sentence, load_translator, progress, say, skipped_lines
+
+if TYPE_CHECKING:
+    from heedful.data.readers import Lines
+    from heedful.tasks.translator import Sampling
+
+EXAMPLES = (
+    'echo "I love you." | heedful translate heedful-demo',
+    "heedful translate heedful-demo english.txt --output french.txt --beam 8",
+    "heedful translate heedful-demo english.txt --nbest 3 --alignments pharaoh",
+    "heedful translate heedful-demo --interactive",
+)
+# sentences at a time: few at first, so that the first results come early; then many, which is faster
+FIRST_GROUP, LARGEST_GROUP = 8, 512
+BYTES_PER_READ = 1 << 16
+
+
+def command(
+    model: Model,
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A file, one sentence a line; - or nothing: standard input.")
+    ] = "-",
+    output: Annotated[Path | None, typer.Option(help="Write to this file, whole or not at all.")] = None,
+    beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = None,
+    nbest: Annotated[
+        int | None, typer.Option(min=1, help="Write so many of each sentence: INDEX ||| TRANSLATION ||| SCORE.")
+    ] = None,
+    alignments: Annotated[
+        Alignments | None, typer.Option(help="What each word looked at; formats above.")
+    ] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one sentence after another.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw at random instead of searching the best.")] = False,
+    temperature: Annotated[float | None, typer.Option(help="Of --sample: above 1 flatter, below sharper.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Of --sample: draw from so many tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Of --sample: draw from so much probability.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of --sample: the same seed draws the same.")] = None,
+) -> None:
+    """Translate, one sentence a line, in the order of the input.
+
+    Only translations go to standard output, as soon as they are there; a line that cannot be used (empty, not UTF-8,
+    above 5,000 characters) gives an empty line and is counted on standard error.
+
+    --alignments pharaoh adds a tab and the links of words, SOURCE-TARGET counted from 0 (with --nbest: a fourth field);
+    punctuation marks are words. --alignments json writes one object per translation, with words, weights, tokens and
+    their log-probabilities.
+    """
+    draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    check_use(source, output, beam, interactive, sample, draws)
+    translator = load_translator(model)
+    decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
+    if nbest and not sample and nbest > decoding.beam:
+        raise typer.BadParameter(f"--nbest {nbest} is more than the beam, {decoding.beam}; add --beam {nbest}")
+    write, need_weights = formatter(nbest is not None, alignments), alignments is not None
+    sampling = make_sampling(draws) if sample else None
+
+    def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
+        options = {"decoding": decoding, "nbest": nbest or 1, "need_weights": need_weights, "sampling": sampling}
+        for index, found in enumerate(translator.translate(sentences, **options), start=first):
+            yield from write(index, found)
+
+    if interactive:
+        converse(lambda sentence: "\n".join(translate([sentence])))
+    else:
+        translate_all(source, output, translate, in_order=sample)
+
+
+def check_use(
+    source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool, draws: dict[str, float | None]
+) -> None:
+    """Refuse options that do not go together."""
+    given = [f"--{name.replace('_', '-')}" for name, value in draws.items() if value is not None]
+    if interactive and (output or source != "-"):
+        raise typer.BadParameter("--interactive takes neither a file to read nor one to write")
+    if sample and beam:
+        raise typer.BadParameter("--sample draws and --beam searches; choose one")
+    if given and not sample:
+        raise typer.BadParameter(f"{given[0]} is of use with --sample only; add it")
+    if draws["temperature"] is not None and not 0 < draws["temperature"] < float("inf"):
+        raise typer.BadParameter(f"--temperature is {draws['temperature']}; give a number above 0")
+    if draws["top_p"] is not None and not 0 < draws["top_p"] <= 1:
+        raise typer.BadParameter(f"--top-p is {draws['top_p']}; give a probability above 0 and up to 1")
+
+
+def make_sampling(draws: dict[str, Any]) -> "Sampling":
+    """How to draw, from the options of the command."""
+    import torch
+
+    from heedful.tasks.translator import Sampling
+
+    seed, temperature = draws["seed"], draws["temperature"]
+    generator = torch.Generator()
+    generator.seed() if seed is None else generator.manual_seed(seed)
+    return Sampling(1.0 if temperature is None else temperature, draws["top_k"], draws["top_p"], generator)
+
+
+def translate_all(
+    source: str, output: Path | None, translate: Callable[[list[str], int], Iterable[str]], in_order: bool
+) -> None:
+    """Every line of a file or of standard input.
+
+    Args:
+        source: the file, or "-".
+        output: the file to write, or None.
+        translate: sentences, and the number of the first, to lines.
+        in_order: whether the groups must be the same however the input arrives: luck depends on them.
+    """
+    from heedful.data.readers import read_lines
+
+    skipped: Counter[str] = Counter()
+    blocks = read_stream(sys.stdin.buffer) if source == "-" else iter([read_lines(source)])
+    groups = growing(blocks, skipped)
+    done = 0
+    with opened(output) as write, nothing_or_progress(output) as advance:
+        for group in regrouped(groups) if in_order else groups:
+            write(translate(group, done))
+            done += len(group)
+            advance(len(group))
+    if skipped:
+        say(f"Left empty what cannot be translated: {skipped_lines(skipped)}.")
+    if output:
+        say(f"Wrote the translations of {done:,} lines to {output}.")
+
+
+def read_stream(stream: BinaryIO) -> "Iterator[Lines]":
+    """Whole lines of a stream, as many as are there: whoever writes one gets its translation before the next."""
+    from heedful.data.readers import parse_lines
+
+    rest = bytearray()
+    while data := stream.read1(BYTES_PER_READ):  # pyright: ignore[reportAttributeAccessIssue]: buffered streams have it
+        rest += data
+        if end := data.rfind(b"\n") + 1:
+            cut = len(rest) - len(data) + end
+            yield parse_lines(bytes(rest[:cut]), origin="standard input")
+            del rest[:cut]
+    if rest:
+        yield parse_lines(bytes(rest), origin="standard input")
+
+
+def growing(blocks: "Iterable[Lines]", skipped: Counter[str]) -> Iterator[list[str]]:
+    """Sentences in groups, small ones first; counts what was skipped on the way."""
+    size = FIRST_GROUP
+    for block in blocks:
+        skipped.update(block.skipped)
+        first = 0
+        while first < len(block.text):
+            yield block.text[first : first + size]
+            first, size = first + size, min(2 * size, LARGEST_GROUP)
+
+
+def regrouped(groups: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The same sentences in groups of one size."""
+    sentences = chain.from_iterable(groups)
+    while group := list(islice(sentences, FIRST_GROUP)):
+        yield group
+
+
+@contextmanager
+def opened(output: Path | None) -> Iterator[Callable[[Iterable[str]], None]]:
+    """What writes lines: to a file, which appears whole at the end, or to standard output, at once."""
+    if output is None:
+
+        def write(lines: Iterable[str]) -> None:
+            sys.stdout.writelines(f"{line}\n" for line in lines)
+            sys.stdout.flush()
+
+        yield write
+    else:
+        with whole_file(output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            yield lambda lines: file.writelines(f"{line}\n" for line in lines)
+
+
+def nothing_or_progress(output: Path | None) -> AbstractContextManager[Callable[[int], None]]:
+    """Progress, unless the translations themselves show it."""
+    if output is None and sys.stdout.isatty():
+        return nullcontext(lambda _: None)
+    return progress("sentences", None)
+
+
+def converse(answer: Callable[[str], str]) -> None:
+    """Ask for sentences and answer each until an empty line, Ctrl-D or Ctrl-C."""
+    with suppress(ImportError):
+        # gives `input` a history and arrow keys
+        import readline  # noqa: F401
+
+    if sys.stdin.isatty():
+        say("One sentence a line; an empty line ends.")
+    with suppress(EOFError, KeyboardInterrupt):
+        while sentence := ask():
+            try:
+                typer.echo(answer(check_sentence(sentence)))
+            except DataError as error:
+                say(str(error))
+
+
+def ask() -> str:
+    """The next line that a person types; bytes that are not UTF-8 arrive as surrogates."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    prompt = "> " if sys.stdin.isatty() and sys.stdout.isatty() else ""
+    return input(prompt).strip()
