@@ -103,7 +103,7 @@ def print_report(console: Console, result: DemoResult) -> None:
         console.print(Text(f"How spread the looks were (1 = everywhere, 0 = at one word), by step:  {steps}"))
         last = result.snapshots[-1]
         console.print(Text(f"What each French word looked at in the end ({last.caption}):"))
-        console.print(TerminalHeatmap(last.alignment))
+        console.print(TerminalHeatmap(last.alignment), "")
 
 
 def score_table(contestants: list[Contestant]) -> Table:
@@ -112,11 +112,11 @@ def score_table(contestants: list[Contestant]) -> Table:
     table = Table(
         title=f"Held-out pairs ({sum(count for _, count in counts)}), never seen in training", title_justify="left"
     )
-    table.add_column("model")
-    for header in ("parameters", "BLEU", "chrF", *(f"BLEU, {label} words ({count})" for label, count in counts)):
-        table.add_column(header, justify="right")
+    table.add_column("model", no_wrap=True)
+    for header in ("parameters", "chrF", "BLEU", *(f"{label} words\n({count})" for label, count in counts)):
+        table.add_column(header, justify="right", no_wrap=True)
     for one in contestants:
         parts = [f"{part.score.value:.1f}" if part.score else "-" for part in one.by_length]
-        scores = [f"{score.value:.1f}" for score in one.scores]
+        scores = [f"{score.value:.1f}" for score in reversed(one.scores)]
         table.add_row(one.name, f"{one.parameters:,}", *scores, *parts)
     return table

@@ -3,8 +3,8 @@
 Byte-pair encoding is that of Sennrich, Haddow and Birch (2016), its byte-level form that of Radford et al. (2019).
 
 All kinds cut text at the same words, so that every piece can be traced to a word a person would point at. A word is a
-run of letters, marks and digits; an apostrophe before a letter ends the word on its left (l' homme, don' t); every
-other visible character is a word of its own.
+run of letters, marks and digits; an apostrophe before a letter ends the word on its left (l' homme), but for English
+contractions (don't, he'll, Tom's), which are one word; every other visible character is a word of its own.
 """
 
 import json
@@ -26,7 +26,12 @@ from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 KINDS = ("word", "character", "bpe", "byte_bpe")
 SPACE = "▁"
 
-_WORD = "[\\p{L}\\p{M}\\p{N}]+(?:['\u2019](?=\\p{L}))?"
+_LETTERS = r"[\p{L}\p{M}\p{N}]+"
+_ELISION = "(?:['\u2019](?=\\p{L}))?"
+_CONTRACTION = "(?:['\u2019](?i:t|s|d|m|ll|re|ve)(?![\\p{L}\\p{M}\\p{N}]))"
+# merges never cross a run; a word is one run, or two that a contraction joins
+_RUN = _LETTERS + _ELISION
+_WORD = f"{_LETTERS}(?:{_CONTRACTION}|{_ELISION})"
 _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
 _NUM_BYTES = 256
 _OBJECT = "\ufffc"
@@ -302,10 +307,10 @@ def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
     if kind == "character":
         return pre_tokenizers.Split(hf.Regex("."), "isolated")
     if kind == "bpe":
-        return pre_tokenizers.Split(hf.Regex(f"{SPACE}?(?:{_WORD}|{_SYMBOL})"), "isolated")
+        return pre_tokenizers.Split(hf.Regex(f"{SPACE}?(?:{_RUN}|{_SYMBOL})"), "isolated")
     return pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(hf.Regex(f" ?(?:{_WORD}|{_SYMBOL})"), "isolated"),
+            pre_tokenizers.Split(hf.Regex(f" ?(?:{_RUN}|{_SYMBOL})"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False),
         ]
     )

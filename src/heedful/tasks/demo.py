@@ -33,7 +33,7 @@ from .translator import Translator
 
 ATTENTION, TWIN = "with attention", "twin without"
 # the twin's state is larger by what attention and context weigh: equal parameters within 2 %
-TWIN_MODEL = ("model.attention=none", "model.decoder_units=304")
+TWIN_MODEL = ("model.attention=none", "model.decoder_units=360")
 BUCKETS = ((3, 5), (6, 9), (10, None))
 # a pair whose word order differs between the languages, so that a diagonal is not enough
 WATCHED = ("I don't want to eat red meat tomorrow.", "Je ne veux pas manger de viande rouge demain.")
@@ -133,7 +133,8 @@ def read_snapshots(run: Path) -> list[Snapshot]:
     path = run / SNAPSHOTS
     if not path.exists():
         return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be on its way
     last = {row["step"]: row for row in rows}  # a resumed run writes a step again
     return [
         Snapshot(step, Alignment(row["source"], row["target"], np.array(row["weights"])), {"BLEU": row["bleu"]})
