@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heedful.data.vocabulary import EOS
@@ -120,6 +120,7 @@ def test_each_token_owns_its_share_of_luck():
     assert pick(torch.tensor([0.25, 0.5, 0.25]).expand(4, 3), luck).tolist() == [0, 1, 1, 2]
 
 
+@example(weights=[1.0, 0.0], luck=1.0)
 @given(
     weights=st.lists(st.sampled_from([0.0, 1e-30, 0.1, 1.0, 7.0]), min_size=1, max_size=6).filter(any),
     luck=st.sampled_from([0.0, 1e-9, 0.3, 0.999, 1.0]),  # 1.0 is what rounding may make of less
