@@ -51,7 +51,8 @@ def show(alignment: "Alignment") -> None:
     from heedful.visual.terminal import TerminalHeatmap
 
     typer.echo()
-    Console().print(TerminalHeatmap(alignment), end="\n")
+    Console().print(TerminalHeatmap(alignment))
+    typer.echo()
 
 
 def draw(alignment: "Alignment", output: Path) -> None:

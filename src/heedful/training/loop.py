@@ -12,7 +12,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from heedful._errors import DataError, HeedfulError, ModelFolderError, RecipeError
@@ -172,6 +171,9 @@ class Run:
     ):
         self.model, self.batches, self.validator, self.loss = model, batches, validate, loss
         self.options, self.folder, self.seed, self.callbacks = options, folder, seed, callbacks
+        # loading it takes longer than translating: whoever only reads the options does not wait for it
+        from lightning_fabric import Fabric
+
         precision = "bf16-mixed" if options.precision == "bf16" else "32-true"
         self.fabric = Fabric(accelerator=options.device, devices=1, precision=precision)
         optimizer = torch.optim.AdamW(
