@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -15,9 +14,6 @@ from heedful.models.protocol import StepModel
 
 from .constraints import NEVER, Constraints
 from .hypothesis import Hypothesis, score_of
-
-# shape checks at run time ask whether an object is a model
-runtime_checkable(StepModel)
 
 
 @register_pytree

@@ -1,7 +1,7 @@
 """What a model offers so that every decoding method works over it."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,6 +20,7 @@ class StepOutput:
     weights: Float[Tensor, "batch source_len"] | None = None
 
 
+@runtime_checkable
 class StepModel(Protocol):
     """Encode once, start, then step token by token; everything handed on is a pytree of tensors, batch axis first."""
 
