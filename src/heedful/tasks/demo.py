@@ -5,10 +5,11 @@ import multiprocessing
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -194,7 +195,7 @@ def _train_both(recipes: list[Recipe], watch: Callable[[], None]) -> None:
             raise HeedfulError(f"The training of {recipe.name!r} failed{last}. Its log is {log}.")
 
 
-def _stop_all_if_one_failed(workers: list[BaseProcess]) -> None:
+def _stop_all_if_one_failed(workers: Sequence[BaseProcess]) -> None:
     if any(worker.exitcode not in (None, 0) for worker in workers):
         for worker in workers:
             worker.terminate()
@@ -209,14 +210,18 @@ def _work(content: dict[str, object]) -> None:
         try:
             keep_freed_memory()
             torch.set_num_threads(1)
-            run = train_translator(recipe, callbacks=_callbacks, say=print)
+            run = train_translator(recipe, callbacks=_callbacks, say=lambda line: _put(log, line))
             test = load_pairs("tatoeba_en_fr", "test")
             texts = [best[0].text for best in run.translator.translate(test.source)]
             write_whole(folder / TRANSLATIONS, json.dumps(texts, ensure_ascii=False, indent=0))
         except Exception as error:
             traceback.print_exc()
-            print(f"{type(error).__name__}: {error}")
+            _put(log, f"{type(error).__name__}: {error}")
             raise SystemExit(1) from None
+
+
+def _put(log: TextIO, line: str) -> None:
+    log.write(line + "\n")
 
 
 def _callbacks(translator: Translator) -> list[Callback]:

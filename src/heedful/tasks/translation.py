@@ -42,8 +42,8 @@ class Corpus:
 
     def feed(self, tokens_per_batch: int, seed: int) -> Feed:
         """Batches of these pairs, in an order that is a pure function of (seed, epoch)."""
-        lengths = [list(map(len, side)) for side in (self.sources, self.targets)]
-        return Feed(BatchSampler(*lengths, tokens_per_batch, seed), self.sources, self.targets)
+        sources, targets = (list(map(len, side)) for side in (self.sources, self.targets))
+        return Feed(BatchSampler(sources, targets, tokens_per_batch, seed), self.sources, self.targets)
 
 
 @dataclass(frozen=True)
