@@ -60,3 +60,12 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the data sets: HEEDFUL_DATA names no folder and {folder} does not exist")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory):
+    """A trained translator and its folder; read it, copy it, but change nothing in it."""
+    from heedful.tasks.translation import train_translator
+    from tests.small import small_recipe
+
+    return train_translator(small_recipe(tmp_path_factory.mktemp("small")))
