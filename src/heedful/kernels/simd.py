@@ -22,8 +22,8 @@ _FLAGS = ("contract",)
 _LN2 = Decimal("0.693147180559945309417232121458176568")
 
 # Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise.
-INNER = {"nogil": True, "error_model": "numpy"}
-OUTER = {**INNER, "cache": True}
+INNER = {"nogil": True, "error_model": "numpy", "forceinline": True}
+OUTER = {"nogil": True, "error_model": "numpy", "cache": True}
 
 
 def lanes_of(dtype: np.dtype) -> int:
@@ -117,6 +117,16 @@ def get_byte(typingctx, address, index):
         return builder.load(_pointer(builder, args[0], args[1], ir.IntType(8)))
 
     return types.uint8(types.int64, types.int64), codegen
+
+
+@intrinsic
+def get_index(typingctx, address, index):
+    """The int64 at address[index]; an array would first ask whether the index is negative."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(_pointer(builder, args[0], args[1], ir.IntType(64)))
+
+    return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -245,6 +255,37 @@ def _power_of_two(typingctx, shifted, unit):
         return builder.bitcast(builder.shl(number, ir.Constant(integers, [digits] * integers.count)), args[0].type)
 
     return shifted(shifted, unit), codegen
+
+
+@intrinsic
+def _estimate(typingctx, value):
+    """1 / value to 14 bits, where the CPU has such an instruction (float32 and AVX-512)."""
+
+    def codegen(context, builder, signature, args):
+        vector, mask = args[0].type, ir.IntType(16)
+        kind = ir.FunctionType(vector, [vector, vector, mask])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.rcp14.ps.512")
+        return builder.call(function, [args[0], ir.Constant(vector, ir.Undefined), ir.Constant(mask, -1)])
+
+    return value(value), codegen
+
+
+def reciprocals(unit, first, second):
+    """1 / first and 1 / second: by Newton's step from an estimate, or from one division for both."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(reciprocals)
+def _reciprocals(unit, first, second):
+    def estimated(unit, first, second):
+        near, far, two = _estimate(first), _estimate(second), splat(unit + unit)
+        return near * (two - first * near), far * (two - second * far)
+
+    def divided(unit, first, second):
+        both = splat(unit) / (first * second)
+        return both * second, both * first
+
+    return estimated if unit == types.float32 and _BYTES == 64 else divided
 
 
 def lanes(unit):

@@ -1,0 +1,252 @@
+"""The way back of `cpu_kernels`: from the gradient of context and weights to that of queries, keys and energy."""
+
+import numpy as np
+from numba import njit
+
+from heedful.kernels.additive.cpu_kernels import TILE_QUERIES, power, visible
+from heedful.kernels.products import multiply
+from heedful.kernels.simd import (
+    INNER,
+    OUTER,
+    address_of,
+    get,
+    get_index,
+    lanes,
+    load,
+    put,
+    reciprocals,
+    shift,
+    splat,
+    store,
+    total,
+    zero_where_zero,
+)
+
+# Up to so many queries a dot product for each key is cheaper than turning the values over.
+_FEW = 4
+
+
+@njit(**OUTER)
+def slope(unit, weights, grad, given, value, value_dim, grad_context, seen, queries, keys, start, stop):
+    """Rows start to stop of `grad` [batch, queries, keys], the gradient of the scores.
+
+    It follows from the weights and from what flows into the context (through `value`) and into the weights (`given`, or 0).
+    """
+    n = lanes(unit)
+    index_list, packed = np.empty(keys + 4, np.int64), np.full(4 * n * value_dim, unit)
+    found = np.full(4 * n * TILE_QUERIES, unit)
+    row = start
+    while row < stop:
+        batch = row // queries
+        rows = min((batch + 1) * queries, stop) - row
+        count = visible(seen, batch, keys, index_list)
+        flow, memory = shift(unit, grad, row * keys), shift(unit, value, batch * keys * value_dim)
+        source = shift(unit, grad_context, row * value_dim)
+        if count < keys:
+            for k in range(rows * keys):
+                put(flow, k, unit - unit)
+        _flow(
+            unit, source, memory, value_dim, address_of(index_list), count, keys, rows, flow,
+            address_of(packed), address_of(found),
+        )  # fmt: skip
+        for i in range(row, row + rows):
+            own = 0 if given == 0 else shift(unit, given, i * keys)
+            _slope_row(unit, shift(unit, weights, i * keys), shift(unit, grad, i * keys), own, keys)
+        row += rows
+
+
+@njit(**INNER)
+def _flow(unit, source, value, value_dim, index, count, keys, rows, flow, packed, found):
+    """flow[i, k] = source[i] . value[k] for the listed keys."""
+    wide = 4 * lanes(unit)
+    if rows <= _FEW:
+        for i in range(rows):
+            _dots(unit, shift(unit, source, i * value_dim), value, value_dim, index, count, shift(unit, flow, i * keys))
+        return
+    for first in range(0, count, wide):
+        some = min(wide, count - first)
+        for j in range(wide):
+            own = shift(unit, value, get_index(index, first + min(j, some - 1)) * value_dim)
+            for v in range(value_dim):
+                put(packed, v * wide + j, get(unit, own, v))
+        for i in range(0, rows, TILE_QUERIES):
+            block = min(TILE_QUERIES, rows - i)
+            own, target = shift(unit, source, i * value_dim), shift(unit, flow, i * keys)
+            if some == wide and count == keys:
+                multiply(unit, own, value_dim, 1, block, value_dim, packed, wide, 0, shift(unit, target, first), keys, True)
+                continue
+            multiply(unit, own, value_dim, 1, block, value_dim, packed, wide, 0, found, wide, True)
+            for r in range(block):
+                for j in range(some):
+                    put(target, r * keys + get_index(index, first + j), get(unit, found, r * wide + j))
+
+
+@njit(**INNER)
+def _dots(unit, source, value, value_dim, index, count, flow):
+    """flow[k] = source . value[k] for the listed keys, one by one."""
+    for j in range(count):
+        own = shift(unit, value, get_index(index, j) * value_dim)
+        dot = splat(unit - unit)
+        for v in range(0, value_dim, lanes(unit)):
+            dot = dot + load(unit, own, v) * load(unit, source, v)
+        put(flow, get_index(index, j), total(dot))
+
+
+@njit(**INNER)
+def _slope_row(unit, weight, flow, given, keys):
+    """weight * (flow - sum of weight * flow); what has no weight has no slope, whatever flows."""
+    n, whole = lanes(unit), keys - keys % lanes(unit)
+    if given != 0:
+        for k in range(keys):
+            put(flow, k, get(unit, flow, k) + get(unit, given, k))
+    mean = splat(unit - unit)
+    for k in range(0, whole, n):
+        mean = mean + zero_where_zero(load(unit, flow, k), load(unit, weight, k)) * load(unit, weight, k)
+    middle = total(mean)
+    for k in range(whole, keys):
+        if get(unit, weight, k) != 0:
+            middle += get(unit, weight, k) * get(unit, flow, k)
+    for k in range(0, whole, n):
+        difference = load(unit, flow, k) - splat(middle)
+        store(flow, k, zero_where_zero(difference, load(unit, weight, k)) * load(unit, weight, k))
+    for k in range(whole, keys):
+        share = get(unit, weight, k)
+        put(flow, k, share * (get(unit, flow, k) - middle) if share != 0 else share)
+
+
+@njit(**OUTER)
+def value_gradient(unit, weights, grad_context, value_dim, grad_value, queries, keys, fresh, start, stop):
+    """Tiles start to stop of the values' gradient, batch x tiles of keys: weights transposed, times what flows in."""
+    tiles = (keys + TILE_QUERIES - 1) // TILE_QUERIES
+    for tile in range(start, stop):
+        batch, first = tile // tiles, tile % tiles * TILE_QUERIES
+        rows = min(TILE_QUERIES, keys - first)
+        own, flow = shift(unit, weights, batch * queries * keys + first), shift(unit, grad_context, batch * queries * value_dim)
+        target = shift(unit, grad_value, (batch * keys + first) * value_dim)
+        multiply(unit, own, 1, keys, rows, queries, flow, value_dim, 0, target, value_dim, fresh)
+
+
+@njit(**INNER)
+def _four_slopes(direct, wide, unit, limit, x, y, flow, grad_x, grad_y, sum_r, index, some, rows, units, u, fresh):
+    """One register of units of `rows` queries with four keys, `some` of them real; the keys' sums stay in registers."""
+    one, cut = splat(unit), splat(limit)
+    k0, k1 = load(unit, y, get_index(index, 0) * units + u), load(unit, y, get_index(index, 1) * units + u)
+    k2, k3 = load(unit, y, get_index(index, 2) * units + u), load(unit, y, get_index(index, 3) * units + u)
+    b0 = b1 = b2 = b3 = mass = one - one
+    for row in range(rows):
+        q = load(unit, x, row * units + u)
+        p0, p1 = power(unit, direct, wide, q, k0, cut), power(unit, direct, wide, q, k1, cut)
+        p2, p3 = power(unit, direct, wide, q, k2, cut), power(unit, direct, wide, q, k3, cut)
+        r0, r1 = reciprocals(unit, p0 + one, p1 + one)
+        r2, r3 = reciprocals(unit, p2 + one, p3 + one)
+        s0, s1 = r0 * splat(get(unit, flow, 4 * row)), r1 * splat(get(unit, flow, 4 * row + 1))
+        s2, s3 = r2 * splat(get(unit, flow, 4 * row + 2)), r3 * splat(get(unit, flow, 4 * row + 3))
+        w0, w1, w2, w3 = s0 * r0, s1 * r1, s2 * r2, s3 * r3
+        if direct is None and wide is None:
+            # P = q k: each factor that a sum has in common is left to its end
+            if grad_x is not None:
+                found = (w0 * k0 + w1 * k1) + (w2 * k2 + w3 * k3)
+            w0, w1, w2, w3 = w0 * q, w1 * q, w2 * q, w3 * q
+        else:
+            w0, w1, w2, w3 = w0 * p0, w1 * p1, w2 * p2, w3 * p3
+            found = (w0 + w1) + (w2 + w3)
+        if grad_x is not None:
+            mass = mass + ((s0 + s1) + (s2 + s3))
+            store(grad_x, row * units + u, load(unit, grad_x, row * units + u) + found)
+        if grad_y is not None:
+            b0, b1, b2, b3 = b0 + w0, b1 + w1, b2 + w2, b3 + w3
+    if grad_x is not None:
+        store(sum_r, u, load(unit, sum_r, u) + mass)
+    if grad_y is not None:
+        _settle(unit, grad_y, get_index(index, 0) * units + u, b0, fresh)
+        if some > 1:
+            _settle(unit, grad_y, get_index(index, 1) * units + u, b1, fresh)
+        if some > 2:
+            _settle(unit, grad_y, get_index(index, 2) * units + u, b2, fresh)
+        if some > 3:
+            _settle(unit, grad_y, get_index(index, 3) * units + u, b3, fresh)
+
+
+@njit(**INNER)
+def _settle(unit, target, at, found, fresh):
+    """Write a sum, or add it to the one that is there."""
+    store(target, at, found if fresh else found + load(unit, target, at))
+
+
+@njit(**INNER)
+def _clear(unit, target, row, rows, units, begin, end):
+    for i in range(row, row + rows):
+        for u in range(begin, end, lanes(unit)):
+            store(target, i * units + u, splat(unit - unit))
+
+
+@njit(**INNER)
+def _scale(unit, target, row, scale, factors, units, begin, end):
+    """Multiply columns of a row by `scale`, and by the row's factors unless those are 0."""
+    for u in range(begin, end, lanes(unit)):
+        found = load(unit, target, row * units + u) * load(unit, scale, u)
+        store(target, row * units + u, found * load(unit, factors, row * units + u) if factors != 0 else found)
+
+
+@njit(**INNER)
+def _gather(unit, grad, row, rows, keys, index, some, flow):
+    """The gradients of `rows` queries with four keys, side by side, 0 for a key that only fills the four; any at all?"""
+    anything = False
+    for i in range(rows):
+        for j in range(4):
+            found = get(unit, grad, (row + i) * keys + get_index(index, j)) if j < some else unit - unit
+            put(flow, 4 * i + j, found)
+            anything |= found != 0
+    return anything
+
+
+@njit(**OUTER)
+def gradients(
+    unit, limit, direct, wide, x, y, grad, scale, grad_x, grad_y, sum_r, seen, queries, keys, units, fresh, done, start, stop
+):  # fmt: skip
+    """Registers start to stop of batch x units: what flows into queries and keys, and the sum of grad * r of each unit.
+
+    `scale` is 4 energy. `grad_x` or `grad_y` may be None, and is then not computed. The keys' sums are written if `fresh`,
+    else added to those that are there; the last call of several says `done`.
+    """
+    index_list, buffer, sums = np.empty(keys + 4, np.int64), np.full(4 * TILE_QUERIES, unit), np.full(units, unit)
+    index, flow, tile_sums = address_of(index_list), address_of(buffer), address_of(sums)
+    plain = direct is None and wide is None
+    registers = units // lanes(unit)
+    job = start
+    while job < stop:
+        batch = job // registers
+        begin, end = (job - batch * registers) * lanes(unit), min(stop - batch * registers, registers) * lanes(unit)
+        job += (end - begin) // lanes(unit)
+        count = visible(seen, batch, keys, index_list)
+        first_key = batch * keys * units
+        if grad_x is not None:
+            _clear(unit, sum_r, batch, 1, units, begin, end)
+        for query in range(0, queries, TILE_QUERIES):
+            rows, row = min(TILE_QUERIES, queries - query), batch * queries + query
+            new = fresh and query == 0
+            if grad_x is not None:
+                _clear(unit, grad_x, row, rows, units, begin, end)
+                _clear(unit, tile_sums, 0, 1, units, begin, end)
+            for j in range(0, count, 4):
+                some = min(4, count - j)
+                if not _gather(unit, grad, row, rows, keys, index + 8 * j, some, flow) and not new:
+                    continue
+                for u in range(begin, end, lanes(unit)):
+                    _four_slopes(
+                        direct, wide, unit, limit, shift(unit, x, row * units), shift(unit, y, first_key), flow,
+                        None if grad_x is None else shift(unit, grad_x, row * units),
+                        None if grad_y is None else shift(unit, grad_y, first_key),
+                        tile_sums, index + 8 * j, some, rows, units, u, new,
+                    )  # fmt: skip
+            if grad_x is not None:
+                for i in range(row, row + rows):
+                    _scale(unit, grad_x, i, scale, x if plain else 0, units, begin, end)
+                # Sums of sums: a million terms one by one would lose three digits.
+                for u in range(begin, end, lanes(unit)):
+                    at = batch * units + u
+                    store(sum_r, at, load(unit, sum_r, at) + load(unit, tile_sums, u))
+        if grad_y is not None and done:
+            for j in range(count):
+                row = batch * keys + get_index(index, j)
+                _scale(unit, grad_y, row, scale, y if plain else 0, units, begin, end)

@@ -1,0 +1,133 @@
+"""How each unit of additive attention is taken on the CPU: by factors e^{2x}, or by the exponential of the sum.
+
+Factors serve where |x| stays below a limit at which they are normal and finite; any product of two is then right, infinity and
+zero included, once it is cut where tanh has rounded to 1. Where the ranges of queries and keys together are so narrow that four
+denominators multiplied stay finite, even the cut is left out. A unit beyond the limit, or that holds no number, is taken
+directly: e^{2(a + b)} is exact for every input. The choice costs one pass over queries and keys.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from math import inf
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from heedful.kernels.threads import share
+
+# Up to so many queries the factors of the keys do not repay themselves.
+FEW = 2
+# The number 1, the cut of P, the largest magnitude with a factor, the largest sum of two magnitudes that needs no cut.
+_NUMBERS = {
+    torch.float32: (np.float32(1), np.float32(2.0**27), np.float32(43), 10.9),
+    torch.float64: (np.float64(1), np.float64(2.0**57), np.float64(350), 88.0),
+}
+
+
+@cache
+def kernels() -> ModuleType:
+    """The compiled kernels; Numba is imported at the first call."""
+    from heedful.kernels.additive import cpu_kernels
+
+    return cpu_kernels
+
+
+@cache
+def lanes(dtype: torch.dtype) -> int:
+    """Elements in one register."""
+    from heedful.kernels.simd import lanes_of
+
+    return lanes_of(_NUMBERS[dtype][0].dtype)
+
+
+def numbers(dtype: torch.dtype) -> tuple[np.floating, np.floating]:
+    """The number 1 and the cut of P, in the type of the kernel."""
+    return _NUMBERS[dtype][:2]
+
+
+def filled(tensor: Tensor) -> Tensor:
+    """Contiguous, with zeros up to whole registers in the last axis."""
+    missing = -tensor.shape[-1] % lanes(tensor.dtype)
+    return pad(tensor, (0, missing)) if missing else tensor.contiguous()
+
+
+def exponentials(tensor: Tensor) -> tuple[Tensor, float]:
+    """e^{2x} with whole registers of units, NaN beyond the limit; and the largest magnitude, infinity beyond the limit."""
+    source = filled(tensor)
+    target = torch.empty_like(source)
+    unit, _, limit, _ = _NUMBERS[tensor.dtype]
+    args = (unit, limit, source.data_ptr(), target.data_ptr())
+    registers = source.numel() // lanes(tensor.dtype)
+    return target, max(share(kernels().exponentials, args, registers, 4 * source.numel()), default=0.0)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Queries, keys and energy of some units, filled up to whole registers; `columns` says which, if not all."""
+
+    x: Tensor
+    y: Tensor
+    energy: Tensor
+    columns: Tensor | None = None
+
+    @property
+    def units(self) -> int:
+        """Units of the arrays, those filled in included."""
+        return self.energy.shape[0]
+
+    def block(self, b: slice, q: slice) -> "Side":
+        """Some batch items, some queries of theirs."""
+        return Side(self.x[b, q], self.y[b], self.energy, self.columns)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units by factors, their product cut if it is `wide`, and units taken directly."""
+
+    product: Side | None
+    direct: Side | None
+    wide: bool = True
+
+    def block(self, b: slice, q: slice) -> "Plan":
+        """Some batch items, some queries of theirs."""
+        near, far = self.product, self.direct
+        return Plan(near and near.block(b, q), far and far.block(b, q), self.wide)
+
+    def sides(self) -> list[tuple[Side, int | None, int | None]]:
+        """Each side with the marks `direct` and `wide` of the kernels."""
+        near = [] if self.product is None else [(self.product, None, 1 if self.wide else None)]
+        return near if self.direct is None else [*near, (self.direct, 1, None)]
+
+    def addresses(self) -> tuple[int | None, ...]:
+        """What the forward kernel reads."""
+        near, far = self.product, self.direct
+        product = (None,) * 4 if near is None else (*(t.data_ptr() for t in (near.x, near.y, near.energy)), near.units)
+        direct = (None,) * 4 if far is None else (*(t.data_ptr() for t in (far.x, far.y, far.energy)), far.units)
+        return (1 if self.wide else None, *product, *direct)
+
+
+def plan(query: Tensor, key: Tensor, energy: Tensor, factors: Tensor | None, seen: Tensor | None) -> Plan:
+    """Factors for every unit, if the range allows it and they repay themselves or are there already."""
+    if factors is None and query.shape[1] <= FEW:
+        return Plan(None, Side(filled(query), filled(key), filled(energy)))
+    x, query_peak = exponentials(query)
+    y, key_peak = exponentials(key) if factors is None else (factors, 0.0)
+    if max(query_peak, key_peak) == inf:
+        return split(query, key, energy, seen)
+    wide = factors is not None or query_peak + key_peak > _NUMBERS[query.dtype][3]
+    return Plan(Side(x, y, filled(energy)), None, wide)
+
+
+def split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:
+    """Factors for the units whose visible range allows it, the others directly."""
+    limit = float(_NUMBERS[query.dtype][2])
+    visible = key if seen is None else key.masked_fill(~seen.unsqueeze(-1), 0.0)
+    safe = (query.abs() <= limit).all(1).all(0) & (visible.abs() <= limit).all(1).all(0)
+    near, far = safe.nonzero().squeeze(-1), (~safe).nonzero().squeeze(-1)
+    x, y = exponentials(query[..., near])[0], exponentials(visible[..., near])[0]
+    product = Side(x, y, filled(energy[near]), near) if near.numel() else None
+    direct = Side(filled(query[..., far]), filled(key[..., far]), filled(energy[far]), far) if far.numel() else None
+    return Plan(product, direct)
