@@ -73,14 +73,17 @@ def machine() -> Iterator[Finding]:
 
 
 def additive_path() -> Iterator[Finding]:
-    """Which kernel computes additive attention here."""
+    """Which kernel computes additive attention on each device, and why; the one of the CPU is run."""
     import torch
 
     from heedful.functional import additive_attention
+    from heedful.kernels.additive.backend import choice
 
-    ones = torch.ones(1, 2, 3)
-    additive_attention(ones, ones, ones, torch.ones(3))
-    yield "additive attention", "works"
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        path, why = choice(device)
+        yield "additive attention", f"{path} on {device}: {why}"
+    key = torch.ones(1, 2, 3)
+    additive_attention(key, key, key, torch.ones(3))
 
 
 def fonts() -> Iterator[Finding]:
@@ -94,11 +97,18 @@ def fonts() -> Iterator[Finding]:
 
 
 def folders() -> Iterator[Finding]:
-    """Where caches are kept."""
+    """Where is kept what would be slow to make anew."""
     import matplotlib
 
-    cache = Path(matplotlib.get_cachedir())
-    yield "font cache", f"{cache} ({writable(cache)})"
+    from heedful.kernels.additive.backend import choice
+
+    caches = {"font cache": Path(matplotlib.get_cachedir())}
+    if choice("cpu")[0] == "numba":
+        from heedful.kernels.additive import cpu
+
+        caches["kernel cache"] = Path(cpu.kernels().forward.stats.cache_path)
+    for name, folder in caches.items():
+        yield name, f"{folder} ({writable(folder)})"
 
 
 def writable(folder: Path) -> str:
@@ -113,5 +123,5 @@ def writable(folder: Path) -> str:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        return f"CANNOT be written, {error.strerror}: every start takes longer"
+        return f"CANNOT be written, {error.strerror}: it is made anew at every start"
     return "can be written"

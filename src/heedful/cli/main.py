@@ -16,8 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
-        "heedful demo                                        # train, compare, translate, draw: four minutes",
-        'echo "I love you." | heedful translate heedful-demo  # then use what it made',
+        "heedful demo",
+        'echo "I love you." | heedful translate heedful-demo',
+        'heedful explain heedful-demo "I love you." --output look.html',
     ),
 )
 for name, module in {
@@ -34,10 +35,11 @@ for name, module in {
     app.command(name, short_help=summary, epilog=examples(*module.EXAMPLES))(told(module.command))
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"heedful {heedful.__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
