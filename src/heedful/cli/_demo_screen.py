@@ -66,7 +66,9 @@ class Screen:
         if not snapshots:
             return Group(lines, note)
         now = snapshots[-1]
-        title = Text(f"\nWhat each French word looks at after {now.caption}, spread {entropy_of(now):.2f}", style="bold")
+        title = Text(
+            f"\nWhat each French word looks at after {now.caption}, spread {entropy_of(now):.2f}", style="bold"
+        )
         return Group(lines, note, title, TerminalHeatmap(now.alignment))
 
 

@@ -247,6 +247,7 @@ def _texts(translator: Translator) -> Iterator[str]:
 def _draw(
     folder: Path, translator: Translator, snapshots: list[Snapshot], contestants: list[Contestant]
 ) -> dict[Path, str]:
+    watched = translator.align(*WATCHED)
     looks = [best[0].alignment for best in translator.translate(SHOWN, need_weights=True) if best[0].text]
     panels = {
         label: [read_curve(folder, ATTENTION, column), read_curve(folder / "twin", TWIN, column)]
@@ -264,9 +265,9 @@ def _draw(
     return {
         folder / "model": "the translator, for `heedful translate` and `heedful explain`",
         folder / "twin" / "model": "its twin without attention",
-        write_heatmap(translator.align(*WATCHED), folder / "alignment.png"): "what each word looked at",
+        write_heatmap(watched, folder / "alignment.png"): "what each word looked at",
         write_animation(snapshots, folder / "alignment.gif"): "the same while it learned",
-        write_page(looks, folder / "alignment.html", "What the translator looked at"): "hover over a word",
+        write_page([watched, *looks], folder / "alignment.html", "What the translator looked at"): "hover over a word",
         write_curves(panels, folder / "loss_curve.png", "Learning, with attention and without"): "loss and accuracy",
         write_whole(folder / "scores.json", json.dumps(results, indent=2) + "\n"): "every score with its signature",
     }
