@@ -5,7 +5,7 @@ from numba import njit
 from heedful.kernels.simd import INNER, get, get_index, lanes, load, shift, splat, store
 
 # Rows of the second factor that stay in the first-level cache while the rows of the first pass over them.
-_DEPTH = 128
+DEPTH = 128
 
 
 @njit(**INNER)
@@ -17,8 +17,8 @@ def multiply(unit, a, a_row, a_column, rows, depth, b, width, index, c, c_row, f
     """
     n = lanes(unit)
     pairs = width - width % (2 * n)
-    for first in range(0, depth, _DEPTH):
-        last = min(first + _DEPTH, depth)
+    for first in range(0, depth, DEPTH):
+        last = min(first + DEPTH, depth)
         new = fresh and first == 0
         for v in range(0, pairs, 2 * n):
             for row in range(0, rows, 4):

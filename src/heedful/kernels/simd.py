@@ -245,6 +245,38 @@ largest = _reduction("fmax", (), None)
 
 
 @intrinsic
+def add_totals(typingctx, address, first, second, third, fourth):
+    """Add the lanes of four registers to four numbers in a row: halves are paired, so that all four share the additions."""
+
+    def codegen(context, builder, signature, args):
+        def shuffle(left, right, lanes):
+            mask = ir.Constant(ir.VectorType(_INT32, len(lanes)), lanes)
+            return builder.shuffle_vector(left, right, mask)
+
+        def fold(left, right, group):
+            # lanes of one vector, then of the other: the first and the second half of each group
+            count = 2 * left.type.count
+            low = [lane for lane in range(count) if lane % group < group // 2]
+            high = [lane for lane in range(count) if lane % group >= group // 2]
+            return builder.fadd(shuffle(left, right, low), shuffle(left, right, high), flags=_FLAGS)
+
+        group = first.lanes
+        whole = fold(fold(*args[1:3], group), fold(*args[3:5], group), group // 2)
+        group //= 4
+        while group > 1:
+            whole = fold(whole, ir.Constant(whole.type, ir.Undefined), group)
+            whole = shuffle(whole, ir.Constant(whole.type, ir.Undefined), list(range(whole.type.count // 2)))
+            group //= 2
+        element = _element(first.dtype)
+        pointer = builder.bitcast(builder.inttoptr(args[0], element.as_pointer()), whole.type.as_pointer())
+        size = first.dtype.bitwidth // 8
+        builder.store(builder.fadd(builder.load(pointer, align=size), whole, flags=_FLAGS), pointer, align=size)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, first, first, first, first), codegen
+
+
+@intrinsic
 def _power_of_two(typingctx, shifted, unit):
     """2^n from n + 1.5 * 2^digits, whose low bits are n: moved to the exponent's place."""
 

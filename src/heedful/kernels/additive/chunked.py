@@ -85,6 +85,7 @@ def attention_forward(
     mask: Bool[Tensor, "#batch #queries #keys"] | None,
     factors: Tensor | None,  # noqa: ARG001
     need_weights: bool,
+    need_grad: bool,  # noqa: ARG001
 ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None, None]:
     """Context, and the weights on request, a bounded number of queries at a time; no plan is needed for the way back."""
     batch, queries, _ = query.shape

@@ -155,11 +155,12 @@ def _values(value: Tensor, seen: Tensor | None) -> Tensor:
 
 def attention_forward(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, factors: Tensor | None,
-    need_weights: bool,
+    need_weights: bool, need_grad: bool,
 ) -> tuple[Tensor, Tensor | None, Plan | None]:  # fmt: skip
-    """Context, weights (if asked for, or so small that the backward pass had better have them) and the plan."""
+    """Context, weights (if asked for, or so few that the backward pass had better have them) and the plan."""
     shape = batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
-    weights = query.new_empty(shape) if need_weights or batch * queries * keys <= BLOCK else None
+    kept = need_weights or (need_grad and batch * queries * keys <= BLOCK)
+    weights = query.new_empty(shape) if kept else None
     if batch * queries * keys == 0:
         return value.new_zeros(batch, queries, value.shape[2]), weights, None
     seen, rows = _visibility(mask, batch, queries, keys)
@@ -216,5 +217,5 @@ def _add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh
     args: tuple[Any, ...] = (
         numbers(flow.dtype)[0], weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries, keys, fresh,
     )  # fmt: skip
-    tiles = batch * -(-keys // _back().TILE_QUERIES)
+    tiles = batch * -(-keys // _back().TILE_KEYS)
     share(_back().value_gradient, args, tiles, weights.numel() * flow.shape[2])

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from heedful.kernels.additive.cpu_kernels import TILE_QUERIES, power, visible
-from heedful.kernels.products import multiply
+from heedful.kernels.products import DEPTH, multiply
 from heedful.kernels.simd import (
     INNER,
     OUTER,
@@ -24,6 +24,8 @@ from heedful.kernels.simd import (
 
 # Up to so many queries a dot product for each key is cheaper than turning the values over.
 _FEW = 4
+# Keys whose values' gradients are computed together.
+TILE_KEYS = 32
 
 
 @njit(**OUTER)
@@ -117,13 +119,23 @@ def _slope_row(unit, weight, flow, given, keys):
 @njit(**OUTER)
 def value_gradient(unit, weights, grad_context, value_dim, grad_value, queries, keys, fresh, start, stop):
     """Tiles start to stop of the values' gradient, batch x tiles of keys: weights transposed, times what flows in."""
-    tiles = (keys + TILE_QUERIES - 1) // TILE_QUERIES
+    tiles = (keys + TILE_KEYS - 1) // TILE_KEYS
+    packed_list = np.full(TILE_KEYS * DEPTH, unit)
+    packed = address_of(packed_list)
     for tile in range(start, stop):
-        batch, first = tile // tiles, tile % tiles * TILE_QUERIES
-        rows = min(TILE_QUERIES, keys - first)
-        own, flow = shift(unit, weights, batch * queries * keys + first), shift(unit, grad_context, batch * queries * value_dim)
+        batch, first = tile // tiles, tile % tiles * TILE_KEYS
+        rows = min(TILE_KEYS, keys - first)
         target = shift(unit, grad_value, (batch * keys + first) * value_dim)
-        multiply(unit, own, 1, keys, rows, queries, flow, value_dim, 0, target, value_dim, fresh)
+        for query in range(0, queries, DEPTH):
+            some = min(DEPTH, queries - query)
+            own = shift(unit, weights, (batch * queries + query) * keys + first)
+            # A column of the weights would meet the same few places of the cache again and again.
+            for q in range(some):
+                for k in range(rows):
+                    put(packed, q * TILE_KEYS + k, get(unit, own, q * keys + k))
+            flow = shift(unit, grad_context, (batch * queries + query) * value_dim)
+            new = fresh and query == 0
+            multiply(unit, packed, 1, TILE_KEYS, rows, some, flow, value_dim, 0, target, value_dim, new)
 
 
 @njit(**INNER)

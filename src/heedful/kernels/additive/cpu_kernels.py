@@ -18,6 +18,7 @@ from heedful.kernels.products import multiply
 from heedful.kernels.simd import (
     INNER,
     OUTER,
+    add_totals,
     address_of,
     at_least,
     at_most,
@@ -36,6 +37,8 @@ from heedful.kernels.simd import (
     total,
 )
 
+# Numbers of one tile of sums, so that a very long memory takes fewer queries at a time.
+_TILE_SUMS = 1 << 20
 # Bytes of keys that stay in the first-level cache while the queries of a tile pass over them.
 _TILE_BYTES = 24576
 TILE_QUERIES = 16
@@ -118,10 +121,7 @@ def _add_four(direct, wide, alone, unit, limit, x, y, energy, units, begin, end,
             s1 = s1 + _single(direct, wide, unit, limit, x, y1, energy, u)
             s2 = s2 + _single(direct, wide, unit, limit, x, y2, energy, u)
             s3 = s3 + _single(direct, wide, unit, limit, x, y3, energy, u)
-    put(sums, 0, get(unit, sums, 0) + total(s0))
-    put(sums, 1, get(unit, sums, 1) + total(s1))
-    put(sums, 2, get(unit, sums, 2) + total(s2))
-    put(sums, 3, get(unit, sums, 3) + total(s3))
+    add_totals(sums, s0, s1, s2, s3)
 
 
 @njit(**INNER)
@@ -231,7 +231,8 @@ def forward(
     [batch, queries, keys], or 0. Returns 0, or NaN if a sum was NaN.
     """
     width = (keys + lanes(unit) + 3) // lanes(unit) * lanes(unit)
-    index_list, scratch = np.empty(keys + 4, np.int64), np.full(TILE_QUERIES * width, unit)
+    tile = min(TILE_QUERIES, max(1, _TILE_SUMS // width))
+    index_list, scratch = np.empty(keys + 4, np.int64), np.full(tile * width, unit)
     index, sums = address_of(index_list), address_of(scratch)
     bias = trace = unit - unit
     if x is not None:
@@ -241,7 +242,7 @@ def forward(
     row, count = start, 0
     while row < stop:
         batch, query = row // queries, row % queries
-        rows = min(TILE_QUERIES, queries - query, stop - row)
+        rows = min(tile, queries - query, stop - row)
         if row == start or query == 0:
             count = visible(seen, batch, keys, index_list)
         for i in range(0, rows * width, lanes(unit)):

@@ -46,12 +46,12 @@ def _scores_gradients(
 
 def _attention(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool,
-    factors: Tensor | None = None,
+    need_grad: bool, factors: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Any]:  # fmt: skip
     dtype = _compute_dtype(query, key, value, energy)
     with _exactly(query):
         wide = query.to(dtype), key.to(dtype), value.to(dtype), energy.to(dtype)
-        context, weights, plan = backend(query).attention_forward(*wide, mask, factors, need_weights)
+        context, weights, plan = backend(query).attention_forward(*wide, mask, factors, need_weights, need_grad)
     return context.to(value.dtype), weights, plan
 
 
@@ -85,7 +85,7 @@ class _Scores(torch.autograd.Function):
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, query, key, value, energy, mask, need_weights):
-        context, weights, ctx.plan = _attention(query, key, value, energy, mask, need_weights)
+        context, weights, ctx.plan = _attention(query, key, value, energy, mask, need_weights, any(ctx.needs_input_grad))
         ctx.save_for_backward(query, key, value, energy, mask, weights)
         ctx.set_materialize_grads(False)
         return context, weights.to(value.dtype) if need_weights and weights is not None else None
@@ -130,7 +130,7 @@ _scores_op.register_autograd(
 def _attention_op(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool
 ) -> tuple[Tensor, Tensor]:
-    context, weights, _ = _attention(query, key, value, energy, mask, need_weights)
+    context, weights, _ = _attention(query, key, value, energy, mask, need_weights, False)
     return context, weights.to(value.dtype) if need_weights and weights is not None else value.new_empty(0)
 
 
