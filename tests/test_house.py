@@ -153,6 +153,13 @@ def _is_requirement(line: str) -> bool:
     return bool(line.strip()) and not line.startswith("#")
 
 
+def test_the_shape_checker_watches_every_floor_but_the_compiled_one():
+    (option,) = (o for o in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"] if o.startswith("--jaxtyping"))
+    watched = option.partition("=")[2].split(",")[:-1]
+    floors = {f"heedful.{path.parent.name}" for path in SOURCES if path.match("src/heedful/*/__init__.py")}
+    assert set(watched) == floors - {"heedful.kernels"}
+
+
 def test_no_file_is_larger_than_a_mebibyte():
     assert not [path for path in FILES if path.stat().st_size > 2**20]
 
