@@ -64,12 +64,15 @@ def test_tied_and_summed_models_are_those_of_a_loop_of_cells(wiring, merge, tied
 def test_weights_are_those_of_a_loop_of_cells(wiring, score):
     model = model_of(wiring, layers=2, score=score)
     source, lengths, target = batch_of()
-    encoded = model.encode(source, lengths)
-    output = model.decoder(model.embedding(target), model.start(encoded), encoded, need_weights=True)
+    weights = model.align(source, lengths, target)
     for row, length in enumerate(lengths.tolist()):
         _, looks = oracles.logits_and_weights(model, wiring, source[row, :length].tolist(), target[row].tolist())
-        assert_close(output.weights[row, :, :length], torch.stack(looks))
-        assert output.weights[row, :, length:].eq(0).all()
+        assert_close(weights[row, :, :length], torch.stack(looks))
+        assert weights[row, :, length:].eq(0).all()
+
+
+def test_a_plain_model_aligns_nothing():
+    assert model_of("plain").align(*batch_of()) is None
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)

@@ -75,6 +75,12 @@ class Decoder(nn.Module, ABC):
         embedding_dim: features of an embedded token.
         summary_dim: features of the encoder's summary.
         output_dim: features that a step gives to the output layer.
+
+    >>> decoder = PlainDecoder(Recurrent("gru", 5, 7), embedding_dim=5, summary_dim=4, output_dim=6)
+    >>> said = EncoderOutput(outputs=torch.ones(2, 3, 4), summary=torch.ones(2, 4))
+    >>> encoded = decoder.remember(said, mask=torch.ones(2, 1, 3, dtype=torch.bool))
+    >>> decoder(torch.ones(2, 9, 5), decoder.start(encoded), encoded).features.shape
+    torch.Size([2, 9, 6])
     """
 
     embedding_dim: int
@@ -118,6 +124,10 @@ class LookThenUpdateDecoder(Decoder):
 
     Raises:
         ValueError: sizes that do not fit.
+
+    >>> from heedful.attention import BahdanauAttention
+    >>> attention, recurrent = BahdanauAttention(7, 4, hidden_dim=9), Recurrent("gru", 5 + 4, 7, layers=2)
+    >>> decoder = LookThenUpdateDecoder(attention, recurrent, 5, context_dim=4, summary_dim=4, output_dim=6)
     """
 
     def __init__(
@@ -179,6 +189,11 @@ class UpdateThenLookDecoder(Decoder):
 
     Raises:
         ValueError: sizes that do not fit.
+
+    >>> from heedful.attention import LuongAttention
+    >>> attention, recurrent = LuongAttention(7, 4), Recurrent("lstm", 5 + 6, 7)
+    >>> sizes = {"context_dim": 4, "summary_dim": 4, "output_dim": 6}
+    >>> decoder = UpdateThenLookDecoder(attention, recurrent, input_feeding=True, **sizes)
     """
 
     def __init__(
@@ -254,6 +269,11 @@ class LookBetweenDecoder(Decoder):
 
     Raises:
         ValueError: sizes that do not fit.
+
+    >>> from heedful.attention import BahdanauAttention
+    >>> attention = BahdanauAttention(7, 4, hidden_dim=9)
+    >>> lower, upper = Recurrent("gru", 5, 7), Recurrent("gru", 7 + 4, 8)
+    >>> decoder = LookBetweenDecoder(attention, lower, upper, 5, context_dim=4, summary_dim=4, output_dim=6)
     """
 
     def __init__(
@@ -309,6 +329,8 @@ class PlainDecoder(Decoder):
 
     Raises:
         ValueError: sizes that do not fit.
+
+    >>> decoder = PlainDecoder(Recurrent("gru", 5, 7), embedding_dim=5, summary_dim=4, output_dim=6)
     """
 
     def __init__(
