@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from heedful._pytree import map_tensors, reorder, repeat
+from heedful.attention import Attention
+from heedful.attention.windows import CausalWindow
 from heedful.models import EncoderOutput
 from tests.models.tiny import LOOKING, SOURCE_VOCAB, TARGET_VOCAB, WIRINGS, batch_of, model_of
 from tests.tolerances import assert_close
@@ -44,6 +46,19 @@ def test_teacher_forcing_all_at_once_equals_step_by_step(wiring, cell):
     assert_same_trees(state, at_once.state)
     if wiring != "plain":
         assert_close(torch.stack([step.weights for step in steps], 1), at_once.weights)
+
+
+@each_looking
+def test_the_state_of_the_attention_is_carried(wiring):
+    """A causal window counts its queries: step `t` may look no further than key `t`."""
+    model = model_of(wiring)
+    model.decoder.attention = Attention(model.decoder.attention.score, CausalWindow())
+    source, lengths, target = batch_of((7, 7, 5), extra=0)
+    steps, _ = _walk(model, source, lengths, target, need_weights=True)
+    weights = torch.stack([step.weights for step in steps], 1)
+    seen = torch.ones(7, 7).tril().bool() & (torch.arange(7) < lengths[:, None, None])
+    assert torch.equal(weights > 0, seen)
+    assert_close(weights, model.align(source, lengths, target))
 
 
 @each_wiring
