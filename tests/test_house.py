@@ -187,7 +187,8 @@ def _undocumented(module: ModuleType):
     for name, thing in public.items():
         if not thing.__doc__:
             yield name
-        for method in (name for name, value in vars(thing).items() if inspect.isfunction(value) and name[0] != "_"):
+        members = vars(thing).items() if inspect.isclass(thing) else ()
+        for method in (name for name, value in members if inspect.isfunction(value) and not name.startswith("_")):
             if not any(getattr(vars(base).get(method), "__doc__", None) for base in thing.__mro__):
                 yield f"{name}.{method}"
 
