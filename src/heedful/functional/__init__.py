@@ -1,7 +1,10 @@
 """Pure tensor verbs shared by several mechanisms."""
 
+from .additive import AdditiveMemory as AdditiveMemory
 from .additive import additive_attention as additive_attention
 from .additive import additive_scores as additive_scores
+from .additive import remember_keys as remember_keys
+from .additive import remember_values as remember_values
 from .masks import check_mask as check_mask
 from .masks import hide as hide
 from .masks import padding_mask as padding_mask

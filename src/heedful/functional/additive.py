@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from heedful.kernels.additive import op
+from heedful.kernels.additive import op, steps
+from heedful.kernels.additive.steps import AdditiveMemory as AdditiveMemory
 
 
 def _check(query: Tensor, key: Tensor, energy: Tensor) -> None:
@@ -18,6 +19,28 @@ def _check(query: Tensor, key: Tensor, energy: Tensor) -> None:
         )
 
 
+def remember_keys(key: Float[Tensor, "batch keys units"]) -> AdditiveMemory:
+    """Projected keys ready for many decoding steps: their exponentials are taken once, and kept.
+
+    Hand the result to `additive_scores` or `additive_attention` in the place of `key`. Gradients reach the keys from all
+    steps; they are gathered and computed in one go at the end of the backward pass.
+
+    >>> memory = remember_keys(torch.zeros(2, 7, 16))
+    >>> additive_scores(torch.zeros(2, 1, 16), memory, torch.ones(16)).shape
+    torch.Size([2, 1, 7])
+    """
+    return steps.remember_keys(key)
+
+
+def remember_values(value: Float[Tensor, "batch keys value_dim"]) -> Float[Tensor, "batch keys value_dim"]:
+    """The same values, whose gradient from many decoding steps is computed in one go at the end of the backward pass.
+
+    >>> remember_values(torch.ones(2, 7, 4)).shape
+    torch.Size([2, 7, 4])
+    """
+    return steps.remember_values(value)
+
+
 def _flat(tensor: Tensor) -> Tensor:
     """All leading axes as one batch axis."""
     return tensor if tensor.ndim == 3 else tensor.reshape(math.prod(tensor.shape[:-2]), *tensor.shape[-2:])
@@ -25,7 +48,7 @@ def _flat(tensor: Tensor) -> Tensor:
 
 def additive_scores(
     query: Float[Tensor, "*batch queries units"],
-    key: Float[Tensor, "*batch keys units"],
+    key: Float[Tensor, "*batch keys units"] | AdditiveMemory,
     energy: Float[Tensor, " units"],
 ) -> Float[Tensor, "*batch queries keys"]:
     """scores[q, k] = energy . tanh(query[q] + key[k]); query and key are projected, bias included.
@@ -36,6 +59,9 @@ def additive_scores(
     >>> additive_scores(query, key, energy).shape
     torch.Size([2, 3, 7])
     """
+    if isinstance(key, AdditiveMemory):
+        _check(query, key.key, energy)
+        return op.additive_scores(query, key, energy)
     _check(query, key, energy)
     scores = op.additive_scores(_flat(query), _flat(key), energy)
     return scores.view(*query.shape[:-1], key.shape[-2])
@@ -44,7 +70,7 @@ def additive_scores(
 @overload
 def additive_attention(
     query: Tensor,
-    key: Tensor,
+    key: Tensor | AdditiveMemory,
     value: Tensor,
     energy: Tensor,
     mask: Tensor | None = None,
@@ -55,7 +81,7 @@ def additive_attention(
 @overload
 def additive_attention(
     query: Tensor,
-    key: Tensor,
+    key: Tensor | AdditiveMemory,
     value: Tensor,
     energy: Tensor,
     mask: Tensor | None = None,
@@ -66,7 +92,7 @@ def additive_attention(
 
 def additive_attention(
     query: Float[Tensor, "*batch queries units"],
-    key: Float[Tensor, "*batch keys units"],
+    key: Float[Tensor, "*batch keys units"] | AdditiveMemory,
     value: Float[Tensor, "*batch keys value_dim"],
     energy: Float[Tensor, " units"],
     mask: Bool[Tensor, "..."] | None = None,
@@ -81,14 +107,16 @@ def additive_attention(
     >>> additive_attention(query, key, value, energy)[0, 0]
     tensor([1., 1., 1., 1.])
     """
-    _check(query, key, energy)
+    projected = key.key if isinstance(key, AdditiveMemory) else key
+    _check(query, projected, energy)
     if mask is not None and mask.dtype != torch.bool:
         raise TypeError(
             f"mask is {mask.dtype}; a boolean mask was expected, True = may look. Use mask.bool() or mask > 0."
         )
-    rows, keys = query.shape[:-1], key.shape[-2]
+    rows, keys = query.shape[:-1], projected.shape[-2]
     if mask is not None:
         mask = mask if mask.ndim == 3 == query.ndim else _flat(mask.expand(*rows, keys))
-    context, weights = op.additive_attention(_flat(query), _flat(key), _flat(value), energy, mask, need_weights)
+    key = key if isinstance(key, AdditiveMemory) else _flat(key)
+    context, weights = op.additive_attention(_flat(query), key, _flat(value), energy, mask, need_weights)
     context = context.view(*rows, value.shape[-1])
     return context if weights is None else (context, weights.view(*rows, keys))

@@ -5,6 +5,7 @@ Nothing of queries x keys x units is stored, and of queries x keys no more than 
 
 from collections.abc import Callable
 from functools import cache
+from math import inf
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from heedful.kernels.additive.chunked import BLOCK, blocks
-from heedful.kernels.additive.plan import Plan, Side, filled, kernels, lanes, numbers, plan, split
+from heedful.kernels.additive.plan import NUMBERS, Plan, Side, filled, kernels, lanes, numbers, plan, split
 from heedful.kernels.threads import share
 
 # What a gradient costs, in scores.
@@ -219,3 +220,56 @@ def _add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh
     )  # fmt: skip
     tiles = batch * -(-keys // _back().TILE_KEYS)
     share(_back().value_gradient, args, tiles, weights.numel() * flow.shape[2])
+
+
+def step_forward(
+    query: Tensor, factors: Tensor, value: Tensor | None, energy: Tensor, mask: Tensor | None
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    """Context (unless there is no value), weights or scores, and e^{2 query}: None if a factor is out of range."""
+    batch, keys, units = factors.shape
+    query, x, out = query.contiguous(), query.new_empty(batch, 1, units), query.new_empty(batch, 1, keys)
+    unit, cut, limit, _ = NUMBERS[query.dtype]
+    run = kernels()
+    registers = batch * units // lanes(query.dtype)
+    if run.exponentials(unit, limit, query.data_ptr(), x.data_ptr(), 0, registers) == inf:
+        return None, out, None
+    value_dim = 0 if value is None else value.shape[2]
+    context = None if value is None else value.new_empty(batch, 1, value_dim)
+    args = (
+        unit, cut, 1, x.data_ptr(), factors.data_ptr(), energy.contiguous().data_ptr(), units, None, None, None, None,
+        _address(mask), 0, 0, 0, 0, _address(value), value_dim, _address(context), out.data_ptr(), value is not None, 1, keys,
+    )  # fmt: skip
+    for trace in share(run.forward, args, batch, factors.numel() + batch * keys * value_dim):
+        if trace != trace:
+            return None, out, None
+    return context, out, x
+
+
+def step_slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, mask: Tensor | None) -> Tensor:
+    """The gradient of one step's scores."""
+    return _slope(weights, None if given is None else given.contiguous(), value, flow, mask)
+
+
+def step_gradients(
+    x: Tensor, factors: Tensor, energy: Tensor, mask: Tensor | None, grad: Tensor, now: bool
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """The gradients of one step's query, of the keys (if they are wanted `now`) and of the energy, less the sum of `grad`."""
+    grad_query, grad_key = torch.empty_like(x), None
+    if now:
+        grad_key = torch.empty_like(factors) if mask is None else torch.zeros_like(factors)
+    sums = _gradients(Side(x, factors, energy), None, 1, grad, mask, grad_query, grad_key, True, True)
+    return grad_query, grad_key, sums
+
+
+def key_gradient(x: Tensor, factors: Tensor, energy: Tensor, mask: Tensor | None, grad: Tensor) -> Tensor:
+    """The gradient of the keys from many queries."""
+    grad_key = torch.empty_like(factors) if mask is None else torch.zeros_like(factors)
+    _gradients(Side(x, factors, energy), None, 1, grad, mask, None, grad_key, True, True)
+    return grad_key
+
+
+def value_gradient(weights: Tensor, flow: Tensor) -> Tensor:
+    """The gradient of the values from the weights and what flows into the contexts."""
+    grad_value = flow.new_empty(flow.shape[0], weights.shape[2], flow.shape[2])
+    _add_value_gradient(weights, flow, grad_value, True)
+    return grad_value

@@ -75,7 +75,9 @@ def _flow(unit, source, value, value_dim, index, count, keys, rows, flow, packed
             block = min(TILE_QUERIES, rows - i)
             own, target = shift(unit, source, i * value_dim), shift(unit, flow, i * keys)
             if some == wide and count == keys:
-                multiply(unit, own, value_dim, 1, block, value_dim, packed, wide, 0, shift(unit, target, first), keys, True)
+                multiply(
+                    unit, own, value_dim, 1, block, value_dim, packed, wide, 0, shift(unit, target, first), keys, True
+                )
                 continue
             multiply(unit, own, value_dim, 1, block, value_dim, packed, wide, 0, found, wide, True)
             for r in range(block):

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from heedful.kernels.additive import reference
 from heedful.kernels.additive.backend import backend
+from heedful.kernels.additive.steps import AdditiveMemory, fits, step_attention, step_scores
 
 
 def _compute_dtype(*tensors: Tensor) -> torch.dtype:
@@ -85,7 +86,9 @@ class _Scores(torch.autograd.Function):
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, query, key, value, energy, mask, need_weights):
-        context, weights, ctx.plan = _attention(query, key, value, energy, mask, need_weights, any(ctx.needs_input_grad))
+        context, weights, ctx.plan = _attention(
+            query, key, value, energy, mask, need_weights, any(ctx.needs_input_grad)
+        )
         ctx.save_for_backward(query, key, value, energy, mask, weights)
         ctx.set_materialize_grads(False)
         return context, weights.to(value.dtype) if need_weights and weights is not None else None
@@ -167,8 +170,12 @@ def _attention_autograd(ctx, grad_context, grad_weights):
 _attention_op.register_autograd(_attention_autograd, setup_context=_keep_inputs)
 
 
-def additive_scores(query: Tensor, key: Tensor, energy: Tensor) -> Tensor:
-    """scores [batch, queries, keys] by the fastest path for device and mode."""
+def additive_scores(query: Tensor, key: Tensor | AdditiveMemory, energy: Tensor) -> Tensor:
+    """Scores [batch, queries, keys] by the fastest path for device and mode."""
+    if isinstance(key, AdditiveMemory):
+        if fits(query, key, energy, None, None):
+            return step_scores(query, key, energy)
+        key = key.key
     if not torch.compiler.is_compiling():
         return _Scores.apply(query, key, energy)  # pyright: ignore[reportReturnType]: apply is not annotated
     if _is_exporting():
@@ -177,9 +184,14 @@ def additive_scores(query: Tensor, key: Tensor, energy: Tensor) -> Tensor:
 
 
 def additive_attention(
-    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool
+    query: Tensor, key: Tensor | AdditiveMemory, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Context [batch, queries, value_dim], and weights [batch, queries, keys] if asked for; `mask` has three axes."""
+    if isinstance(key, AdditiveMemory):
+        if fits(query, key, energy, mask, value):
+            context, weights = step_attention(query, key, value, energy, mask)
+            return context, weights if need_weights else None
+        key = key.key
     if not torch.compiler.is_compiling():
         return _Attention.apply(query, key, value, energy, mask, need_weights)  # pyright: ignore[reportReturnType]
     if _is_exporting():

@@ -21,7 +21,7 @@ from heedful.kernels.threads import share
 # Up to so many queries the factors of the keys do not repay themselves.
 FEW = 2
 # The number 1, the cut of P, the largest magnitude with a factor, the largest sum of two magnitudes that needs no cut.
-_NUMBERS = {
+NUMBERS = {
     torch.float32: (np.float32(1), np.float32(2.0**27), np.float32(43), 10.9),
     torch.float64: (np.float64(1), np.float64(2.0**57), np.float64(350), 88.0),
 }
@@ -40,12 +40,12 @@ def lanes(dtype: torch.dtype) -> int:
     """Elements in one register."""
     from heedful.kernels.simd import lanes_of
 
-    return lanes_of(_NUMBERS[dtype][0].dtype)
+    return lanes_of(NUMBERS[dtype][0].dtype)
 
 
 def numbers(dtype: torch.dtype) -> tuple[np.floating, np.floating]:
     """The number 1 and the cut of P, in the type of the kernel."""
-    return _NUMBERS[dtype][:2]
+    return NUMBERS[dtype][:2]
 
 
 def filled(tensor: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def exponentials(tensor: Tensor) -> tuple[Tensor, float]:
     """e^{2x} with whole registers of units, NaN beyond the limit; and the largest magnitude, infinity beyond the limit."""
     source = filled(tensor)
     target = torch.empty_like(source)
-    unit, _, limit, _ = _NUMBERS[tensor.dtype]
+    unit, _, limit, _ = NUMBERS[tensor.dtype]
     args = (unit, limit, source.data_ptr(), target.data_ptr())
     registers = source.numel() // lanes(tensor.dtype)
     return target, max(share(kernels().exponentials, args, registers, 4 * source.numel()), default=0.0)
@@ -117,13 +117,13 @@ def plan(query: Tensor, key: Tensor, energy: Tensor, factors: Tensor | None, see
     y, key_peak = exponentials(key) if factors is None else (factors, 0.0)
     if max(query_peak, key_peak) == inf:
         return split(query, key, energy, seen)
-    wide = factors is not None or query_peak + key_peak > _NUMBERS[query.dtype][3]
+    wide = factors is not None or query_peak + key_peak > NUMBERS[query.dtype][3]
     return Plan(Side(x, y, filled(energy)), None, wide)
 
 
 def split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:
     """Factors for the units whose visible range allows it, the others directly."""
-    limit = float(_NUMBERS[query.dtype][2])
+    limit = float(NUMBERS[query.dtype][2])
     visible = key if seen is None else key.masked_fill(~seen.unsqueeze(-1), 0.0)
     safe = (query.abs() <= limit).all(1).all(0) & (visible.abs() <= limit).all(1).all(0)
     near, far = safe.nonzero().squeeze(-1), (~safe).nonzero().squeeze(-1)

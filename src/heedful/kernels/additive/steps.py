@@ -1,0 +1,177 @@
+"""One decoding step after the other over the same keys: their factors are kept, their gradients gathered.
+
+A step costs so little that every call around it counts: this is the shortest way from tensors to kernel, for what a decoder
+does (float32 or float64 on the CPU, whole registers, one mask per batch item). Everything else takes the general way of `op`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from heedful._pytree import register_pytree
+from heedful.kernels.additive.backend import choice
+from heedful.kernels.additive.later import gathers, later, note
+
+
+@register_pytree
+@dataclass(frozen=True)
+class AdditiveMemory:
+    """Projected keys, ready for many steps; a value, whose tensors a beam may reorder.
+
+    Attributes:
+        key: `[batch, keys, units]`, as they came; their gradient is gathered over all steps of a backward pass.
+        factors: `[batch, keys, units up to whole registers]`, e^{2 key}, NaN where the key is out of range; `None` where the
+            path in use needs none.
+    """
+
+    key: Tensor
+    factors: Tensor | None
+
+
+def remember_keys(key: Tensor) -> AdditiveMemory:
+    """Take the exponentials of projected keys once, for many steps."""
+    if torch.compiler.is_compiling() or choice(key.device.type)[0] != "numba":
+        return AdditiveMemory(key, None)
+    from heedful.kernels.additive import plan
+
+    dtype = torch.float64 if key.dtype == torch.float64 else torch.float32
+    factors, _ = plan.exponentials(key.detach().to(dtype))
+    return AdditiveMemory(later(key, _merge_keys), factors)
+
+
+def remember_values(value: Tensor) -> Tensor:
+    """The same values, whose gradient is gathered over all steps of a backward pass."""
+    if torch.compiler.is_compiling() or choice(value.device.type)[0] != "numba":
+        return value
+    return later(value, _merge_values)
+
+
+def fits(query: Tensor, memory: AdditiveMemory, energy: Tensor, mask: Tensor | None, value: Tensor | None) -> bool:
+    """Whether the shortest way is open."""
+    factors, key = memory.factors, memory.key
+    if factors is None or query.shape[1] != 1 or factors.shape != key.shape or key.numel() == 0:
+        return False
+    if not query.dtype == key.dtype == energy.dtype == factors.dtype or not factors.is_contiguous():
+        return False
+    if mask is not None and (mask.shape[0] != key.shape[0] or mask.shape[1] != 1 or not mask.is_contiguous()):
+        return False
+    if value is None:
+        return True
+    lanes = 64 // value.element_size()
+    return value.dtype == key.dtype and value.shape[2] % lanes == 0 and value.numel() > 0 and value.is_contiguous()
+
+
+class _Step(torch.autograd.Function):
+    """Context and weights of one query per batch item, or its scores where there is no value."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, energy, factors, mask):
+        from heedful.kernels.additive import cpu
+
+        ctx.set_materialize_grads(False)
+        context, out, x = cpu.step_forward(query, factors, value, energy, mask)
+        if x is None:
+            # out of the factors' range: the general way, forth and back
+            if value is None:
+                out, ctx.plan = cpu.scores_forward(query, key, energy, None)
+            else:
+                context, out, ctx.plan = cpu.attention_forward(query, key, value, energy, mask, None, True, True)
+            ctx.save_for_backward(query, key, value, energy, mask, out)
+        else:
+            ctx.plan, ctx.nodes = None, (gathers(key), value is not None and gathers(value))
+            ctx.save_for_backward(x, factors, value, energy, mask, out)
+        ctx.direct = x is None
+        return out if value is None else (context, out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, *grads):
+        saved = ctx.saved_tensors
+        grads = _present(grads, saved)
+        if ctx.direct:
+            grad_query, grad_key, grad_value, grad_energy = _general(grads, saved, ctx.plan)
+            return grad_query, grad_key, grad_value, grad_energy, None, None
+        return *_gathered(grads, saved, ctx.nodes), None, None
+
+
+def _present(grads: tuple[Any, ...], saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The gradient that flows into the context, zero if none does, and that of the weights; or that of the scores."""
+    value = saved[2]
+    if value is None or grads[0] is not None:
+        return grads
+    return value.new_zeros(value.shape[0], 1, value.shape[2]), grads[1]
+
+
+def _general(grads: tuple[Any, ...], saved: tuple[Any, ...], plan: Any) -> tuple[Any, ...]:
+    from heedful.kernels.additive import cpu
+
+    query, key, value, energy, mask, out = saved
+    if value is not None:
+        return cpu.attention_backward(*grads, query, key, value, energy, mask, out, plan)
+    grad_query, grad_key, grad_energy = cpu.scores_backward(*grads, query, key, energy, plan)
+    return grad_query, grad_key, None, grad_energy
+
+
+def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, Any]) -> tuple[Any, ...]:
+    """The gradients of query and energy; those of key and value now, or noted for the end of the backward pass."""
+    from heedful.kernels.additive import cpu
+
+    x, factors, value, energy, mask, out = saved
+    key_node, value_node = nodes
+    grad_value = None
+    if value is None:
+        grad = grads[0].contiguous()
+    else:
+        flow = grads[0].contiguous()
+        grad = cpu.step_slope(out, grads[1], value, flow, mask)
+        if value_node:
+            note(value_node, (out, flow))
+        else:
+            grad_value = cpu.value_gradient(out, flow)
+    grad_query, grad_key, grad_energy = cpu.step_gradients(x, factors, energy, mask, grad, key_node is None)
+    if value is None:
+        grad_energy += grad.sum()
+    if key_node is not None:
+        note(key_node, (x, factors, energy, mask, grad))
+    return grad_query, grad_key, grad_value, grad_energy
+
+
+def _merge_keys(notes: list[Any]) -> Tensor:
+    """The gradient of the keys from all steps: as many queries at once."""
+    from heedful.kernels.additive import cpu
+
+    groups: dict[tuple[int, ...], list[Any]] = {}
+    for entry in notes:
+        _, factors, energy, mask, _ = entry
+        groups.setdefault((factors.data_ptr(), energy.data_ptr(), 0 if mask is None else mask.data_ptr()), []).append(
+            entry
+        )
+    merged = []
+    for entries in groups.values():
+        x, grad = torch.cat([entry[0] for entry in entries], 1), torch.cat([entry[4] for entry in entries], 1)
+        merged.append(cpu.key_gradient(x, *entries[0][1:4], grad))
+    return merged[0] if len(merged) == 1 else torch.stack(merged).sum(0)
+
+
+def _merge_values(notes: list[Any]) -> Tensor:
+    """The gradient of the values from all steps."""
+    from heedful.kernels.additive import cpu
+
+    return cpu.value_gradient(
+        torch.cat([weights for weights, _ in notes], 1), torch.cat([flow for _, flow in notes], 1)
+    )
+
+
+def step_scores(query: Tensor, memory: AdditiveMemory, energy: Tensor) -> Tensor:
+    """Scores [batch, 1, keys]."""
+    return _Step.apply(query, memory.key, None, energy, memory.factors, None)  # pyright: ignore[reportReturnType]
+
+
+def step_attention(
+    query: Tensor, memory: AdditiveMemory, value: Tensor, energy: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Context [batch, 1, value_dim] and weights [batch, 1, keys]."""
+    return _Step.apply(query, memory.key, value, energy, memory.factors, mask)  # pyright: ignore[reportReturnType]
