@@ -59,6 +59,7 @@ class Stepper(nn.Module):
 
 
 @each_of_few
+@torch.no_grad()
 def test_a_compiled_step_takes_memory_and_state_as_they_are(case):
     attention = case.build()
     query, key, value = draw(attention)
@@ -98,9 +99,10 @@ def test_exported(case, need_weights):
 
 
 @each_of_few
+@torch.no_grad()
 def test_an_exported_step_takes_memory_and_state_as_they_are(case):
     attention = case.build().eval()
-    query, key, value = (tensor.detach() for tensor in draw(attention))
+    query, key, value = draw(attention)
     memory = attention.remember(key, value, MASK)
     state = attention.begin(memory)
     program = torch.export.export(Stepper(attention), (query[:, :1], memory, state)).module()
