@@ -39,7 +39,7 @@ def small_content(folder: Path, **training: object) -> dict:
             "device": "cpu",
             **training,
         },
-        "decoding": {"beam": 2, "max_length": 20},
+        "decoding": {"beam": 2, "min_length": 4, "max_length": 20},
     }
 
 

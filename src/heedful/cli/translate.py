@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -122,7 +122,10 @@ def translate_all(
     from heedful.data.readers import read_lines
 
     skipped: Counter[str] = Counter()
-    blocks = read_stream(sys.stdin.buffer) if source == "-" else iter([read_lines(source)])
+    if source == "-":
+        blocks = read_stream(sys.stdin.buffer.read1)  # pyright: ignore[reportAttributeAccessIssue]: buffers have it
+    else:
+        blocks = iter([read_lines(source)])
     groups = growing(blocks, skipped)
     done = 0
     with opened(output) as write, nothing_or_progress(output) as advance:
@@ -136,12 +139,16 @@ def translate_all(
         say(f"Wrote the translations of {done:,} lines to {output}.")
 
 
-def read_stream(stream: BinaryIO) -> "Iterator[Lines]":
-    """Whole lines of a stream, as many as are there: whoever writes one gets its translation before the next."""
+def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
+    """Whole lines, as many as are there: whoever writes one gets its translation before the next.
+
+    Args:
+        read: gives at most so many bytes, as soon as there are any; none at the end.
+    """
     from heedful.data.readers import parse_lines
 
     rest = bytearray()
-    while data := stream.read1(BYTES_PER_READ):  # pyright: ignore[reportAttributeAccessIssue]: buffered streams have it
+    while data := read(BYTES_PER_READ):
         rest += data
         if end := data.rfind(b"\n") + 1:
             cut = len(rest) - len(data) + end
@@ -197,6 +204,9 @@ def converse(answer: Callable[[str], str]) -> None:
         # gives `input` a history and arrow keys
         import readline  # noqa: F401
 
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # bytes that are not UTF-8 arrive as surrogates, and are told of like any other fault
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     if sys.stdin.isatty():
         say("One sentence a line; an empty line ends.")
     with suppress(EOFError, KeyboardInterrupt):
@@ -208,8 +218,6 @@ def converse(answer: Callable[[str], str]) -> None:
 
 
 def ask() -> str:
-    """The next line that a person types; bytes that are not UTF-8 arrive as surrogates."""
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")
+    """The next line that a person types."""
     prompt = "> " if sys.stdin.isatty() and sys.stdout.isatty() else ""
     return input(prompt).strip()

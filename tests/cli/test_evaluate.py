@@ -1,0 +1,70 @@
+"""`heedful evaluate`: the numbers of the training again, for eyes and for programs."""
+
+import json
+
+import pytest
+
+from heedful.tasks.translation import evaluate_translator, read_part
+from tests.small import small_recipe
+
+
+@pytest.fixture
+def table(small_run):
+    return small_run.folder.parent / "valid.tsv"
+
+
+@pytest.fixture
+def sides(table, tmp_path):
+    """The same pairs as two files."""
+    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()]
+    for column, name in enumerate(("valid.en", "valid.fr")):
+        (tmp_path / name).write_text("".join(f"{row[column]}\n" for row in rows), encoding="utf-8")
+    return tmp_path / "valid.en", tmp_path / "valid.fr"
+
+
+def test_it_finds_what_the_training_found_with_signatures(run, small_run, table, sides):
+    for files in ((table,), sides):
+        outcome = run("evaluate", small_run.folder, *files)
+        assert outcome.code == 0
+        assert outcome.out.splitlines() == [str(score) for score in small_run.scores["valid"]]
+        assert "Read 12 pairs from " in outcome.err
+
+
+def test_json_says_it_all(run, small_run, model, table):
+    found = json.loads(run("evaluate", model, table, "--json", "--beam", 1).out)
+    decoding = small_run.translator.recipe.decoding.model_copy(update={"beam": 1})
+    pairs = read_part(small_run.translator.recipe.data.valid)
+    scores = evaluate_translator(small_run.translator, pairs, small_run.translator.recipe.evaluation, decoding)
+    assert found["scores"] == [vars(score) for score in scores]
+    assert (found["pairs"], found["beam"], found["skipped"]) == (12, 1, {})
+
+
+def test_a_bundled_set_needs_no_file(run, model, monkeypatch):
+    outcome = run("evaluate", model, "--bundled", "tatoeba_en_fr", "--beam", 1)
+    assert outcome.code == 0
+    assert "tatoeba_en_fr.test" in outcome.err
+    assert outcome.out.startswith("BLEU ")
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ([], "give the files to score on, or --bundled NAME"),
+        (["x.tsv", "--bundled", "tatoeba_en_fr"], "give the files to score on, or --bundled NAME, not both"),
+        (["--bundled", "moon"], "There is no bundled set 'moon'; expected one of tatoeba_en_fr."),
+        (["--bundled", "tatoeba_en_fr", "--split", "x"], "tatoeba_en_fr has no split 'x'; expected one of train, val"),
+    ],
+)
+def test_wrong_use_is_named(one_sentence, model, args, sentence):
+    assert one_sentence("evaluate", model, *args, code=2).startswith(sentence)
+
+
+def test_what_was_left_out_is_counted(run, model, tmp_path):
+    (tmp_path / "pairs.tsv").write_bytes(b"Go.\tVa !\n\tOui.\nHi.\tSa\xfflut.\nHm.\nNo.\tNon.\n")
+    outcome = run("evaluate", model, tmp_path / "pairs.tsv")
+    assert "Read 2 pairs" in outcome.err
+    assert "left out 3 (1 empty line, 1 invalid UTF-8, 1 too few columns)" in outcome.err
+
+
+def test_the_small_recipe_is_the_one_that_was_run(small_run):
+    assert small_recipe(small_run.folder.parent) == small_run.translator.recipe

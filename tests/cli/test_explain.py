@@ -1,0 +1,52 @@
+"""`heedful explain`: the heat map in the terminal, and every kind of file."""
+
+import json
+import re
+
+import pytest
+
+SENTENCE = "I love you, Tom."
+
+
+def test_the_terminal_gets_the_translation_and_a_row_for_each_word(run, small_run, model):
+    outcome = run("explain", model, SENTENCE)
+    best = small_run.translator.explain(SENTENCE)
+    assert (outcome.code, outcome.err) == (0, "")
+    text, empty, header, *rows = outcome.out.splitlines()
+    assert (text, empty) == (best.text, "")
+    assert header.split() == best.source.words
+    assert [row.split()[0] for row in rows] == best.target.words
+    for row, weights in zip(rows, best.word_weights, strict=True):
+        word, share = re.search(r"(\S+) (\d+)%$", row).groups()
+        assert word == best.source.words[weights.argmax()]
+        assert int(share) == pytest.approx(100 * weights.max(), abs=0.51)
+    assert outcome.out.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.HTML", b"<!"), ("new/a.json", b"{")]
+)
+def test_a_file_gets_the_kind_that_its_ending_names(run, model, tmp_path, name, start):
+    outcome = run("explain", model, SENTENCE, "--output", tmp_path / name)
+    assert outcome.code == 0
+    assert outcome.err == f"Wrote what each word looked at to {tmp_path / name}.\n"
+    assert (tmp_path / name).read_bytes().lower().startswith(start.lower())
+    assert len(outcome.out.splitlines()) == 1
+
+
+def test_json_holds_the_words_and_weights_of_the_translation(run, small_run, model, tmp_path):
+    run("explain", model, SENTENCE, "--output", tmp_path / "a.json")
+    (found,) = json.loads((tmp_path / "a.json").read_text("utf-8"))["sentences"]
+    best = small_run.translator.explain(SENTENCE)
+    assert (found["source"], found["target"]) == (best.source.words, best.target.words)
+    assert found["weights"] == best.word_weights.round(6).tolist()
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a", "png"])
+def test_another_ending_is_wrong_use_before_anything_is_read(one_sentence, tmp_path, name):
+    sentence = one_sentence("explain", tmp_path / "no-model", SENTENCE, "--output", tmp_path / name, code=2)
+    assert sentence.endswith("expected one of .png, .svg, .html, .json")
+
+
+def test_line_ends_in_a_sentence_are_spaces(run, model):
+    assert run("explain", model, "I love\nyou, Tom.").out == run("explain", model, SENTENCE).out
