@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.attention.cases import draw, each_case, gradients, some_mask, weights_of
+from heedful import padding_mask
+from tests.attention.cases import draw, each_case, each_of_few, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS, QUERIES
 from tests.tolerances import assert_close
 
@@ -133,3 +136,20 @@ def test_more_padding_changes_nothing(case):
     assert_close(more_context, context)
     assert_close(more_weights[..., :KEYS], weights)
     assert not more_weights[..., KEYS:].any()
+
+
+@each_of_few
+@settings(max_examples=8)
+@given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=4), data=st.data())
+def test_every_sentence_is_read_as_if_it_were_alone(case, lengths, data):
+    queries, keys = data.draw(st.integers(1, 4)), max(lengths) + data.draw(st.integers(0, 2))
+    attention = case.build()
+    query, key, value = draw(attention, len(lengths), queries, keys)
+    memory = attention.remember(key, value, padding_mask(torch.tensor(lengths), keys))
+    output, _ = attention.look(query, memory, need_weights=True)
+    for item, length in enumerate(lengths):
+        alone = attention.remember(key[item : item + 1, :length], value[item : item + 1, :length])
+        expected, _ = attention.look(query[item : item + 1], alone, need_weights=True)
+        assert_close(output.context[item : item + 1], expected.context)
+        assert_close(weights_of(output)[item : item + 1, :, :length], weights_of(expected))
+        assert not weights_of(output)[item, :, length:].any()
