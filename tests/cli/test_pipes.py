@@ -24,29 +24,27 @@ def read_line(child: subprocess.Popen, seconds: float = 120) -> bytes:
 
 
 def test_each_line_is_answered_before_the_next_is_written(model):
-    child = start("translate", model)
-    for _ in range(3):
-        child.stdin.write(SENTENCE)
-        child.stdin.flush()
-        assert read_line(child).strip()
-    child.stdin.close()
-    assert child.wait(60) == 0
-    assert child.stdout.read() == child.stderr.read() == b""
+    with start("translate", model) as child:
+        for _ in range(3):
+            child.stdin.write(SENTENCE)
+            child.stdin.flush()
+            assert read_line(child).strip()
+        child.stdin.close()
+        assert child.wait(60) == 0
+        assert child.stdout.read() == child.stderr.read() == b""
 
 
 @pytest.mark.parametrize("command", ["translate", "list"])
 def test_a_reader_who_leaves_early_ends_it_quietly(model, command):
     arguments = [command, model] if command == "translate" else [command]
-    child = start(*arguments)
-    if command == "list":
+    with start(*arguments) as child:
+        if command == "translate":
+            child.stdin.write(SENTENCE * 2000)
+            child.stdin.close()
+            assert read_line(child).strip()
         child.stdout.close()
-    else:
-        child.stdin.write(SENTENCE * 2000)
-        child.stdin.close()
-        assert read_line(child).strip()
-        child.stdout.close()
-    assert child.stderr.read() == b""
-    assert child.wait(60) == 0
+        assert child.stderr.read() == b""
+        assert child.wait(60) == 0
 
 
 def test_translations_are_utf8_whatever_the_locale(small_run, model):

@@ -81,6 +81,7 @@ def train_translator(
         HeedfulError: data, recipe or folder are at fault; nothing that took time is lost.
         TrainingInterrupted: Ctrl-C; the same call goes on from the checkpoint.
     """
+    check_metrics(recipe.evaluation)
     folder = expand_path(recipe.output)
     claim_folder(folder, recipe)
     train_pairs, valid_pairs = read_part(recipe.data.train, say), read_part(recipe.data.valid, say)
@@ -139,6 +140,18 @@ def score(hypotheses: Sequence[str], references: Sequence[str], evaluation: Eval
         "tokenized_bleu": lambda ours, theirs: tokenized_bleu(ours, theirs, evaluation.language or ""),
     }
     return [metrics[name](hypotheses, references) for name in evaluation.metrics]
+
+
+def check_metrics(evaluation: EvaluationOptions) -> None:
+    """Try the metrics on one word: a language without rules is to be known before hours of training.
+
+    Raises:
+        RecipeError: one of them cannot be computed.
+    """
+    try:
+        score(["word"], ["word"], evaluation)
+    except ValueError as error:
+        raise RecipeError(f"evaluation: {error}") from None
 
 
 def claim_folder(folder: Path, recipe: Recipe) -> None:

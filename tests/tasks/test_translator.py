@@ -1,0 +1,240 @@
+"""A translator: text to text, independent of the company a sentence keeps, and honest about what it looked at."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from heedful._errors import DataError, RecipeError
+from heedful.data.tokenizers import Tokenizer, TokenizerPair
+from heedful.data.vocabulary import EOS, UNK
+from heedful.models import StepOutput
+from heedful.tasks.build import build_model
+from heedful.tasks.recipe import ModelOptions, check_recipe
+from heedful.tasks.translator import Sampling, Translator, constraints_of, unique_state
+from tests.small import small_content
+
+SENTENCES = ["I love you.", "", "Tom is not here today.", "No.", "   ", "Where do you live?", "Why?"]
+
+
+@pytest.fixture
+def translator(small_run):
+    return small_run.translator
+
+
+def fresh(folder, **model) -> Translator:
+    """An untrained translator of another shape."""
+    torch.manual_seed(5)
+    joint = model.get("share_embeddings", False)
+    content = small_content(folder)
+    content["model"] = {"embedding_dim": 6, "units": 8, "dropout": 0.0, **model}
+    content["tokenizer"] |= {"joint": joint}
+    recipe = check_recipe(content, "here")
+    tokenizers = TokenizerPair.train(
+        ["I love you.", "Tom is here."], ["Je t'aime.", "Tom est là."], joint=joint, vocab_size=60
+    )
+    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    return Translator(build_model(recipe.model, *sizes).eval(), tokenizers, recipe)
+
+
+# --- translating ---
+
+
+def test_each_sentence_is_translated_as_if_it_were_alone(translator):
+    together = translator.translate(SENTENCES, nbest=2, need_weights=True)
+    for sentence, found in zip(SENTENCES, together, strict=True):
+        (alone,) = translator.translate([sentence], nbest=2, need_weights=True)
+        assert [one.text for one in found] == [one.text for one in alone]
+        for one, other in zip(found, alone, strict=True):
+            assert one.hypothesis.score == pytest.approx(other.hypothesis.score, abs=1e-4)
+            if one.text:
+                np.testing.assert_allclose(one.word_weights, other.word_weights, atol=1e-5)
+
+
+def test_the_order_of_the_input_is_that_of_the_output(translator):
+    many = [sentence for sentence in SENTENCES if sentence.strip()] * 30
+    texts = [best[0].text for best in translator.translate(many)]
+    assert texts == [best[0].text for best in translator.translate(many[::-1])][::-1]
+    assert texts[:5] == texts[5:10]
+
+
+def test_nothing_says_nothing(translator):
+    assert translator.translate([]) == []
+    for sentence in ("", "   ", "\t"):
+        ((best,),) = translator.translate([sentence], need_weights=True)
+        assert (best.text, best.hypothesis.tokens, best.word_weights) == ("", [], None)
+        with pytest.raises(DataError, match="nothing to draw for '': the translation is empty"):
+            _ = best.alignment
+
+
+def test_nbest_comes_best_first_and_begins_with_the_best(translator):
+    decoding = translator.recipe.decoding.model_copy(update={"beam": 4})
+    found = translator.translate(["I love you."], decoding=decoding, nbest=4)[0]
+    scores = [one.hypothesis.score for one in found]
+    assert len(found) == 4
+    assert scores == sorted(scores, reverse=True)
+    assert found[0].text == translator.translate(["I love you."], decoding=decoding)[0][0].text
+
+
+def test_the_recipe_decides_what_is_not_asked(translator):
+    decoding = translator.recipe.decoding
+    limits = constraints_of(decoding.model_copy(update={"max_length": 7, "no_repeat_ngram": 3, "max_ratio": None}))
+    assert (limits.max_length, limits.no_repeat_ngram, limits.max_ratio, limits.min_length) == (7, 3, None, 4)
+    found = translator.translate(["I love you."], decoding=decoding.model_copy(update={"max_length": 5}))[0][0]
+    assert len(found.hypothesis.tokens) <= 5
+
+
+@pytest.mark.parametrize("text", ["☃☃☃", "漢字 かな", "\u200b", "\x00", "🙂 🙂"])
+def test_only_unknown_symbols_are_still_a_sentence(translator, text):
+    best = translator.explain(text)
+    assert UNK in best.source.ids
+    assert best.text
+    np.testing.assert_allclose(best.word_weights.sum(1), 1, atol=1e-5)
+
+
+# --- what it looked at ---
+
+
+def test_word_weights_are_distributions_over_the_words_as_they_were_typed(translator):
+    best = translator.explain("Tom, WHERE are you?")
+    assert best.source.words == ["Tom", ",", "WHERE", "are", "you", "?"]
+    assert best.word_weights.shape == (len(best.target.words), 6)
+    np.testing.assert_allclose(best.word_weights.sum(1), 1, atol=1e-5)
+    assert best.alignment.source == best.source.words
+    assert best.hypothesis.weights.shape == (len(best.hypothesis.tokens), len(best.source.ids))
+
+
+def test_asking_for_weights_changes_no_translation(translator):
+    plain, looked = (translator.translate(SENTENCES, need_weights=need) for need in (False, True))
+    assert [best[0].hypothesis for best in plain] == [best[0].hypothesis for best in looked]
+
+
+def test_an_empty_sentence_cannot_be_explained(translator):
+    with pytest.raises(DataError, match="The sentence is empty; give at least one word"):
+        translator.explain(" ")
+
+
+def test_a_model_without_attention_has_nothing_to_show(tmp_path):
+    plain = fresh(tmp_path, attention="none")
+    best = plain.translate(["I love you."], need_weights=True)[0][0]
+    assert best.word_weights is None
+    with pytest.raises(DataError, match="the model has no attention to show"):
+        _ = best.alignment
+    with pytest.raises(DataError, match="The model has no attention to show"):
+        plain.align("I love you.", "Je t'aime.")
+
+
+def test_aligning_what_it_says_shows_what_it_looked_at(translator):
+    decoding = translator.recipe.decoding.model_copy(update={"beam": 1})
+    best = translator.translate(["Where do you live?"], decoding=decoding, need_weights=True)[0][0]
+    forced = translator.align("Where do you live?", best.text)
+    if translator.tokenizers.target.encode(best.text) == best.hypothesis.tokens:
+        np.testing.assert_allclose(forced.weights, best.word_weights, atol=1e-5)
+    assert forced.source == best.source.words
+    with pytest.raises(DataError, match="One side of the pair is empty"):
+        translator.align("Where?", "")
+
+
+# --- unknown words; the parrot is no Seq2Seq, so the type checker stands aside ---
+
+
+class Parrot(nn.Module):
+    """Says one token per source position, the unknown one where the source has it, and looks right there."""
+
+    def __init__(self, vocabulary: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.vocabulary = vocabulary
+
+    def encode(self, source, lengths):
+        return {"source": source, "lengths": lengths}
+
+    def start(self, encoded):
+        return torch.zeros(len(encoded["lengths"]), dtype=torch.int64)
+
+    def step(self, tokens, state, encoded, need_weights=False):
+        place = state.clamp(max=encoded["source"].shape[1] - 1)
+        said = torch.where(state < encoded["lengths"], encoded["source"].gather(1, place[:, None])[:, 0], EOS)
+        logits = torch.full((len(said), self.vocabulary), -20.0).scatter(1, said[:, None], 20.0)
+        weights = nn.functional.one_hot(place, encoded["source"].shape[1]).float() if need_weights else None
+        return StepOutput(logits, weights), state + 1
+
+
+@pytest.fixture
+def parrot(tmp_path):
+    words = Tokenizer.train(["the cat sat on a mat"], kind="word", vocab_size=30)
+    content = small_content(tmp_path)
+    content["decoding"] = {"beam": 2}
+    recipe = check_recipe(content, "here")
+    return Translator(Parrot(words.vocab_size), TokenizerPair(words, words, True), recipe)
+
+
+@pytest.mark.messages
+def test_an_unknown_word_is_replaced_by_the_one_it_looked_at(parrot):
+    found = parrot.translate(["the Zebra sat on Ouagadougou", "the cat sat"])
+    assert [best[0].text for best in found] == ["the Zebra sat on Ouagadougou", "the cat sat"]
+    drawn = parrot.translate(["the Zebra sat"], sampling=Sampling())
+    assert drawn[0][0].text == "the Zebra sat"
+
+
+@pytest.mark.messages
+def test_it_stays_unknown_where_the_recipe_says_so(parrot):
+    decoding = parrot.recipe.decoding.model_copy(update={"replace_unknown": False})
+    assert parrot.translate(["the Zebra sat"], decoding=decoding)[0][0].text == "the <unk> sat"
+
+
+# --- drawing at random ---
+
+
+def test_draws_depend_on_the_generator_alone(translator):
+    def draw(seed):
+        sampling = Sampling(temperature=1.3, generator=torch.Generator().manual_seed(seed))
+        return [[one.text for one in found] for found in translator.translate(SENTENCES, nbest=3, sampling=sampling)]
+
+    assert draw(1) == draw(1) != draw(2)
+    assert [len(found) for found in draw(1)] == [1 if not sentence.strip() else 3 for sentence in SENTENCES]
+
+
+def test_draws_come_with_the_models_own_probabilities_best_first(translator):
+    found = translator.translate(["I love you."], nbest=5, sampling=Sampling(top_k=3))[0]
+    scores = [one.hypothesis.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+    for one in found:
+        assert one.hypothesis.score == pytest.approx(sum(one.hypothesis.log_probs))
+
+
+# --- there and back ---
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"attention": "bahdanau"},
+        {"attention": "luong", "wiring": "luong_input_feeding", "score": "dot", "decoder_units": 16},
+        {"attention": "bahdanau", "wiring": "look_between", "decoder_layers": 2, "cell": "lstm"},
+        {"attention": "none", "encoder_layers": 2, "bidirectional": False},
+        {"attention": "luong", "tie_embeddings": True},
+        {"attention": "luong", "tie_embeddings": True, "share_embeddings": True},
+    ],
+)
+def test_every_kind_of_model_comes_back_the_same(tmp_path, model):
+    first = fresh(tmp_path, **model)
+    again = Translator.load(first.save(tmp_path / "model"))
+    for one, other in zip(first.translate(SENTENCES), again.translate(SENTENCES), strict=True):
+        assert (one[0].text, one[0].hypothesis) == (other[0].text, other[0].hypothesis)
+    tied = unique_state(again.model)
+    assert len(tied) == len({id(parameter) for parameter in again.model.parameters()})
+    assert all(torch.equal(tensor, tied[name]) for name, tensor in unique_state(first.model).items())
+
+
+def test_a_pretrained_embedding_need_not_travel_with_the_model(tmp_path):
+    vocabulary = fresh(tmp_path).tokenizers.source.vocab_size
+    save_file({"any": torch.randn(vocabulary, 6)}, tmp_path / "words.safetensors")
+    first = fresh(tmp_path, source_embeddings=str(tmp_path / "words.safetensors"))
+    first.save(tmp_path / "model")
+    (tmp_path / "words.safetensors").unlink()
+    again = Translator.load(tmp_path / "model")
+    assert again.translate(SENTENCES)[0][0].text == first.translate(SENTENCES)[0][0].text
+    with pytest.raises(RecipeError, match=r"source_embeddings: .*words\.safetensors cannot be read"):
+        build_model(ModelOptions(**first.recipe.model.model_dump()), vocabulary, 9)
