@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from heedful.attention import Attention
-from heedful.attention.scores import DotScore
-from heedful.attention.state import reorder, repeat, to_device
+from heedful.attention.state import reorder, repeat
 from tests.attention.cases import draw, each_case, weights_of
 from tests.attention.rows import BATCH, KEYS, QUERIES
 from tests.tolerances import assert_close
@@ -132,12 +130,3 @@ def test_repeated_rows_read_the_same(case):
     expected, _ = attention.step(query[:, :1], memory)
     actual, _ = attention.step(repeat(query[:, :1], 3), repeat(memory, 3))
     assert_close(actual.context, repeat(expected.context, 3))
-
-
-def test_memory_and_state_move_between_devices():
-    attention = Attention(DotScore(4))
-    _, key, value = draw(attention)
-    memory = to_device(attention.remember(key, value, MASK), "meta")
-    state = to_device(attention.begin(memory), "meta")
-    assert memory.mask is not None
-    assert {tensor.device.type for tensor in (memory.key, memory.value, memory.mask, state.position)} == {"meta"}
