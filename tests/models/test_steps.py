@@ -144,7 +144,7 @@ def test_what_stands_in_the_memory_at_padding_has_no_influence(wiring):
     mask = (torch.arange(source.shape[1]) < lengths[:, None])[:, None]
     results = []
     for filler in (0.0, float("nan")):
-        outputs = encoded.outputs.masked_fill(~mask.squeeze(1)[..., None], filler)
+        outputs = encoded.outputs.masked_fill(~mask.transpose(1, 2), filler)
         memory = model.decoder.remember(EncoderOutput(outputs, encoded.summary), mask)
         output = model.decoder(model.embedding(target), model.start(memory), memory, need_weights=True)
         gradients = torch.autograd.grad(output.features.sum(), list(model.decoder.parameters()), retain_graph=True)
@@ -175,8 +175,9 @@ def test_reorder_then_step_equals_step_then_reorder(wiring, cell):
     moved, moved_after = model.step(target[index, 1], reorder(state, index), reorder(encoded, index), need_weights=True)
     assert_close(moved.logits, output.logits[index])
     assert_same_trees(moved_after, reorder(after, index))
-    if wiring != "plain":
+    if output.weights is not None:
         assert_close(moved.weights, output.weights[index])
+    assert (output.weights is None) == (moved.weights is None) == (wiring == "plain")
 
 
 @each_kind

@@ -65,6 +65,7 @@ def test_weights_are_those_of_a_loop_of_cells(wiring, score):
     model = model_of(wiring, layers=2, score=score)
     source, lengths, target = batch_of()
     weights = model.align(source, lengths, target)
+    assert weights is not None
     for row, length in enumerate(lengths.tolist()):
         _, looks = oracles.logits_and_weights(model, wiring, source[row, :length].tolist(), target[row].tolist())
         assert_close(weights[row, :, :length], torch.stack(looks))

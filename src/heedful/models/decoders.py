@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
-from heedful.attention import Attention, AttentionState, Memory
+from heedful.attention import Attention, AttentionState
 from heedful.layers import Recurrent, RecurrentState
 
 from ._sizes import check_size
@@ -30,9 +30,9 @@ from .encoders import EncoderOutput
 @register_pytree
 @dataclass(frozen=True)
 class Encoded:
-    """What a decoder works from: the prepared memory (`None` without attention) and the sentence's summary."""
+    """What a decoder works from: what its attention remembers (`None` without one) and the sentence's summary."""
 
-    memory: Memory | None
+    memory: Any
     summary: Float[Tensor, "batch summary_dim"]
 
 
@@ -238,12 +238,14 @@ class UpdateThenLookDecoder(Decoder):
             return self._run(embedded, state, encoded, need_weights)
         outputs = []
         for token in embedded.split(1, 1):
-            outputs.append(self._run(torch.cat((token, state.fed), -1), state, encoded, need_weights))
+            outputs.append(self._run(token, state, encoded, need_weights))
             state = outputs[-1].state
         features = torch.cat([output.features for output in outputs], 1)
         return DecoderOutput(features, state, _join([output.weights for output in outputs]))
 
     def _run(self, inputs: Tensor, state: DecoderState, encoded: Encoded, need_weights: bool) -> DecoderOutput:
+        if state.fed is not None:
+            inputs = torch.cat((inputs, state.fed), -1)
         hidden, recurrent = self.recurrent(inputs, state.recurrent)
         look, looked = self.attention.look(hidden, encoded.memory, state.attention, need_weights)
         features = self.dropout(torch.tanh(self.combine(torch.cat((look.context, hidden), -1))))
