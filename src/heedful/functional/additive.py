@@ -22,8 +22,8 @@ def _check(query: Tensor, key: Tensor, energy: Tensor) -> None:
 def remember_keys(key: Float[Tensor, "batch keys units"]) -> AdditiveMemory:
     """Projected keys ready for many decoding steps: their exponentials are taken once, and kept.
 
-    Hand the result to `additive_scores` or `additive_attention` in the place of `key`. Gradients reach the keys from all
-    steps; they are gathered and computed in one go at the end of the backward pass.
+    Hand the result to `additive_scores` or `additive_attention` in the place of `key`. Gradients reach the keys from
+    all steps; they are gathered and computed in one go at the end of the backward pass.
 
     >>> memory = remember_keys(torch.zeros(2, 7, 16))
     >>> additive_scores(torch.zeros(2, 1, 16), memory, torch.ones(16)).shape

@@ -12,8 +12,8 @@ DEPTH = 128
 def multiply(unit, a, a_row, a_column, rows, depth, b, width, index, c, c_row, fresh):
     """c[i, :] = sum_j a[i, j] b[index[j], :], or added to what `c` holds unless `fresh`.
 
-    `a` has strides `a_row`, `a_column`; `b` has rows of `width`, a multiple of the lanes; `index` lists them, or is 0 for
-    all in order; rows of `c` are `c_row` apart.
+    `a` has strides `a_row`, `a_column`; `b` has rows of `width`, a multiple of the lanes; `index` lists them, or is 0
+    for all in order; rows of `c` are `c_row` apart.
     """
     n = lanes(unit)
     pairs = width - width % (2 * n)

@@ -1,19 +1,21 @@
 """A vector register for Numba: kernels say which lanes they hold, and no loop vectoriser has to guess.
 
-`Vector` is an LLVM vector of float32 or float64, 512 bits wide where the CPU has AVX-512, else 256 (LLVM halves it where even that
-is too wide). Memory is named by its address, an int64, and an index in elements: a call costs no array wrapper. The flag "contract"
-allows fused multiply-add; nothing may assume that NaN or infinity do not occur.
+`Vector` is an LLVM vector of float32 or float64, 512 bits wide where the CPU has AVX-512, else 256 (LLVM halves it
+where even that is too wide). Memory is named by its address, an int64, and an index in elements: a call costs no array
+wrapper. The flag "contract" allows fused multiply-add; nothing may assume that NaN or infinity do not occur.
 
 This file imports Numba, and is imported at the first call of a kernel only.
 """
 
 import operator
+import warnings
 from decimal import Decimal
 
 import numpy as np
 from llvmlite import binding, ir
 from numba import njit
 from numba.core import cgutils, types
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic, models, overload, register_model
 
 _BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
@@ -21,14 +23,29 @@ _INT32 = ir.IntType(32)
 _FLAGS = ("contract",)
 _LN2 = Decimal("0.693147180559945309417232121458176568")
 
-# Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise.
-INNER = {"nogil": True, "error_model": "numpy", "forceinline": True}
-OUTER = {"nogil": True, "error_model": "numpy", "cache": True}
-
 
 def lanes_of(dtype: np.dtype) -> int:
     """Elements in one register."""
     return _BYTES // dtype.itemsize
+
+
+def _can_cache() -> bool:
+    """Whether Numba finds a folder for compiled code: beside the source, or in the user's cache."""
+    try:
+        FunctionCache(lanes_of)
+    except RuntimeError:
+        message = (
+            "no folder for compiled kernels can be written: every process compiles them anew. Set NUMBA_CACHE_DIR."
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return False
+    return True
+
+
+# Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise.
+INNER = {"nogil": True, "error_model": "numpy", "forceinline": True}
+# Numba's cache sees changes of a kernel's own file only: after one in this file delete __pycache__/*.nb? by hand.
+OUTER = {"nogil": True, "error_model": "numpy", "cache": _can_cache()}
 
 
 class Vector(types.Type):
@@ -141,6 +158,16 @@ def address_of(typingctx, array):
 
 
 @intrinsic
+def keep(typingctx, array):
+    """Use the array once more: Numba frees it after its last use, and does not see that its address is in use."""
+
+    def codegen(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.void(array), codegen
+
+
+@intrinsic
 def splat(typingctx, number):
     """A register that holds the number in every lane."""
     vector = Vector(number)
@@ -211,16 +238,27 @@ def zero_where_zero(typingctx, value, weight):
 
 
 @intrinsic
-def magnitude_within(typingctx, value, limit):
-    """|value|, but infinity in the lanes where it is beyond the limit or NaN."""
+def where_within(typingctx, value, limit, inside, outside):
+    """`inside` in the lanes where |value| <= `limit`, else `outside`, also where the value is NaN."""
+
+    def codegen(context, builder, signature, args):
+        number, bound, near, far = args
+        below = builder.fcmp_ordered("<=", number, bound)
+        above = builder.fcmp_ordered(">=", number, builder.fneg(bound))
+        return builder.select(builder.and_(below, above), near, far)
+
+    return value(value, limit, inside, outside), codegen
+
+
+@intrinsic
+def magnitude(typingctx, value):
+    """|value|."""
 
     def codegen(context, builder, signature, args):
         negative = builder.fcmp_ordered("<", args[0], ir.Constant(args[0].type, None))
-        magnitude = builder.select(negative, builder.fneg(args[0]), args[0])
-        infinity = ir.Constant(args[0].type, [float("inf")] * args[0].type.count)
-        return builder.select(builder.fcmp_ordered("<=", magnitude, args[1]), magnitude, infinity)
+        return builder.select(negative, builder.fneg(args[0]), args[0])
 
-    return value(value, limit), codegen
+    return value(value), codegen
 
 
 def _reduction(name, flags, start):
@@ -246,7 +284,9 @@ largest = _reduction("fmax", (), None)
 
 @intrinsic
 def add_totals(typingctx, address, first, second, third, fourth):
-    """Add the lanes of four registers to four numbers in a row: halves are paired, so that all four share the additions."""
+    """Add the lanes of four registers to four numbers in a row: halves are paired, so that all four share the
+    additions.
+    """
 
     def codegen(context, builder, signature, args):
         def shuffle(left, right, lanes):
@@ -343,7 +383,9 @@ def _shift(unit, address, count):
 
 
 def exp(unit, x):
-    """e^x by x = n ln 2 + r and Taylor's series in r, |r| <= ln(2)/2; 0 below the normal numbers, cut at the largest."""
+    """e^x by x = n ln 2 + r and Taylor's series in r, |r| <= ln(2)/2; 0 below the normal numbers, cut at the
+    largest.
+    """
     raise NotImplementedError("compiled code only")
 
 

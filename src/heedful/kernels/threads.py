@@ -1,9 +1,10 @@
-"""Slices of one call on a few threads: kernels run without the interpreter lock, as many as `torch.get_num_threads()`."""
+"""Slices of one call on `torch.get_num_threads()` threads: kernels run without the interpreter lock."""
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def share(kernel: Callable[..., Any], args: tuple[Any, ...], count: int, work: i
         return [kernel(*args, 0, count)] if count else []
     bounds = [count * i // threads for i in range(threads + 1)]
     pool = _workers(os.getpid(), threads - 1)
-    others = [pool.submit(kernel, *args, *slice_) for slice_ in zip(bounds[1:-1], bounds[2:], strict=True)]
+    others = [pool.submit(kernel, *args, *slice_) for slice_ in pairwise(bounds[1:])]
     try:
         own = kernel(*args, bounds[0], bounds[1])
     finally:

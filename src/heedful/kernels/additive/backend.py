@@ -31,7 +31,7 @@ def _numba() -> tuple[str, str]:
         from heedful.kernels.additive import cpu
 
         cpu.kernels()
-    except Exception as fault:  # noqa: BLE001  Numba and LLVM raise what they like
+    except Exception as fault:
         reason = f"the Numba kernels do not run here ({type(fault).__name__}: {fault})"
         warnings.warn(f"additive attention takes its slower PyTorch path: {reason}", RuntimeWarning, stacklevel=2)
         return "chunked", reason
@@ -53,5 +53,7 @@ def _module(device: str) -> ModuleType:
 
 
 def backend(tensor: Tensor) -> ModuleType:
-    """The module whose `scores_forward`, `scores_backward`, `attention_forward`, `attention_backward` serve this device."""
+    """The module whose `scores_forward`, `scores_backward`, `attention_forward`, `attention_backward` serve this
+    device.
+    """
     return _module(tensor.device.type)

@@ -87,7 +87,9 @@ def attention_forward(
     need_weights: bool,
     need_grad: bool,  # noqa: ARG001
 ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None, None]:
-    """Context, and the weights on request, a bounded number of queries at a time; no plan is needed for the way back."""
+    """Context, and the weights on request, a bounded number of queries at a time; no plan is needed for the way
+    back.
+    """
     batch, queries, _ = query.shape
     key, value, mask = _visible(query, key, value, mask)
     context = value.new_empty(batch, queries, value.shape[2])

@@ -18,6 +18,8 @@ from heedful.kernels.threads import share
 
 # What a gradient costs, in scores.
 _SLOPE = 2
+# Up to so large a sum of a query and a key, two terms of the series of tanh are closer than 1 - 2 r.
+_SMALL = {torch.float32: 0.02, torch.float64: 2e-4}
 
 
 @cache
@@ -100,7 +102,7 @@ class _Gradients:
         return side.units == self.units and side.columns is None
 
     def add(self, sides: Plan, grad: Tensor, seen: Tensor | None, b: slice, q: slice, done: bool) -> None:
-        """Add what the gradient `grad` of a block of scores contributes; the energy lacks the sum of `grad`."""
+        """Add what the gradient `grad` of a block of scores contributes."""
         for side, direct, wide in sides.sides():
             whole = self._whole(side)
             shape = (grad.shape[0], grad.shape[1], side.units)
@@ -122,7 +124,7 @@ def _gradients(
     side: Side, direct: int | None, wide: int | None, grad: Tensor, seen: Tensor | None, grad_query: Tensor | None,
     grad_key: Tensor | None, fresh: bool, done: bool,
 ) -> Tensor:  # fmt: skip
-    """Run the kernel; returns -2 sum(grad * r) of each unit."""
+    """Run the kernel; returns the gradient of the energy."""
     batch, queries, keys = grad.shape
     sum_r, scale = grad.new_empty(batch, side.units), 4 * side.energy
     args = (
@@ -132,7 +134,8 @@ def _gradients(
     )  # fmt: skip
     registers = batch * side.units // lanes(grad.dtype)
     share(_back().gradients, args, registers, _SLOPE * grad.numel() * side.units)
-    return sum_r.sum(0).mul_(-2)
+    sums = sum_r.sum(0)
+    return sums if direct else grad.sum() - 2 * sums
 
 
 def _zeros(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -146,7 +149,20 @@ def scores_backward(grad: Tensor, query: Tensor, key: Tensor, energy: Tensor, si
     sides = sides or plan(query, key, energy, None, None)
     grads = _Gradients(query, key, sides, None)
     grads.add(sides, grad.contiguous(), None, slice(0, grad.shape[0]), slice(0, grad.shape[1]), True)
-    return grads.query, grads.key, grads.energy + grad.sum()
+    if sides.peak <= _SMALL[grad.dtype]:
+        grads.energy = _small_energy_gradient(grad, query, key)
+    return grads.query, grads.key, grads.energy
+
+
+def _small_energy_gradient(grad: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """Sum of grad * tanh(a + b) by the series x - x^3 / 3, from products of sums.
+
+    Where every |a + b| is small, 1 - 2 r is little more than its rounding error.
+    """
+    rows, columns = grad.sum(2, keepdim=True), grad.sum(1).unsqueeze(-1)
+    cross = (query.square() * (grad @ key) + query * (grad @ key.square())).sum((0, 1))
+    cubes = (query**3 * rows).sum((0, 1)) + (key**3 * columns).sum((0, 1)) + 3 * cross
+    return (query * rows).sum((0, 1)) + (key * columns).sum((0, 1)) - cubes / 3
 
 
 def _values(value: Tensor, seen: Tensor | None) -> Tensor:
@@ -187,7 +203,7 @@ def attention_backward(
     sides = sides or plan(query, key, energy, None, seen)
     grads = _Gradients(query, key, sides, seen)
     own_value, flow = filled(value), filled(grad_context)
-    grad_value = own_value.new_empty(own_value.shape)
+    grad_value, small = own_value.new_empty(own_value.shape), torch.zeros_like(energy)
     for b, q in blocks(batch, queries, keys):
         parts, own_seen = sides.block(b, q), None if seen is None else seen[b]
         block = query.new_empty(b.stop - b.start, q.stop - q.start, keys) if weights is None else weights[b, q]
@@ -198,7 +214,9 @@ def attention_backward(
         grad = _slope(block, given, own_value[b], flow[b, q], own_seen)
         _add_value_gradient(block, flow[b, q], grad_value[b], q.start == 0)
         grads.add(parts, grad, own_seen, b, q, q.stop == queries)
-    return grads.query, grads.key, grad_value[..., : value.shape[2]], grads.energy
+        small += _small_energy_gradient(grad, query[b, q], key[b]) if sides.peak <= _SMALL[grad.dtype] else 0
+    grad_energy = small if sides.peak <= _SMALL[energy.dtype] else grads.energy
+    return grads.query, grads.key, grad_value[..., : value.shape[2]], grad_energy
 
 
 def _slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, seen: Tensor | None) -> Tensor:
@@ -216,7 +234,8 @@ def _slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, s
 def _add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh: bool) -> None:
     batch, queries, keys = weights.shape
     args: tuple[Any, ...] = (
-        numbers(flow.dtype)[0], weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries, keys, fresh,
+        numbers(flow.dtype)[0], weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries,
+        keys, fresh,
     )  # fmt: skip
     tiles = batch * -(-keys // _back().TILE_KEYS)
     share(_back().value_gradient, args, tiles, weights.numel() * flow.shape[2])
@@ -228,6 +247,7 @@ def step_forward(
     """Context (unless there is no value), weights or scores, and e^{2 query}: None if a factor is out of range."""
     batch, keys, units = factors.shape
     query, x, out = query.contiguous(), query.new_empty(batch, 1, units), query.new_empty(batch, 1, keys)
+    energy = energy.contiguous()
     unit, cut, limit, _ = NUMBERS[query.dtype]
     run = kernels()
     registers = batch * units // lanes(query.dtype)
@@ -236,8 +256,9 @@ def step_forward(
     value_dim = 0 if value is None else value.shape[2]
     context = None if value is None else value.new_empty(batch, 1, value_dim)
     args = (
-        unit, cut, 1, x.data_ptr(), factors.data_ptr(), energy.contiguous().data_ptr(), units, None, None, None, None,
-        _address(mask), 0, 0, 0, 0, _address(value), value_dim, _address(context), out.data_ptr(), value is not None, 1, keys,
+        unit, cut, 1, x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, None, None, None, None,
+        _address(mask), 0, 0, 0, 0, _address(value), value_dim, _address(context), out.data_ptr(), value is not None,
+        1, keys,
     )  # fmt: skip
     for trace in share(run.forward, args, batch, factors.numel() + batch * keys * value_dim):
         if trace != trace:
@@ -253,7 +274,7 @@ def step_slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tenso
 def step_gradients(
     x: Tensor, factors: Tensor, energy: Tensor, mask: Tensor | None, grad: Tensor, now: bool
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """The gradients of one step's query, of the keys (if they are wanted `now`) and of the energy, less the sum of `grad`."""
+    """The gradients of one step's query, of the keys (if wanted `now`) and of the energy."""
     grad_query, grad_key = torch.empty_like(x), None
     if now:
         grad_key = torch.empty_like(factors) if mask is None else torch.zeros_like(factors)

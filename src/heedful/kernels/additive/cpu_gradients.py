@@ -11,6 +11,7 @@ from heedful.kernels.simd import (
     address_of,
     get,
     get_index,
+    keep,
     lanes,
     load,
     put,
@@ -19,6 +20,7 @@ from heedful.kernels.simd import (
     splat,
     store,
     total,
+    where_within,
     zero_where_zero,
 )
 
@@ -32,7 +34,8 @@ TILE_KEYS = 32
 def slope(unit, weights, grad, given, value, value_dim, grad_context, seen, queries, keys, start, stop):
     """Rows start to stop of `grad` [batch, queries, keys], the gradient of the scores.
 
-    It follows from the weights and from what flows into the context (through `value`) and into the weights (`given`, or 0).
+    It follows from the weights and from what flows into the context (through `value`) and into the weights (`given`, or
+    0).
     """
     n = lanes(unit)
     index_list, packed = np.empty(keys + 4, np.int64), np.full(4 * n * value_dim, unit)
@@ -55,6 +58,9 @@ def slope(unit, weights, grad, given, value, value_dim, grad_context, seen, quer
             own = 0 if given == 0 else shift(unit, given, i * keys)
             _slope_row(unit, shift(unit, weights, i * keys), shift(unit, grad, i * keys), own, keys)
         row += rows
+    keep(index_list)
+    keep(packed)
+    keep(found)
 
 
 @njit(**INNER)
@@ -98,7 +104,7 @@ def _dots(unit, source, value, value_dim, index, count, flow):
 
 @njit(**INNER)
 def _slope_row(unit, weight, flow, given, keys):
-    """weight * (flow - sum of weight * flow); what has no weight has no slope, whatever flows."""
+    """Slope = weight * (flow - sum of weight * flow); what has no weight has no slope, whatever flows."""
     n, whole = lanes(unit), keys - keys % lanes(unit)
     if given != 0:
         for k in range(keys):
@@ -138,6 +144,7 @@ def value_gradient(unit, weights, grad_context, value_dim, grad_value, queries, 
             flow = shift(unit, grad_context, (batch * queries + query) * value_dim)
             new = fresh and query == 0
             multiply(unit, packed, 1, TILE_KEYS, rows, some, flow, value_dim, 0, target, value_dim, new)
+    keep(packed_list)
 
 
 @njit(**INNER)
@@ -164,6 +171,11 @@ def _four_slopes(direct, wide, unit, limit, x, y, flow, grad_x, grad_y, sum_r, i
         else:
             w0, w1, w2, w3 = w0 * p0, w1 * p1, w2 * p2, w3 * p3
             found = (w0 + w1) + (w2 + w3)
+        if direct is not None:
+            g0, g1 = splat(get(unit, flow, 4 * row)), splat(get(unit, flow, 4 * row + 1))
+            g2, g3 = splat(get(unit, flow, 4 * row + 2)), splat(get(unit, flow, 4 * row + 3))
+            s0, s1 = g0 * _tanh(unit, limit, q + k0, r0), g1 * _tanh(unit, limit, q + k1, r1)
+            s2, s3 = g2 * _tanh(unit, limit, q + k2, r2), g3 * _tanh(unit, limit, q + k3, r3)
         if grad_x is not None:
             mass = mass + ((s0 + s1) + (s2 + s3))
             store(grad_x, row * units + u, load(unit, grad_x, row * units + u) + found)
@@ -179,6 +191,13 @@ def _four_slopes(direct, wide, unit, limit, x, y, flow, grad_x, grad_y, sum_r, i
             _settle(unit, grad_y, get_index(index, 2) * units + u, b2, fresh)
         if some > 3:
             _settle(unit, grad_y, get_index(index, 3) * units + u, b3, fresh)
+
+
+@njit(**INNER)
+def _tanh(unit, limit, x, r):
+    """1 - 2 r, or the series of tanh x where so little of that difference is left that rounding shows."""
+    series = x - x * x * x * splat(unit / (unit + unit + unit))
+    return where_within(x, splat(unit / np.sqrt(np.sqrt(limit))), series, splat(unit) - (r + r))
 
 
 @njit(**INNER)
@@ -204,7 +223,9 @@ def _scale(unit, target, row, scale, factors, units, begin, end):
 
 @njit(**INNER)
 def _gather(unit, grad, row, rows, keys, index, some, flow):
-    """The gradients of `rows` queries with four keys, side by side, 0 for a key that only fills the four; any at all?"""
+    """The gradients of `rows` queries with four keys, side by side, 0 for a key that only fills the four; any at
+    all?
+    """
     anything = False
     for i in range(rows):
         for j in range(4):
@@ -216,12 +237,14 @@ def _gather(unit, grad, row, rows, keys, index, some, flow):
 
 @njit(**OUTER)
 def gradients(
-    unit, limit, direct, wide, x, y, grad, scale, grad_x, grad_y, sum_r, seen, queries, keys, units, fresh, done, start, stop
+    unit, limit, direct, wide, x, y, grad, scale, grad_x, grad_y, sum_r, seen, queries, keys, units, fresh, done,
+    start, stop,
 ):  # fmt: skip
-    """Registers start to stop of batch x units: what flows into queries and keys, and the sum of grad * r of each unit.
+    """Registers start to stop of batch x units: what flows into queries and keys; of each unit the sum of grad * r, or,
+    where units are taken directly, of grad * tanh.
 
-    `scale` is 4 energy. `grad_x` or `grad_y` may be None, and is then not computed. The keys' sums are written if `fresh`,
-    else added to those that are there; the last call of several says `done`.
+    `scale` is 4 energy. `grad_x` or `grad_y` may be None, and is then not computed. The keys' sums are written if
+    `fresh`, else added to those that are there; the last call of several says `done`.
     """
     index_list, buffer, sums = np.empty(keys + 4, np.int64), np.full(4 * TILE_QUERIES, unit), np.full(units, unit)
     index, flow, tile_sums = address_of(index_list), address_of(buffer), address_of(sums)
@@ -264,3 +287,6 @@ def gradients(
             for j in range(count):
                 row = batch * keys + get_index(index, j)
                 _scale(unit, grad_y, row, scale, y if plain else 0, units, begin, end)
+    keep(index_list)
+    keep(buffer)
+    keep(sums)

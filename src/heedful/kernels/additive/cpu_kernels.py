@@ -1,9 +1,9 @@
 """Additive attention on the CPU: serial Numba kernels over slices of the work, called with addresses.
 
 Every array is contiguous; queries, keys and values end in a multiple of the lanes of a register, and a register holds
-neighbouring units of one query or key. They come as factors e^{2x}, whose product is all the inner loop needs, or as they
-are (`direct`), where the range is too large for the product or one use does not repay the factors. With P = e^{2(a + b)},
-cut at 2^27 (float64: 2^57) where tanh has long rounded to 1, and r = 1 / (1 + P):
+neighbouring units of one query or key. They come as factors e^{2x}, whose product is all the inner loop needs, or as
+they are (`direct`), where the range is too large for the product or one use does not repay the factors. With P = e^{2(a
++ b)}, cut at 2^27 (float64: 2^57) where tanh has long rounded to 1, and r = 1 / (1 + P):
 
     score = sum(energy) - 2 sum_u energy_u r_u        slope of tanh = 4 P r^2
 
@@ -26,15 +26,17 @@ from heedful.kernels.simd import (
     get,
     get_byte,
     get_index,
+    keep,
     lanes,
     largest,
     load,
-    magnitude_within,
+    magnitude,
     put,
     shift,
     splat,
     store,
     total,
+    where_within,
 )
 
 # Numbers of one tile of sums, so that a very long memory takes fewer queries at a time.
@@ -46,15 +48,17 @@ TILE_QUERIES = 16
 
 @njit(**OUTER)
 def exponentials(unit, limit, source, target, start, stop):
-    """Registers start to stop of target = e^{2 source}, NaN beyond the limit; returns the largest magnitude, or infinity."""
-    ceiling = splat(limit)
+    """Registers start to stop of target = e^{2 source}, NaN beyond the limit; returns the largest magnitude, or
+    infinity.
+    """
+    ceiling, endless = splat(limit), splat(unit / (unit - unit))
     peak = ceiling - ceiling
     for i in range(start * lanes(unit), stop * lanes(unit), lanes(unit)):
         x = load(unit, source, i)
-        magnitude = magnitude_within(x, ceiling)
-        peak = at_least(peak, magnitude)
-        # 0 while the magnitude is finite, NaN when it is infinite
-        store(target, i, exp(unit, x + x) + (magnitude - magnitude))
+        size = where_within(x, ceiling, magnitude(x), endless)
+        peak = at_least(peak, size)
+        # 0 while the size is finite, NaN when it is infinite
+        store(target, i, exp(unit, x + x) + (size - size))
     return largest(peak)
 
 
@@ -221,13 +225,13 @@ def _sum(unit, numbers, count):
 
 @njit(**OUTER)
 def forward(
-    unit, limit, wide, x, y, energy, units, a, b, direct_energy, direct_units, seen, mask, mask_batch, mask_query, mask_key,
-    value, value_dim, context, out, softmax, queries, keys, start, stop,
+    unit, limit, wide, x, y, energy, units, a, b, direct_energy, direct_units, seen, mask, mask_batch, mask_query,
+    mask_key, value, value_dim, context, out, softmax, queries, keys, start, stop,
 ):  # fmt: skip
     """Rows start to stop of batch x queries: scores, or weights and (unless `value` is 0) the context.
 
-    `x`, `y` [batch, queries or keys, units] are factors, `wide` (1 or None) if they need the cut; `a`, `b` hold the units
-    taken directly; either pair may be None. `seen` [batch, keys] and `mask` (with strides) are bytes, or 0; `out`
+    `x`, `y` [batch, queries or keys, units] are factors, `wide` (1 or None) if they need the cut; `a`, `b` hold the
+    units taken directly; either pair may be None. `seen` [batch, keys] and `mask` (with strides) are bytes, or 0; `out`
     [batch, queries, keys], or 0. Returns 0, or NaN if a sum was NaN.
     """
     width = (keys + lanes(unit) + 3) // lanes(unit) * lanes(unit)
@@ -250,8 +254,8 @@ def forward(
         hidden = mask + batch * mask_batch + query * mask_query if mask != 0 else 0
         if x is not None:
             _add_sums(
-                None, wide, unit, limit, shift(unit, x, row * units), shift(unit, y, batch * keys * units), energy, units,
-                index, count, rows, sums, width, hidden, mask_query, mask_key,
+                None, wide, unit, limit, shift(unit, x, row * units), shift(unit, y, batch * keys * units), energy,
+                units, index, count, rows, sums, width, hidden, mask_query, mask_key,
             )  # fmt: skip
         if a is not None:
             _add_sums(
@@ -266,6 +270,8 @@ def forward(
             memory, target = shift(unit, value, batch * keys * value_dim), shift(unit, context, row * value_dim)
             multiply(unit, sums, width, 1, rows, count, memory, value_dim, index, target, value_dim, True)
         row += rows
+    keep(index_list)
+    keep(scratch)
     return trace
 
 

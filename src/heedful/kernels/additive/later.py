@@ -1,8 +1,9 @@
-"""One gradient for many steps: what a decoder reads again and again gets the sum of its gradients at the end, in one go.
+"""One gradient for many steps: what a decoder reads again and again gets its gradient at the end, in one go.
 
-A decoder looks at the same keys and values at every step, and autograd would write and add a gradient as large as they are each
-time. `later(tensor, merge)` hands on the tensor; a step that finds it in its input leaves the few numbers its gradient is made of
-in the tensor's node, and returns no gradient. When all steps of the backward pass are done, the node merges them.
+A decoder looks at the same keys and values at every step, and autograd would write and add a gradient as large as they
+are each time. `later(tensor, merge)` hands on the tensor; a step that finds it in its input leaves the few numbers its
+gradient is made of in the tensor's node, and returns no gradient. When all steps of the backward pass are done, the
+node merges them.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Additive attention as operators: gradients written by hand, and the choice of the path.
 
-Eager code takes a `torch.autograd.Function`, which costs a third of an operator's call; `torch.compile` keeps the operators
-`heedful::additive_scores` and `heedful::additive_attention` whole; `torch.export` gets the plain tanh form.
+Eager code takes a `torch.autograd.Function`, which costs a third of an operator's call; `torch.compile` keeps the
+operators `heedful::additive_scores` and `heedful::additive_attention` whole; `torch.export` gets the plain tanh form.
 """
 
 from contextlib import AbstractContextManager, nullcontext

@@ -1,9 +1,10 @@
 """How each unit of additive attention is taken on the CPU: by factors e^{2x}, or by the exponential of the sum.
 
-Factors serve where |x| stays below a limit at which they are normal and finite; any product of two is then right, infinity and
-zero included, once it is cut where tanh has rounded to 1. Where the ranges of queries and keys together are so narrow that four
-denominators multiplied stay finite, even the cut is left out. A unit beyond the limit, or that holds no number, is taken
-directly: e^{2(a + b)} is exact for every input. The choice costs one pass over queries and keys.
+Factors serve where |x| stays below a limit at which they are normal and finite; any product of two is then right,
+infinity and zero included, once it is cut where tanh has rounded to 1. Where the ranges of queries and keys together
+are so narrow that four denominators multiplied stay finite, even the cut is left out. A unit beyond the limit, or that
+holds no number, is taken directly: e^{2(a + b)} is exact for every input. The choice costs one pass over queries and
+keys.
 """
 
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def filled(tensor: Tensor) -> Tensor:
 
 
 def exponentials(tensor: Tensor) -> tuple[Tensor, float]:
-    """e^{2x} with whole registers of units, NaN beyond the limit; and the largest magnitude, infinity beyond the limit."""
+    """e^{2x} with whole registers of units, NaN beyond the limit; and the largest magnitude, infinity beyond the
+    limit.
+    """
     source = filled(tensor)
     target = torch.empty_like(source)
     unit, _, limit, _ = NUMBERS[tensor.dtype]
@@ -85,19 +88,21 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """Units by factors, their product cut if it is `wide`, and units taken directly."""
+    """Units by factors, their product cut if it is `wide`, and units taken directly; `peak` bounds |a + b|, if known."""
 
     product: Side | None
     direct: Side | None
     wide: bool = True
+    peak: float = inf
 
     def block(self, b: slice, q: slice) -> "Plan":
         """Some batch items, some queries of theirs."""
         near, far = self.product, self.direct
-        return Plan(near and near.block(b, q), far and far.block(b, q), self.wide)
+        return Plan(near and near.block(b, q), far and far.block(b, q), self.wide, self.peak)
 
     def sides(self) -> list[tuple[Side, int | None, int | None]]:
         """Each side with the marks `direct` and `wide` of the kernels."""
+        near: list[tuple[Side, int | None, int | None]]
         near = [] if self.product is None else [(self.product, None, 1 if self.wide else None)]
         return near if self.direct is None else [*near, (self.direct, 1, None)]
 
@@ -117,8 +122,8 @@ def plan(query: Tensor, key: Tensor, energy: Tensor, factors: Tensor | None, see
     y, key_peak = exponentials(key) if factors is None else (factors, 0.0)
     if max(query_peak, key_peak) == inf:
         return split(query, key, energy, seen)
-    wide = factors is not None or query_peak + key_peak > NUMBERS[query.dtype][3]
-    return Plan(Side(x, y, filled(energy)), None, wide)
+    peak = query_peak + key_peak if factors is None else inf
+    return Plan(Side(x, y, filled(energy)), None, peak > NUMBERS[query.dtype][3], peak)
 
 
 def split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:

@@ -1,7 +1,8 @@
 """One decoding step after the other over the same keys: their factors are kept, their gradients gathered.
 
-A step costs so little that every call around it counts: this is the shortest way from tensors to kernel, for what a decoder
-does (float32 or float64 on the CPU, whole registers, one mask per batch item). Everything else takes the general way of `op`.
+A step costs so little that every call around it counts: this is the shortest way from tensors to kernel, for what a
+decoder does (float32 or float64 on the CPU, whole registers, one mask per batch item). Everything else takes the
+general way of `op`.
 """
 
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ class AdditiveMemory:
 
     Attributes:
         key: `[batch, keys, units]`, as they came; their gradient is gathered over all steps of a backward pass.
-        factors: `[batch, keys, units up to whole registers]`, e^{2 key}, NaN where the key is out of range; `None` where the
-            path in use needs none.
+        factors: `[batch, keys, units up to whole registers]`, e^{2 key}, NaN where the key is out of range; `None` where
+            the path in use needs none.
     """
 
     key: Tensor
@@ -110,8 +111,8 @@ def _general(grads: tuple[Any, ...], saved: tuple[Any, ...], plan: Any) -> tuple
 
     query, key, value, energy, mask, out = saved
     if value is not None:
-        return cpu.attention_backward(*grads, query, key, value, energy, mask, out, plan)
-    grad_query, grad_key, grad_energy = cpu.scores_backward(*grads, query, key, energy, plan)
+        return cpu.attention_backward(grads[0], grads[1], query, key, value, energy, mask, out, plan)
+    grad_query, grad_key, grad_energy = cpu.scores_backward(grads[0], query, key, energy, plan)
     return grad_query, grad_key, None, grad_energy
 
 
@@ -132,8 +133,6 @@ def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, 
         else:
             grad_value = cpu.value_gradient(out, flow)
     grad_query, grad_key, grad_energy = cpu.step_gradients(x, factors, energy, mask, grad, key_node is None)
-    if value is None:
-        grad_energy += grad.sum()
     if key_node is not None:
         note(key_node, (x, factors, energy, mask, grad))
     return grad_query, grad_key, grad_value, grad_energy
@@ -152,7 +151,8 @@ def _merge_keys(notes: list[Any]) -> Tensor:
     merged = []
     for entries in groups.values():
         x, grad = torch.cat([entry[0] for entry in entries], 1), torch.cat([entry[4] for entry in entries], 1)
-        merged.append(cpu.key_gradient(x, *entries[0][1:4], grad))
+        _, factors, energy, mask, _ = entries[0]
+        merged.append(cpu.key_gradient(x, factors, energy, mask, grad))
     return merged[0] if len(merged) == 1 else torch.stack(merged).sum(0)
 
 
