@@ -17,6 +17,7 @@ def model(wiring: str) -> nn.Module:
     torch.manual_seed(11)
     attention = "none" if wiring == "none" else "luong" if "luong" in wiring else "bahdanau"
     sizes = {"embedding_dim": 6, "units": 5, "encoder_layers": 2, "dropout": 0.3, "tie_embeddings": True}
+    sizes["decoder_layers"] = 2 if wiring == "look_between" else 1
     return build_model(ModelOptions.model_validate({"attention": attention, "wiring": wiring, **sizes}), 11, VOCABULARY)
 
 

@@ -79,7 +79,7 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
             attention, recurrent(dim + context_dim, options.decoder_layers), embedding_dim=dim, **sizes
         )
     if options.wiring == "look_between":
-        lower, upper = recurrent(dim, 1), recurrent(units + context_dim, max(options.decoder_layers - 1, 1))
+        lower, upper = recurrent(dim, 1), recurrent(units + context_dim, options.decoder_layers - 1)
         return LookBetweenDecoder(attention, lower, upper, embedding_dim=dim, **sizes)
     feeding = options.wiring == "luong_input_feeding"
     layers = recurrent(2 * dim if feeding else dim, options.decoder_layers)

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -24,7 +24,7 @@ _SCORES = {"bahdanau": "additive", "luong": "general"}
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataPart(_Section):
@@ -42,11 +42,11 @@ class DataPart(_Section):
         split: Its part: "train", "val" or "test"; the one that fits the place in the recipe when left out.
     """
 
-    source: str | None = None
-    target: str | None = None
-    tsv: str | None = None
-    columns: list[int] = Field(default=[0, 1], min_length=2, max_length=2)
-    bundled: str | None = None
+    source: str | None = Field(default=None, min_length=1)
+    target: str | None = Field(default=None, min_length=1)
+    tsv: str | None = Field(default=None, min_length=1)
+    columns: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1], min_length=2, max_length=2)
+    bundled: str | None = Field(default=None, min_length=1)
     split: Literal["train", "val", "test"] | None = None
 
     @model_validator(mode="after")
@@ -55,6 +55,8 @@ class DataPart(_Section):
         if given not in (["source", "target"], ["tsv"], ["bundled"]):
             came = " and ".join(given) or "none of them"
             raise ValueError(f"expected source and target, or tsv alone, or bundled alone; came {came}")
+        if self.split and not self.bundled:
+            raise ValueError("split goes with bundled; leave it out")
         return self
 
 
@@ -130,13 +132,13 @@ class ModelOptions(_Section):
         bidirectional: Whether the encoder also reads from the end.
         merge: How two directions become one memory: "concat" or "sum".
         decoder_units: Units of a decoder layer.
-        decoder_layers: Decoder layers.
+        decoder_layers: Decoder layers; "look_between" needs two.
         attention_units: Hidden features of the additive and the concat score.
         dropout: Rate of dropout, in [0, 1).
         tie_embeddings: Use the target embedding as the output matrix.
         share_embeddings: Use one embedding for both sides; needs a joint vocabulary.
         source_embeddings: File with a pretrained embedding of the source tokens.
-        target_embeddings: Likewise of the target tokens.
+        target_embeddings: Likewise of the target tokens, and of both sides where they share one.
     """
 
     attention: Literal["bahdanau", "luong", "none"] = "bahdanau"
@@ -173,6 +175,12 @@ class ModelOptions(_Section):
                 f"attention {self.attention!r} does not go with score {self.score!r}; "
                 "leave score out, or set it to null where there is no attention"
             )
+        if self.wiring == "look_between" and self.decoder_layers < 2:
+            raise ValueError("wiring 'look_between' looks between two layers; set decoder_layers to 2 or more")
+        if self.share_embeddings and self.source_embeddings:
+            raise ValueError(
+                "with share_embeddings both sides begin with target_embeddings; leave source_embeddings out"
+            )
         return self
 
 
@@ -198,6 +206,14 @@ class DecodingOptions(_Section):
     max_extra: int = Field(default=10, ge=0)
     no_repeat_ngram: int = Field(default=0, ge=0)
     replace_unknown: bool = True
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "DecodingOptions":
+        if self.min_length > self.max_length:
+            raise ValueError(
+                f"min_length is {self.min_length}, above max_length, {self.max_length}; lower it, or raise max_length"
+            )
+        return self
 
 
 class EvaluationOptions(_Section):
@@ -229,7 +245,7 @@ class Recipe(_Section):
     """
 
     name: str = Field(min_length=1)
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**63)
     output: str = Field(min_length=1)
     data: DataOptions
     tokenizer: TokenizerOptions = TokenizerOptions()
@@ -261,7 +277,7 @@ def expand_path(text: str) -> Path:
     """A path of a recipe with its variable of the environment, `${NAME}` at its beginning, or `~` filled in.
 
     Raises:
-        RecipeError: If the variable is not defined.
+        RecipeError: If the variable is not defined, or nobody has that home.
 
     Example:
         >>> os.environ["CORPORA"] = "/corpora"
@@ -273,7 +289,11 @@ def expand_path(text: str) -> Path:
         if not os.environ.get(name):
             raise RecipeError(f"{text} begins with ${{{name}}}, which is not defined; run: export {name}=FOLDER")
         text = os.environ[name] + text[match.end() :]
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        name = text.partition("/")[0]
+        raise RecipeError(f"{text} begins with {name}, which is nobody's home here; write out the folder") from None
 
 
 def load_recipe(path_or_name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
@@ -385,8 +405,9 @@ def _explain(fault: ErrorDetails, key: str) -> str:
         return f"{key}: {problem}" if key else problem
     if fault["type"].startswith("model_"):
         return f"{key} is {came}; expected the keys {', '.join(_keys_of(fault['loc']))}"
-    expected = fault["msg"].removeprefix("Input ")
-    return f"{key} is {came}; it {expected[0].lower()}{expected[1:]}".replace("it list", "the list")
+    expected = fault["msg"]
+    whole = f"it {expected[6:]}" if expected.startswith("Input ") else f"the {expected[0].lower()}{expected[1:]}"
+    return f"{key} is {came}; {whole}"
 
 
 def _keys_of(place: Sequence[int | str]) -> list[str]:

@@ -1,6 +1,6 @@
 """What a training run can be told."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -50,13 +50,13 @@ class TrainingOptions(BaseModel):
         tensorboard: Whether the records are also written for TensorBoard.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     tokens_per_batch: int = Field(default=4000, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     schedule: Literal["constant", "inverse_sqrt", "cosine", "linear"] = "constant"
     warmup_steps: int = Field(default=0, ge=0)
-    betas: list[float] = Field(default=[0.9, 0.999], min_length=2, max_length=2)
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(default=[0.9, 0.999], min_length=2, max_length=2)
     weight_decay: float = Field(default=0.0, ge=0)
     gradient_clip: float | None = Field(default=1.0, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
