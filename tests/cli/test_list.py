@@ -27,4 +27,5 @@ def test_a_terminal_gets_every_name_and_paper(monkeypatch):
     for entry in catalogue():
         assert entry.name in words
         assert str(entry.year) in words
+        assert "".join(entry.formula.replace("`", "").split())[:30] in words
     assert max(map(len, screen.getvalue().splitlines())) <= 80

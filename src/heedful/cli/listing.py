@@ -29,16 +29,19 @@ def command() -> None:
 
 
 def show(entries: "list[Entry]") -> None:
-    """One table for each kind."""
+    """A table for each kind: name, year, and the formula above its paper."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
+    widest = max(len(one.name) for one in entries)
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
-        table = Table(title=f"{kind}s", title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for heading in ("name", "year", "paper", "formula"):
-            table.add_column(heading, header_style="dim", overflow="fold")
+        table = Table(title=f"{kind}s", title_justify="left", title_style="bold", box=None, show_header=False)
+        table.add_column(width=widest, no_wrap=True)
         for one in group:
-            table.add_row(one.name, str(one.year), f"{one.paper}, {one.place}", one.formula)
+            # Text, because a formula's brackets are no markup
+            paper = Text(f"\n{one.paper}, {one.place}", style="dim")
+            table.add_row(Text(one.name), str(one.year), Text(one.formula.replace("`", "")) + paper)
         console.print(table)
         console.print()

@@ -123,6 +123,8 @@ def translate_all(
 
     skipped: Counter[str] = Counter()
     if source == "-":
+        if sys.stdin.isatty():
+            say("Type sentences, one a line; Ctrl-D ends.")
         blocks = read_stream(sys.stdin.buffer.read1)  # pyright: ignore[reportAttributeAccessIssue]: buffers have it
     else:
         blocks = iter([read_lines(source)])

@@ -109,6 +109,7 @@ def train_translator(
     )
     model.to("cpu")
     sets = {"valid": valid_pairs} | ({"test": test_pairs} if test_pairs else {})
+    say(f"Translating {' and '.join(sets)} pairs to score the model.")
     scores = {name: evaluate_translator(translator, pairs, recipe.evaluation) for name, pairs in sets.items()}
     translator.metrics |= summary(result, scores)
     translator.save(folder / "model")
