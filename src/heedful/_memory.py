@@ -10,8 +10,9 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed memory in this process instead of giving it back after every large tensor.
 
     By default each tensor above 32 MB, and many above 128 kB, is mapped, zeroed page by page and unmapped again, which
-    costs the largest layers of a training step on the CPU up to 40 % of their time. Price: the process stays as large as it ever was, and
-    holes between large tensors make it a few times larger than what it uses at once.
+    costs the largest layers of a training step on the CPU up to 40 % of their time (benchmarks/kept_memory.py). The
+    price: the process stays as large as it ever was, and holes between large tensors make it a few times larger than
+    what it uses at once.
 
     Returns:
         Whether anything was changed: False without glibc, where other allocators do this on their own.

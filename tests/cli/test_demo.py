@@ -1,0 +1,91 @@
+"""`heedful demo`: what it shows while two models learn, and says in the end; the learning is tested elsewhere."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from heedful._errors import HeedfulError
+from heedful.cli._demo_screen import Screen, last_validation, print_report
+from heedful.metrics.translation import LengthScore, Score
+from heedful.tasks import demo
+from heedful.visual.alignment import Alignment
+from heedful.visual.animation import Snapshot
+
+
+def contestant(name: str, value: float) -> demo.Contestant:
+    buckets = [LengthScore(3, 5, 7, Score("BLEU", value + 1, "s")), LengthScore(10, None, 0, None)]
+    scores = [Score("BLEU", value, "s"), Score("chrF2", 2 * value, "s")]
+    return demo.Contestant(name, 1_234_567, 180.0, ["Oui."], scores, buckets)
+
+
+@pytest.fixture
+def result(tmp_path):
+    snapshots = [
+        Snapshot(step, Alignment(["I", "see"], ["je", "vois"], np.array(weights)), {"BLEU": 20.0})
+        for step, weights in ((0, [[0.5, 0.5], [0.5, 0.5]]), (400, [[1.0, 0.0], [0.0, 1.0]]))
+    ]
+    contestants = [contestant(demo.ATTENTION, 21.5), contestant(demo.TWIN, 12.25)]
+    samples = [("I [see].", "Je [vois].", "Je.")]
+    return demo.DemoResult(tmp_path, contestants, samples, snapshots, {tmp_path / "model": "the translator"})
+
+
+def write_validation(run: Path, step: int, bleu: float) -> None:
+    path = run / "training" / "validations.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if not path.stat().st_size:
+            writer.writerow(["step", "loss", "bleu", "weights"])
+        writer.writerow([step, 3.21, bleu, "step"])
+
+
+def test_it_runs_what_was_asked_and_says_what_it_wrote(run, result, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(demo, "run_demo", lambda *args: asked.append(args[:3]) or result)
+    outcome = run("demo", "--output", tmp_path, "--seed", 4, "--seconds", 30)
+    assert (outcome.code, asked) == (0, [(tmp_path, 4, 30.0)])
+    for text in (demo.ATTENTION, demo.TWIN, "21.5", "12.2", "43.0", "1,234,567", "3-5 words", "I [see].", "vois"):
+        assert text in outcome.out
+    assert f"Wrote {tmp_path}/model: the translator\n" in outcome.err
+    assert f"heedful translate {tmp_path}" in outcome.err
+
+
+def test_a_failure_and_ctrl_c_end_with_1(run, monkeypatch, tmp_path):
+    def fail(*_):
+        raise HeedfulError("one of them fell asleep")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run_demo", fail)
+    outcome = run("demo", "--output", tmp_path)
+    assert (outcome.code, outcome.err.splitlines()[-1]) == (1, "Error: one of them fell asleep")
+    monkeypatch.setattr(demo, "run_demo", stop)
+    outcome = run("demo", "--output", tmp_path)
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].startswith("Stopped")
+
+
+def test_without_a_terminal_each_validation_is_one_line(tmp_path):
+    lines = io.StringIO()
+    screen = Screen(30.0, Console(file=lines, width=200))
+    with screen:
+        screen.watch(tmp_path / "a", tmp_path / "b")
+        for step in (400, 400, 800):
+            if last_validation(tmp_path / "a") is None or step == 800:
+                write_validation(tmp_path / "a", step, step / 100)
+            screen.watch(tmp_path / "a", tmp_path / "b")
+    assert lines.getvalue().splitlines() == [
+        f"{demo.ATTENTION}: step 400   loss 3.21   BLEU 4.0",
+        f"{demo.ATTENTION}: step 800   loss 3.21   BLEU 8.0",
+    ]
+
+
+def test_the_report_fits_a_terminal_of_eighty(result):
+    screen = io.StringIO()
+    print_report(Console(file=screen, width=80), result)
+    assert max(map(len, screen.getvalue().splitlines())) <= 80
