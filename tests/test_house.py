@@ -181,10 +181,11 @@ def test_no_file_holds(what, pattern):
 
 
 def _undocumented(module: ModuleType):
-    """Public things of a module without a docstring; a method may have it from the contract it fills in."""
-    own = {name: thing for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
-    public = {name: thing for name, thing in own.items() if callable(thing) and not name.startswith("_")}
-    for name, thing in public.items():
+    """Public things defined in a module without a docstring; a method may have it from the contract it fills in."""
+    for name, thing in vars(module).items():
+        defined_here = (getattr(thing, "__module__", ""), getattr(thing, "__name__", "")) == (module.__name__, name)
+        if name.startswith("_") or not defined_here:
+            continue
         if not thing.__doc__:
             yield name
         members = vars(thing).items() if inspect.isclass(thing) else ()
