@@ -70,7 +70,12 @@ def test_a_demo_of_a_few_seconds_writes_all_it_promises(tmp_path):
     assert set(scores[demo.TWIN]["BLEU by source words"]) == {"3-5", "6-9", "10+"}
 
 
-def test_a_training_that_fails_says_why_and_where_its_log_is(tmp_path):
-    (tmp_path / "training").write_text("in the way", encoding="utf-8")
-    with pytest.raises(HeedfulError, match=r"The training of 'demo, with attention' failed.*training\.log"):
-        demo.run_demo(tmp_path, seconds=1.0)
+def test_a_training_that_fails_says_which_why_and_where_its_log_is(tmp_path, capfd):
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    (twin / "training").write_text("in the way", encoding="utf-8")
+    with pytest.raises(HeedfulError, match=r"training is a file, not a folder; choose .*\. Its log is ") as caught:
+        demo.run_demo(tmp_path, seconds=30.0)
+    assert str(caught.value).startswith(f"The training of 'demo, {demo.TWIN}' failed: OutputError: ")
+    assert str(caught.value).endswith(f" Its log is {twin / demo.LOG}.")
+    assert capfd.readouterr() == ("", "")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ._shell import say
+from ._shell import FAILED, say
 
 EXAMPLES = ("heedful demo", "heedful demo --output /tmp/tour --seconds 60")
 
@@ -34,8 +34,12 @@ def command(
     started = time.monotonic()
     learning = demo_recipes(output, seed, seconds)[0].training.max_seconds or 0.0
     say(f"Two models learn side by side for {learning:.0f} s, one thread each: with attention, and a twin without.")
-    with Screen(learning) as screen:
-        result = run_demo(output, seed, seconds, screen.watch)
+    try:
+        with Screen(learning) as screen:
+            result = run_demo(output, seed, seconds, screen.watch)
+    except KeyboardInterrupt:
+        say("Stopped; the same command goes on.")
+        raise typer.Exit(FAILED) from None
     print_report(Console(highlight=False), result)
     for path, meaning in result.written.items():
         say(f"Wrote {path}: {meaning}")

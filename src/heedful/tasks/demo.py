@@ -2,10 +2,11 @@
 
 import json
 import multiprocessing
-import sys
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -178,35 +179,38 @@ def _train_both(recipes: list[Recipe], watch: Callable[[], None]) -> None:
     for worker in workers:
         worker.start()
     try:
-        while any(worker.is_alive() for worker in workers):
+        while any(worker.is_alive() for worker in workers) and not _failed(workers):
             watch()
             time.sleep(0.5)
-            _stop_all_if_one_failed(workers)
     except KeyboardInterrupt:
         # the terminal has told the workers, too: each finishes its step and leaves a checkpoint
         for worker in workers:
             worker.join(30)
         raise
-    for worker, recipe in zip(workers, recipes, strict=True):
-        if worker.exitcode != 0:
-            log = Path(recipe.output) / LOG
-            lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-            last = f": {lines[-1]}" if lines else ""
-            raise HeedfulError(f"The training of {recipe.name!r} failed{last}. Its log is {log}.")
-
-
-def _stop_all_if_one_failed(workers: Sequence[BaseProcess]) -> None:
-    if any(worker.exitcode not in (None, 0) for worker in workers):
+    if failed := _failed(workers):
         for worker in workers:
             worker.terminate()
+            worker.join(30)
+        raise HeedfulError(_reason(recipes[failed[0]], workers[failed[0]].exitcode or 0))
+
+
+def _failed(workers: Sequence[BaseProcess]) -> list[int]:
+    return [place for place, worker in enumerate(workers) if worker.exitcode not in (None, 0)]
+
+
+def _reason(recipe: Recipe, code: int) -> str:
+    """Why a training ended, in one sentence: by a signal, such as that of a full memory, or as its log says."""
+    log = Path(recipe.output) / LOG
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    why = f"ended by {signal.Signals(-code).name}" if code < 0 else lines[-1].rstrip(".") if lines else "no word of why"
+    return f"The training of {recipe.name!r} failed: {why}. Its log is {log}."
 
 
 def _work(content: dict[str, object]) -> None:
     """One training in a process of its own; everything it says goes to its log."""
     recipe = check_recipe(content, "the demo's recipe")
     folder = Path(recipe.output)
-    with (folder / LOG).open("a", encoding="utf-8", buffering=1) as log:
-        sys.stdout = sys.stderr = log
+    with (folder / LOG).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
             keep_freed_memory()
             torch.set_num_threads(1)
@@ -214,6 +218,9 @@ def _work(content: dict[str, object]) -> None:
             test = load_pairs("tatoeba_en_fr", "test")
             texts = [best[0].text for best in run.translator.translate(test.source)]
             write_whole(folder / TRANSLATIONS, json.dumps(texts, ensure_ascii=False, indent=0))
+        except KeyboardInterrupt as interrupt:
+            _put(log, str(interrupt) or "Stopped.")
+            raise SystemExit(1) from None
         except Exception as error:
             traceback.print_exc()
             _put(log, f"{type(error).__name__}: {error}")
