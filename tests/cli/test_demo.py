@@ -1,86 +1,114 @@
-"""`heedful demo`: what it shows while models learn, what it says in the end, how it is stopped. Nothing learns here."""
+"""`heedful demo`: what it shows while two models learn, and says in the end; the learning is tested elsewhere."""
 
+import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from heedful.cli._demo_screen import Screen, last_validation
+from heedful._errors import HeedfulError
+from heedful.cli._demo_screen import Screen, last_validation, print_report
 from heedful.metrics.translation import LengthScore, Score
 from heedful.tasks import demo
 from heedful.visual.alignment import Alignment
 from heedful.visual.animation import Snapshot
 
-HEADER = "step,epoch,seconds,weights,best,loss,bleu\n"
+
+def contestant(name: str, value: float) -> demo.Contestant:
+    buckets = [LengthScore(3, 5, 7, Score("BLEU", value + 1, "s")), LengthScore(10, None, 0, None)]
+    scores = [Score("BLEU", value, "s"), Score("chrF2", 2 * value, "s")]
+    return demo.Contestant(name, 1_234_567, 180.0, ["Oui."], scores, buckets)
 
 
 @pytest.fixture
-def runs(tmp_path):
-    """Two runs: one has been validated twice, of the other there is nothing yet."""
-    folder = tmp_path / "attention"
-    (folder / "training").mkdir(parents=True)
-    table = HEADER + "400,1,9,step,1,3.5,4.25\n800,1,19,step,1,2.75,12.5\n800,1,19,average,0,2.5,13.5\n"
-    (folder / "training" / "validations.csv").write_text(table)
-    row = {"step": 800, "bleu": 12.5, "source": ["red", "meat"], "target": ["viande"], "weights": [[0.25, 0.75]]}
-    (folder / demo.SNAPSHOTS).write_text(json.dumps(row) + "\n")
-    return folder, tmp_path / "twin"
+def result(tmp_path):
+    snapshots = [
+        Snapshot(step, Alignment(["I", "see"], ["je", "vois"], np.array(weights)), {"BLEU": 20.0})
+        for step, weights in ((0, [[0.5, 0.5], [0.5, 0.5]]), (400, [[1.0, 0.0], [0.0, 1.0]]))
+    ]
+    contestants = [contestant(demo.ATTENTION, 21.5), contestant(demo.TWIN, 12.25)]
+    samples = [("I [see].", "Je [vois].", "Je.")]
+    return demo.DemoResult(tmp_path, contestants, samples, snapshots, {tmp_path / "model": "the translator"})
 
 
-def test_the_last_validation_is_that_of_a_step_and_not_of_a_mean(runs):
-    found = [last_validation(run) for run in runs]
-    assert found[0] is not None
-    assert (found[0]["step"], found[0]["bleu"]) == ("800", "12.5")
-    assert found[1] is None
+def write_validation(run: Path, step: int, bleu: float) -> None:
+    path = run / "training" / "validations.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if not path.stat().st_size:
+            writer.writerow(["step", "loss", "bleu", "weights"])
+        writer.writerow([step, 3.21, bleu, "step"])
 
 
-def test_a_file_gets_one_line_for_each_validation(runs):
-    text = io.StringIO()
-    with Screen(180.0, Console(file=text, width=100)) as screen:
-        screen.watch(*runs)
-        screen.watch(*runs)
-    assert text.getvalue() == f"{demo.ATTENTION}: step 800   loss 2.75   BLEU 12.5\n"
+def test_it_runs_what_was_asked_and_says_what_it_wrote(run, result, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(demo, "run_demo", lambda *args: asked.append(args[:3]) or result)
+    outcome = run("demo", "--output", tmp_path, "--seed", 4, "--seconds", 30)
+    assert (outcome.code, asked) == (0, [(tmp_path, 4, 30.0)])
+    for text in (demo.ATTENTION, demo.TWIN, "21.5", "12.2", "43.0", "1,234,567", "3-5 words", "I [see].", "vois"):
+        assert text in outcome.out
+    assert f"Wrote {tmp_path}/model: the translator\n" in outcome.err
+    assert f"heedful translate {tmp_path}" in outcome.err
 
 
-def test_a_terminal_gets_both_runs_and_the_alignment(runs):
-    text = io.StringIO()
-    with Screen(180.0, Console(file=text, width=100, force_terminal=True, _environ={"TERM": "xterm"})) as screen:
-        screen.watch(*runs)
-        screen.live.refresh()
-    shown = text.getvalue()
-    for words in ("step 800   loss 2.75   BLEU 12.5", "reading the pairs ...", "s of learning left", "viande"):
-        assert words in shown
+def test_a_failure_and_ctrl_c_end_with_1(run, monkeypatch, tmp_path):
+    def fail(*_):
+        raise HeedfulError("one of them fell asleep")
 
-
-def test_the_report_has_both_models_and_says_where_everything_is(run, tmp_path, monkeypatch):
-    def contestant(name, bleu):
-        parts = [LengthScore(3, 5, 2, Score("BLEU", bleu, "s")), LengthScore(6, None, 0, None)]
-        scores = [Score("BLEU", bleu, "s"), Score("chrF2", 2 * bleu, "s")]
-        return demo.Contestant(name, 1_234_567, 9.0, ["un", "deux"], scores, parts)
-
-    def run_demo(folder, seed, seconds, watch):
-        assert (folder, seed, seconds) == (tmp_path / "tour", 3, 7.0)
-        snapshots = [Snapshot(0, Alignment(["a", "b"], ["c"], np.array([[0.5, 0.5]])), {"BLEU": 0.0})]
-        samples = [("I love [you].", "Je t'aime.", "Bonjour.")]
-        contestants = [contestant(demo.ATTENTION, 21.25), contestant(demo.TWIN, 9.75)]
-        return demo.DemoResult(folder, contestants, samples, snapshots, {folder / "model": "the translator"})
-
-    monkeypatch.setattr(demo, "run_demo", run_demo)
-    outcome = run("demo", "--output", tmp_path / "tour", "--seed", "3", "--seconds", "7")
-    assert outcome.code == 0
-    for words in ("Held-out pairs (2)", "1,234,567", "42.5", "21.2", "9.8", "I love [you].", "0: 1.00"):
-        assert words in outcome.out
-    assert "Two models learn side by side for 7 s" in outcome.err
-    assert f"Wrote {tmp_path}/tour/model: the translator" in outcome.err
-    assert outcome.err.rstrip().endswith(f"| heedful translate {tmp_path}/tour")
-
-
-def test_ctrl_c_says_how_it_goes_on(run, tmp_path, monkeypatch):
-    def run_demo(*_):
+    def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "run_demo", run_demo)
+    monkeypatch.setattr(demo, "run_demo", fail)
     outcome = run("demo", "--output", tmp_path)
-    assert (outcome.code, outcome.out) == (1, "")
+    assert (outcome.code, outcome.err.splitlines()[-1]) == (1, "Error: one of them fell asleep")
+    monkeypatch.setattr(demo, "run_demo", stop)
+    outcome = run("demo", "--output", tmp_path)
+    assert outcome.code == 1
     assert outcome.err.splitlines()[-1] == "Stopped; the same command goes on."
+
+
+def test_without_a_terminal_each_validation_is_one_line(tmp_path):
+    lines = io.StringIO()
+    screen = Screen(30.0, Console(file=lines, width=200))
+    with screen:
+        screen.watch(tmp_path / "a", tmp_path / "b")
+        for step in (400, 400, 800):
+            if last_validation(tmp_path / "a") is None or step == 800:
+                write_validation(tmp_path / "a", step, step / 100)
+            screen.watch(tmp_path / "a", tmp_path / "b")
+    assert lines.getvalue().splitlines() == [
+        f"{demo.ATTENTION}: step 400   loss 3.21   BLEU 4.0",
+        f"{demo.ATTENTION}: step 800   loss 3.21   BLEU 8.0",
+    ]
+
+
+def test_a_terminal_gets_both_runs_and_the_alignment(tmp_path, result):
+    write_validation(tmp_path / "a", 400, 4.0)
+    (row,) = [one for one in result.snapshots if one.step == 400]
+    sides = {"source": row.alignment.source, "target": row.alignment.target, "weights": row.alignment.weights.tolist()}
+    (tmp_path / "a" / demo.SNAPSHOTS).write_text(json.dumps({"step": 400, "bleu": 4.0, **sides}) + "\n")
+    shown = io.StringIO()
+    with Screen(180.0, Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})) as screen:
+        screen.watch(tmp_path / "a", tmp_path / "b")
+        screen.live.refresh()
+    for text in ("step 400   loss 3.21   BLEU 4.0", "reading the pairs ...", "s of learning left", "vois"):
+        assert text in shown.getvalue()
+
+
+def test_the_last_validation_is_that_of_a_step_and_not_of_a_mean(tmp_path):
+    write_validation(tmp_path, 400, 4.0)
+    with (tmp_path / "training" / "validations.csv").open("a") as file:
+        file.write("400,3.0,5.0,average\n")
+    row = last_validation(tmp_path)
+    assert row is not None
+    assert row["bleu"] == "4.0"
+
+
+def test_the_report_fits_a_terminal_of_eighty(result):
+    screen = io.StringIO()
+    print_report(Console(file=screen, width=80), result)
+    assert max(map(len, screen.getvalue().splitlines())) <= 80

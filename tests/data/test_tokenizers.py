@@ -159,7 +159,24 @@ def test_any_ids_can_be_written_and_traced(kind, numbers):
     segments = tokenizer.segment_ids(ids)
     assert isinstance(tokenizer.decode(ids), str)
     assert len(segments.word_of) == len(ids)
-    assert all(0 <= word < len(segments.words) for word in segments.word_of)
+    assert segments.word_of == sorted(segments.word_of)
+    assert sorted(set(segments.word_of)) == list(range(len(segments.words)))
+    names = "".join(segments.words)
+    assert all(names.count(name) >= ids.count(index) for index, name in enumerate(SPECIAL_TOKENS))
+
+
+def test_a_piece_of_two_words_makes_one_of_them():
+    tokenizer = Tokenizer.train(["l'eau l'homme l'or"] * 9, kind="bpe", vocab_size=40)
+    ids = [tokenizer.token_to_id(token) for token in ("▁l'", "▁l'", "o", "r")]
+    assert None not in ids
+    # an apostrophe before a space elides nothing, and would be a word of its own without a piece of its own
+    segments = tokenizer.segment_ids(ids)
+    assert (segments.words, segments.word_of) == (["l'", "l'", "or"], [0, 1, 2, 2])
+
+
+def test_a_space_sign_typed_in_a_text_is_part_of_a_word():
+    segments = TRAINED["bpe"].segment("▁old men")
+    assert (segments.words[-2:], sorted(set(segments.word_of))) == (["▁old", "men"], list(range(len(segments.words))))
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u202f\n"])

@@ -150,7 +150,7 @@ class Tokenizer:
         # half a character at the end reads "�" and belongs to what follows
         segments = self._trace(ids, [len(text.rstrip(_HALF)) for text in texts[:-1]], texts[-1])
         names = (SPECIAL_TOKENS[index] for index in ids if index < len(SPECIAL_TOKENS))
-        words = [next(names, word) if word == _OBJECT else word for word in segments.words]
+        words = ["".join(next(names, char) if char == _OBJECT else char for char in word) for word in segments.words]
         return replace(segments, words=words)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
@@ -187,13 +187,20 @@ class Tokenizer:
         return cls(built, kind, bool(lowercase))
 
     def _trace(self, ids: list[int], starts: list[int], text: str) -> Segments:
-        """Give each piece the first word that ends after the piece starts; a space belongs to the word after it."""
-        spans = self._words.pre_tokenize_str(text)
+        """Give each piece the first word that ends after the piece starts; a space belongs to the word after it.
+
+        A word in which no piece starts is written by the piece before, and becomes one with that piece's word.
+        """
+        spans = [span for _, span in self._words.pre_tokenize_str(text)]
         if ids and not spans:
-            spans = [(text, (0, len(text)))]
-        ends = [end for _, (_, end) in spans]
-        word_of = [min(bisect_right(ends, start), len(ends) - 1) for start in starts]
-        return Segments(ids, self.tokens(ids), [word for word, _ in spans], word_of)
+            spans = [(0, len(text))]
+        ends = [end for _, end in spans]
+        found = [min(bisect_right(ends, start), len(ends) - 1) for start in starts]
+        firsts = sorted(set(found))
+        lasts = [first - 1 for first in firsts[1:]] + [len(spans) - 1] * bool(firsts)
+        words = [text[spans[first][0] : ends[last]] for first, last in zip(firsts, lasts, strict=True)]
+        place = {first: index for index, first in enumerate(firsts)}
+        return Segments(ids, self.tokens(ids), words, [place[word] for word in found])
 
     def _write(self, ids: list[int], unknown: Iterator[str]) -> str:
         """The text of ids with the next of `unknown` for every UNK."""
