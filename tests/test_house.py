@@ -50,24 +50,32 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_readme_tree_is_the_disk():
-    named, parents = set(), []
+    named, parents = [], []
     for line in blocks("text")[0].splitlines():
         depth = (len(line) - len(line.lstrip())) // 4
         folder, _, meaning = line.strip().partition("  ")
         assert folder.endswith("/"), f"the tree has one line per folder, not {line!r}"
         assert folder == "src/" or meaning.strip(), f"{folder} says nothing about itself"
         parents[depth:] = [folder.rstrip("/")]
-        named.add("/".join(parents))
+        named.append("/".join(parents))
     folders = {parent for path in FILES for parent in path.relative_to(ROOT).parents}
     # pictures in docs need no line of their own
     real = {folder.as_posix() for folder in folders if folder.parts[:1] != ("docs",)} - {"."} | {"docs"}
-    assert named == real
+    assert sorted(named) == sorted(real)
 
 
 def test_every_link_of_the_readme_leads_somewhere():
     for text in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
         for target in re.findall(r"\]\((?!http)([^)#]+)", text):
             assert (ROOT / target).exists(), f"a link leads to {target}, which does not exist"
+
+
+def test_every_benchmark_has_its_question_and_its_results():
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        if script.name != "record.py":
+            assert f"| `{script.name}` |" in page, f"{script.name} has no row in benchmarks/README.md"
+            assert (script.parent / "results" / f"{script.stem}.csv").exists(), f"{script.name} left no result"
 
 
 def test_the_first_two_commands_install_and_run():
