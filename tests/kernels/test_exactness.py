@@ -139,6 +139,17 @@ def test_infinity_and_nan_stay_in_their_row(query, key, expected, queries):
     torch.testing.assert_close(found[1, 0, 4].item() - rest, expected, rtol=0, atol=3e-6, equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("queries", [1, 5])
+def test_a_key_that_is_no_number_leaves_the_gradients_of_the_others(dtype, queries):
+    query, key, energy = (normal(*shape).to(dtype) for shape in ((1, queries, 5), (1, 7, 5), (5,)))
+    key[0, 3, 2] = torch.nan
+    own = leaves(query, key, energy)
+    grad_query, grad_key, _ = oracle.gradients(additive_scores(*own), own, [torch.ones(1, queries, 7)])
+    assert torch.isnan(grad_key).nonzero().tolist() == [[0, 3, 2]]
+    assert torch.isnan(grad_query[0]).any(0).tolist() == [False, False, True, False, False]
+
+
 def spread(*shape: int, low: float = -30, high: float = 30) -> Tensor:
     magnitude = 10 ** (torch.rand(*shape, dtype=torch.float64) * (high - low) + low)
     return (magnitude * torch.where(torch.rand(*shape) < 0.5, -1, 1)).float()

@@ -343,7 +343,7 @@ def _estimate(typingctx, value):
 
 
 def reciprocals(unit, first, second):
-    """1 / first and 1 / second: by Newton's step from an estimate, or from one division for both."""
+    """1 / first and 1 / second: by Newton's step from an estimate, or one division for both (NaN in both then)."""
     raise NotImplementedError("compiled code only")
 
 

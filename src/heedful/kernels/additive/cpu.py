@@ -188,7 +188,7 @@ def attention_forward(
         plan(query, key, energy, factors, seen),
         lambda: split(query, key, energy, seen),
     )
-    return context[..., : value.shape[2]], weights, _worth_keeping(sides)
+    return context[..., : value.shape[2]].contiguous(), weights, _worth_keeping(sides)
 
 
 def attention_backward(
@@ -216,7 +216,7 @@ def attention_backward(
         grads.add(parts, grad, own_seen, b, q, q.stop == queries)
         small += _small_energy_gradient(grad, query[b, q], key[b]) if sides.peak <= _SMALL[grad.dtype] else 0
     grad_energy = small if sides.peak <= _SMALL[energy.dtype] else grads.energy
-    return grads.query, grads.key, grad_value[..., : value.shape[2]], grad_energy
+    return grads.query, grads.key, grad_value[..., : value.shape[2]].contiguous(), grad_energy
 
 
 def _slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, seen: Tensor | None) -> Tensor:

@@ -158,8 +158,12 @@ def _four_slopes(direct, wide, unit, limit, x, y, flow, grad_x, grad_y, sum_r, i
         q = load(unit, x, row * units + u)
         p0, p1 = power(unit, direct, wide, q, k0, cut), power(unit, direct, wide, q, k1, cut)
         p2, p3 = power(unit, direct, wide, q, k2, cut), power(unit, direct, wide, q, k3, cut)
-        r0, r1 = reciprocals(unit, p0 + one, p1 + one)
-        r2, r3 = reciprocals(unit, p2 + one, p3 + one)
+        if direct is None:
+            r0, r1 = reciprocals(unit, p0 + one, p1 + one)
+            r2, r3 = reciprocals(unit, p2 + one, p3 + one)
+        else:
+            # each by itself: what is no number may stand among the units taken directly
+            r0, r1, r2, r3 = one / (p0 + one), one / (p1 + one), one / (p2 + one), one / (p3 + one)
         s0, s1 = r0 * splat(get(unit, flow, 4 * row)), r1 * splat(get(unit, flow, 4 * row + 1))
         s2, s3 = r2 * splat(get(unit, flow, 4 * row + 2)), r3 * splat(get(unit, flow, 4 * row + 3))
         w0, w1, w2, w3 = s0 * r0, s1 * r1, s2 * r2, s3 * r3

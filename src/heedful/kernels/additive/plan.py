@@ -88,7 +88,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """Units by factors, their product cut if it is `wide`, and units taken directly; `peak` bounds |a + b|, if known."""
+    """Units by factors, their product cut if `wide`, and units taken directly; `peak` bounds |a + b|, if known."""
 
     product: Side | None
     direct: Side | None

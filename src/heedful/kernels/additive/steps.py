@@ -24,8 +24,8 @@ class AdditiveMemory:
 
     Attributes:
         key: `[batch, keys, units]`, as they came; their gradient is gathered over all steps of a backward pass.
-        factors: `[batch, keys, units up to whole registers]`, e^{2 key}, NaN where the key is out of range; `None` where
-            the path in use needs none.
+        factors: `[batch, keys, units up to whole registers]`, e^{2 key}, NaN where the key is out of range; `None`
+            where the path in use needs none.
     """
 
     key: Tensor
