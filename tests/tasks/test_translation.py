@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from heedful._errors import DataError, HeedfulError, RecipeError
+from heedful._errors import DataError, HeedfulError, OutputError, RecipeError
 from heedful.data.readers import Pairs
 from heedful.metrics.translation import bleu, chrf, tokenized_bleu
 from heedful.tasks import translation
-from heedful.tasks.recipe import DataPart, EvaluationOptions, check_recipe
+from heedful.tasks.recipe import DataPart, EvaluationOptions, check_recipe, dump_recipe
 from heedful.tasks.translation import (
     claim_folder,
     encode,
@@ -147,6 +147,25 @@ def test_a_folder_whose_training_never_began_may_get_another_recipe(tmp_path):
     content = small_content(tmp_path) | {"seed": 9}
     claim_folder(tmp_path / "run", check_recipe(content, "another"))
     assert "seed: 9" in (tmp_path / "run" / "recipe.yaml").read_text()
+
+
+def test_a_recipe_that_a_person_wrote_is_never_overwritten(tmp_path):
+    recipe = small_recipe(tmp_path)
+    mine = tmp_path / "run" / "recipe.yaml"
+    mine.parent.mkdir()
+    for text in ("# the best one\n" + dump_recipe(recipe), "seed: 3\n", "notes: [", "caf\udce9"):
+        mine.write_text(text, encoding="utf-8", errors="surrogateescape")
+        with pytest.raises(OutputError, match=r"recipe\.yaml: a file of another hand is there already; rename it"):
+            train_translator(recipe)
+        assert mine.read_text(encoding="utf-8", errors="surrogateescape") == text
+
+
+def test_what_stands_where_the_model_will_is_told_before_anything_takes_time(tmp_path):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "thesis.tex").touch()
+    with pytest.raises(OutputError, match=r"cannot write a model to .*: thesis\.tex is there already"):
+        train_translator(small_recipe(tmp_path))
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["model"]
 
 
 # --- data ---

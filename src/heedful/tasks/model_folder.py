@@ -52,7 +52,7 @@ def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in content.weights.items()}
-    _refuse_foreign(path)
+    refuse_foreign(path)
     with whole_folder(path) as folder:
         try:
             save_file(weights, folder / WEIGHTS)
@@ -101,8 +101,12 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
     return ModelFolder(weights, TokenizerPair.load(path / TOKENIZER), recipe, _read_json(path / METRICS))
 
 
-def _refuse_foreign(path: Path) -> None:
-    """What is replaced must be an older model: a folder that holds anything else is somebody's."""
+def refuse_foreign(path: Path) -> None:
+    """What a model replaces must be an older model: a folder that holds anything else is somebody's.
+
+    Raises:
+        OutputError: names what is there.
+    """
     if path.is_dir():
         foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in FILES)
     else:

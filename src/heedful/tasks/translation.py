@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from heedful._errors import DataError, RecipeError
+from heedful._errors import DataError, OutputError, RecipeError
 from heedful._files import make_folder, write_whole
 from heedful.data.batching import BatchSampler
 from heedful.data.bundled import load_pairs
@@ -23,7 +23,17 @@ from heedful.training.loop import FREE_OPTIONS
 from heedful.visual.curves import Curve, write_curves
 
 from .build import build_model
-from .recipe import DataPart, DecodingOptions, EvaluationOptions, Recipe, TokenizerOptions, dump_recipe, expand_path
+from .model_folder import refuse_foreign
+from .recipe import (
+    DataPart,
+    DecodingOptions,
+    EvaluationOptions,
+    Recipe,
+    TokenizerOptions,
+    check_recipe,
+    dump_recipe,
+    expand_path,
+)
 from .recipe_yaml import parse_yaml
 from .translator import Translator
 
@@ -159,13 +169,21 @@ def claim_folder(folder: Path, recipe: Recipe) -> None:
     """Make the output folder and write the recipe into it, before anything takes time.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or holds files that are somebody's where the recipe or the model shall stand.
         RecipeError: it holds a run of another recipe.
     """
     make_folder(folder)
+    refuse_foreign(folder / "model")
     path = folder / "recipe.yaml"
     if path.exists():
-        _check_same(parse_yaml(path.read_text(encoding="utf-8"), str(path)), recipe.model_dump(), folder)
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if (folder / "training" / "checkpoint.pt").exists():
+            _check_same(parse_yaml(text, str(path)), recipe.model_dump(), folder)
+        elif not _is_written_recipe(text):
+            raise OutputError(
+                f"cannot write the recipe to {path}: a file of another hand is there already; rename it, or choose "
+                "another output folder"
+            )
     write_whole(path, dump_recipe(recipe))
 
 
@@ -276,11 +294,20 @@ def _check_same(old: Any, new: dict[str, Any], folder: Path) -> None:
         before, now = (recipe.get(section) if isinstance(recipe, dict) else None for recipe in (old, new))
         if section == "training" and isinstance(before, dict) and isinstance(now, dict):
             before, now = ({k: v for k, v in part.items() if k not in FREE_OPTIONS} for part in (before, now))
-        if before != now and (folder / "training" / "checkpoint.pt").exists():
+        if before != now:
             raise RecipeError(
-                f"{folder} holds a run whose {section} was another; choose another output folder with "
-                f"`--set output=FOLDER`, or delete {folder} to begin afresh."
+                f"{folder} holds a run whose {section} was another; choose another output folder, or delete {folder} "
+                "to begin afresh."
             )
+
+
+def _is_written_recipe(text: str) -> bool:
+    """Whether `claim_folder` wrote it, and no person: it is whole, and has no comment."""
+    try:
+        content = parse_yaml(text, "")
+        return isinstance(content, dict) and dump_recipe(check_recipe(content, "")) == text
+    except RecipeError:
+        return False
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
