@@ -52,6 +52,13 @@ def test_each_sentence_is_translated_as_if_it_were_alone(translator):
                 np.testing.assert_allclose(one.word_weights, other.word_weights, atol=1e-5)
 
 
+@pytest.mark.parametrize("beam", [1, 2])
+def test_more_translations_than_the_beam_holds_are_refused(translator, beam):
+    decoding = translator.recipe.decoding.model_copy(update={"beam": beam})
+    with pytest.raises(ValueError, match=f"nbest is 3; a beam of {beam} can return 1 to {beam} hypotheses"):
+        translator.translate(["No."], decoding=decoding, nbest=3)
+
+
 def test_the_order_of_the_input_is_that_of_the_output(translator):
     many = [sentence for sentence in SENTENCES if sentence.strip()] * 30
     texts = [best[0].text for best in translator.translate(many)]

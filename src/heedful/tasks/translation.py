@@ -219,11 +219,13 @@ def encode(pairs: Pairs, tokenizers: TokenizerPair, max_length: int | None, say:
     limit = max_length or float("inf")
     fits = [0 < len(s) <= limit and 0 < len(t) <= limit for s, t in zip(sources, targets, strict=True)]
     if not any(fits):
-        raise DataError(
-            f"No pair of {pairs.origin} has 1 to {limit} tokens on each side; raise data.max_length or mend the data."
+        wanted, way_out = (
+            ("a token", "") if max_length is None else (f"1 to {limit} tokens", "raise data.max_length or ")
         )
+        raise DataError(f"No pair of {pairs.origin} has {wanted} on each side; {way_out}mend the data.")
     if not all(fits):
-        say(f"Left out {fits.count(False):,} pairs of {pairs.origin} with no token or more than {limit} on a side.")
+        too_long = "" if max_length is None else f" or more than {limit}"
+        say(f"Left out {fits.count(False):,} pairs of {pairs.origin} with no token{too_long} on a side.")
     keep = [place for place, fit in enumerate(fits) if fit]
     kept = Pairs([pairs.source[i] for i in keep], [pairs.target[i] for i in keep], pairs.skipped, pairs.origin)
     return Corpus(kept, [sources[i] for i in keep], [targets[i] for i in keep])

@@ -150,6 +150,9 @@ class Translator:
             nbest: how many of each sentence, up to the beam.
             need_weights: keep what each token looked at.
             sampling: draw them at random instead; then `nbest` counts the draws, and the beam has no say.
+
+        Raises:
+            ValueError: `nbest` is more than the beam.
         """
         decoding = decoding or self.recipe.decoding
         sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
@@ -231,7 +234,7 @@ class Translator:
             )
             groups = [drawn[first : first + nbest] for first in range(0, len(drawn), nbest)]
             return [sorted(group, key=lambda one: -one.score) for group in groups]
-        if decoding.beam == 1:
+        if decoding.beam == nbest == 1:
             return [[best] for best in greedy(self.model, ids, lengths, limits, need_weights)]
         return beam_search(
             self.model,
