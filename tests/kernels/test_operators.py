@@ -21,6 +21,8 @@ def twice(query, key, value, energy, mask):
 
 
 @pytest.mark.compile
+# torch's own inductor still defines script methods when it is first imported
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_compiled_whole_it_gives_the_same_numbers(backend):
     mask = padding_mask(torch.tensor([7, 3]), 7)

@@ -22,9 +22,9 @@ def exponentials(unit, source, target, count):
 def inverses(unit, source, target, count):
     for i in range(0, count, 2 * simd.lanes(unit)):
         n = simd.lanes(unit)
-        near, far = simd.reciprocals(unit, simd.load(unit, source, i), simd.load(unit, source, i + n))
-        simd.store(target, i, near)
-        simd.store(target, i + n, far)
+        both = simd.reciprocals(unit, simd.load(unit, source, i), simd.load(unit, source, i + n))
+        simd.store(target, i, both[0])
+        simd.store(target, i + n, both[1])
 
 
 @njit(**OPTIONS)

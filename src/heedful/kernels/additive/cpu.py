@@ -209,7 +209,7 @@ def attention_backward(
         block = query.new_empty(b.stop - b.start, q.stop - q.start, keys) if weights is None else weights[b, q]
         if weights is None:
             own_rows = None if rows is None else rows[b, q]
-            _forward(parts, tuple(block.shape), own_seen, own_rows, None, None, block, True)
+            _forward(parts, (block.shape[0], block.shape[1], keys), own_seen, own_rows, None, None, block, True)
         given = None if grad_weights is None else grad_weights[b, q].contiguous()
         grad = _slope(block, given, own_value[b], flow[b, q], own_seen)
         _add_value_gradient(block, flow[b, q], grad_value[b], q.start == 0)

@@ -80,7 +80,8 @@ class _Scores(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        return _scores_gradients(grad, *ctx.saved_tensors, ctx.plan)
+        query, key, energy = ctx.saved_tensors
+        return _scores_gradients(grad, query, key, energy, ctx.plan)
 
 
 class _Attention(torch.autograd.Function):
