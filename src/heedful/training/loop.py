@@ -292,9 +292,10 @@ class Run:
         numbers = torch.stack([torch.stack([number.float() for number in row["numbers"]]) for row in rows]).tolist()
         for row, (total, tokens, correct, norm) in zip(rows, numbers, strict=True):
             if not math.isfinite(total + norm):
+                kept = f"; {self.checkpoint_path} is from before" if self.checkpoint_path.exists() else ""
                 raise HeedfulError(
                     f"at step {row['step']} the loss was {total / tokens:g} and the gradient's norm {norm:g}; "
-                    f"lower the learning rate or set gradient_clip. An earlier checkpoint stays in {self.folder}"
+                    f"lower the learning rate or set gradient_clip{kept}"
                 )
             self.place.sums = [s + n for s, n in zip(self.place.sums, (total, tokens, correct), strict=True)]
             self.records.write(
