@@ -417,7 +417,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spoils_no_checkpoint(tmp_path
         loss = sequence_loss(model, batch, **given)
         return loss._replace(total=loss.total * (math.nan if len(model.module.forcing) == 11 else 1))
 
-    with pytest.raises(HeedfulError, match=r"at step 11 the loss was nan .* gradient_clip; .*checkpoint\.pt is from before$"):
+    with pytest.raises(
+        HeedfulError, match=r"at step 11 the loss was nan .* gradient_clip; .*checkpoint\.pt is from before$"
+    ):
         train(tiny_model(), tiny_feed(), lambda model: {"loss": 1.0}, options(), tmp_path, loss=breaking)
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert content["place"]["step"] == 8
