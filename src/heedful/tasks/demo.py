@@ -19,7 +19,9 @@ from torch import nn
 from heedful._errors import HeedfulError
 from heedful._files import write_whole
 from heedful._memory import keep_freed_memory
+from heedful.attention import BahdanauAttention
 from heedful.data.bundled import load_pairs
+from heedful.functional import padding_mask
 from heedful.metrics.evidence import attention_entropy
 from heedful.metrics.translation import LengthScore, Score, bleu, by_length, chrf
 from heedful.training import Callback
@@ -109,6 +111,7 @@ def run_demo(
     for recipe in recipes:
         claim_folder(Path(recipe.output), recipe)
     folders = Path(recipes[0].output), Path(recipes[1].output)
+    warm_up()
     _train_both(recipes, lambda: watch(*folders))
     contestants = [_judge(name, run) for name, run in zip((ATTENTION, TWIN), folders, strict=True)]
     translators = [Translator.load(run / "model") for run in folders]
@@ -128,6 +131,15 @@ def demo_recipes(folder: Path, seed: int = 1, seconds: float | None = None) -> l
         content["data"]["test"] = None  # scored by length, after training
         found.append(check_recipe(content | {"name": f"demo, {name}", "output": str(output)}, "the demo's recipe"))
     return found
+
+
+def warm_up() -> None:
+    """Compile the additive kernels before any clock runs; later processes, and later demos, find them on the disk."""
+    attention = BahdanauAttention(query_dim=8, key_dim=8, hidden_dim=8)
+    memory = attention.remember(torch.ones(2, 3, 8), mask=padding_mask(torch.tensor([3, 2]), 3))
+    for need_weights in (False, True):
+        output, _ = attention.step(torch.ones(2, 1, 8), memory, need_weights=need_weights)
+        output.context.sum().backward(retain_graph=True)
 
 
 def read_snapshots(run: Path) -> list[Snapshot]:
