@@ -1,14 +1,23 @@
-"""Every fact about additive attention is held on both paths of the CPU."""
+"""Every fact about additive attention is held on every path: compiled kernels, plain PyTorch, Triton's interpreter.
+
+The interpreter wants a process of its own: `TRITON_INTERPRET=1 pytest tests/kernels/test_exactness.py ...`.
+"""
+
+import importlib
+import os
 
 import pytest
 
-from heedful.kernels.additive import backend, chunked, cpu
+from heedful.kernels.additive import backend
+
+MODULES = {"numba": "cpu", "chunked": "chunked", "triton": "gpu"}
+PATHS = ["triton"] if os.environ.get("TRITON_INTERPRET") else ["numba", "chunked"]
 
 
-@pytest.fixture(params=["numba", "chunked"])
+@pytest.fixture(params=PATHS)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Take the compiled kernels, or the plain PyTorch that stands in where they cannot run."""
-    module = {"numba": cpu, "chunked": chunked}[request.param]
+    """Take one of the paths, whatever the device would choose."""
+    module = importlib.import_module(f"heedful.kernels.additive.{MODULES[request.param]}")
     monkeypatch.setattr(backend, "_module", lambda device: module)
     monkeypatch.setattr(backend, "choice", lambda device: (request.param, "a test chose it"))
     return request.param

@@ -4,7 +4,7 @@ Never holds the four-dimensional tensor: forward and backward recompute each blo
 kernel can, and takes over the channels whose range is too wide for the product of exponentials.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,13 +14,14 @@ from torch import Tensor
 BLOCK = 1 << 20
 
 
-def blocks(batch: int, queries: int, row: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of batch and queries that hold at most a block, where one query costs `row` elements.
+def blocks(batch: int, queries: int, row: int, size: int | None = None) -> Iterator[tuple[slice, slice]]:
+    """Slices of batch and queries that hold at most `size` elements, where one query costs `row`.
 
     A single row beyond the block is a block of its own: it is no larger than the keys themselves.
     """
-    query_step = max(1, min(queries, BLOCK // max(row, 1)))
-    batch_step = max(1, BLOCK // max(row * query_step, 1)) if query_step == queries else 1
+    size = BLOCK if size is None else size
+    query_step = max(1, min(queries, size // max(row, 1)))
+    batch_step = max(1, size // max(row * query_step, 1)) if query_step == queries else 1
     for b in range(0, batch, batch_step):
         for q in range(0, queries, query_step):
             yield slice(b, min(b + batch_step, batch)), slice(q, min(q + query_step, queries))
@@ -86,16 +87,16 @@ def attention_forward(
     factors: Tensor | None,  # noqa: ARG001
     need_weights: bool,
     need_grad: bool,  # noqa: ARG001
+    scores: Callable[..., tuple[Tensor, None]] = scores_forward,
+    size: int | None = None,
 ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None, None]:
-    """Context, and the weights on request, a bounded number of queries at a time; no plan is needed for the way
-    back.
-    """
+    """Context, and the weights on request, a block of at most `size` `scores` at a time; the way back needs no plan."""
     batch, queries, _ = query.shape
     key, value, mask = _visible(query, key, value, mask)
     context = value.new_empty(batch, queries, value.shape[2])
     weights = query.new_empty(batch, queries, key.shape[1]) if need_weights else None
-    for b, q in blocks(batch, queries, key.shape[1]):
-        block = _weights(scores_forward(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
+    for b, q in blocks(batch, queries, key.shape[1], size):
+        block = _weights(scores(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
         context[b, q] = block @ value[b]
         if weights is not None:
             weights[b, q] = block
@@ -112,19 +113,22 @@ def attention_backward(
     mask: Bool[Tensor, "#batch #queries #keys"] | None,
     weights: Tensor | None = None,  # noqa: ARG001
     plan: None = None,  # noqa: ARG001
+    scores: Callable[..., tuple[Tensor, None]] = scores_forward,
+    slopes: Callable[..., tuple[Tensor, ...]] = scores_backward,
+    size: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of query, key, value and energy; scores and weights are computed again, block by block."""
     key, value, mask = _visible(query, key, value, mask)
     grad_query, grad_key = torch.empty_like(query), torch.zeros_like(key)
     grad_value, grad_energy = torch.zeros_like(value), torch.zeros_like(energy)
-    for b, q in blocks(query.shape[0], query.shape[1], key.shape[1]):
-        block = _weights(scores_forward(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
+    for b, q in blocks(query.shape[0], query.shape[1], key.shape[1], size):
+        block = _weights(scores(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
         grad_value[b] += block.transpose(1, 2) @ grad_context[b, q]
         upstream = grad_context[b, q] @ value[b].transpose(1, 2)
         if grad_weights is not None:
             upstream += grad_weights[b, q]
         upstream = block * (upstream - (block * upstream).sum(dim=-1, keepdim=True))
-        grad_query[b, q], key_part, energy_part = scores_backward(upstream, query[b, q], key[b], energy)
+        grad_query[b, q], key_part, energy_part = slopes(upstream, query[b, q], key[b], energy)
         grad_key[b] += key_part
         grad_energy += energy_part
     return grad_query, grad_key, grad_value, grad_energy
