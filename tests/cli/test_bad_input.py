@@ -43,8 +43,14 @@ def test_a_model_that_is_nowhere(one_sentence, use, tmp_path):
 
 
 def test_a_run_that_has_no_model_yet(one_sentence, use, tmp_path):
+    (tmp_path / "run" / "training").mkdir(parents=True)
+    sentence = one_sentence(*with_model(use, tmp_path / "run"))
+    assert sentence == f"The run {tmp_path}/run has no model yet; let the command that began it go on to its end."
+
+
+def test_a_folder_that_is_no_model(one_sentence, use, tmp_path):
     (tmp_path / "run").mkdir()
-    assert "lacks model.safetensors and config.json" in one_sentence(*with_model(use, tmp_path / "run"))
+    assert "lacks model.safetensors, config.json" in one_sentence(*with_model(use, tmp_path / "run"))
 
 
 @pytest.mark.parametrize("name", FILES)

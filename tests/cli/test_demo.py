@@ -99,6 +99,18 @@ def test_a_terminal_gets_both_runs_and_the_alignment(tmp_path, result):
         assert text in shown.getvalue()
 
 
+def test_a_run_that_learns_says_so_before_its_first_validation(tmp_path):
+    shown = io.StringIO()
+    (tmp_path / "a" / "training").mkdir(parents=True)
+    (tmp_path / "a" / "training" / "batches.csv").touch()
+    with Screen(180.0, Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})) as screen:
+        screen.watch(tmp_path / "a", tmp_path / "b")
+        screen.live.refresh()
+    lines = shown.getvalue().splitlines()
+    for name, state in ((demo.ATTENTION, "learning ..."), (demo.TWIN, "reading the pairs ...")):
+        assert any(name in line and state in line for line in lines)
+
+
 def test_the_last_validation_is_that_of_a_step_and_not_of_a_mean(tmp_path):
     write_validation(tmp_path, 400, 4.0)
     with (tmp_path / "training" / "validations.csv").open("a") as file:

@@ -85,7 +85,7 @@ def test_a_missing_file_is_named(folder, name):
 
 
 def test_an_empty_folder_lacks_all_five(tmp_path):
-    with pytest.raises(ModelFolderError, match=f"lacks {' and '.join(FILES)}"):
+    with pytest.raises(ModelFolderError, match=f"lacks {', '.join(FILES)}"):
         load_folder(tmp_path)
 
 

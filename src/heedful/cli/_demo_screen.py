@@ -43,11 +43,11 @@ class Screen:
 
     def watch(self, attention: Path, twin: Path) -> None:
         """Show where both runs are."""
-        runs = {ATTENTION: last_validation(attention), TWIN: last_validation(twin)}
         if self.live:
+            runs = {ATTENTION: state_of(attention), TWIN: state_of(twin)}
             self.live.update(self._picture(runs, read_snapshots(attention)))
             return
-        for name, row in runs.items():
+        for name, row in ((ATTENTION, last_validation(attention)), (TWIN, last_validation(twin))):
             if row and (name, row["step"]) not in self.said:
                 self.said.add((name, row["step"]))
                 self.console.print(f"{name}: {describe(row)}", markup=False)
@@ -55,12 +55,12 @@ class Screen:
     def _moves(self) -> bool:
         return self.console.is_terminal and not self.console.is_dumb_terminal
 
-    def _picture(self, runs: dict[str, dict[str, str] | None], snapshots: list[Snapshot]) -> Group:
+    def _picture(self, runs: dict[str, str], snapshots: list[Snapshot]) -> Group:
         passed = time.monotonic() - self.started
         lines = Table.grid(padding=(0, 2))
-        for name, row in runs.items():
+        for name, state in runs.items():
             bar = ProgressBar(total=self.seconds, completed=min(passed, self.seconds), width=24)
-            lines.add_row(Text(name, style="bold"), bar, Text(describe(row) if row else "reading the pairs ..."))
+            lines.add_row(Text(name, style="bold"), bar, Text(state))
         left = max(self.seconds - passed, 0)
         note = Text(f"about {left:.0f} s of learning left" if left else "scoring the held-out pairs ...", style="dim")
         if not snapshots:
@@ -70,6 +70,13 @@ class Screen:
             f"\nWhat each French word looks at after {now.caption}, spread {entropy_of(now):.2f}", style="bold"
         )
         return Group(lines, note, title, TerminalHeatmap(now.alignment))
+
+
+def state_of(run: Path) -> str:
+    """Where a run is: its last validation, or what it does before the first."""
+    if row := last_validation(run):
+        return describe(row)
+    return "learning ..." if (run / "training" / "batches.csv").exists() else "reading the pairs ..."
 
 
 def last_validation(run: Path) -> dict[str, str] | None:
@@ -93,18 +100,19 @@ def describe(row: dict[str, str]) -> str:
 
 def print_report(console: Console, result: DemoResult) -> None:
     """Scores by length, a few translations, and how the alignment got sharper."""
-    console.print(score_table(result.contestants))
+    console.print(score_table(result.contestants), "")
     samples = Table(title="A few sentences", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for header in ("English", *(one.name for one in result.contestants)):
         samples.add_column(header, overflow="fold")
     for row in result.samples:
         samples.add_row(*map(Text, row))
-    console.print(samples)
+    console.print(samples, "")
     if result.snapshots:
         steps = "  ".join(f"{one.step:,}: {entropy_of(one):.2f}" for one in result.snapshots)
         console.print(Text(f"How spread the looks were (1 = everywhere, 0 = at one word), by step:  {steps}"))
         last = result.snapshots[-1]
-        console.print(Text(f"What each French word looked at in the end ({last.caption}):"))
+        caption = " ".join(last.caption.split())
+        console.print(Text(f"\nWhat each French word looked at in the end ({caption}):"))
         console.print(TerminalHeatmap(last.alignment), "")
 
 

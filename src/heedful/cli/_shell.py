@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heedful._errors import DataError, HeedfulError
+from heedful._errors import DataError, HeedfulError, ModelFolderError
 
 if TYPE_CHECKING:
     from heedful.tasks.translator import Translator
@@ -70,7 +70,7 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, HeedfulError | ValueError):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "there is not enough memory; try smaller batches or a smaller beam"
     return f"unexpected {type(error).__name__}: {error}; put HEEDFUL_DEBUG=1 before the command to see where"
@@ -98,7 +98,11 @@ def load_translator(model: Path) -> "Translator":
     from heedful.tasks.translator import Translator
 
     inner = model / "model"
-    return Translator.load(inner if inner.is_dir() and not (model / "config.json").exists() else model)
+    if (model / "config.json").exists() or not (inner.is_dir() or (model / "training").is_dir()):
+        return Translator.load(model)
+    if not inner.is_dir():
+        raise ModelFolderError(f"The run {model} has no model yet; let the command that began it go on to its end.")
+    return Translator.load(inner)
 
 
 def check_sentence(text: str) -> str:

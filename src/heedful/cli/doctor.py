@@ -2,6 +2,9 @@
 
 import os
 import platform
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +16,7 @@ import heedful
 from ._shell import FAILED
 
 EXAMPLES = ("heedful doctor",)
+NAMES = 22  # the width of their column
 PACKAGES = ("torch", "numpy", "numba", "tokenizers", "safetensors", "lightning-fabric", "sacrebleu", "matplotlib")
 SCRIPTS = {
     "Latin": "é",
@@ -33,15 +37,30 @@ def command() -> None:
     Ends with exit code 1 if something heedful needs is missing or broken.
     """
     broken = False
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for check in (versions, machine, additive_path, fonts, folders):
         try:
             for name, text in check():
-                typer.echo(f"{name:<22}{text}")
+                show(name, text, width)
         except Exception as error:  # whatever is broken: the others are still worth reading
             broken = True
-            typer.echo(f"{check.__name__.replace('_', ' '):<22}BROKEN: {type(error).__name__}: {error}")
+            show(check.__name__.replace("_", " "), f"BROKEN: {type(error).__name__}: {error}", width)
     if broken:
         raise typer.Exit(FAILED)
+
+
+def show(name: str, text: str, width: int | None) -> None:
+    """One finding, its name at the left."""
+    for line in column(text, width):
+        typer.echo(f"{name:<{NAMES}}{line}")
+        name = ""
+
+
+def column(text: str, width: int | None) -> list[str]:
+    """The lines of a finding beside its name, whole words, for a terminal of this width; one where there is none."""
+    if width is None:
+        return [text]
+    return textwrap.wrap(text, max(width - NAMES, 1), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def versions() -> Iterator[Finding]:

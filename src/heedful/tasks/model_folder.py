@@ -81,7 +81,7 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
     missing = [name for name in FILES if not (path / name).is_file()]
     if missing:
         raise ModelFolderError(
-            f"The model folder {path} lacks {' and '.join(missing)}; copy the whole folder again, or train anew."
+            f"The model folder {path} lacks {', '.join(missing)}; copy the whole folder again, or train anew."
         )
     config = _read_json(path / CONFIG)
     if config.get("format") != FORMAT:
