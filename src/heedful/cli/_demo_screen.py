@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -119,9 +120,8 @@ def print_report(console: Console, result: DemoResult) -> None:
 def score_table(contestants: list[Contestant]) -> Table:
     """BLEU and chrF of each model over the held-out pairs, and BLEU by the length of the source."""
     counts = [(part.label, part.count) for part in contestants[0].by_length]
-    table = Table(
-        title=f"Held-out pairs ({sum(count for _, count in counts)}), never seen in training", title_justify="left"
-    )
+    title = f"BLEU and chrF over {sum(count for _, count in counts)} held-out pairs; BLEU by source words"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
     for header in ("parameters", "chrF", "BLEU", *(f"{label} words\n({count})" for label, count in counts)):
         table.add_column(header, justify="right", no_wrap=True)
