@@ -2,12 +2,11 @@
 
 import ast
 import doctest
-import importlib
 from pathlib import Path
 
 import pytest
 
-from tests.test_house import ROOT, SOURCES, blocks, module_name
+from tests.test_house import ROOT, SOURCES, blocks, load, module_name
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
@@ -30,7 +29,7 @@ def _examples(path: Path) -> list[tuple[str, int]]:
 def test_the_examples_of_the_docstrings_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dotted = module_name(path)
-    module = importlib.import_module(dotted)
+    module = load(path)
     for text, line in _examples(path):
         example = doctest.DocTestParser().get_doctest(text, dict(vars(module)), dotted, str(path), line)
         outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(example)

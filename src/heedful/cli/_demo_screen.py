@@ -1,6 +1,7 @@
 """What `heedful demo` shows: two models learning side by side, and an alignment that gets sharper."""
 
 import csv
+import math
 import time
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ class Screen:
 
     def __init__(self, seconds: float, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
-        self.seconds, self.started = seconds, time.monotonic()
+        self.seconds, self.started = seconds, math.inf  # set when the learning begins
         self.live = Live(console=self.console, refresh_per_second=4, transient=True) if self._moves() else None
         self.said: set[tuple[str, str]] = set()
 
@@ -44,6 +45,7 @@ class Screen:
 
     def watch(self, attention: Path, twin: Path) -> None:
         """Show where both runs are."""
+        self.started = min(self.started, time.monotonic())
         if self.live:
             runs = {ATTENTION: state_of(attention), TWIN: state_of(twin)}
             self.live.update(self._picture(runs, read_snapshots(attention)))
