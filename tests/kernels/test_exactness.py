@@ -96,7 +96,7 @@ def test_a_very_wide_range():
 def test_only_a_wild_unit_is_taken_directly():
     query, key = normal(2, 5, 64), normal(2, 7, 64)
     query[1, 2, 11], key[0, 3, 40] = 50.0, -1e30
-    found = plan.plan(query, key, torch.ones(64), None, None)
+    found = plan.plan(query, key, torch.ones(64), None)
     columns = None if found.direct is None else found.direct.columns
     assert columns is not None
     assert columns.tolist() == [11, 40]

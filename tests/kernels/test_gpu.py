@@ -1,7 +1,7 @@
 """The Triton kernels on a CPU: the tests of the other paths, run by Triton's interpreter in a process of its own.
 
-Triton is absent from CPU builds of torch. Install it apart (`pip install --no-deps --target FOLDER triton`) and name the folder
-in HEEDFUL_TRITON; without it these tests skip.
+Triton is absent from CPU builds of torch. Install it apart (`pip install --no-deps --target FOLDER triton`) and name
+the folder in HEEDFUL_TRITON; without it these tests skip.
 """
 
 import os

@@ -31,7 +31,6 @@ def scores_forward(
     query: Float[Tensor, "batch queries units"],
     key: Float[Tensor, "batch keys units"],
     energy: Float[Tensor, " units"],
-    factors: Tensor | None = None,  # noqa: ARG001  the kernels' other form of the keys
 ) -> tuple[Float[Tensor, "batch queries keys"], None]:
     """scores[q, k] = energy . tanh(query[q] + key[k]), block by block; no plan is needed for the way back."""
     batch, queries, units = query.shape
@@ -84,7 +83,6 @@ def attention_forward(
     value: Float[Tensor, "batch keys value_dim"],
     energy: Float[Tensor, " units"],
     mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    factors: Tensor | None,  # noqa: ARG001
     need_weights: bool,
     need_grad: bool,  # noqa: ARG001
     scores: Callable[..., tuple[Tensor, None]] = scores_forward,

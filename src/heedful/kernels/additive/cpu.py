@@ -3,9 +3,7 @@
 Nothing of queries x keys x units is stored, and of queries x keys no more than a block.
 """
 
-from collections.abc import Callable
 from functools import cache
-from math import inf
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor
 
 from heedful.kernels.additive.chunked import BLOCK, blocks
-from heedful.kernels.additive.plan import NUMBERS, Plan, Side, filled, kernels, lanes, numbers, plan, split
+from heedful.kernels.additive.plan import Plan, Side, filled, kernels, lanes, numbers, plan
 from heedful.kernels.threads import share
 
 # What a gradient costs, in scores.
@@ -29,7 +27,8 @@ def _back() -> ModuleType:
     return cpu_gradients
 
 
-def _address(tensor: Tensor | None) -> int:
+def address(tensor: Tensor | None) -> int:
+    """Where a contiguous tensor begins; 0 for none."""
     return 0 if tensor is None else tensor.data_ptr()
 
 
@@ -51,40 +50,28 @@ def _visibility(mask: Tensor | None, batch: int, queries: int, keys: int) -> tup
 def _forward(
     sides: Plan, shape: tuple[int, int, int], seen: Tensor | None, rows: Tensor | None, value: Tensor | None,
     context: Tensor | None, out: Tensor | None, softmax: bool,
-) -> bool:  # fmt: skip
-    """Run the forward kernel over all rows; False if a sum was no number."""
+) -> None:  # fmt: skip
+    """Run the forward kernel over all rows."""
     batch, queries, keys = shape
     energy = (sides.product or sides.direct).energy  # pyright: ignore[reportOptionalMemberAccess]: one of them is there
     value_dim = 0 if value is None else value.shape[2]
     args = (
-        *numbers(energy.dtype), *sides.addresses(), _address(seen), _address(rows),
-        *((0, 0, 0) if rows is None else rows.stride()), _address(value), value_dim, _address(context), _address(out),
+        *numbers(energy.dtype), *sides.addresses(), address(seen), address(rows),
+        *((0, 0, 0) if rows is None else rows.stride()), address(value), value_dim, address(context), address(out),
         softmax, queries, keys,
     )  # fmt: skip
     work = batch * queries * keys * sum(side.units for side, _, _ in sides.sides())
-    return not any(trace != trace for trace in share(kernels().forward, args, batch * queries, work))
+    share(kernels().forward, args, batch * queries, work)
 
 
-def _soundly(run: Callable[[Plan], bool], sides: Plan, again: Callable[[], Plan]) -> Plan:
-    """Run by a plan; where a factor of a remembered key turns out to be none, run once more by a careful plan."""
-    if run(sides) or sides.product is None:
-        return sides
-    sides = again()
-    run(sides)
-    return sides
-
-
-def scores_forward(query: Tensor, key: Tensor, energy: Tensor, factors: Tensor | None) -> tuple[Tensor, Plan | None]:
+def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Plan | None]:
     """Scores [batch, queries, keys], and the plan if the backward pass had better have it."""
     shape = (query.shape[0], query.shape[1], key.shape[1])
     out = query.new_empty(shape)
     if out.numel() == 0:
         return out, None
-    sides = _soundly(
-        lambda sides: _forward(sides, shape, None, None, None, None, out, False),
-        plan(query, key, energy, factors, None),
-        lambda: split(query, key, energy, None),
-    )
+    sides = plan(query, key, energy, None)
+    _forward(sides, shape, None, None, None, None, out, False)
     return out, _worth_keeping(sides)
 
 
@@ -92,45 +79,59 @@ class _Gradients:
     """Gradients of query, key and energy, filled block by block."""
 
     def __init__(self, query: Tensor, key: Tensor, sides: Plan, seen: Tensor | None) -> None:
-        self.units = query.shape[2]
+        self.inputs, self.sides, self.seen = (query, key), sides, seen
         written = seen is None and all(self._whole(side) for side, _, _ in sides.sides())
-        self.query = torch.empty_like(query, memory_format=torch.contiguous_format)
+        self.query = query.new_empty(query.shape)
         self.key = key.new_empty(key.shape) if written else key.new_zeros(key.shape)
-        self.energy = key.new_zeros(self.units)
+        self.energy = key.new_zeros(key.shape[2])
 
     def _whole(self, side: Side) -> bool:
-        return side.units == self.units and side.columns is None
+        return side.units == self.inputs[0].shape[2] and side.columns is None
 
-    def add(self, sides: Plan, grad: Tensor, seen: Tensor | None, b: slice, q: slice, done: bool) -> None:
-        """Add what the gradient `grad` of a block of scores contributes."""
-        for side, direct, wide in sides.sides():
-            whole = self._whole(side)
-            shape = (grad.shape[0], grad.shape[1], side.units)
-            query = self.query[b, q] if whole else grad.new_empty(shape)
-            key = self.key[b] if whole else grad.new_zeros(grad.shape[0], grad.shape[2], side.units)
-            first = q.start == 0 or not whole
-            sums = _gradients(side, direct, wide, grad, seen, query, key, first, done or not whole)
-            if whole:
-                self.energy += sums
+    def add(self, grad: Tensor, b: slice, q: slice) -> None:
+        """Add what the gradient `grad` of a block of scores contributes; blocks of queries come in order."""
+        seen, units = None if self.seen is None else self.seen[b], self.energy.shape[0]
+        energy = torch.zeros_like(self.energy)
+        for side, direct, wide in self.sides.block(b, q).sides():
+            if self._whole(side):
+                ends = q.start == 0, q.stop == self.query.shape[1]
+                energy += gradients(side, direct, wide, grad, seen, self.query[b, q], self.key[b], *ends)
                 continue
-            columns = slice(0, self.units) if side.columns is None else side.columns
-            count = self.units if side.columns is None else side.columns.numel()
+            query = grad.new_empty(grad.shape[0], grad.shape[1], side.units)
+            key = grad.new_zeros(grad.shape[0], grad.shape[2], side.units)
+            sums = gradients(side, direct, wide, grad, seen, query, key, True, True)
+            columns = slice(0, units) if side.columns is None else side.columns
+            count = units if side.columns is None else side.columns.numel()
             self.query[b, q][..., columns] = query[..., :count]
             self.key[b][..., columns] += key[..., :count]
-            self.energy[columns] += sums[:count]
+            energy[columns] += sums[:count]
+        if self.sides.peak <= _SMALL[grad.dtype]:
+            query, key = self.inputs
+            energy = _small_energy(grad, query[b, q], key[b])
+        self.energy += energy
 
 
-def _gradients(
+def _small_energy(grad: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """Sum of grad * tanh(a + b) by the series x - x^3 / 3, from products of sums."""
+    rows, columns = grad.sum(2, keepdim=True), grad.sum(1).unsqueeze(-1)
+    cross = (query.square() * (grad @ key) + query * (grad @ key.square())).sum((0, 1))
+    cubes = (query**3 * rows).sum((0, 1)) + (key**3 * columns).sum((0, 1)) + 3 * cross
+    return (query * rows).sum((0, 1)) + (key * columns).sum((0, 1)) - cubes / 3
+
+
+def gradients(
     side: Side, direct: int | None, wide: int | None, grad: Tensor, seen: Tensor | None, grad_query: Tensor | None,
     grad_key: Tensor | None, fresh: bool, done: bool,
 ) -> Tensor:  # fmt: skip
-    """Run the kernel; returns the gradient of the energy."""
+    """Fill the gradients of queries and keys, unless None; returns that of the energy. `fresh` and `done`: see the
+    kernel.
+    """
     batch, queries, keys = grad.shape
     sum_r, scale = grad.new_empty(batch, side.units), 4 * side.energy
     args = (
         *numbers(grad.dtype), direct, wide, side.x.data_ptr(), side.y.data_ptr(), grad.data_ptr(), scale.data_ptr(),
         None if grad_query is None else grad_query.data_ptr(), None if grad_key is None else grad_key.data_ptr(),
-        sum_r.data_ptr(), _address(seen), queries, keys, side.units, fresh, done,
+        sum_r.data_ptr(), address(seen), queries, keys, side.units, fresh, done,
     )  # fmt: skip
     registers = batch * side.units // lanes(grad.dtype)
     share(_back().gradients, args, registers, _SLOPE * grad.numel() * side.units)
@@ -146,34 +147,14 @@ def scores_backward(grad: Tensor, query: Tensor, key: Tensor, energy: Tensor, si
     """Gradients of query, key and energy."""
     if grad.numel() == 0 or energy.numel() == 0:
         return _zeros(query, key, energy)
-    sides = sides or plan(query, key, energy, None, None)
-    grads = _Gradients(query, key, sides, None)
-    grads.add(sides, grad.contiguous(), None, slice(0, grad.shape[0]), slice(0, grad.shape[1]), True)
-    if sides.peak <= _SMALL[grad.dtype]:
-        grads.energy = _small_energy_gradient(grad, query, key)
+    grads = _Gradients(query, key, sides or plan(query, key, energy, None), None)
+    grads.add(grad.contiguous(), slice(0, grad.shape[0]), slice(0, grad.shape[1]))
     return grads.query, grads.key, grads.energy
 
 
-def _small_energy_gradient(grad: Tensor, query: Tensor, key: Tensor) -> Tensor:
-    """Sum of grad * tanh(a + b) by the series x - x^3 / 3, from products of sums.
-
-    Where every |a + b| is small, 1 - 2 r is little more than its rounding error.
-    """
-    rows, columns = grad.sum(2, keepdim=True), grad.sum(1).unsqueeze(-1)
-    cross = (query.square() * (grad @ key) + query * (grad @ key.square())).sum((0, 1))
-    cubes = (query**3 * rows).sum((0, 1)) + (key**3 * columns).sum((0, 1)) + 3 * cross
-    return (query * rows).sum((0, 1)) + (key * columns).sum((0, 1)) - cubes / 3
-
-
-def _values(value: Tensor, seen: Tensor | None) -> Tensor:
-    """Whole registers; what no query may see is 0 before any product, for 0 * NaN is NaN."""
-    return filled(value if seen is None else value.masked_fill(~seen.unsqueeze(-1), 0.0))
-
-
 def attention_forward(
-    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, factors: Tensor | None,
-    need_weights: bool, need_grad: bool,
-) -> tuple[Tensor, Tensor | None, Plan | None]:  # fmt: skip
+    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool, need_grad: bool
+) -> tuple[Tensor, Tensor | None, Plan | None]:
     """Context, weights (if asked for, or so few that the backward pass had better have them) and the plan."""
     shape = batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
     kept = need_weights or (need_grad and batch * queries * keys <= BLOCK)
@@ -181,13 +162,9 @@ def attention_forward(
     if batch * queries * keys == 0:
         return value.new_zeros(batch, queries, value.shape[2]), weights, None
     seen, rows = _visibility(mask, batch, queries, keys)
-    own_value = filled(value)
+    sides, own_value = plan(query, key, energy, seen), filled(value)
     context = value.new_empty(batch, queries, own_value.shape[2])
-    sides = _soundly(
-        lambda sides: _forward(sides, shape, seen, rows, own_value, context, weights, True),
-        plan(query, key, energy, factors, seen),
-        lambda: split(query, key, energy, seen),
-    )
+    _forward(sides, shape, seen, rows, own_value, context, weights, True)
     return context[..., : value.shape[2]].contiguous(), weights, _worth_keeping(sides)
 
 
@@ -200,38 +177,38 @@ def attention_backward(
     if batch * queries * keys == 0:
         return _zeros(query, key, value, energy)
     seen, rows = _visibility(mask, batch, queries, keys)
-    sides = sides or plan(query, key, energy, None, seen)
-    grads = _Gradients(query, key, sides, seen)
-    own_value, flow = filled(value), filled(grad_context)
-    grad_value, small = own_value.new_empty(own_value.shape), torch.zeros_like(energy)
-    for b, q in blocks(batch, queries, keys):
-        parts, own_seen = sides.block(b, q), None if seen is None else seen[b]
-        block = query.new_empty(b.stop - b.start, q.stop - q.start, keys) if weights is None else weights[b, q]
+    sides = sides or plan(query, key, energy, seen)
+    grads, own_value, flow = _Gradients(query, key, sides, seen), filled(value), filled(grad_context)
+    grad_value = own_value.new_empty(own_value.shape)
+    for b, q in blocks(batch, queries, keys, BLOCK if weights is not None else BLOCK // 4):
+        own_seen = None if seen is None else seen[b]
         if weights is None:
-            own_rows = None if rows is None else rows[b, q]
-            _forward(parts, (block.shape[0], block.shape[1], keys), own_seen, own_rows, None, None, block, True)
+            block = query.new_empty(b.stop - b.start, q.stop - q.start, keys)
+            shape, own_rows = (block.shape[0], block.shape[1], keys), None if rows is None else rows[b, q]
+            _forward(sides.block(b, q), shape, own_seen, own_rows, None, None, block, True)
+        else:
+            block = weights[b, q]
         given = None if grad_weights is None else grad_weights[b, q].contiguous()
-        grad = _slope(block, given, own_value[b], flow[b, q], own_seen)
-        _add_value_gradient(block, flow[b, q], grad_value[b], q.start == 0)
-        grads.add(parts, grad, own_seen, b, q, q.stop == queries)
-        small += _small_energy_gradient(grad, query[b, q], key[b]) if sides.peak <= _SMALL[grad.dtype] else 0
-    grad_energy = small if sides.peak <= _SMALL[energy.dtype] else grads.energy
-    return grads.query, grads.key, grad_value[..., : value.shape[2]].contiguous(), grad_energy
+        grad = slope(block, given, own_value[b], flow[b, q], own_seen)
+        add_value_gradient(block, flow[b, q], grad_value[b], q.start == 0)
+        grads.add(grad, b, q)
+    return grads.query, grads.key, grad_value[..., : value.shape[2]].contiguous(), grads.energy
 
 
-def _slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, seen: Tensor | None) -> Tensor:
+def slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, seen: Tensor | None) -> Tensor:
     """The gradient of a block of scores, from what flows into its weights (`given`) and contexts (`flow`)."""
     batch, queries, keys = weights.shape
     grad = torch.empty_like(weights)
     args = (
-        numbers(grad.dtype)[0], weights.data_ptr(), grad.data_ptr(), _address(given), value.data_ptr(), value.shape[2],
-        flow.data_ptr(), _address(seen), queries, keys,
+        numbers(grad.dtype)[0], weights.data_ptr(), grad.data_ptr(), address(given), value.data_ptr(), value.shape[2],
+        flow.data_ptr(), address(seen), queries, keys,
     )  # fmt: skip
     share(_back().slope, args, batch * queries, grad.numel() * value.shape[2])
     return grad
 
 
-def _add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh: bool) -> None:
+def add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh: bool) -> None:
+    """Add to the gradient of the values (write it if `fresh`): weights transposed, times what flows into contexts."""
     batch, queries, keys = weights.shape
     args: tuple[Any, ...] = (
         numbers(flow.dtype)[0], weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries,
@@ -239,58 +216,3 @@ def _add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh
     )  # fmt: skip
     tiles = batch * -(-keys // _back().TILE_KEYS)
     share(_back().value_gradient, args, tiles, weights.numel() * flow.shape[2])
-
-
-def step_forward(
-    query: Tensor, factors: Tensor, value: Tensor | None, energy: Tensor, mask: Tensor | None
-) -> tuple[Tensor | None, Tensor, Tensor | None]:
-    """Context (unless there is no value), weights or scores, and e^{2 query}: None if a factor is out of range."""
-    batch, keys, units = factors.shape
-    query, x, out = query.contiguous(), query.new_empty(batch, 1, units), query.new_empty(batch, 1, keys)
-    energy = energy.contiguous()
-    unit, cut, limit, _ = NUMBERS[query.dtype]
-    run = kernels()
-    registers = batch * units // lanes(query.dtype)
-    if run.exponentials(unit, limit, query.data_ptr(), x.data_ptr(), 0, registers) == inf:
-        return None, out, None
-    value_dim = 0 if value is None else value.shape[2]
-    context = None if value is None else value.new_empty(batch, 1, value_dim)
-    args = (
-        unit, cut, 1, x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, None, None, None, None,
-        _address(mask), 0, 0, 0, 0, _address(value), value_dim, _address(context), out.data_ptr(), value is not None,
-        1, keys,
-    )  # fmt: skip
-    for trace in share(run.forward, args, batch, factors.numel() + batch * keys * value_dim):
-        if trace != trace:
-            return None, out, None
-    return context, out, x
-
-
-def step_slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, mask: Tensor | None) -> Tensor:
-    """The gradient of one step's scores."""
-    return _slope(weights, None if given is None else given.contiguous(), value, flow, mask)
-
-
-def step_gradients(
-    x: Tensor, factors: Tensor, energy: Tensor, mask: Tensor | None, grad: Tensor, now: bool
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """The gradients of one step's query, of the keys (if wanted `now`) and of the energy."""
-    grad_query, grad_key = torch.empty_like(x), None
-    if now:
-        grad_key = torch.empty_like(factors) if mask is None else torch.zeros_like(factors)
-    sums = _gradients(Side(x, factors, energy), None, 1, grad, mask, grad_query, grad_key, True, True)
-    return grad_query, grad_key, sums
-
-
-def key_gradient(x: Tensor, factors: Tensor, energy: Tensor, mask: Tensor | None, grad: Tensor) -> Tensor:
-    """The gradient of the keys from many queries."""
-    grad_key = torch.empty_like(factors) if mask is None else torch.zeros_like(factors)
-    _gradients(Side(x, factors, energy), None, 1, grad, mask, None, grad_key, True, True)
-    return grad_key
-
-
-def value_gradient(weights: Tensor, flow: Tensor) -> Tensor:
-    """The gradient of the values from the weights and what flows into the contexts."""
-    grad_value = flow.new_empty(flow.shape[0], weights.shape[2], flow.shape[2])
-    _add_value_gradient(weights, flow, grad_value, True)
-    return grad_value

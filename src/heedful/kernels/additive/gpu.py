@@ -1,16 +1,16 @@
 """Additive scores on a CUDA device, in Triton; imported at the first call on such a device.
 
-The kernels read queries and keys with units first, [batch, units, queries or keys], four units at a time. Such a group comes
-as factors e^{2x} where every one of its values is neither too large for them nor so small that 1 - 2 r would lose it, and as it
-is elsewhere; which of the two is decided on the device, without waiting for it. Softmax and context are PyTorch's, a bounded
-block at a time.
+The kernels read queries and keys with units first, [batch, units, queries or keys], four units at a time. Such a group
+comes as factors e^{2x} where its values are neither too large for them nor so small that 1 - 2 r would lose them, and
+as it is elsewhere; which of the two is decided on the device, without waiting for it. Softmax and context are
+PyTorch's, a bounded block at a time.
 """
 
 from functools import partial
 
 import torch
-import triton
-import triton.language as tl
+import triton  # pyright: ignore[reportMissingImports]: comes with torch on CUDA
+import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 from heedful.kernels.additive import chunked
@@ -35,15 +35,29 @@ def _power(x, y, direct, cut):
 
 @triton.jit
 def _scores_kernel(
-    query, key, energy, direct, bias, out, queries, keys, units, cut, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+    query,
+    key,
+    energy,
+    direct,
+    bias,
+    out,
+    queries,
+    keys,
+    units,
+    cut,
+    tile_rows: tl.constexpr,
+    tile_columns: tl.constexpr,
 ):
-    """out = bias - 2 sum of energy / (1 + P), one tile of queries x keys; four units share a division."""
+    """Write bias - 2 sum of energy / (1 + P), one tile of queries x keys; four units share a division."""
     batch = tl.program_id(2).to(tl.int64)
-    row, column = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    row, column = (
+        tl.program_id(0) * tile_rows + tl.arange(0, tile_rows),
+        tl.program_id(1) * tile_columns + tl.arange(0, tile_columns),
+    )
     rows, columns = row < queries, column < keys
     query += batch * units * queries + row
     key += batch * units * keys + column
-    found = tl.zeros((ROWS, COLUMNS), dtype=out.dtype.element_ty)
+    found = tl.zeros((tile_rows, tile_columns), dtype=out.dtype.element_ty)
     for unit in range(0, units, _GROUP):
         own = tl.load(direct + unit // _GROUP) != 0
         x, y = query + unit * queries, key + unit * keys
@@ -61,7 +75,7 @@ def _scores_kernel(
 
 
 @triton.jit
-def _tanh(x, y, p, r, direct, small):
+def _tanh(x, y, r, direct, small):
     """1 - 2 r, or the series of tanh where too little of the difference is left."""
     tanh = 1 - 2 * r
     if direct:
@@ -73,25 +87,25 @@ def _tanh(x, y, p, r, direct, small):
 @triton.jit
 def _slopes_kernel(
     query, key, grad, energy, direct, grad_query, tanh_sum, queries, keys, units, grad_row, grad_column, cut, small,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    tile_rows: tl.constexpr, tile_columns: tl.constexpr,
 ):  # fmt: skip
-    """What flows into one tile of queries of one unit, and its sum of grad * tanh; keys and queries may change places."""
+    """What flows into a tile of queries of one unit, and its sum of grad * tanh; queries and keys may change places."""
     batch, unit = tl.program_id(2).to(tl.int64), tl.program_id(1)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    row = tl.program_id(0) * tile_rows + tl.arange(0, tile_rows)
     rows = row < queries
     own = tl.load(direct + unit // _GROUP) != 0
     x = tl.load(query + (batch * units + unit) * queries + row, rows, 0.0)
-    flow = tl.zeros((ROWS, COLUMNS), dtype=grad.dtype.element_ty)
-    mass = tl.zeros((ROWS, COLUMNS), dtype=grad.dtype.element_ty)
+    flow = tl.zeros((tile_rows, tile_columns), dtype=grad.dtype.element_ty)
+    mass = tl.zeros((tile_rows, tile_columns), dtype=grad.dtype.element_ty)
     grad += batch * queries * keys + row[:, None].to(tl.int64) * grad_row
-    for first in range(0, keys, COLUMNS):
-        column = first + tl.arange(0, COLUMNS)
+    for first in range(0, keys, tile_columns):
+        column = first + tl.arange(0, tile_columns)
         columns = column < keys
         y = tl.load(key + (batch * units + unit) * keys + column, columns, 0.0)
         g = tl.load(grad + column[None, :].to(tl.int64) * grad_column, rows[:, None] & columns[None, :], 0.0)
         p = _power(x, y, own, cut)
         r = 1 / (1 + p)
-        mass += tl.where(g == 0, 0.0, g * _tanh(x, y, p, r, own, small))
+        mass += tl.where(g == 0, 0.0, g * _tanh(x, y, r, own, small))
         flow += tl.where(g == 0, 0.0, g * (r * r * p))
     scale = 4 * tl.load(energy + unit)
     tl.store(grad_query + (batch * units + unit) * queries + row, scale * tl.sum(flow, 1), rows)
@@ -111,9 +125,7 @@ def _prepare(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Tensor
     return query, key, torch.nn.functional.pad(energy, (0, missing)).contiguous(), (~factors).to(torch.int8)
 
 
-def scores_forward(
-    query: Tensor, key: Tensor, energy: Tensor, factors: Tensor | None = None  # noqa: ARG001
-) -> tuple[Tensor, None]:  # fmt: skip
+def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, None]:
     """Scores [batch, queries, keys]; no plan is needed for the way back."""
     batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
     out = query.new_empty(batch, queries, keys)
@@ -121,8 +133,19 @@ def scores_forward(
         x, y, padded, direct = _prepare(query, key, energy)
         grid = (triton.cdiv(queries, _ROWS), triton.cdiv(keys, _COLUMNS), batch)
         cut = _RANGE[query.dtype][2]
-        _scores_kernel[grid](
-            x, y, padded, direct, energy.sum(), out, queries, keys, padded.shape[0], cut, ROWS=_ROWS, COLUMNS=_COLUMNS
+        _scores_kernel[grid](  # pyright: ignore[reportIndexIssue]: compiled by Triton
+            x,
+            y,
+            padded,
+            direct,
+            energy.sum(),
+            out,
+            queries,
+            keys,
+            padded.shape[0],
+            cut,
+            tile_rows=_ROWS,
+            tile_columns=_COLUMNS,
         )
     return out, None
 
@@ -141,9 +164,9 @@ def scores_backward(
         batch, padded_units, rows = own.shape
         grid = (triton.cdiv(rows, _ROWS), padded_units, batch)
         flow, mass = torch.empty_like(own), own.new_empty(batch, padded_units, grid[0])
-        _slopes_kernel[grid](
+        _slopes_kernel[grid](  # pyright: ignore[reportIndexIssue]
             own, other, grad, padded, direct, flow, mass, rows, other.shape[2], padded_units, *strides, cut, small,
-            ROWS=_ROWS, COLUMNS=_COLUMNS,
+            tile_rows=_ROWS, tile_columns=_COLUMNS,
         )  # fmt: skip
         found.append((flow.transpose(1, 2)[..., :units].contiguous(), mass.sum((0, 2))[:units]))
     return found[0][0], found[1][0], found[0][1]

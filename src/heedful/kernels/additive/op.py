@@ -27,11 +27,11 @@ def _exactly(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
-def _scores(query: Tensor, key: Tensor, energy: Tensor, factors: Tensor | None = None) -> tuple[Tensor, Any]:
+def _scores(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Any]:
     dtype = _compute_dtype(query, key, energy)
     with _exactly(query):
         wide = query.to(dtype), key.to(dtype), energy.to(dtype)
-        scores, plan = backend(query).scores_forward(*wide, factors)
+        scores, plan = backend(query).scores_forward(*wide)
     return scores.to(query.dtype), plan
 
 
@@ -47,12 +47,12 @@ def _scores_gradients(
 
 def _attention(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool,
-    need_grad: bool, factors: Tensor | None = None,
+    need_grad: bool,
 ) -> tuple[Tensor, Tensor | None, Any]:  # fmt: skip
     dtype = _compute_dtype(query, key, value, energy)
     with _exactly(query):
         wide = query.to(dtype), key.to(dtype), value.to(dtype), energy.to(dtype)
-        context, weights, plan = backend(query).attention_forward(*wide, mask, factors, need_weights, need_grad)
+        context, weights, plan = backend(query).attention_forward(*wide, mask, need_weights, need_grad)
     return context.to(value.dtype), weights, plan
 
 

@@ -114,19 +114,21 @@ class Plan:
         return (1 if self.wide else None, *product, *direct)
 
 
-def plan(query: Tensor, key: Tensor, energy: Tensor, factors: Tensor | None, seen: Tensor | None) -> Plan:
-    """Factors for every unit, if the range allows it and they repay themselves or are there already."""
-    if factors is None and query.shape[1] <= FEW:
+def plan(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:
+    """Factors for every unit, if they repay themselves and the range allows it; `seen` [batch, keys] bounds the
+    range.
+    """
+    if query.shape[1] <= FEW:
         return Plan(None, Side(filled(query), filled(key), filled(energy)))
     x, query_peak = exponentials(query)
-    y, key_peak = exponentials(key) if factors is None else (factors, 0.0)
-    if max(query_peak, key_peak) == inf:
-        return split(query, key, energy, seen)
-    peak = query_peak + key_peak if factors is None else inf
+    y, key_peak = exponentials(key)
+    peak = query_peak + key_peak
+    if peak == inf:
+        return _split(query, key, energy, seen)
     return Plan(Side(x, y, filled(energy)), None, peak > NUMBERS[query.dtype][3], peak)
 
 
-def split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:
+def _split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:
     """Factors for the units whose visible range allows it, the others directly."""
     limit = float(NUMBERS[query.dtype][2])
     visible = key if seen is None else key.masked_fill(~seen.unsqueeze(-1), 0.0)

@@ -6,6 +6,7 @@ general way of `op`.
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import torch
@@ -13,8 +14,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from heedful._pytree import register_pytree
+from heedful.kernels.additive import cpu
 from heedful.kernels.additive.backend import choice
 from heedful.kernels.additive.later import gathers, later, note
+from heedful.kernels.additive.plan import NUMBERS, Side, exponentials, kernels, lanes
+from heedful.kernels.threads import share
 
 
 @register_pytree
@@ -36,10 +40,8 @@ def remember_keys(key: Tensor) -> AdditiveMemory:
     """Take the exponentials of projected keys once, for many steps."""
     if torch.compiler.is_compiling() or choice(key.device.type)[0] != "numba":
         return AdditiveMemory(key, None)
-    from heedful.kernels.additive import plan
-
     dtype = torch.float64 if key.dtype == torch.float64 else torch.float32
-    factors, _ = plan.exponentials(key.detach().to(dtype))
+    factors, _ = exponentials(key.detach().to(dtype))
     return AdditiveMemory(later(key, _merge_keys), factors)
 
 
@@ -70,16 +72,14 @@ class _Step(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, query, key, value, energy, factors, mask):
-        from heedful.kernels.additive import cpu
-
         ctx.set_materialize_grads(False)
-        context, out, x = cpu.step_forward(query, factors, value, energy, mask)
+        context, out, x = _forward(query, factors, value, energy, mask)
         if x is None:
             # out of the factors' range: the general way, forth and back
             if value is None:
-                out, ctx.plan = cpu.scores_forward(query, key, energy, None)
+                out, ctx.plan = cpu.scores_forward(query, key, energy)
             else:
-                context, out, ctx.plan = cpu.attention_forward(query, key, value, energy, mask, None, True, True)
+                context, out, ctx.plan = cpu.attention_forward(query, key, value, energy, mask, True, True)
             ctx.save_for_backward(query, key, value, energy, mask, out)
         else:
             ctx.plan, ctx.nodes = None, (gathers(key), value is not None and gathers(value))
@@ -98,6 +98,42 @@ class _Step(torch.autograd.Function):
         return *_gathered(grads, saved, ctx.nodes), None, None
 
 
+def _forward(
+    query: Tensor, factors: Tensor, value: Tensor | None, energy: Tensor, mask: Tensor | None
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    """Context (unless there is no value), weights or scores, and e^{2 query}: None if a factor is out of range."""
+    batch, keys, units = factors.shape
+    query, x, out = query.contiguous(), query.new_empty(batch, 1, units), query.new_empty(batch, 1, keys)
+    energy = energy.contiguous()
+    unit, cut, limit, _ = NUMBERS[query.dtype]
+    run = kernels()
+    registers = batch * units // lanes(query.dtype)
+    if run.exponentials(unit, limit, query.data_ptr(), x.data_ptr(), 0, registers) == inf:
+        return None, out, None
+    value_dim = 0 if value is None else value.shape[2]
+    context = None if value is None else value.new_empty(batch, 1, value_dim)
+    args = (
+        unit, cut, 1, x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, None, None, None, None,
+        cpu.address(mask), 0, 0, 0, 0, cpu.address(value), value_dim, cpu.address(context), out.data_ptr(),
+        value is not None, 1, keys,
+    )  # fmt: skip
+    for trace in share(run.forward, args, batch, factors.numel() + batch * keys * value_dim):
+        if trace != trace:
+            return None, out, None
+    return context, out, x
+
+
+def _room(factors: Tensor, mask: Tensor | None) -> Tensor:
+    """Room for the gradient of the keys; the kernel leaves out those that are hidden."""
+    return torch.empty_like(factors) if mask is None else torch.zeros_like(factors)
+
+
+def _value_gradient(weights: Tensor, flow: Tensor) -> Tensor:
+    grad_value = flow.new_empty(flow.shape[0], weights.shape[2], flow.shape[2])
+    cpu.add_value_gradient(weights, flow, grad_value, True)
+    return grad_value
+
+
 def _present(grads: tuple[Any, ...], saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """The gradient that flows into the context, zero if none does, and that of the weights; or that of the scores."""
     value = saved[2]
@@ -107,8 +143,6 @@ def _present(grads: tuple[Any, ...], saved: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _general(grads: tuple[Any, ...], saved: tuple[Any, ...], plan: Any) -> tuple[Any, ...]:
-    from heedful.kernels.additive import cpu
-
     query, key, value, energy, mask, out = saved
     if value is not None:
         return cpu.attention_backward(grads[0], grads[1], query, key, value, energy, mask, out, plan)
@@ -118,8 +152,6 @@ def _general(grads: tuple[Any, ...], saved: tuple[Any, ...], plan: Any) -> tuple
 
 def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, Any]) -> tuple[Any, ...]:
     """The gradients of query and energy; those of key and value now, or noted for the end of the backward pass."""
-    from heedful.kernels.additive import cpu
-
     x, factors, value, energy, mask, out = saved
     key_node, value_node = nodes
     grad_value = None
@@ -127,12 +159,15 @@ def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, 
         grad = grads[0].contiguous()
     else:
         flow = grads[0].contiguous()
-        grad = cpu.step_slope(out, grads[1], value, flow, mask)
+        given = None if grads[1] is None else grads[1].contiguous()
+        grad = cpu.slope(out, given, value, flow, mask)
         if value_node:
             note(value_node, (out, flow))
         else:
-            grad_value = cpu.value_gradient(out, flow)
-    grad_query, grad_key, grad_energy = cpu.step_gradients(x, factors, energy, mask, grad, key_node is None)
+            grad_value = _value_gradient(out, flow)
+    grad_query, grad_key = torch.empty_like(x), None if key_node else _room(factors, mask)
+    side = Side(x, factors, energy)
+    grad_energy = cpu.gradients(side, None, 1, grad, mask, grad_query, grad_key, True, True)
     if key_node is not None:
         note(key_node, (x, factors, energy, mask, grad))
     return grad_query, grad_key, grad_value, grad_energy
@@ -140,29 +175,23 @@ def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, 
 
 def _merge_keys(notes: list[Any]) -> Tensor:
     """The gradient of the keys from all steps: as many queries at once."""
-    from heedful.kernels.additive import cpu
-
     groups: dict[tuple[int, ...], list[Any]] = {}
     for entry in notes:
         _, factors, energy, mask, _ = entry
-        groups.setdefault((factors.data_ptr(), energy.data_ptr(), 0 if mask is None else mask.data_ptr()), []).append(
-            entry
-        )
+        same = factors.data_ptr(), energy.data_ptr(), cpu.address(mask)
+        groups.setdefault(same, []).append(entry)
     merged = []
     for entries in groups.values():
         x, grad = torch.cat([entry[0] for entry in entries], 1), torch.cat([entry[4] for entry in entries], 1)
         _, factors, energy, mask, _ = entries[0]
-        merged.append(cpu.key_gradient(x, factors, energy, mask, grad))
+        merged.append(_room(factors, mask))
+        cpu.gradients(Side(x, factors, energy), None, 1, grad, mask, None, merged[-1], True, True)
     return merged[0] if len(merged) == 1 else torch.stack(merged).sum(0)
 
 
 def _merge_values(notes: list[Any]) -> Tensor:
     """The gradient of the values from all steps."""
-    from heedful.kernels.additive import cpu
-
-    return cpu.value_gradient(
-        torch.cat([weights for weights, _ in notes], 1), torch.cat([flow for _, flow in notes], 1)
-    )
+    return _value_gradient(torch.cat([weights for weights, _ in notes], 1), torch.cat([flow for _, flow in notes], 1))
 
 
 def step_scores(query: Tensor, memory: AdditiveMemory, energy: Tensor) -> Tensor:

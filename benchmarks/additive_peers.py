@@ -1,0 +1,98 @@
+"""The sides of the additive benchmarks: each a function of the same inputs, and how they are timed, interleaved."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from heedful.functional import additive_attention
+
+Side = Callable[[bool], float]
+
+
+def inputs(batch: int, queries: int, keys: int, units: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Query, key, value (as wide as the units) and energy, all wanting gradients."""
+    shapes = (batch, queries, units), (batch, keys, units), (batch, keys, units), (units,)
+    query, key, value, energy = (torch.randn(*shape, requires_grad=True) for shape in shapes)
+    return query, key, value, energy
+
+
+def eager(query: Tensor, key: Tensor, value: Tensor, energy: Tensor) -> Tensor:
+    """Additive attention as everyone writes it in PyTorch."""
+    scores = torch.tanh(query.unsqueeze(2) + key.unsqueeze(1)) @ energy
+    return torch.softmax(scores, -1) @ value
+
+
+def floor(query: Tensor, key: Tensor, value: Tensor, energy: Tensor) -> Tensor:  # noqa: ARG001
+    """Dot-product attention of the same sizes."""
+    return scaled_dot_product_attention(query[:, None], key[:, None], value[:, None]).squeeze(1)
+
+
+def timed(function: Callable[..., Tensor], tensors: tuple[Tensor, ...]) -> Side:
+    """A side: called with "backward too?", it runs once and returns milliseconds."""
+    used = tensors if function is not floor else tensors[:3]
+    flow = torch.randn(tensors[0].shape[0], tensors[0].shape[1], tensors[2].shape[2])
+
+    def run(backward: bool) -> float:
+        start = time.perf_counter()
+        if backward:
+            torch.autograd.grad(function(*tensors), used, flow)
+        else:
+            with torch.no_grad():
+                function(*tensors)
+        return 1000 * (time.perf_counter() - start)
+
+    return run
+
+
+def torch_sides(shape: tuple[int, int, int, int], compiled: bool = True) -> dict[str, Side]:
+    """The sides that live in this process."""
+    tensors = inputs(*shape)
+    sides = {
+        "heedful": timed(additive_attention, tensors),
+        "with weights": timed(lambda *given: additive_attention(*given, need_weights=True)[0], tensors),
+        "floor": timed(floor, tensors),
+        "eager": timed(eager, tensors),
+    }
+    if compiled:
+        torch._dynamo.reset()
+        sides["torch.compile"] = timed(torch.compile(eager), tensors)
+    return sides
+
+
+class KerasSide:
+    """Keras' AdditiveAttention in a process of its own, which runs once for every line it is sent."""
+
+    def __init__(self, backend: str, folder: str, shape: tuple[int, int, int, int], threads: int) -> None:
+        worker = Path(__file__).with_name("keras_additive.py")
+        command = [sys.executable, str(worker), backend, folder, str(threads), *map(str, shape)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, backward: bool) -> float:
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(f"{int(backward)}\n")
+        stdin.flush()
+        return float(stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.communicate("")
+
+
+def interleaved(sides: dict[str, Side], backward: bool, runs: int, warm_up: int = 2) -> dict[str, tuple[float, float]]:
+    """Median and least milliseconds of each side, run in turn."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for run in range(warm_up + runs):
+        for name, side in sides.items():
+            taken = side(backward)
+            if run >= warm_up:
+                found[name].append(taken)
+    return {name: (statistics.median(times), min(times)) for name, times in found.items()}

@@ -1,0 +1,67 @@
+"""Is fused additive attention slower than eager PyTorch anywhere? Shapes from 1 to 4,096, as far as eager's tensor
+fits.
+"""
+
+import argparse
+import itertools
+
+import torch
+from additive_peers import interleaved, torch_sides
+from record import append
+
+LENGTHS = [
+    (1, 1),
+    (1, 16),
+    (1, 50),
+    (1, 400),
+    (1, 4096),
+    (2, 50),
+    (8, 8),
+    (16, 16),
+    (64, 64),
+    (50, 200),
+    (400, 400),
+    (4096, 64),
+    (1024, 4096),
+]
+UNITS = [16, 64, 100, 256, 1024]
+BATCHES = [1, 16, 256]
+# eager holds the four-dimensional tensor twice and more in the backward pass
+LARGEST = 4 * 2**30 // 4
+
+
+def main() -> None:
+    """One row per shape; the last line counts the losses."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--largest", type=int, default=LARGEST, help="elements of eager's tensor")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    lost = []
+    for (queries, keys), units, batch in itertools.product(LENGTHS, UNITS, BATCHES):
+        shape = batch, queries, keys, units
+        size = batch * queries * keys * units
+        if size > given.largest:
+            continue
+        sides = torch_sides(shape, compiled=False)
+        sides = {name: sides[name] for name in ("heedful", "eager")}
+        runs = given.runs if size > 2**20 else 40 * given.runs
+        ratios = {}
+        for backward in (False, True):
+            found = interleaved(sides, backward, max(3, min(runs, 2**31 // max(size, 1))))
+            ratios[backward] = round(found["eager"][0] / found["heedful"][0], 2)
+        append(
+            "additive_sweep",
+            threads=given.threads,
+            shape="x".join(map(str, shape)),
+            forward=ratios[False],
+            both=ratios[True],
+        )
+        if min(ratios.values()) < 1:
+            lost.append((shape, ratios))
+    print(f"slower than eager: {lost or 'nowhere'}")
+
+
+if __name__ == "__main__":
+    main()
