@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
+from rich.style import Style
 
 from heedful.visual.alignment import Alignment
 from heedful.visual.terminal import TerminalHeatmap, terminal_heatmap
@@ -16,6 +17,7 @@ from .samples import SOURCE, TARGET, example, hostile, one_hot, parts
 
 
 def printed(alignment, **options) -> str:
+    Style._add.cache_clear()  # rich keeps the colours of the first console that showed a style
     file = io.StringIO()
     Console(file=file, width=options.pop("width", 100), **options).print(TerminalHeatmap(alignment))
     return file.getvalue()
