@@ -117,7 +117,7 @@ def _prepare(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Tensor
     least, most, _ = _RANGE[query.dtype]
     missing = -query.shape[2] % _GROUP.value
     query, key = (torch.nn.functional.pad(t, (0, missing)).transpose(1, 2).contiguous() for t in (query, key))
-    size = torch.cat((query.abs(), key.abs()), 2).amax((0, 2)) if query.numel() + key.numel() else energy.new_zeros(1)
+    size = torch.cat((query.abs(), key.abs()), 2).amax((0, 2))
     # A comparison with NaN is false.
     factors = ((size <= most) & (size >= least)).view(-1, _GROUP.value).all(1)
     chosen = factors.repeat_interleave(_GROUP.value).view(1, -1, 1)
@@ -128,8 +128,8 @@ def _prepare(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Tensor
 def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, None]:
     """Scores [batch, queries, keys]; no plan is needed for the way back."""
     batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
-    out = query.new_empty(batch, queries, keys)
-    if out.numel():
+    out = query.new_zeros(batch, queries, keys)
+    if out.numel() * energy.numel():
         x, y, padded, direct = _prepare(query, key, energy)
         grid = (triton.cdiv(queries, _ROWS), triton.cdiv(keys, _COLUMNS), batch)
         cut = _RANGE[query.dtype][2]
