@@ -13,7 +13,7 @@ from record import append
 SHAPES = [(1, 1024, 1024, 128), (4, 256, 256, 128), (16, 64, 64, 128), (64, 1, 50, 256)]
 
 
-def measure(shape: tuple[int, ...], runs: int, keras: str | None) -> None:
+def measure(shape: tuple[int, int, int, int], runs: int, keras: str | None) -> None:
     """One row for each direction of a shape."""
     torch.manual_seed(0)
     sides: dict[str, Side] = dict(torch_sides(shape))
@@ -45,7 +45,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     for shape in given.shape or SHAPES:
-        measure(tuple(shape), given.runs, given.keras)
+        batch, queries, keys, units = shape
+        measure((batch, queries, keys, units), given.runs, given.keras)
 
 
 if __name__ == "__main__":
