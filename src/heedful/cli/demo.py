@@ -8,7 +8,7 @@ import typer
 
 from ._shell import FAILED, say
 
-EXAMPLES = ("heedful demo", "heedful demo --output /tmp/tour --seconds 60")
+EXAMPLES = ("heedful demo", "heedful demo --output tour --seconds 60")
 
 
 def command(
