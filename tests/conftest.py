@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -27,6 +28,9 @@ hypothesis.register_random(TORCH_RANDOM)
 # No deadline: a shared machine has slow moments. Derandomised: a red run is red for everyone.
 hypothesis.settings.register_profile("heedful", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("heedful")
+
+# Tests started in the background ignore Ctrl-C, and so would the commands they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The tensors of tests are tiny: threads would cost more than they bring. What tests threads asks for them.
 torch.set_num_threads(1)
