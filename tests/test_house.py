@@ -73,7 +73,7 @@ def test_every_link_of_the_readme_leads_somewhere():
 def test_every_benchmark_has_its_question_and_its_results():
     page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     for script in (ROOT / "benchmarks").glob("*.py"):
-        if script.name != "record.py":
+        if "from record import append" in script.read_text(encoding="utf-8"):
             assert f"| `{script.name}` |" in page, f"{script.name} has no row in benchmarks/README.md"
             assert (script.parent / "results" / f"{script.stem}.csv").exists(), f"{script.name} left no result"
 
