@@ -54,9 +54,10 @@ def _forward(
     """Run the forward kernel over all rows."""
     batch, queries, keys = shape
     energy = (sides.product or sides.direct).energy  # pyright: ignore[reportOptionalMemberAccess]: one of them is there
+    unit, cut = numbers(energy.dtype)
     value_dim = 0 if value is None else value.shape[2]
     args = (
-        *numbers(energy.dtype), *sides.addresses(), address(seen), address(rows),
+        unit, cut, type(unit)(sides.cap), *sides.addresses(), address(seen), address(rows),
         *((0, 0, 0) if rows is None else rows.stride()), address(value), value_dim, address(context), address(out),
         softmax, queries, keys,
     )  # fmt: skip

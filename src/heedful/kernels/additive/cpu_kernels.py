@@ -88,7 +88,13 @@ def visible(seen, batch, keys, index):
 
 @njit(**INNER)
 def _quotient(direct, wide, unit, limit, x, y, energy, u):
-    """Energy / (1 + P), summed over four registers of units with one division."""
+    """Energy / (1 + P), summed over four registers of units.
+
+    Four denominators of wide factors share one division. Of narrow ones, `x` is divided by the energy and `energy` holds
+    inverses: the denominators carry the energy, nothing is left to multiply, and two share a division.
+    """
+    if direct is None and wide is None:
+        return _pair_quotient(unit, x, y, energy, u) + _pair_quotient(unit, x, y, energy, u + 2 * lanes(unit))
     n, one, cut = lanes(unit), splat(unit), splat(limit)
     d1 = power(unit, direct, wide, load(unit, x, u), load(unit, y, u), cut) + one
     d2 = power(unit, direct, wide, load(unit, x, u + n), load(unit, y, u + n), cut) + one
@@ -101,8 +107,18 @@ def _quotient(direct, wide, unit, limit, x, y, energy, u):
 
 
 @njit(**INNER)
+def _pair_quotient(unit, x, y, inverse, u):
+    n = lanes(unit)
+    d1 = load(unit, x, u) * load(unit, y, u) + load(unit, inverse, u)
+    d2 = load(unit, x, u + n) * load(unit, y, u + n) + load(unit, inverse, u + n)
+    return (d1 + d2) / (d1 * d2)
+
+
+@njit(**INNER)
 def _single(direct, wide, unit, limit, x, y, energy, u):
     """Energy / (1 + P) of one register of units."""
+    if direct is None and wide is None:
+        return splat(unit) / (load(unit, x, u) * load(unit, y, u) + load(unit, energy, u))
     denominator = power(unit, direct, wide, load(unit, x, u), load(unit, y, u), splat(limit)) + splat(unit)
     return load(unit, energy, u) / denominator
 
@@ -171,13 +187,12 @@ def _add_sums(
 
 
 @njit(**INNER)
-def _weigh(unit, row, count, width, mask, mask_key, index):
-    """Turn sums into weights in place: softmax of -2 sums over the visible keys, the constant sum(energy) left out."""
+def _weigh(unit, scale, row, count, width, mask, mask_key, index):
+    """Turn sums into weights in place: softmax of scale * sums over the visible keys; the constant is left out."""
     n, zero = lanes(unit), splat(unit - unit)
     hidden = -unit / (unit - unit)
-    minus_two = splat(-unit - unit)
     for j in range(0, count, n):
-        store(row, j, load(unit, row, j) * minus_two)
+        store(row, j, load(unit, row, j) * splat(scale))
     if mask != 0:
         for j in range(count):
             if get_byte(mask, get_index(index, j) * mask_key) == 0:
@@ -225,24 +240,28 @@ def _sum(unit, numbers, count):
 
 @njit(**OUTER)
 def forward(
-    unit, limit, wide, x, y, energy, units, a, b, direct_energy, direct_units, seen, mask, mask_batch, mask_query,
+    unit, limit, cap, wide, x, y, energy, units, a, b, direct_energy, direct_units, seen, mask, mask_batch, mask_query,
     mask_key, value, value_dim, context, out, softmax, queries, keys, start, stop,
 ):  # fmt: skip
     """Rows start to stop of batch x queries: scores, or weights and (unless `value` is 0) the context.
 
-    `x`, `y` [batch, queries or keys, units] are factors, `wide` (1 or None) if they need the cut; `a`, `b` hold the
-    units taken directly; either pair may be None. `seen` [batch, keys] and `mask` (with strides) are bytes, or 0; `out`
+    `x`, `y` [batch, queries or keys, units] are factors, `wide` (1 or None) if they need the cut, else `cap` bounds the
+    inverses of their energy; `a`, `b` hold the units taken directly; either pair may be None. `seen` [batch, keys] and `mask` (with strides) are bytes, or 0; `out`
     [batch, queries, keys], or 0. Returns 0, or NaN if a sum was NaN.
     """
     width = (keys + lanes(unit) + 3) // lanes(unit) * lanes(unit)
     tile = min(TILE_QUERIES, max(1, _TILE_SUMS // width))
     index_list, scratch = np.empty(keys + 4, np.int64), np.full(tile * width, unit)
     index, sums = address_of(index_list), address_of(scratch)
-    bias = trace = unit - unit
+    bias, trace, scale = unit - unit, unit - unit, -unit - unit
     if x is not None:
         bias += _sum(unit, energy, units)
     if a is not None:
         bias += _sum(unit, direct_energy, direct_units)
+    if x is not None and wide is None:
+        inverse_list, tile_list = np.full(units, unit), np.full(tile * units, unit)
+        inverse, own = address_of(inverse_list), address_of(tile_list)
+        scale *= _invert(unit, energy, inverse, units, cap)
     row, count = start, 0
     while row < stop:
         batch, query = row // queries, row % queries
@@ -252,7 +271,15 @@ def forward(
         for i in range(0, rows * width, lanes(unit)):
             store(sums, i, splat(unit - unit))
         hidden = mask + batch * mask_batch + query * mask_query if mask != 0 else 0
-        if x is not None:
+        if x is not None and wide is None:
+            for i in range(rows):
+                for u in range(0, units, lanes(unit)):
+                    store(own, i * units + u, load(unit, x, (row + i) * units + u) * load(unit, inverse, u))
+            _add_sums(
+                None, None, unit, limit, own, shift(unit, y, batch * keys * units), inverse, units,
+                index, count, rows, sums, width, hidden, mask_query, mask_key,
+            )  # fmt: skip
+        elif x is not None:
             _add_sums(
                 None, wide, unit, limit, shift(unit, x, row * units), shift(unit, y, batch * keys * units), energy,
                 units, index, count, rows, sums, width, hidden, mask_query, mask_key,
@@ -263,7 +290,7 @@ def forward(
                 direct_energy, direct_units, index, count, rows, sums, width, hidden, mask_query, mask_key,
             )  # fmt: skip
         trace += _finish(
-            unit, sums, width, bias, rows, index, count, keys, hidden, mask_query, mask_key, softmax,
+            unit, sums, width, bias, scale, rows, index, count, keys, hidden, mask_query, mask_key, softmax,
             0 if out == 0 else shift(unit, out, row * keys),
         )  # fmt: skip
         if value != 0:
@@ -272,11 +299,29 @@ def forward(
         row += rows
     keep(index_list)
     keep(scratch)
+    if x is not None and wide is None:
+        keep(inverse_list)
+        keep(tile_list)
     return trace
 
 
 @njit(**INNER)
-def _finish(unit, sums, width, bias, rows, index, count, keys, mask, mask_query, mask_key, softmax, out):
+def _invert(unit, energy, inverse, units, cap):
+    """inverse = mean / energy, no larger than the cap: what has no energy adds too little to show. Returns the mean."""
+    mean = count = unit - unit
+    for u in range(units):
+        mean += abs(get(unit, energy, u))
+        count += unit
+    mean = mean / count if mean > 0 else unit
+    for u in range(units):
+        number = get(unit, energy, u)
+        size = max(abs(number), mean / cap)
+        put(inverse, u, mean / size if number >= 0 else -mean / size)
+    return mean
+
+
+@njit(**INNER)
+def _finish(unit, sums, width, bias, scale, rows, index, count, keys, mask, mask_query, mask_key, softmax, out):
     """Turn the sums of a tile into scores or weights, and write them out; NaN if one was NaN, else 0."""
     trace = splat(unit - unit)
     for i in range(0, rows * width, lanes(unit)):
@@ -284,10 +329,10 @@ def _finish(unit, sums, width, bias, rows, index, count, keys, mask, mask_query,
     for i in range(rows):
         line = shift(unit, sums, i * width)
         if softmax:
-            _weigh(unit, line, count, width, mask + i * mask_query if mask != 0 else 0, mask_key, index)
+            _weigh(unit, scale, line, count, width, mask + i * mask_query if mask != 0 else 0, mask_key, index)
         else:
             for j in range(0, width, lanes(unit)):
-                store(line, j, splat(bias) - splat(unit + unit) * load(unit, line, j))
+                store(line, j, splat(bias) + splat(scale) * load(unit, line, j))
         if out != 0:
             _scatter(unit, line, index, count, keys, shift(unit, out, i * keys))
     return total(trace)

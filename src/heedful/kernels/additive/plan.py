@@ -9,7 +9,7 @@ keys.
 
 from dataclasses import dataclass
 from functools import cache
-from math import inf
+from math import exp, inf
 from types import ModuleType
 
 import numpy as np
@@ -21,11 +21,13 @@ from heedful.kernels.threads import share
 
 # Up to so many queries the factors of the keys do not repay themselves.
 FEW = 2
-# The number 1, the cut of P, the largest magnitude with a factor, the largest sum of two magnitudes that needs no cut.
+# The number 1, the cut of P, the largest magnitude with a factor, the logarithm of numbers whose square is finite.
 NUMBERS = {
-    torch.float32: (np.float32(1), np.float32(2.0**27), np.float32(43), 10.9),
-    torch.float64: (np.float64(1), np.float64(2.0**57), np.float64(350), 88.0),
+    torch.float32: (np.float32(1), np.float32(2.0**27), np.float32(43), 44.0),
+    torch.float64: (np.float64(1), np.float64(2.0**57), np.float64(350), 354.0),
 }
+# Inverses of the energy up to e^18 times its mean are told from infinity: what is smaller adds 1.5e-8 of the mean.
+_INVERSE = {torch.float32: 18.0, torch.float64: 38.0}
 
 
 @cache
@@ -94,11 +96,12 @@ class Plan:
     direct: Side | None
     wide: bool = True
     peak: float = inf
+    cap: float = 1.0
 
     def block(self, b: slice, q: slice) -> "Plan":
         """Some batch items, some queries of theirs."""
         near, far = self.product, self.direct
-        return Plan(near and near.block(b, q), far and far.block(b, q), self.wide, self.peak)
+        return Plan(near and near.block(b, q), far and far.block(b, q), self.wide, self.peak, self.cap)
 
     def sides(self) -> list[tuple[Side, int | None, int | None]]:
         """Each side with the marks `direct` and `wide` of the kernels."""
@@ -125,7 +128,9 @@ def plan(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Pla
     peak = query_peak + key_peak
     if peak == inf:
         return _split(query, key, energy, seen)
-    return Plan(Side(x, y, filled(energy)), None, peak > NUMBERS[query.dtype][3], peak)
+    room = NUMBERS[query.dtype][3] - 2 * peak
+    side = Side(x, y, filled(energy))
+    return Plan(side, None, False, peak, exp(room)) if room >= _INVERSE[query.dtype] else Plan(side, None, True, peak)
 
 
 def _split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:

@@ -113,7 +113,7 @@ def _forward(
     value_dim = 0 if value is None else value.shape[2]
     context = None if value is None else value.new_empty(batch, 1, value_dim)
     args = (
-        unit, cut, 1, x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, None, None, None, None,
+        unit, cut, unit, 1, x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, None, None, None, None,
         cpu.address(mask), 0, 0, 0, 0, cpu.address(value), value_dim, cpu.address(context), out.data_ptr(),
         value is not None, 1, keys,
     )  # fmt: skip
