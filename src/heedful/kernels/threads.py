@@ -1,8 +1,8 @@
 """Slices of one call on `torch.get_num_threads()` threads: kernels run without the interpreter lock.
 
-The threads are those of PyTorch's own OpenMP. Between two operators they stay awake for a while and hold the other cores:
-threads of ours would find no core free, and were measured to run one after the other. After a fork OpenMP's threads are
-gone and cannot be called again; a child makes threads of its own.
+The threads are those of PyTorch's own OpenMP. Between two operators they stay awake for a while and hold the other
+cores: threads of ours would find no core free, and were measured to run one after the other. After a fork OpenMP's
+threads are gone and cannot be called again; a child makes threads of its own.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ _compiled: set[tuple[Any, ...]] = set()
 
 @cache
 def _openmp() -> ctypes.CDLL | None:
-    """The OpenMP library that PyTorch is linked to, found through PyTorch's own; None where it has another interface."""
+    """The OpenMP library that PyTorch is linked to, found through PyTorch's; None where it has another interface."""
     try:
         library = ctypes.CDLL(str(next((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"))))
         library.GOMP_parallel.argtypes = [_callback, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]

@@ -90,8 +90,8 @@ def visible(seen, batch, keys, index):
 def _quotient(direct, wide, unit, limit, x, y, energy, u):
     """Energy / (1 + P), summed over four registers of units.
 
-    Four denominators of wide factors share one division. Of narrow ones, `x` is divided by the energy and `energy` holds
-    inverses: the denominators carry the energy, nothing is left to multiply, and two share a division.
+    Four denominators of wide factors share one division. Of narrow ones, `x` is divided by the energy and `energy`
+    holds inverses: the denominators carry the energy, nothing is left to multiply, and two share a division.
     """
     if direct is None and wide is None:
         return _pair_quotient(unit, x, y, energy, u) + _pair_quotient(unit, x, y, energy, u + 2 * lanes(unit))
@@ -187,6 +187,42 @@ def _add_sums(
 
 
 @njit(**INNER)
+def _invert(unit, energy, inverse, units, cap):
+    """The inverse is mean / energy, at most `cap`: what has no energy adds too little to show. Returns the mean."""
+    mean, floor, count = unit - unit, unit / cap, unit - unit
+    for _ in range(units):
+        count += unit
+    for u in range(units):
+        mean += abs(get(unit, energy, u)) / count
+    for u in range(units):
+        share = get(unit, energy, u) / mean if mean > 0 else unit
+        size = unit / max(abs(share), floor)
+        put(inverse, u, size if share >= 0 else -size)
+    return mean
+
+
+@njit(**INNER)
+def _add_products(
+    wide, unit, limit, x, y, energy, units, own, index, count, rows, sums, width, mask, mask_query, mask_key
+):  # fmt: skip
+    """`_add_sums` of factors; where they are narrow, `own` begins with the inverses of the energy, then has room."""
+    if wide is not None:
+        _add_sums(
+            None, wide, unit, limit, x, y, energy, units,
+            index, count, rows, sums, width, mask, mask_query, mask_key,
+        )  # fmt: skip
+        return
+    carried = shift(unit, own, units)
+    for i in range(rows):
+        for u in range(0, units, lanes(unit)):
+            store(carried, i * units + u, load(unit, x, i * units + u) * load(unit, own, u))
+    _add_sums(
+        None, None, unit, limit, carried, y, own, units,
+        index, count, rows, sums, width, mask, mask_query, mask_key,
+    )  # fmt: skip
+
+
+@njit(**INNER)
 def _weigh(unit, scale, row, count, width, mask, mask_key, index):
     """Turn sums into weights in place: softmax of scale * sums over the visible keys; the constant is left out."""
     n, zero = lanes(unit), splat(unit - unit)
@@ -246,22 +282,22 @@ def forward(
     """Rows start to stop of batch x queries: scores, or weights and (unless `value` is 0) the context.
 
     `x`, `y` [batch, queries or keys, units] are factors, `wide` (1 or None) if they need the cut, else `cap` bounds the
-    inverses of their energy; `a`, `b` hold the units taken directly; either pair may be None. `seen` [batch, keys] and `mask` (with strides) are bytes, or 0; `out`
-    [batch, queries, keys], or 0. Returns 0, or NaN if a sum was NaN.
+    inverses of their energy; `a`, `b` hold the units taken directly; either pair may be None. `seen` [batch, keys] and
+    `mask` (with strides) are bytes, or 0; `out` [batch, queries, keys], or 0. Returns 0, or NaN if a sum was NaN.
     """
     width = (keys + lanes(unit) + 3) // lanes(unit) * lanes(unit)
     tile = min(TILE_QUERIES, max(1, _TILE_SUMS // width))
     index_list, scratch = np.empty(keys + 4, np.int64), np.full(tile * width, unit)
     index, sums = address_of(index_list), address_of(scratch)
     bias, trace, scale = unit - unit, unit - unit, -unit - unit
+    own_list = np.full((tile + 1) * units if x is not None else 0, unit)
+    own = address_of(own_list)
     if x is not None:
         bias += _sum(unit, energy, units)
+        if wide is None:
+            scale *= _invert(unit, energy, own, units, cap)
     if a is not None:
         bias += _sum(unit, direct_energy, direct_units)
-    if x is not None and wide is None:
-        inverse_list, tile_list = np.full(units, unit), np.full(tile * units, unit)
-        inverse, own = address_of(inverse_list), address_of(tile_list)
-        scale *= _invert(unit, energy, inverse, units, cap)
     row, count = start, 0
     while row < stop:
         batch, query = row // queries, row % queries
@@ -271,18 +307,10 @@ def forward(
         for i in range(0, rows * width, lanes(unit)):
             store(sums, i, splat(unit - unit))
         hidden = mask + batch * mask_batch + query * mask_query if mask != 0 else 0
-        if x is not None and wide is None:
-            for i in range(rows):
-                for u in range(0, units, lanes(unit)):
-                    store(own, i * units + u, load(unit, x, (row + i) * units + u) * load(unit, inverse, u))
-            _add_sums(
-                None, None, unit, limit, own, shift(unit, y, batch * keys * units), inverse, units,
-                index, count, rows, sums, width, hidden, mask_query, mask_key,
-            )  # fmt: skip
-        elif x is not None:
-            _add_sums(
-                None, wide, unit, limit, shift(unit, x, row * units), shift(unit, y, batch * keys * units), energy,
-                units, index, count, rows, sums, width, hidden, mask_query, mask_key,
+        if x is not None:
+            _add_products(
+                wide, unit, limit, shift(unit, x, row * units), shift(unit, y, batch * keys * units), energy, units,
+                own, index, count, rows, sums, width, hidden, mask_query, mask_key,
             )  # fmt: skip
         if a is not None:
             _add_sums(
@@ -299,25 +327,8 @@ def forward(
         row += rows
     keep(index_list)
     keep(scratch)
-    if x is not None and wide is None:
-        keep(inverse_list)
-        keep(tile_list)
+    keep(own_list)
     return trace
-
-
-@njit(**INNER)
-def _invert(unit, energy, inverse, units, cap):
-    """inverse = mean / energy, no larger than the cap: what has no energy adds too little to show. Returns the mean."""
-    mean = count = unit - unit
-    for u in range(units):
-        mean += abs(get(unit, energy, u))
-        count += unit
-    mean = mean / count if mean > 0 else unit
-    for u in range(units):
-        number = get(unit, energy, u)
-        size = max(abs(number), mean / cap)
-        put(inverse, u, mean / size if number >= 0 else -mean / size)
-    return mean
 
 
 @njit(**INNER)
