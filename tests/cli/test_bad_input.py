@@ -140,8 +140,8 @@ def test_a_sentence_of_four_hundred_words_is_explained(run, model, tmp_path):
 
 def test_a_model_without_attention_translates_and_says_that_it_aligns_nothing(run, one_sentence, tmp_path):
     from heedful.tasks.build import build_model
+    from heedful.tasks.corpora import read_part, train_tokenizers
     from heedful.tasks.recipe import check_recipe
-    from heedful.tasks.translation import read_part, train_tokenizers
 
     write_recipe(tmp_path)
     content = small_content(tmp_path)

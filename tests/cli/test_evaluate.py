@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from heedful.tasks.translation import evaluate_translator, read_part
+from heedful.tasks.corpora import read_part
+from heedful.tasks.translation import evaluate_translator
 from tests.small import small_recipe
 
 

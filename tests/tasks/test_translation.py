@@ -11,15 +11,14 @@ from heedful._errors import DataError, HeedfulError, OutputError, RecipeError
 from heedful.data.readers import Pairs
 from heedful.metrics.translation import bleu, chrf, tokenized_bleu
 from heedful.tasks import translation
-from heedful.tasks.recipe import DataPart, EvaluationOptions, check_recipe, dump_recipe
+from heedful.tasks.corpora import encode, read_part, train_tokenizers
+from heedful.tasks.data_options import DataPart
+from heedful.tasks.recipe import EvaluationOptions, check_recipe, dump_recipe
 from heedful.tasks.translation import (
     claim_folder,
-    encode,
     evaluate_translator,
     read_curve,
-    read_part,
     score,
-    train_tokenizers,
     train_translator,
 )
 from heedful.tasks.translator import Translator, unique_state
