@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from heedful._errors import RecipeError
 from heedful.tasks import recipe as recipe_module
-from heedful.tasks.recipe import check_recipe, dump_recipe, expand_path, load_recipe, shipped_recipes
+from heedful.tasks import recipe_files
+from heedful.tasks.recipe import check_recipe, dump_recipe, expand_path
+from heedful.tasks.recipe_files import load_recipe, shipped_recipes
 from heedful.tasks.recipe_yaml import parse_yaml, write_yaml
 
 SMALL = """
@@ -98,9 +100,9 @@ def test_every_shipped_recipe_is_right(monkeypatch):
 
 def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recipe_module, "shipped_recipes", lambda: {"small": SMALL})
+    monkeypatch.setattr(recipe_files, "shipped_recipes", lambda: {"small": SMALL})
     assert load_recipe("small").name == "small"
-    monkeypatch.setattr(recipe_module, "shipped_recipes", lambda: {"small": SMALL.replace("epochs", "epoch")})
+    monkeypatch.setattr(recipe_files, "shipped_recipes", lambda: {"small": SMALL.replace("epochs", "epoch")})
     with pytest.raises(RecipeError, match=r"recipe small: training\.max_epoch is no key"):
         load_recipe("small")
 
@@ -258,7 +260,7 @@ def test_a_file_that_is_no_text_is_refused(small):
 
 def test_a_recipe_that_does_not_exist_is_refused_with_a_guess(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recipe_module, "shipped_recipes", lambda: {"multi30k_en_de": SMALL, "other": SMALL})
+    monkeypatch.setattr(recipe_files, "shipped_recipes", lambda: {"multi30k_en_de": SMALL, "other": SMALL})
     with pytest.raises(RecipeError, match=r"no file multi30k, .* those that do: multi30k_en_de, other"):
         load_recipe("multi30k")
     with pytest.raises(RecipeError, match=r"did you mean multi30k_en_de\?"):

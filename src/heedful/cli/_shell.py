@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heedful._errors import DataError, HeedfulError, ModelFolderError
+from heedful._errors import DataError, HeedfulError
 
 if TYPE_CHECKING:
     from heedful.tasks.translator import Translator
@@ -95,14 +95,10 @@ def leave_quietly() -> None:
 
 def load_translator(model: Path) -> "Translator":
     """The translator in a model folder, or in `model` within the folder of a run."""
+    from heedful.tasks.model_folder import find_model
     from heedful.tasks.translator import Translator
 
-    inner = model / "model"
-    if (model / "config.json").exists() or not (inner.is_dir() or (model / "training").is_dir()):
-        return Translator.load(model)
-    if not inner.is_dir():
-        raise ModelFolderError(f"The run {model} has no model yet; let the command that began it go on to its end.")
-    return Translator.load(inner)
+    return Translator.load(find_model(model))
 
 
 def check_sentence(text: str) -> str:

@@ -50,7 +50,7 @@ def command(
 
 def read_recipe(name: str, changes: list[str]) -> "Recipe":
     """The recipe with its changes; a change that no recipe knows is wrong use, a faulty file is a failure."""
-    from heedful.tasks.recipe import load_recipe
+    from heedful.tasks.recipe_files import load_recipe
 
     try:
         return load_recipe(name, changes)

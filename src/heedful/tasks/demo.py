@@ -31,7 +31,8 @@ from heedful.visual.curves import write_curves
 from heedful.visual.heatmap import write_heatmap
 from heedful.visual.html import write_page
 
-from .recipe import Recipe, check_recipe, load_recipe
+from .recipe import Recipe, check_recipe
+from .recipe_files import load_recipe
 from .translation import claim_folder, read_curve, train_translator
 from .translator import Translator
 

@@ -101,6 +101,20 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
     return ModelFolder(weights, TokenizerPair.load(path / TOKENIZER), recipe, _read_json(path / METRICS))
 
 
+def find_model(path: str | os.PathLike[str]) -> Path:
+    """The model folder at a path: the path itself, or `model` in the folder of a run.
+
+    Raises:
+        ModelFolderError: the run there has no model yet.
+    """
+    path, inner = Path(path), Path(path) / "model"
+    if (path / CONFIG).exists() or not (inner.is_dir() or (path / "training").is_dir()):
+        return path
+    if not inner.is_dir():
+        raise ModelFolderError(f"The run {path} has no model yet; let the command that began it go on to its end.")
+    return inner
+
+
 def refuse_foreign(path: Path) -> None:
     """What a model replaces must be an older model: a folder that holds anything else is somebody's.
 

@@ -5,7 +5,6 @@ import os
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from heedful._errors import RecipeError
 from heedful.training.options import TrainingOptions
 
 from .data_options import DataOptions, Section, TokenizerOptions
-from .recipe_yaml import parse_yaml, write_yaml
+from .recipe_yaml import write_yaml
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
 _WIRINGS = {"bahdanau": "bahdanau", "luong": "luong", "none": "none"}
@@ -47,6 +46,7 @@ class ModelOptions(Section):
         decoder_units: Units of a decoder layer.
         decoder_layers: Decoder layers; "look_between" needs two.
         attention_units: Hidden features of the additive and the concat score.
+        readout_units: Features that a decoder step gives to the output layer; those of a token when left out.
         dropout: Rate of dropout, in [0, 1).
         tie_embeddings: Use the target embedding as the output matrix.
         share_embeddings: Use one embedding for both sides; needs a joint vocabulary.
@@ -71,6 +71,7 @@ class ModelOptions(Section):
     decoder_units: int = Field(default_factory=_same_as("units"), gt=0)
     decoder_layers: int = Field(default=1, gt=0)
     attention_units: int = Field(default_factory=_same_as("units"), gt=0)
+    readout_units: int = Field(default_factory=_same_as("embedding_dim"), gt=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     tie_embeddings: bool = False
     share_embeddings: bool = False
@@ -154,12 +155,15 @@ class Recipe(Section):
         name: What to call it.
         seed: Of the weights' first values, the order of the batches and dropout.
         output: Folder of the run; may begin with a variable of the environment, see `DataPart`.
+        start_from: Model folder, or folder of the run that holds it, whose weights the training begins with; its
+            tokenizer and its architecture take the place of the sections `tokenizer` and `model`.
         data, tokenizer, model, training, decoding, evaluation: One section each.
     """
 
     name: str = Field(min_length=1)
     seed: int = Field(default=1, ge=0, lt=2**63)
     output: str = Field(min_length=1)
+    start_from: str | None = Field(default=None, min_length=1)
     data: DataOptions
     tokenizer: TokenizerOptions = TokenizerOptions()
     model: ModelOptions = ModelOptions()
@@ -180,6 +184,7 @@ class Recipe(Section):
     def paths(self) -> Iterator[tuple[str, str]]:
         """Every path of the recipe as it is written, with its key."""
         yield "output", self.output
+        yield "start_from", self.start_from or ""
         for key, path in self.data.paths():
             yield f"data.{key}", path
         for name in ("source_embeddings", "target_embeddings"):
@@ -207,33 +212,6 @@ def expand_path(text: str) -> Path:
     except RuntimeError:
         name = text.partition("/")[0]
         raise RecipeError(f"{text} begins with {name}, which is nobody's home here; write out the folder") from None
-
-
-def load_recipe(path_or_name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Args:
-        path_or_name: A YAML file, or the name of a recipe that ships with heedful.
-        overrides: Such as "model.units=256": a dotted key and a value in YAML, which replaces the file's.
-
-    Raises:
-        RecipeError: If there is no such recipe, it is no YAML, a key or a value is not one that a recipe has, or a path
-            begins with a variable that is not defined.
-    """
-    text, origin = _read(os.fspath(path_or_name))
-    content = parse_yaml(text, origin)
-    if not isinstance(content, dict):
-        came = "nothing" if content is None else f"a {type(content).__name__}"
-        raise RecipeError(f"{origin} holds {came}; expected keys and values, such as `name: mine`")
-    for override in overrides:
-        _override(content, override)
-    recipe = check_recipe(content, origin, overrides)
-    for key, path in recipe.paths():
-        try:
-            expand_path(path)
-        except RecipeError as error:
-            raise RecipeError(f"{origin}: {key}: {error}") from None
-    return recipe
 
 
 def check_recipe(content: Mapping[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -264,53 +242,12 @@ def dump_recipe(recipe: Recipe) -> str:
     return write_yaml(recipe.model_dump())
 
 
-def shipped_recipes() -> dict[str, str]:
-    """The text of every recipe that ships with heedful, by name."""
-    folder = files("heedful") / "recipes"
-    if not folder.is_dir():
-        return {}
-    found = sorted(folder.iterdir(), key=lambda file: file.name)
-    return {file.name[:-5]: file.read_text(encoding="utf-8") for file in found if file.name.endswith(".yaml")}
-
-
-def _read(path_or_name: str) -> tuple[str, str]:
-    """The text of a recipe and what to call it."""
-    path, shipped = Path(path_or_name), shipped_recipes()
-    if not path.is_file():
-        if path_or_name in shipped:
-            return shipped[path_or_name], f"recipe {path_or_name}"
-        raise RecipeError(
-            f"there is no file {path_or_name}, and no recipe of that name ships with heedful"
-            f"{_did_you_mean(path_or_name, shipped)}; those that do: {', '.join(shipped) or 'none'}"
-        )
-    try:
-        return path.read_text(encoding="utf-8"), str(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read {path}: {error}; save it as plain text in UTF-8") from error
-
-
-def _override(content: dict[str, Any], override: str) -> None:
-    """Set one dotted key of nested mappings to a value."""
-    key, equals, value = override.partition("=")
-    names = key.strip().split(".")
-    if not equals or not all(names):
-        raise RecipeError(f"--set {override}: expected key=value, such as model.units=256")
-    section = content
-    for place, name in enumerate(names[:-1]):
-        if section.get(name) is None:
-            section[name] = {}
-        section = section[name]
-        if not isinstance(section, dict):
-            raise RecipeError(f"--set {override}: {'.'.join(names[: place + 1])} is {section!r}, which has no keys")
-    section[names[-1]] = parse_yaml(value, f"--set {override}")
-
-
 def _explain(fault: ErrorDetails, key: str) -> str:
     """One of pydantic's findings as a sentence for the person who wrote the recipe."""
     came = reprlib.repr(fault["input"])
     if fault["type"] == "extra_forbidden":
         keys = _keys_of(fault["loc"][:-1])
-        return f"{key} is no key of a recipe{_did_you_mean(str(fault['loc'][-1]), keys)}; expected {', '.join(keys)}"
+        return f"{key} is no key of a recipe{did_you_mean(str(fault['loc'][-1]), keys)}; expected {', '.join(keys)}"
     if fault["type"] == "missing":
         return f"{key} is missing; a recipe needs it"
     if fault["type"] == "value_error":
@@ -326,13 +263,24 @@ def _explain(fault: ErrorDetails, key: str) -> str:
 def _keys_of(place: Sequence[int | str]) -> list[str]:
     """The keys that the section at a place of the recipe has."""
     section: type[BaseModel] = Recipe
-    for name in place:
-        annotation = section.model_fields[str(name)].annotation
-        kinds = [annotation, *getattr(annotation, "__args__", ())]
-        section = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    for name in (name for name in place if isinstance(name, str)):  # a number is a place in a list of sections
+        section = next(_sections_in(section.model_fields[name].annotation))
     return list(section.model_fields)
 
 
-def _did_you_mean(name: str, names: Sequence[str] | Mapping[str, str]) -> str:
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a type allows, also within a list or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _sections_in(part)
+
+
+def did_you_mean(name: str, names: Sequence[str] | Mapping[str, str]) -> str:
+    """The end of a sentence about an unknown name: the nearest one that is known, if any is near.
+
+    >>> did_you_mean("untis", ["units", "dropout"])
+    '; did you mean units?'
+    """
     close = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {close[0]}?" if close else ""
