@@ -65,14 +65,15 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
 
 
 def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
-    dim, units, dropout = options.embedding_dim, options.decoder_units, options.dropout
-    sizes = {"context_dim": context_dim, "summary_dim": context_dim, "output_dim": dim, "dropout": dropout}
+    dim, units, readout = options.embedding_dim, options.decoder_units, options.readout_units
+    dropout = options.dropout
+    sizes = {"context_dim": context_dim, "summary_dim": context_dim, "output_dim": readout, "dropout": dropout}
 
     def recurrent(input_dim: int, layers: int) -> Recurrent:
         return Recurrent(options.cell, input_dim, units, layers, dropout)
 
     if options.wiring == "none":
-        return PlainDecoder(recurrent(dim, options.decoder_layers), dim, context_dim, dim, dropout)
+        return PlainDecoder(recurrent(dim, options.decoder_layers), dim, context_dim, readout, dropout)
     attention = _attention(options, context_dim)
     if options.wiring == "bahdanau":
         return LookThenUpdateDecoder(
@@ -82,7 +83,7 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
         lower, upper = recurrent(dim, 1), recurrent(units + context_dim, options.decoder_layers - 1)
         return LookBetweenDecoder(attention, lower, upper, embedding_dim=dim, **sizes)
     feeding = options.wiring == "luong_input_feeding"
-    layers = recurrent(2 * dim if feeding else dim, options.decoder_layers)
+    layers = recurrent(dim + readout if feeding else dim, options.decoder_layers)
     return UpdateThenLookDecoder(attention, layers, input_feeding=feeding, **sizes)
 
 
