@@ -117,9 +117,9 @@ def test_a_missing_file_is_named(tmp_path):
         read_lines(tmp_path / "b.en")
 
 
-def test_a_folder_instead_of_a_file_is_refused(tmp_path):
+def test_a_folder_instead_of_a_file_of_lines_is_refused(tmp_path):
     with pytest.raises(_errors.DataError, match="is a folder, not a file; name the file inside it"):
-        read_pairs(tmp_path)
+        read_lines(tmp_path)
 
 
 def test_a_path_through_a_file_cannot_be_read(tmp_path):

@@ -1,30 +1,26 @@
-r"""Sentence pairs and sentences from plain, gzip or xz files, read line by line.
+r"""Sentence pairs and sentences from files, whatever form they have: what can be used comes back as text.
 
-Lines end at "\n" and nowhere else: U+0085, U+2028 and a lone "\r" are text, and so are quotes. One "\r" before the "\n"
-and a byte-order mark at the start of a file are dropped. Everything else reaches the caller as it stands in the file.
+Lines end as `heedful.data.files` says; in lines and tab-separated tables quotes are text. Everything that is not left
+out reaches the caller as it stands in the file, but for line ends inside a cell, which become spaces.
 """
 
-import codecs
-import gzip
-import lzma
-import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
-from pathlib import Path
 
 from heedful._errors import DataError
+
+from .files import read_raw_lines
+from .origins import Cell, Fault, Origin, origin_of, read_rows
 
 EMPTY = "empty line"
 INVALID = "invalid UTF-8"
 TOO_LONG = "over-long line"
-TOO_FEW_COLUMNS = "too few columns"
 # a longer line is no sentence
 MAX_CHARS = 5000
-
-_GZIP_START = b"\x1f\x8b"
-_XZ_START = b"\xfd7zXZ\x00"
+LINES_PER_BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -57,19 +53,26 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.source)
 
+    def select(self, places: Iterable[int]) -> "Pairs":
+        """The pairs at some places, in that order."""
+        places = list(places)
+        source, target = ([side[place] for place in places] for side in (self.source, self.target))
+        return Pairs(source, target, self.skipped, self.origin)
+
 
 def read_pairs(
     source_path: str | PathLike[str],
     target_path: str | PathLike[str] | None = None,
     *,
-    columns: tuple[int, int] = (0, 1),
+    columns: tuple[int | str, int | str] | None = None,
     max_chars: int = MAX_CHARS,
 ) -> Pairs:
-    r"""Read two line-aligned files, or the two `columns` of one tab-separated file.
+    r"""Read two line-aligned files, or two `columns` of one table, whose form its name tells.
 
-    A pair is left out and counted when either side is empty, is not UTF-8 or has more than `max_chars` characters, or
-    when its row has too few columns. Raises `DataError` for a file that cannot be read, for unequal numbers of lines
-    and when no pair is left.
+    A path may also be a folder or a pattern, see `heedful.data.files.find_files`; for forms and columns see
+    `heedful.data.origins.Origin`. A pair is left out and counted when either side is empty, is not UTF-8 or has more
+    than `max_chars` characters, or when its row lacks a column. Raises `DataError` for a file that cannot be read, for
+    unequal numbers of lines and when no pair is left.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -80,27 +83,40 @@ def read_pairs(
     >>> pairs.source, pairs.target, pairs.skipped
     (['Go.', 'Hi.'], ['Va !', 'Salut.'], {'empty line': 1})
     """
-    if target_path is None:
-        origin, rows = str(source_path), _table_rows(source_path, columns)
-    else:
-        origin, rows = f"{source_path} and {target_path}", _aligned_rows(source_path, target_path)
-    source, target, skipped = [], [], Counter()
-    for source_line, target_line in rows:
-        source_text, source_fault = _read_line(source_line, max_chars)
-        target_text, target_fault = _read_line(target_line, max_chars)
+    return gather(origin_of(source_path, target_path, columns), max_chars)
+
+
+def gather(origin: Origin, max_chars: int = MAX_CHARS) -> Pairs:
+    """All pairs of an origin, in memory; see `read_pairs`."""
+    skipped: Counter[str] = Counter()
+    pairs = list(stream(origin, skipped, max_chars))
+    if not pairs:
+        raise DataError(f"{origin} gives no pair to use: {why_nothing(skipped)}.")
+    source, target = map(list, zip(*pairs, strict=True))
+    return Pairs(source, target, dict(skipped), str(origin))
+
+
+def stream(origin: Origin, skipped: Counter[str], max_chars: int = MAX_CHARS) -> Iterator[tuple[str, str]]:
+    """The pairs of an origin one after another; `skipped` counts on the way what is left out."""
+    for source_cell, target_cell in read_rows(origin):
+        source, source_fault = read_cell(source_cell, max_chars)
+        target, target_fault = read_cell(target_cell, max_chars)
         if fault := source_fault or target_fault:
             skipped[fault] += 1
         else:
-            source.append(source_text)
-            target.append(target_text)
-    if not source:
-        raise DataError(f"{origin} gives no pair to use: {_why_nothing(skipped)}.")
-    return Pairs(source, target, dict(skipped), origin)
+            yield source, target
 
 
 def read_lines(path: str | PathLike[str], *, max_chars: int = MAX_CHARS) -> Lines:
     """Read the sentences of one file, one per line. Raises `DataError` for a file that cannot be read."""
-    return parse_lines(_read_bytes(path), origin=str(path), max_chars=max_chars)
+    return _usable(read_raw_lines(path), str(path), max_chars)
+
+
+def stream_lines(path: str | PathLike[str], *, max_chars: int = MAX_CHARS) -> Iterator[Lines]:
+    """The same in blocks of `LINES_PER_BLOCK` lines, for files that need not fit in memory."""
+    lines = read_raw_lines(path)
+    while block := list(islice(lines, LINES_PER_BLOCK)):
+        yield _usable(block, str(path), max_chars)
 
 
 def parse_lines(data: bytes, *, origin: str, max_chars: int = MAX_CHARS) -> Lines:
@@ -109,88 +125,46 @@ def parse_lines(data: bytes, *, origin: str, max_chars: int = MAX_CHARS) -> Line
     >>> parse_lines(b"One.\r\n\nTw\xff\nThree.", origin="standard input")
     Lines(text=['One.', '', '', 'Three.'], skipped={'empty line': 1, 'invalid UTF-8': 1}, origin='standard input')
     """
-    text, skipped = [], Counter()
-    for line in _split_lines(data):
-        sentence, fault = _read_line(line, max_chars)
-        text.append(sentence)
-        if fault:
-            skipped[fault] += 1
-    return Lines(text, dict(skipped), origin)
-
-
-def _aligned_rows(
-    source_path: str | PathLike[str], target_path: str | PathLike[str]
-) -> Iterable[tuple[bytes | None, bytes | None]]:
-    source, target = _split_lines(_read_bytes(source_path)), _split_lines(_read_bytes(target_path))
-    if len(source) != len(target):
-        raise DataError(
-            f"{source_path} has {len(source)} lines but {target_path} has {len(target)}; "
-            "line i of one must translate line i of the other, so mend or re-export the two files together."
-        )
-    return zip(source, target, strict=True)
-
-
-def _table_rows(path: str | PathLike[str], columns: tuple[int, int]) -> Iterable[tuple[bytes | None, bytes | None]]:
-    if len(columns) != 2 or min(columns) < 0:
-        raise ValueError(f"columns must be two numbers counted from 0, such as (0, 1); got {columns}.")
-    for line in _split_lines(_read_bytes(path)):
-        cells = line.split(b"\t")
-        if not line.strip():
-            yield b"", b""
-        elif max(columns) >= len(cells):
-            yield None, None
-        else:
-            yield cells[columns[0]], cells[columns[1]]
-
-
-def _read_bytes(path: str | PathLike[str]) -> bytes:
-    """The contents of a file, unpacked when its first bytes are those of gzip or xz, whatever its name."""
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}; check the path.") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder, not a file; name the file inside it.") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        if data.startswith(_GZIP_START):
-            return gzip.decompress(data)
-        if data.startswith(_XZ_START):
-            return lzma.decompress(data)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{path} is a damaged or cut-off compressed file ({error}); fetch or pack it again.") from error
-    return data
-
-
-def _split_lines(data: bytes) -> list[bytes]:
-    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     # what follows the last "\n" is a line only if it holds something
     if not lines[-1]:
         lines.pop()
-    return [line.removesuffix(b"\r") for line in lines]
+    return _usable((line.removesuffix(b"\r") for line in lines), origin, max_chars)
 
 
-def _read_line(line: bytes | None, max_chars: int) -> tuple[str, str | None]:
-    """The text of a line, or "" and the reason why it cannot be used. None stands for a cell that is not there."""
-    if line is None:
-        return "", TOO_FEW_COLUMNS
+def read_cell(cell: Cell, max_chars: int) -> tuple[str, str | None]:
+    """The text of a cell, or "" and the reason why it cannot be used."""
+    if isinstance(cell, Fault):
+        return "", cell.reason
     try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
+        # text that came from JSON may hold half a character, which no file can
+        text = cell.decode("utf-8") if isinstance(cell, bytes) else cell.encode("utf-8").decode("utf-8")
+    except UnicodeError:
         return "", INVALID
-    if not text.strip():
+    if not text or text.isspace():
         return "", EMPTY
     if len(text) > max_chars:
         return "", TOO_LONG
+    if "\n" in text:
+        text = " ".join(text.replace("\r\n", "\n").split("\n"))
     return text, None
 
 
-def _why_nothing(skipped: Counter) -> str:
+def why_nothing(skipped: Counter[str]) -> str:
+    """What to say of an origin without a pair."""
     if not skipped:
         return "it is empty; fill it, one sentence per line"
     counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.most_common())
     return (
         f"every line was left out, {counts}; give UTF-8 text, as two files line by line or as two columns between tabs"
     )
+
+
+def _usable(lines: Iterable[bytes], origin: str, max_chars: int) -> Lines:
+    text, skipped = [], Counter()
+    for line in lines:
+        sentence, fault = read_cell(line, max_chars)
+        text.append(sentence)
+        if fault:
+            skipped[fault] += 1
+    return Lines(text, dict(skipped), origin)

@@ -1,0 +1,284 @@
+"""Where pairs lie, and their rows: line-aligned files, tables, JSON lines, Parquet, Hugging Face data sets.
+
+`datasets` and `pyarrow` are imported only here and in `store`, and only when a form needs them.
+"""
+
+import csv
+import io
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Literal
+
+from heedful._errors import DataError
+
+from .files import MAX_BYTES, find_files, open_packed, read_raw_lines
+
+TOO_FEW_COLUMNS = "too few columns"
+NO_JSON = "not a JSON object"
+NO_KEY = "key missing"
+NO_TEXT = "not text"
+ROWS_PER_READ = 1000
+Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset"]
+FORMS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What stands in a row for a cell that cannot be had."""
+
+    reason: str
+
+
+Cell = bytes | str | Fault
+Row = tuple[Cell, Cell]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where pairs lie.
+
+    - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet" or "dataset" (Hugging Face's).
+    - `place`: path, folder or pattern; of a data set its folder or its name on the hub.
+    - `target`: the same of the targets, of form "lines" alone.
+    - `columns`: of source and target. Of "tsv" and "csv", numbers from 0; with names instead, the first row of each
+      file holds these. Of the other tables, keys; a dot leads into a nested one, as in "translation.en".
+    - `subset`, `split`: of a data set, its configuration and its part.
+    """
+
+    form: Form
+    place: str
+    target: str | None = None
+    columns: tuple[int | str, int | str] = (0, 1)
+    subset: str | None = None
+    split: str = "train"
+
+    def __str__(self) -> str:
+        named = self.place if self.target is None else f"{self.place} and {self.target}"
+        return f"{named} ({self.split})" if self.form == "dataset" else named
+
+
+def origin_of(
+    place: str | PathLike[str],
+    target: str | PathLike[str] | None = None,
+    columns: tuple[int | str, int | str] | None = None,
+) -> Origin:
+    """The origin that paths name: two for lines; one for a table, whose form the end of its name tells.
+
+    Raises `DataError` where a form needs columns and has none, and `ValueError` for columns that are no such.
+
+    >>> origin_of("pairs.csv.gz", columns=("en", "fr")).form, origin_of("a.txt").form, origin_of("a.en", "a.fr").form
+    ('csv', 'tsv', 'lines')
+    """
+    if columns is not None and (len(columns) != 2 or any(isinstance(one, int) and one < 0 for one in columns)):
+        raise ValueError(f"columns must be two names, or two numbers counted from 0, such as (0, 1); got {columns}.")
+    if target is not None:
+        return Origin("lines", fspath(place), fspath(target))
+    form = _form(Path(place))
+    if columns is None and form in ("json", "parquet"):
+        raise DataError(f"{place} has columns with names; say which hold source and target, such as en,fr.")
+    return Origin(form, fspath(place), columns=columns or (0, 1))
+
+
+def read_rows(origin: Origin) -> Iterator[Row]:
+    """Source and target cell of every row, files in the order of their names. Raises `DataError` for bad files."""
+    if origin.form == "dataset":
+        yield from _dataset_rows(origin)
+        return
+    files = find_files(origin.place)
+    if origin.form == "lines":
+        targets = find_files(origin.target or "")
+        if len(files) != len(targets):
+            raise DataError(
+                f"{origin.place} names {len(files)} files but {origin.target} names {len(targets)}; "
+                "each file of sources needs its file of targets, in the order of their names."
+            )
+        for source, target in zip(files, targets, strict=True):
+            yield from _aligned_rows(source, target)
+        return
+    reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[origin.form]
+    for file in files:
+        yield from reader(file, origin.columns)
+
+
+def _form(path: Path) -> Form:
+    """What the end of a file's name says; of a folder or a pattern, that of its first file."""
+    with suppress(DataError):  # told when it is read
+        path = find_files(path)[0]
+    suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".xz")]
+    return FORMS.get(suffixes[-1] if suffixes else "", "tsv")  # pyright: ignore[reportReturnType]
+
+
+def _aligned_rows(source: Path, target: Path) -> Iterator[Row]:
+    lines = read_raw_lines(source), read_raw_lines(target)
+    count = 0
+    while True:
+        pair = [next(side, None) for side in lines]
+        if None in pair:
+            break
+        count += 1
+        yield pair[0] or b"", pair[1] or b""
+    more = [count + (line is not None) + sum(1 for _ in side) for line, side in zip(pair, lines, strict=True)]
+    if more[0] != more[1]:
+        raise DataError(
+            f"{source} has {more[0]} lines but {target} has {more[1]}; "
+            "line i of one must translate line i of the other, so mend or re-export the two files together."
+        )
+
+
+def _tsv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+    lines = read_raw_lines(path)
+    if isinstance(columns[0], str) or isinstance(columns[1], str):
+        header = next(lines, b"").decode("utf-8", "replace").split("\t")
+        columns = _places(header, columns, path)
+    first, second = int(columns[0]), int(columns[1])
+    last = max(first, second)
+    for line in lines:
+        cells = line.split(b"\t")
+        if last < len(cells):
+            yield cells[first], cells[second]
+        elif line.strip():
+            yield Fault(TOO_FEW_COLUMNS), Fault(TOO_FEW_COLUMNS)
+        else:
+            yield b"", b""
+
+
+def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+    with open_packed(path) as file:
+        # bytes that are not UTF-8 become lone surrogates, which are counted as such later
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        rows = csv.reader(iter(partial(text.readline, MAX_BYTES), ""), strict=True)
+        try:
+            if isinstance(columns[0], str) or isinstance(columns[1], str):
+                columns = _places(next(rows, []), columns, path)
+            first, second = int(columns[0]), int(columns[1])
+            last = max(first, second)
+            for row in rows:
+                if last < len(row):
+                    yield row[first], row[second]
+                elif row:
+                    yield Fault(TOO_FEW_COLUMNS), Fault(TOO_FEW_COLUMNS)
+                else:
+                    yield "", ""
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, line {rows.line_num}: {error}; a cell with a comma or a quote stands in quotes, a quote "
+                "in it twice; mend the file, or save it as tab-separated .tsv, where quotes are text."
+            ) from error
+
+
+def _json_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+    keys = [str(column) for column in columns]
+    for line in read_raw_lines(path):
+        if not line.strip():
+            yield b"", b""
+            continue
+        try:
+            record = json.loads(line)
+        except UnicodeDecodeError:
+            yield line, line
+            continue
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict):
+            # a key that has dots in its name comes before a nested one
+            source, target = (_cell(record, [key] if key in record else key.split(".")) for key in keys)
+            yield source, target
+        else:
+            yield Fault(NO_JSON), Fault(NO_JSON)
+
+
+def _parquet_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, memory_map=False) as file:
+            keys = _keys(columns, file.schema_arrow.names, str(path))
+            for batch in file.iter_batches(ROWS_PER_READ, columns=[".".join(key) for key in keys]):
+                for record in batch.to_pylist():
+                    yield _cell(record, keys[0]), _cell(record, keys[1])
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}; check the path.") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no Parquet file or damaged ({_first_line(error)}); fetch it again.") from error
+
+
+def _dataset_rows(origin: Origin) -> Iterator[Row]:
+    data = _load_dataset(origin)
+    keys = _keys(origin.columns, list(data.features or ()), str(origin))
+    try:
+        for batch in data.select_columns(sorted({key[0] for key in keys})).iter(batch_size=ROWS_PER_READ):
+            for values in zip(*batch.values(), strict=True):
+                record = dict(zip(batch, values, strict=True))
+                yield _cell(record, keys[0]), _cell(record, keys[1])
+    except Exception as error:  # readers of every format stand behind it, each with errors of its own
+        raise DataError(f"The data set {origin} cannot be read: {_first_line(error)}.") from error
+
+
+def _load_dataset(origin: Origin) -> Any:
+    """A data set that was saved to a folder, or one by its name, read as it is needed."""
+    import datasets
+
+    folder = Path(origin.place)
+    # each of its five tries to reach the hub would be a line on the screen
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        if not any((folder / name).exists() for name in ("dataset_dict.json", "state.json")):
+            return datasets.load_dataset(origin.place, origin.subset, split=origin.split, streaming=True)
+        data = datasets.load_from_disk(str(folder))
+    except ConnectionError:
+        raise DataError(
+            f"There is no data set {origin.place} on this machine, and the hub cannot be reached; check name and "
+            "network, or name a folder."
+        ) from None
+    except Exception as error:  # readers of every format stand behind it, each with errors of its own
+        raise DataError(f"The data set {origin} cannot be loaded: {_first_line(error)}.") from error
+    if not isinstance(data, datasets.DatasetDict):
+        return data
+    if origin.split not in data:
+        raise DataError(f"{folder} has no split {origin.split!r}; expected one of {', '.join(map(str, data))}.")
+    return data[origin.split]
+
+
+def _keys(columns: Iterable[int | str], names: Sequence[str], where: str) -> list[list[str]]:
+    """The way to each column: its name alone where a table has it, dots and all, else one name after another."""
+    keys = [[str(column)] if column in names else str(column).split(".") for column in columns]
+    if names:
+        _check_names([key[0] for key in keys], names, where)
+    return keys
+
+
+def _cell(record: Any, key: Sequence[str]) -> Cell:
+    """The text under a nested key."""
+    for name in key:
+        if not isinstance(record, Mapping) or name not in record:
+            return Fault(NO_KEY)
+        record = record[name]
+    if record is None:
+        return ""
+    return record if isinstance(record, str) else Fault(NO_TEXT)
+
+
+def _places(header: list[str], columns: tuple[int | str, int | str], path: Path) -> tuple[int, int]:
+    """The numbers of columns whose names the first row holds."""
+    names = [name.strip() for name in header]
+    _check_names([column for column in columns if isinstance(column, str)], names, str(path))
+    first, second = (names.index(column) if isinstance(column, str) else column for column in columns)
+    return first, second
+
+
+def _check_names(wanted: Iterable[str], names: Sequence[str], where: str) -> None:
+    for name in wanted:
+        if name not in names:
+            shown = ", ".join(name or "(nothing)" for name in names[:20])
+            raise DataError(f"{where} has no column {name!r}; expected one of {shown or 'none, it is empty'}.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
