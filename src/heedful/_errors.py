@@ -1,8 +1,21 @@
 """What heedful raises when a person's input, and not its own code, is at fault."""
 
+# characters of a line that tell enough of a file of somebody else's making
+LONGEST_LINE = 900
+
 
 class HeedfulError(Exception):
-    """Any fault a user can cause and mend: the message says what came, where, and the way out."""
+    r"""Any fault a user can cause and mend: the message says what came, where, and the way out.
+
+    What came may be of somebody else's making, so each line of the message is made fit for a terminal: what does not
+    print is escaped, and the middle of what is too long is left out.
+
+    >>> str(HeedfulError("the name is \x1b[2Jnone"))
+    'the name is \\x1b[2Jnone'
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(_readable, super().__str__().split("\n")))
 
 
 class DataError(HeedfulError, ValueError):
@@ -19,3 +32,12 @@ class ModelFolderError(HeedfulError, ValueError):
 
 class OutputError(HeedfulError, OSError):
     """An output folder that cannot be written."""
+
+
+def _readable(line: str) -> str:
+    if not line.isprintable():
+        line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+    if len(line) > LONGEST_LINE:
+        half = LONGEST_LINE // 2
+        line = f"{line[:half]} [...] {line[-half:]}"
+    return line

@@ -1,0 +1,39 @@
+"""What is said of a stranger's file is fit to be read: on its line, printable, and not a page long."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heedful._errors import DataError, HeedfulError, ModelFolderError, OutputError, RecipeError
+
+KINDS = [HeedfulError, DataError, ModelFolderError, OutputError, RecipeError]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plain_sentence_is_said_as_it_is(kind):
+    assert str(kind("Été: 漢字 is 'a\\b'; mend it.")) == "Été: 漢字 is 'a\\b'; mend it."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_reaches_the_terminal_that_would_act_on_it(kind):
+    assert str(kind("no \x1b[2J, \r, \u202e, \udcff here")) == r"no \x1b[2J, \r, \u202e, \udcff here"
+
+
+def test_faults_keep_their_lines():
+    assert str(RecipeError("one\ntwo\t")) == "one\ntwo\\t"
+
+
+def test_the_middle_of_a_long_line_is_left_out():
+    said = str(ModelFolderError(f"model: {'x' * 10**6}; copy the folder again."))
+    assert len(said) < 1000
+    assert said.startswith("model: xxx")
+    assert said.endswith("xxx; copy the folder again.")
+    assert " [...] " in said
+
+
+@given(st.text(st.characters(exclude_characters="\n")))
+def test_every_text_becomes_one_short_printable_line(text):
+    said = str(HeedfulError(text))
+    assert said.isprintable()
+    assert len(said) < 1000
+    said.encode("utf-8")
