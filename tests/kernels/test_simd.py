@@ -6,10 +6,9 @@ from numba import njit
 
 from heedful.kernels import simd
 from heedful.kernels.products import multiply
-from heedful.kernels.simd import INNER
 
 ONES = [np.float32(1), np.float64(1)]
-OPTIONS = {name: value for name, value in INNER.items() if name != "forceinline"}
+OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 @njit(**OPTIONS)

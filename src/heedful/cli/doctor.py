@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +28,8 @@ SCRIPTS = {
     "Chinese": "語",
     "Korean": "한",
 }
+
+NO_CACHE = "none: no folder for it can be written, every process compiles anew; set NUMBA_CACHE_DIR to one that can"
 
 Finding = tuple[str, str]
 
@@ -99,7 +102,8 @@ def additive_path() -> Iterator[Finding]:
     from heedful.kernels.additive.backend import choice
 
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        path, why = choice(device)
+        with warnings.catch_warnings(action="ignore"):  # the finding says it
+            path, why = choice(device)
         yield "additive attention", f"{path} on {device}: {why}"
     key = torch.ones(1, 2, 3)
     additive_attention(key, key, key, torch.ones(3))
@@ -121,13 +125,13 @@ def folders() -> Iterator[Finding]:
 
     from heedful.kernels.additive.backend import choice
 
-    caches = {"font cache": Path(matplotlib.get_cachedir())}
+    caches: dict[str, Path | str | None] = {"font cache": matplotlib.get_cachedir()}
     if choice("cpu")[0] == "numba":
         from heedful.kernels.additive import cpu
 
-        caches["kernel cache"] = Path(cpu.kernels().forward.stats.cache_path)
+        caches["kernel cache"] = cpu.kernels().forward.stats.cache_path
     for name, folder in caches.items():
-        yield name, f"{folder} ({writable(folder)})"
+        yield name, f"{folder} ({writable(Path(folder))})" if folder else NO_CACHE
 
 
 def writable(folder: Path) -> str:

@@ -1,14 +1,16 @@
 """Small matrix products inside a Numba kernel, for rows that are in the cache already."""
 
-from numba import njit
+from numba.extending import register_jitable
 
 from heedful.kernels.simd import INNER, get, get_index, lanes, load, shift, splat, store
 
+# Unlike `njit`, it compiles no function of its own for every constant that a caller writes down.
+_inner = register_jitable(**INNER)
 # Rows of the second factor that stay in the first-level cache while the rows of the first pass over them.
 DEPTH = 128
 
 
-@njit(**INNER)
+@_inner
 def multiply(unit, a, a_row, a_column, rows, depth, b, width, index, c, c_row, fresh):
     """c[i, :] = sum_j a[i, j] b[index[j], :], or added to what `c` holds unless `fresh`.
 
@@ -32,7 +34,7 @@ def multiply(unit, a, a_row, a_column, rows, depth, b, width, index, c, c_row, f
                 store(c, row * c_row + v, splat(unit - unit))
 
 
-@njit(**INNER)
+@_inner
 def _four_by_two(unit, a, a_row, a_column, rows, row, first, last, b, width, index, c, c_row, v, new):
     """Four rows and two registers; rows beyond the last repeat it, and write the same twice."""
     n, end = lanes(unit), rows - 1
@@ -60,7 +62,7 @@ def _four_by_two(unit, a, a_row, a_column, rows, row, first, last, b, width, ind
     store(c, c3 + n, s31)
 
 
-@njit(**INNER)
+@_inner
 def _four_by_one(unit, a, a_row, a_column, rows, row, first, last, b, width, index, c, c_row, v, new):
     """Four rows and one register."""
     end = rows - 1

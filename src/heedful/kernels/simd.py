@@ -8,17 +8,20 @@ This file imports Numba, and is imported at the first call of a kernel only.
 """
 
 import operator
-import warnings
 from decimal import Decimal
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
-from numba.core.caching import FunctionCache
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, overload, register_model
 
-_BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
+from heedful.kernels.cache import usable
+
+# What Numba compiles for: the CPU, or what NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX make of it.
+_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+_BYTES = 64 if "+avx512f" in _FEATURES else 32
 _INT32 = ir.IntType(32)
 _FLAGS = ("contract",)
 _LN2 = Decimal("0.693147180559945309417232121458176568")
@@ -29,23 +32,16 @@ def lanes_of(dtype: np.dtype) -> int:
     return _BYTES // dtype.itemsize
 
 
-def _can_cache() -> bool:
-    """Whether Numba finds a folder for compiled code: beside the source, or in the user's cache."""
-    try:
-        FunctionCache(lanes_of)
-    except RuntimeError:
-        message = (
-            "no folder for compiled kernels can be written: every process compiles them anew. Set NUMBA_CACHE_DIR."
-        )
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-        return False
-    return True
-
-
-# Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise.
-INNER = {"nogil": True, "error_model": "numpy", "forceinline": True}
-# Numba's cache sees changes of a kernel's own file only: after one in this file delete __pycache__/*.nb? by hand.
-OUTER = {"nogil": True, "error_model": "numpy", "cache": _can_cache()}
+# Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise. What only kernels
+# call needs no door to Python, which would cost as much time to compile.
+INNER = {
+    "nogil": True,
+    "error_model": "numpy",
+    "forceinline": True,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+OUTER = {"nogil": True, "error_model": "numpy", "cache": usable()}
 
 
 class Vector(types.Type):

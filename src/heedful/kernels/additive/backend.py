@@ -1,22 +1,32 @@
 """Which code computes additive attention on which device, and why."""
 
+import threading
 import warnings
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 from heedful.kernels.additive import chunked
 
+_lock = threading.Lock()
 
-@cache
+
 def choice(device: str) -> tuple[str, str]:
     """The path on a kind of device, and why: ("numba" | "triton" | "chunked", reason). Tries the path once.
 
     >>> choice("meta")[0]
     'chunked'
     """
+    # Of two threads that ask first, one tries.
+    with _lock:
+        return _choice(device)
+
+
+@cache
+def _choice(device: str) -> tuple[str, str]:
     if device == "cpu":
         return _numba()
     if device == "cuda":
@@ -28,14 +38,26 @@ def choice(device: str) -> tuple[str, str]:
 
 def _numba() -> tuple[str, str]:
     try:
-        from heedful.kernels.additive import cpu
-
-        cpu.kernels()
+        lanes = _try_numba()
     except Exception as fault:
         reason = f"the Numba kernels do not run here ({type(fault).__name__}: {fault})"
         warnings.warn(f"additive attention takes its slower PyTorch path: {reason}", RuntimeWarning, stacklevel=2)
         return "chunked", reason
-    return "numba", "Numba compiles the fused kernels for this CPU"
+    return "numba", f"Numba compiles the fused kernels for this CPU, {lanes} float32 in a register"
+
+
+def _try_numba() -> int:
+    """Run the smallest kernel: whatever stands between Numba and this CPU shows here. Returns the lanes."""
+    from numba import config
+
+    from heedful.kernels.additive import plan
+
+    if config.DISABLE_JIT:
+        raise RuntimeError("NUMBA_DISABLE_JIT is set")
+    factors, _ = plan.exponentials(torch.zeros(1, 1, 1, device="cpu", dtype=torch.float32))
+    if factors[0, 0, 0] != 1.0:
+        raise ArithmeticError(f"e^0 came out as {factors[0, 0, 0].item()}")
+    return plan.lanes(torch.float32)
 
 
 @cache
