@@ -22,17 +22,17 @@ def machine() -> dict[str, object]:
 
 
 def append(name: str, **numbers: object) -> None:
-    """Print one row and append it to the results of `name`; a new file gets its header."""
+    """Print one row and append it to the results of `name`; a column that is new stays empty in the rows before."""
     row = machine() | numbers
     print(", ".join(f"{key}: {value}" for key, value in row.items()))
     path = RESULTS / f"{name}.csv"
-    new = not path.exists()
     path.parent.mkdir(exist_ok=True)
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    earlier = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+    columns = list(dict.fromkeys([*(earlier[0] if earlier else ()), *row]))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*earlier, row])
 
 
 def _processor() -> str:
