@@ -301,8 +301,24 @@ def test_a_cut_off_tokeniser_file_is_refused(tmp_path):
             TokenizerPair.load(path)
 
 
+# it takes longer than anybody lives to find that "aaaa...b" does not fit
+EVIL = "(?:(?:a*)*)*$"
+
+
 def changed(**changes):
     return {"joint": True, "source": TRAINED["word"].to_dict() | changes}
+
+
+def changed_core(kind, **changes):
+    values = TRAINED[kind].to_dict()
+    return {"joint": True, "source": values | {"core": values["core"] | changes}}
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text("[" * 10**6, encoding="utf-8")
+    with pytest.raises(_errors.ModelFolderError, match=r"tokenizer\.json is damaged or not from heedful \(maximum rec"):
+        TokenizerPair.load(path)
 
 
 @pytest.mark.parametrize(
@@ -316,9 +332,27 @@ def changed(**changes):
         (changed(core={}), "the core of the tokeniser cannot be read"),
         (changed(core="x"), "the core of the tokeniser cannot be read"),
         (
-            changed(core={"model": {"type": "WordLevel", "vocab": {"a": 0, "<unk>": 1}, "unk_token": "<unk>"}}),
-            "ids 0 to 3 of the tokeniser must be <pad>, <unk>, <s>, </s>",
+            changed_core("word", model={"vocab": {"a": 0, "<unk>": 1}}),
+            "ids 0 to 3 of the tokeniser must be <pad>, <unk>,",
         ),
+        (changed_core("word", model={"vocab": {"a": 0, "b": 2}}), "ids of a vocabulary of 2 must be 0 to 1, each once"),
+        (changed_core("word", model={"vocab": {"a": 0, "b": -1}}), "ids of a vocabulary of 2 must be"),
+        (changed_core("word", model={"vocab": {"a": 0, "b": 2**32}}), "ids of a vocabulary of 2 must be"),
+        (changed_core("word", model={"vocab": {"a": 0, "b": 0}}), "ids of a vocabulary of 2 must be"),
+        (changed_core("word", model={"vocab": {"a\ud800": 0}}), "core of the tokeniser cannot be read"),
+        (
+            changed_core("bpe", model={"vocab": {"a": 0}, "merges": [["a", "b"]]}),
+            "core of the tokeniser cannot be read",
+        ),
+        (changed_core("bpe", model={"vocab": {"a": 0}, "merges": [["a"]]}), "core of the tokeniser cannot be read"),
+        (changed_core("bpe", model=[]), "core of the tokeniser cannot be read"),
+        (changed_core("bpe", normalizer=None), "it cuts text in another way than kind 'bpe' does"),
+        (
+            changed_core("bpe", pre_tokenizer={"type": "Split", "pattern": {"Regex": EVIL}}),
+            "it cuts text in another way",
+        ),
+        (changed_core("byte_bpe", pre_tokenizer=TRAINED["bpe"].to_dict()["core"]["pre_tokenizer"]), "cuts text"),
+        (changed(core=TRAINED["bpe"].to_dict()["core"]), "it cuts text in another way than kind 'word' does"),
     ],
 )
 def test_a_foreign_tokeniser_file_is_refused(tmp_path, values, reason):

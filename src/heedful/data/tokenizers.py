@@ -21,6 +21,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from heedful._errors import DataError, ModelFolderError
 from heedful._files import write_whole
+from heedful.data.ids import Ids
 from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 KINDS = ("word", "character", "bpe", "byte_bpe")
@@ -34,6 +35,8 @@ _RUN = _LETTERS + _ELISION
 _WORD = f"{_LETTERS}(?:{_CONTRACTION}|{_ELISION})"
 _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
 _NUM_BYTES = 256
+# texts that are encoded at once: what they need on the way is many times what they give
+_CHUNK = 10_000
 _OBJECT = "\ufffc"
 _HALF = "\ufffd"
 
@@ -91,7 +94,7 @@ class Tokenizer:
         if vocab_size < smallest:
             raise ValueError(f"vocab_size is {vocab_size}; kind '{kind}' needs at least {smallest}.")
         lines = [line for line in lines if line.strip()]
-        learner = _build_core(kind, lowercase, _empty_model(kind))
+        learner = _build_core(kind, lowercase, _build_model(kind, {}, []))
         learner.train_from_iterator(lines, _build_trainer(kind, vocab_size, min_count))
         if not lines or learner.get_vocab_size() < smallest:
             raise DataError(
@@ -124,6 +127,11 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, without BOS and EOS."""
         return [encoding.ids for encoding in self._core.encode_batch_fast(list(texts))]
+
+    def encode_all(self, texts: Sequence[str]) -> Ids:
+        """The same for any number of texts, in little memory."""
+        starts = range(0, len(texts), _CHUNK)
+        return Ids.join([Ids.pack(self.encode_batch(texts[first : first + _CHUNK])) for first in starts])
 
     def segment(self, text: str) -> Segments:
         """The ids of a text with their pieces and the words these belong to.
@@ -166,25 +174,42 @@ class Tokenizer:
         text = self._write(kept, chain(unknown or [], repeat(SPECIAL_TOKENS[UNK])))
         return text.removeprefix(" ") if self.kind in ("bpe", "byte_bpe") else text
 
+    def cut(self, text: str) -> list[str]:
+        """The words of a text in the alphabet that merges are made of; no merge crosses their ends."""
+        return [
+            word for word, _ in self._core.pre_tokenizer.pre_tokenize_str(self._core.normalizer.normalize_str(text))
+        ]
+
+    def merges(self) -> tuple[dict[str, int], list[tuple[int, int, int]]]:
+        """The id of every entry, and the merges in the order of learning: left id, right id, the id they make.
+
+        Raises `ValueError` for kinds without merges.
+        """
+        if self.kind not in ("bpe", "byte_bpe"):
+            raise ValueError(f"kind '{self.kind}' has no merges; subword regularisation is for 'bpe' and 'byte_bpe'.")
+        model = json.loads(self._core.to_str())["model"]
+        vocab: dict[str, int] = model["vocab"]
+        return vocab, [(vocab[left], vocab[right], vocab[left + right]) for left, right in model["merges"]]
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values that JSON can hold."""
         return {"kind": self.kind, "lowercase": self.lowercase, "core": json.loads(self._core.to_str())}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Tokenizer":
-        """The tokeniser that `to_dict` described. Raises `ValueError` for anything else."""
+        """The tokeniser that `to_dict` described. Raises `ValueError` for anything else.
+
+        Vocabulary and merges are all that is taken over: what cuts text is built anew, and must be what was written.
+        """
         try:
-            kind, lowercase, core = values["kind"], values["lowercase"], json.dumps(values["core"])
+            kind, lowercase, core = values["kind"], bool(values["lowercase"]), values["core"]
         except (KeyError, TypeError) as error:
             raise ValueError(f"a tokeniser needs the keys kind, lowercase and core; {error} is missing.") from None
         _check_kind(kind)
-        try:
-            built = hf.Tokenizer.from_str(core)
-        except Exception as error:  # the tokenizers library raises no narrower class
-            raise ValueError(f"the core of the tokeniser cannot be read: {error}.") from error
+        built = _read_core(kind, lowercase, core)
         if [built.id_to_token(index) for index in range(len(SPECIAL_TOKENS))] != list(SPECIAL_TOKENS):
             raise ValueError(f"ids 0 to 3 of the tokeniser must be {', '.join(SPECIAL_TOKENS)}.")
-        return cls(built, kind, bool(lowercase))
+        return cls(built, kind, lowercase)
 
     def _trace(self, ids: list[int], starts: list[int], text: str) -> Segments:
         """Give each piece the first word that ends after the piece starts; a space belongs to the word after it.
@@ -272,7 +297,7 @@ class TokenizerPair:
             raise ModelFolderError(f"{path} is missing; copy the whole model folder or train again.") from None
         except OSError as error:
             raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelFolderError(
                 f"{path} is damaged or not from heedful ({error}); copy the whole model folder or train again."
             ) from error
@@ -283,11 +308,31 @@ def _check_kind(kind: str) -> None:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}.")
 
 
-def _empty_model(kind: str) -> models.Model:
+def _build_model(kind: str, vocab: dict[str, int], merges: list[tuple[str, str]]) -> models.Model:
     if kind in ("word", "character"):
-        return models.WordLevel({}, unk_token=SPECIAL_TOKENS[UNK])
+        return models.WordLevel(vocab, unk_token=SPECIAL_TOKENS[UNK])
+    if kind == "byte_bpe":
+        return models.BPE(vocab, merges)
     # the token carries the id: unknown characters in a row become one UNK
-    return models.BPE(unk_token=SPECIAL_TOKENS[UNK], fuse_unk=True) if kind == "bpe" else models.BPE()
+    return models.BPE(vocab, merges, unk_token=SPECIAL_TOKENS[UNK], fuse_unk=True)
+
+
+def _read_core(kind: str, lowercase: bool, values: Any) -> hf.Tokenizer:
+    """The core with the vocabulary and the merges of a file."""
+    try:
+        model, cutters = values["model"], {name: values[name] for name in ("normalizer", "pre_tokenizer")}
+        vocab, merges = dict(model["vocab"]), [(str(left), str(right)) for left, right in model.get("merges", [])]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the core of the tokeniser cannot be read: {error!r}.") from None
+    if sorted(map(repr, vocab.values())) != sorted(map(repr, range(len(vocab)))):
+        raise ValueError(f"the ids of a vocabulary of {len(vocab)} must be 0 to {len(vocab) - 1}, each once.")
+    try:
+        core = _build_core(kind, lowercase, _build_model(kind, vocab, merges))
+    except Exception as error:  # the tokenizers library raises no narrower class
+        raise ValueError(f"the core of the tokeniser cannot be read: {error!r}.") from None
+    if not cutters.items() <= json.loads(core.to_str()).items():
+        raise ValueError(f"it cuts text in another way than kind '{kind}' does.")
+    return core
 
 
 def _build_core(kind: str, lowercase: bool, model: models.Model) -> hf.Tokenizer:
