@@ -1,4 +1,7 @@
-"""Slices of one call on `torch.get_num_threads()` threads: kernels run without the interpreter lock.
+"""Jobs: a compiled kernel, a record of numbers, and `torch.get_num_threads()` threads that take slices of the work.
+
+A kernel is a C function of one argument, the address of the record. It takes slices until none is left, so a thread
+that starts late or is disturbed takes fewer. No thread needs the interpreter: starting a job on two costs 2 us.
 
 The threads are those of PyTorch's own OpenMP. Between two operators they stay awake for a while and hold the other
 cores: threads of ours would find no core free, and were measured to run one after the other. After a fork OpenMP's
@@ -7,33 +10,48 @@ threads are gone and cannot be called again; a child makes threads of its own.
 
 import ctypes
 import os
-from collections.abc import Callable
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 
-# A thread is asked for help with no less than this much work; a hand-over costs about a quarter of it.
-_SHARE = 1 << 20
-_Slice = tuple[int, int]
-_callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+# Numbers at the head of a record: the next slice, what is sliced, how much of it at a time, what the kernel found.
+HEAD = 4
+FOUND = 3
+# A thread is asked for help with no less than this much work: some ten times what the hand-over costs.
+_SHARE = 1 << 19
+# Slices for each thread.
+_SLICES = 8
 _home = os.getpid()
-_compiled: set[tuple[Any, ...]] = set()
+
+
+class Kernel:
+    """Compiled code that does a job.
+
+    Attributes:
+        body: what Numba compiled; has `address`.
+        call: the same for Python, without the interpreter lock.
+    """
+
+    def __init__(self, body: Any) -> None:
+        self.body = body
+        self.address: int = body.address
+        self.call = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self.address)
 
 
 @cache
-def _openmp() -> ctypes.CDLL | None:
-    """The OpenMP library that PyTorch is linked to, found through PyTorch's; None where it has another interface."""
+def _openmp() -> Any:
+    """`GOMP_parallel` of the OpenMP that PyTorch is linked to, or None where that has another interface."""
     try:
         library = ctypes.CDLL(str(next((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"))))
-        library.GOMP_parallel.argtypes = [_callback, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-        library.omp_get_thread_num.restype = library.omp_get_num_threads.restype = ctypes.c_int
+        parallel = library.GOMP_parallel
     except (OSError, AttributeError, StopIteration):
         return None
-    return library
+    parallel.argtypes, parallel.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    return parallel
 
 
 @cache
@@ -42,57 +60,38 @@ def _workers(process: int, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix=f"heedful-{process}")
 
 
-def _by_openmp(library: ctypes.CDLL, run: Callable[[int, int], Any], slices: list[_Slice]) -> list[Any]:
-    found: list[Any] = [None] * len(slices)
-    faults: list[BaseException] = []
-
-    @_callback
-    def body(_: Any) -> None:
-        # OpenMP may grant fewer threads than were asked for.
-        for index in range(library.omp_get_thread_num(), len(slices), library.omp_get_num_threads()):
-            try:
-                found[index] = run(*slices[index])
-            except BaseException as fault:
-                faults.append(fault)
-
-    library.GOMP_parallel(body, None, len(slices), 0)
-    if faults:
-        raise faults[0]
-    return found
-
-
-def _by_workers(run: Callable[[int, int], Any], slices: list[_Slice]) -> list[Any]:
-    pool = _workers(os.getpid(), len(slices) - 1)
-    others = [pool.submit(run, *slice_) for slice_ in slices[1:]]
-    try:
-        own = run(*slices[0])
-    finally:
-        # The others write to memory that the caller would free.
-        found = [other.result() for other in others]
-    return [own, *found]
-
-
-def share(kernel: Callable[..., Any], args: tuple[Any, ...], count: int, work: int) -> list[Any]:
-    """Call `kernel(*args, start, stop)` over slices of `range(count)`, and return what each slice returned.
+def share(kernel: Kernel, numbers: tuple[int, ...], count: int, work: int, least: int = 1) -> int:
+    """Do a job on as many threads as it is worth, and return what the kernel left in its record.
 
     Args:
-        kernel: compiled, without the interpreter lock; slices do not touch each other's results.
-        args: its other arguments.
+        kernel: compiled; slices do not touch each other's results.
+        numbers: the record after its head; addresses, sizes and marks.
         count: what is sliced.
         work: cost of the whole, in terms of the inner loop.
+        least: the smallest slice that is no waste.
     """
-    threads = min(torch.get_num_threads(), count, work // _SHARE)
+    threads = min(torch.get_num_threads(), -(-count // least), work // _SHARE)
+    slices = threads * _SLICES
+    chunk = count if threads < 2 else max(least, -(-count // slices))
+    job = array("q", (0, count, chunk, 0, *numbers))
+    address, _ = job.buffer_info()
     if threads < 2:
-        return [kernel(*args, 0, count)] if count else []
-    kind = kernel, *map(type, args)
-    if kind not in _compiled:
-        # A compiler wants the deep stack of the calling thread.
-        kernel(*args, 0, 0)
-        _compiled.add(kind)
-    slices = list(pairwise(count * i // threads for i in range(threads + 1)))
-    library = _openmp() if os.getpid() == _home else None
+        kernel.call(address)
+    else:
+        _together(kernel, address, threads)
+    return job[FOUND]
 
-    def run(start: int, stop: int) -> Any:
-        return kernel(*args, start, stop)
 
-    return _by_workers(run, slices) if library is None else _by_openmp(library, run, slices)
+def _together(kernel: Kernel, address: int, threads: int) -> None:
+    parallel = _openmp() if os.getpid() == _home else None
+    if parallel is not None:
+        parallel(kernel.address, address, threads, 0)
+        return
+    pool = _workers(os.getpid(), threads - 1)
+    others = [pool.submit(kernel.call, address) for _ in range(threads - 1)]
+    try:
+        kernel.call(address)
+    finally:
+        # The others write to memory that the caller would free.
+        for other in others:
+            other.result()

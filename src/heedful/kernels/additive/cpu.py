@@ -1,17 +1,16 @@
-"""Fused additive attention on the CPU: the kernels' arrays, in which blocks, on which threads.
+"""Fused additive attention on the CPU: the kernels' arrays, in which blocks, as which jobs.
 
 Nothing of queries x keys x units is stored, and of queries x keys no more than a block.
 """
 
 from functools import cache
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from heedful.kernels.additive.chunked import BLOCK, blocks
-from heedful.kernels.additive.plan import Plan, Side, filled, kernels, lanes, numbers, plan
+from heedful.kernels.additive.plan import Plan, Side, constants, filled, kernels, lanes, plan
 from heedful.kernels.threads import share
 
 # What a gradient costs, in scores.
@@ -53,16 +52,14 @@ def _forward(
 ) -> None:  # fmt: skip
     """Run the forward kernel over all rows."""
     batch, queries, keys = shape
-    energy = (sides.product or sides.direct).energy  # pyright: ignore[reportOptionalMemberAccess]: one of them is there
-    unit, cut = numbers(energy.dtype)
-    value_dim = 0 if value is None else value.shape[2]
-    args = (
-        unit, cut, type(unit)(sides.cap), *sides.addresses(), address(seen), address(rows),
-        *((0, 0, 0) if rows is None else rows.stride()), address(value), value_dim, address(context), address(out),
-        softmax, queries, keys,
+    numbers = (
+        *sides.numbers(), address(seen), address(rows), *((0, 0, 0) if rows is None else rows.stride()),
+        address(value), 0 if value is None else value.shape[2], address(context), address(out), softmax, queries, keys,
     )  # fmt: skip
+    own = (sides.product or sides.direct).energy  # pyright: ignore[reportOptionalMemberAccess]: one of them is there
+    kernel = kernels().forward(*constants(own.dtype), *sides.marks())
     work = batch * queries * keys * sum(side.units for side, _, _ in sides.sides())
-    share(kernels().forward, args, batch * queries, work)
+    share(kernel, numbers, batch * queries, work, min(queries, 4))
 
 
 def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Plan | None]:
@@ -128,16 +125,16 @@ def gradients(
     kernel.
     """
     batch, queries, keys = grad.shape
-    sum_r, scale = grad.new_empty(batch, side.units), 4 * side.energy
-    args = (
-        *numbers(grad.dtype), direct, wide, side.x.data_ptr(), side.y.data_ptr(), grad.data_ptr(), scale.data_ptr(),
-        None if grad_query is None else grad_query.data_ptr(), None if grad_key is None else grad_key.data_ptr(),
-        sum_r.data_ptr(), address(seen), queries, keys, side.units, fresh, done,
+    grad_energy = grad.new_empty(batch, side.units)
+    numbers = (
+        side.x.data_ptr(), side.y.data_ptr(), grad.data_ptr(), side.energy.data_ptr(), address(grad_query),
+        address(grad_key), grad_energy.data_ptr(), address(seen), queries, keys, side.units, fresh, done,
     )  # fmt: skip
+    of_query, of_key = None if grad_query is None else 1, None if grad_key is None else 1
+    kernel = _back().gradients(*constants(grad.dtype), direct, wide, of_query, of_key)
     registers = batch * side.units // lanes(grad.dtype)
-    share(_back().gradients, args, registers, _SLOPE * grad.numel() * side.units)
-    sums = sum_r.sum(0)
-    return sums if direct else grad.sum() - 2 * sums
+    share(kernel, numbers, registers, _SLOPE * grad.numel() * side.units, 2)
+    return grad_energy[0] if batch == 1 else grad_energy.sum(0)
 
 
 def _zeros(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -200,20 +197,20 @@ def slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, se
     """The gradient of a block of scores, from what flows into its weights (`given`) and contexts (`flow`)."""
     batch, queries, keys = weights.shape
     grad = torch.empty_like(weights)
-    args = (
-        numbers(grad.dtype)[0], weights.data_ptr(), grad.data_ptr(), address(given), value.data_ptr(), value.shape[2],
-        flow.data_ptr(), address(seen), queries, keys,
+    numbers = (
+        weights.data_ptr(), grad.data_ptr(), address(given), value.data_ptr(), value.shape[2], flow.data_ptr(),
+        address(seen), queries, keys,
     )  # fmt: skip
-    share(_back().slope, args, batch * queries, grad.numel() * value.shape[2])
+    kernel = _back().slope(constants(grad.dtype)[0])
+    share(kernel, numbers, batch * queries, grad.numel() * value.shape[2], min(queries, 16))
     return grad
 
 
 def add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh: bool) -> None:
     """Add to the gradient of the values (write it if `fresh`): weights transposed, times what flows into contexts."""
     batch, queries, keys = weights.shape
-    args: tuple[Any, ...] = (
-        numbers(flow.dtype)[0], weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries,
-        keys, fresh,
+    numbers = (
+        weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries, keys, fresh
     )  # fmt: skip
     tiles = batch * -(-keys // _back().TILE_KEYS)
-    share(_back().value_gradient, args, tiles, weights.numel() * flow.shape[2])
+    share(_back().value_gradient(constants(flow.dtype)[0]), numbers, tiles, weights.numel() * flow.shape[2])

@@ -1,13 +1,15 @@
 """The way back of `cpu_kernels`: from the gradient of context and weights to that of queries, keys and energy."""
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 
 from heedful.kernels.additive.cpu_kernels import TILE_QUERIES, power, visible
+from heedful.kernels.job import compiled, next_slice, numbers
 from heedful.kernels.products import DEPTH, multiply
 from heedful.kernels.simd import (
     INNER,
-    OUTER,
     address_of,
     get,
     get_index,
@@ -30,17 +32,28 @@ _FEW = 4
 TILE_KEYS = 32
 
 
-@njit(**OUTER)
-def slope(unit, weights, grad, given, value, value_dim, grad_context, seen, queries, keys, start, stop):
-    """Rows start to stop of `grad` [batch, queries, keys], the gradient of the scores.
+@lru_cache(typed=True)  # 1 of float32 equals 1 of float64
+def slope(unit):
+    """Kernel over rows, batch x queries: the gradient of the scores.
 
     It follows from the weights and from what flows into the context (through `value`) and into the weights (`given`, or
-    0).
+    0). Numbers: weights, gradient, given, value, its width, gradient of the context, `seen` or 0, queries, keys.
     """
+
+    @compiled
+    def body(job):
+        _slope(unit, job)
+
+    return body
+
+
+@njit(**INNER)
+def _slope(unit, job):
+    weights, grad, given, value, value_dim, grad_context, seen, queries, keys = numbers(job, 0, 9)
     n = lanes(unit)
     index_list, packed = np.empty(keys + 4, np.int64), np.full(4 * n * value_dim, unit)
     found = np.full(4 * n * TILE_QUERIES, unit)
-    row = start
+    row, stop = next_slice(job)
     while row < stop:
         batch = row // queries
         rows = min((batch + 1) * queries, stop) - row
@@ -58,6 +71,8 @@ def slope(unit, weights, grad, given, value, value_dim, grad_context, seen, quer
             own = 0 if given == 0 else shift(unit, given, i * keys)
             _slope_row(unit, shift(unit, weights, i * keys), shift(unit, grad, i * keys), own, keys)
         row += rows
+        if row == stop:
+            row, stop = next_slice(job)
     keep(index_list)
     keep(packed)
     keep(found)
@@ -124,13 +139,29 @@ def _slope_row(unit, weight, flow, given, keys):
         put(flow, k, share * (get(unit, flow, k) - middle) if share != 0 else share)
 
 
-@njit(**OUTER)
-def value_gradient(unit, weights, grad_context, value_dim, grad_value, queries, keys, fresh, start, stop):
-    """Tiles start to stop of the values' gradient, batch x tiles of keys: weights transposed, times what flows in."""
+@lru_cache(typed=True)  # 1 of float32 equals 1 of float64
+def value_gradient(unit):
+    """Kernel over batch x tiles of keys: the values' gradient, weights transposed times what flows into the context.
+
+    Numbers: weights, gradient of the context, its width, gradient of the values (written if `fresh`, else added to),
+    queries, keys, fresh.
+    """
+
+    @compiled
+    def body(job):
+        _value_gradient(unit, job)
+
+    return body
+
+
+@njit(**INNER)
+def _value_gradient(unit, job):
+    weights, grad_context, value_dim, grad_value, queries, keys, fresh = numbers(job, 0, 7)
     tiles = (keys + TILE_KEYS - 1) // TILE_KEYS
     packed_list = np.full(TILE_KEYS * DEPTH, unit)
     packed = address_of(packed_list)
-    for tile in range(start, stop):
+    tile, stop = next_slice(job)
+    while tile < stop:
         batch, first = tile // tiles, tile % tiles * TILE_KEYS
         rows = min(TILE_KEYS, keys - first)
         target = shift(unit, grad_value, (batch * keys + first) * value_dim)
@@ -142,13 +173,18 @@ def value_gradient(unit, weights, grad_context, value_dim, grad_value, queries, 
                 for k in range(rows):
                     put(packed, q * TILE_KEYS + k, get(unit, own, q * keys + k))
             flow = shift(unit, grad_context, (batch * queries + query) * value_dim)
-            new = fresh and query == 0
+            new = fresh != 0 and query == 0
             multiply(unit, packed, 1, TILE_KEYS, rows, some, flow, value_dim, 0, target, value_dim, new)
+        tile += 1
+        if tile == stop:
+            tile, stop = next_slice(job)
     keep(packed_list)
 
 
 @njit(**INNER)
-def _four_slopes(direct, wide, unit, limit, x, y, flow, grad_x, grad_y, sum_r, index, some, rows, units, u, fresh):
+def _four_slopes(
+    direct, wide, of_x, of_y, unit, limit, x, y, flow, grad_x, grad_y, sums, index, some, rows, units, u, fresh
+):  # fmt: skip
     """One register of units of `rows` queries with four keys, `some` of them real; the keys' sums stay in registers."""
     one, cut = splat(unit), splat(limit)
     k0, k1 = load(unit, y, get_index(index, 0) * units + u), load(unit, y, get_index(index, 1) * units + u)
@@ -169,7 +205,7 @@ def _four_slopes(direct, wide, unit, limit, x, y, flow, grad_x, grad_y, sum_r, i
         w0, w1, w2, w3 = s0 * r0, s1 * r1, s2 * r2, s3 * r3
         if direct is None and wide is None:
             # P = q k: each factor that a sum has in common is left to its end
-            if grad_x is not None:
+            if of_x is not None:
                 found = (w0 * k0 + w1 * k1) + (w2 * k2 + w3 * k3)
             w0, w1, w2, w3 = w0 * q, w1 * q, w2 * q, w3 * q
         else:
@@ -180,14 +216,14 @@ def _four_slopes(direct, wide, unit, limit, x, y, flow, grad_x, grad_y, sum_r, i
             g2, g3 = splat(get(unit, flow, 4 * row + 2)), splat(get(unit, flow, 4 * row + 3))
             s0, s1 = g0 * _tanh(unit, limit, q + k0, r0), g1 * _tanh(unit, limit, q + k1, r1)
             s2, s3 = g2 * _tanh(unit, limit, q + k2, r2), g3 * _tanh(unit, limit, q + k3, r3)
-        if grad_x is not None:
+        if of_x is not None:
             mass = mass + ((s0 + s1) + (s2 + s3))
             store(grad_x, row * units + u, load(unit, grad_x, row * units + u) + found)
-        if grad_y is not None:
+        if of_y is not None:
             b0, b1, b2, b3 = b0 + w0, b1 + w1, b2 + w2, b3 + w3
-    if grad_x is not None:
-        store(sum_r, u, load(unit, sum_r, u) + mass)
-    if grad_y is not None:
+    if of_x is not None:
+        store(sums, u, load(unit, sums, u) + mass)
+    if of_y is not None:
         _settle(unit, grad_y, get_index(index, 0) * units + u, b0, fresh)
         if some > 1:
             _settle(unit, grad_y, get_index(index, 1) * units + u, b1, fresh)
@@ -218,11 +254,31 @@ def _clear(unit, target, row, rows, units, begin, end):
 
 
 @njit(**INNER)
-def _scale(unit, target, row, scale, factors, units, begin, end):
-    """Multiply columns of a row by `scale`, and by the row's factors unless those are 0."""
+def _scale(direct, wide, unit, target, row, energy, factors, units, begin, end):
+    """Multiply columns of a row by 4 energy, and by the row's factors where they were left to the end."""
+    four = unit + unit + unit + unit
     for u in range(begin, end, lanes(unit)):
-        found = load(unit, target, row * units + u) * load(unit, scale, u)
-        store(target, row * units + u, found * load(unit, factors, row * units + u) if factors != 0 else found)
+        found = load(unit, target, row * units + u) * load(unit, energy, u) * splat(four)
+        if direct is None and wide is None:
+            found = found * load(unit, factors, row * units + u)
+        store(target, row * units + u, found)
+
+
+@njit(**INNER)
+def _finish_queries(
+    direct, wide, unit, grad_x, energy, x, row, rows, units, begin, end, grad_energy, batch, sums, mass
+):  # fmt: skip
+    """Scale the gradients of a tile of queries, and add its part of the energy's: sums of sums, for a million terms
+    one by one would lose three digits.
+    """
+    for i in range(row, row + rows):
+        _scale(direct, wide, unit, grad_x, i, energy, x, units, begin, end)
+    for u in range(begin, end, lanes(unit)):
+        at, part = batch * units + u, load(unit, sums, u)
+        if direct is None:
+            # the sums are of grad * r; tanh is 1 - 2 r
+            part = splat(mass) - (part + part)
+        store(grad_energy, at, load(unit, grad_energy, at) + part)
 
 
 @njit(**INNER)
@@ -239,58 +295,69 @@ def _gather(unit, grad, row, rows, keys, index, some, flow):
     return anything
 
 
-@njit(**OUTER)
-def gradients(
-    unit, limit, direct, wide, x, y, grad, scale, grad_x, grad_y, sum_r, seen, queries, keys, units, fresh, done,
-    start, stop,
-):  # fmt: skip
-    """Registers start to stop of batch x units: what flows into queries and keys; of each unit the sum of grad * r, or,
-    where units are taken directly, of grad * tanh.
+@lru_cache(typed=True)  # 1 of float32 equals 1 of float64
+def gradients(unit, cut, direct, wide, of_x, of_y):
+    """Kernel over registers, batch x units: what flows into queries, keys and energy.
 
-    `scale` is 4 energy. `grad_x` or `grad_y` may be None, and is then not computed. The keys' sums are written if
-    `fresh`, else added to those that are there; the last call of several says `done`.
+    `of_x` and `of_y` (1 or None) say whose gradients are asked for; that of the energy comes with the queries'.
+    Numbers: x, y, gradient of the scores, energy, gradients of x, of y, of the energy [batch, units], `seen` or 0,
+    queries, keys, units, fresh, done. The keys' sums are written if `fresh`, else added to those that are there; the
+    last call of several says `done`.
     """
+
+    @compiled
+    def body(job):
+        _gradients(unit, cut, direct, wide, of_x, of_y, job)
+
+    return body
+
+
+@njit(**INNER)
+def _gradients(unit, limit, direct, wide, of_x, of_y, job):
+    x, y, grad, energy, grad_x, grad_y, grad_energy, seen, queries, keys, units, fresh, done = numbers(job, 0, 13)
     index_list, buffer, sums = np.empty(keys + 4, np.int64), np.full(4 * TILE_QUERIES, unit), np.full(units, unit)
     index, flow, tile_sums = address_of(index_list), address_of(buffer), address_of(sums)
-    plain = direct is None and wide is None
     registers = units // lanes(unit)
-    job = start
-    while job < stop:
-        batch = job // registers
-        begin, end = (job - batch * registers) * lanes(unit), min(stop - batch * registers, registers) * lanes(unit)
-        job += (end - begin) // lanes(unit)
+    start, stop = next_slice(job)
+    while start < stop:
+        batch = start // registers
+        begin, end = (start - batch * registers) * lanes(unit), min(stop - batch * registers, registers) * lanes(unit)
         count = visible(seen, batch, keys, index_list)
         first_key = batch * keys * units
-        if grad_x is not None:
-            _clear(unit, sum_r, batch, 1, units, begin, end)
+        if of_x is not None:
+            _clear(unit, grad_energy, batch, 1, units, begin, end)
         for query in range(0, queries, TILE_QUERIES):
             rows, row = min(TILE_QUERIES, queries - query), batch * queries + query
-            new = fresh and query == 0
-            if grad_x is not None:
+            new = fresh != 0 and query == 0
+            mass = splat(unit - unit)
+            _clear(unit, flow, 0, 1, 0, 0, 4 * TILE_QUERIES)
+            if of_x is not None:
                 _clear(unit, grad_x, row, rows, units, begin, end)
                 _clear(unit, tile_sums, 0, 1, units, begin, end)
             for j in range(0, count, 4):
                 some = min(4, count - j)
                 if not _gather(unit, grad, row, rows, keys, index + 8 * j, some, flow) and not new:
                     continue
+                for i in range(0, 4 * rows, lanes(unit)):
+                    mass = mass + load(unit, flow, i)
                 for u in range(begin, end, lanes(unit)):
                     _four_slopes(
-                        direct, wide, unit, limit, shift(unit, x, row * units), shift(unit, y, first_key), flow,
-                        None if grad_x is None else shift(unit, grad_x, row * units),
-                        None if grad_y is None else shift(unit, grad_y, first_key),
-                        tile_sums, index + 8 * j, some, rows, units, u, new,
+                        direct, wide, of_x, of_y, unit, limit, shift(unit, x, row * units), shift(unit, y, first_key),
+                        flow, shift(unit, grad_x, row * units), shift(unit, grad_y, first_key), tile_sums,
+                        index + 8 * j, some, rows, units, u, new,
                     )  # fmt: skip
-            if grad_x is not None:
-                for i in range(row, row + rows):
-                    _scale(unit, grad_x, i, scale, x if plain else 0, units, begin, end)
-                # Sums of sums: a million terms one by one would lose three digits.
-                for u in range(begin, end, lanes(unit)):
-                    at = batch * units + u
-                    store(sum_r, at, load(unit, sum_r, at) + load(unit, tile_sums, u))
-        if grad_y is not None and done:
+            if of_x is not None:
+                _finish_queries(
+                    direct, wide, unit, grad_x, energy, x, row, rows, units, begin, end, grad_energy, batch,
+                    tile_sums, total(mass),
+                )  # fmt: skip
+        if of_y is not None and done != 0:
             for j in range(count):
                 row = batch * keys + get_index(index, j)
-                _scale(unit, grad_y, row, scale, y if plain else 0, units, begin, end)
+                _scale(direct, wide, unit, grad_y, row, energy, y, units, begin, end)
+        start += (end - begin) // lanes(unit)
+        if start == stop:
+            start, stop = next_slice(job)
     keep(index_list)
     keep(buffer)
     keep(sums)

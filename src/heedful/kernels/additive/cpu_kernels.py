@@ -1,4 +1,4 @@
-"""Additive attention on the CPU: serial Numba kernels over slices of the work, called with addresses.
+"""Additive attention on the CPU: Numba kernels over slices of the work, called with addresses.
 
 Every array is contiguous; queries, keys and values end in a multiple of the lanes of a register, and a register holds
 neighbouring units of one query or key. They come as factors e^{2x}, whose product is all the inner loop needs, or as
@@ -11,13 +11,15 @@ Where no product can exceed what four denominators multiplied can bear, the cut 
 `wide`. Keys that no query of the batch item may see are never read.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 
+from heedful.kernels.job import compiled, leave, next_slice, numbers
 from heedful.kernels.products import multiply
 from heedful.kernels.simd import (
     INNER,
-    OUTER,
     add_totals,
     address_of,
     at_least,
@@ -46,20 +48,35 @@ _TILE_BYTES = 24576
 TILE_QUERIES = 16
 
 
-@njit(**OUTER)
-def exponentials(unit, limit, source, target, start, stop):
-    """Registers start to stop of target = e^{2 source}, NaN beyond the limit; returns the largest magnitude, or
-    infinity.
+@lru_cache(typed=True)  # 1 of float32 equals 1 of float64
+def exponentials(unit, limit):
+    """Kernel over registers: target = e^{2 source}, NaN beyond the limit.
+
+    Leaves the largest magnitude, or infinity. Numbers: source, target.
     """
+
+    @compiled
+    def body(job):
+        _exponentials(unit, limit, job)
+
+    return body
+
+
+@njit(**INNER)
+def _exponentials(unit, limit, job):
+    source, target = numbers(job, 0, 2)
     ceiling, endless = splat(limit), splat(unit / (unit - unit))
     peak = ceiling - ceiling
-    for i in range(start * lanes(unit), stop * lanes(unit), lanes(unit)):
-        x = load(unit, source, i)
-        size = where_within(x, ceiling, magnitude(x), endless)
-        peak = at_least(peak, size)
-        # 0 while the size is finite, NaN when it is infinite
-        store(target, i, exp(unit, x + x) + (size - size))
-    return largest(peak)
+    start, stop = next_slice(job)
+    while start < stop:
+        for i in range(start * lanes(unit), stop * lanes(unit), lanes(unit)):
+            x = load(unit, source, i)
+            size = where_within(x, ceiling, magnitude(x), endless)
+            peak = at_least(peak, size)
+            # 0 while the size is finite, NaN when it is infinite
+            store(target, i, exp(unit, x + x) + (size - size))
+        start, stop = next_slice(job)
+    leave(job, largest(peak))
 
 
 @njit(**INNER)
@@ -187,11 +204,13 @@ def _add_sums(
 
 
 @njit(**INNER)
-def _invert(unit, energy, inverse, units, cap):
-    """The inverse is mean / energy, at most `cap`: what has no energy adds too little to show. Returns the mean."""
-    mean, floor, count = unit - unit, unit / cap, unit - unit
+def _invert(unit, energy, inverse, units, digits):
+    """The inverse is mean / energy, at most 2^digits: less energy adds too little to show. Returns the mean."""
+    mean, count, floor = unit - unit, unit - unit, unit
     for _ in range(units):
         count += unit
+    for _ in range(digits):
+        floor /= unit + unit
     for u in range(units):
         mean += abs(get(unit, energy, u)) / count
     for u in range(units):
@@ -274,61 +293,77 @@ def _sum(unit, numbers, count):
     return total(whole)
 
 
-@njit(**OUTER)
-def forward(
-    unit, limit, cap, wide, x, y, energy, units, a, b, direct_energy, direct_units, seen, mask, mask_batch, mask_query,
-    mask_key, value, value_dim, context, out, softmax, queries, keys, start, stop,
-):  # fmt: skip
-    """Rows start to stop of batch x queries: scores, or weights and (unless `value` is 0) the context.
+@lru_cache(typed=True)  # 1 of float32 equals 1 of float64
+def forward(unit, cut, near, far, wide):
+    """Kernel over rows, batch x queries: scores, or weights and (unless `value` is 0) the context.
 
-    `x`, `y` [batch, queries or keys, units] are factors, `wide` (1 or None) if they need the cut, else `cap` bounds the
-    inverses of their energy; `a`, `b` hold the units taken directly; either pair may be None. `seen` [batch, keys] and
-    `mask` (with strides) are bytes, or 0; `out` [batch, queries, keys], or 0. Returns 0, or NaN if a sum was NaN.
+    `near`, `far` (1 or None): are there units by factors, units taken directly? `wide`: do the factors need the cut?
+    Leaves 0, or more if a sum was NaN. Numbers: x, y, energy, units of the near side, the same of the far side (`x`,
+    `y` [batch, queries or keys, units]); where factors are not wide, which power of 2 bounds the inverse of their
+    energy; `seen` [batch, keys] or 0; the mask or 0, and its three strides, all in bytes; value or 0 and its width;
+    context; where weights or scores go, or 0; softmax or not; queries; keys.
     """
+
+    @compiled
+    def body(job):
+        _forward(unit, cut, near, far, wide, job)
+
+    return body
+
+
+@njit(**INNER)
+def _forward(unit, limit, near, far, wide, job):
+    x, y, energy, units, a, b, direct_energy, direct_units, digits = numbers(job, 0, 9)
+    seen, mask, mask_batch, mask_query, mask_key, value, value_dim = numbers(job, 9, 7)
+    context, out, softmax, queries, keys = numbers(job, 16, 5)
     width = (keys + lanes(unit) + 3) // lanes(unit) * lanes(unit)
-    tile = min(TILE_QUERIES, max(1, _TILE_SUMS // width))
+    tile = min(TILE_QUERIES, max(1, _TILE_SUMS // width), queries)
     index_list, scratch = np.empty(keys + 4, np.int64), np.full(tile * width, unit)
-    index, sums = address_of(index_list), address_of(scratch)
+    own_list = np.full((tile + 1) * units, unit)
+    index, sums, own = address_of(index_list), address_of(scratch), address_of(own_list)
     bias, trace, scale = unit - unit, unit - unit, -unit - unit
-    own_list = np.full((tile + 1) * units if x is not None else 0, unit)
-    own = address_of(own_list)
-    if x is not None:
+    if near is not None:
         bias += _sum(unit, energy, units)
         if wide is None:
-            scale *= _invert(unit, energy, own, units, cap)
-    if a is not None:
+            scale *= _invert(unit, energy, own, units, digits)
+    if far is not None:
         bias += _sum(unit, direct_energy, direct_units)
-    row, count = start, 0
-    while row < stop:
-        batch, query = row // queries, row % queries
-        rows = min(tile, queries - query, stop - row)
-        if row == start or query == 0:
-            count = visible(seen, batch, keys, index_list)
-        for i in range(0, rows * width, lanes(unit)):
-            store(sums, i, splat(unit - unit))
-        hidden = mask + batch * mask_batch + query * mask_query if mask != 0 else 0
-        if x is not None:
-            _add_products(
-                wide, unit, limit, shift(unit, x, row * units), shift(unit, y, batch * keys * units), energy, units,
-                own, index, count, rows, sums, width, hidden, mask_query, mask_key,
+    start, stop = next_slice(job)
+    while start < stop:
+        row, count = start, 0
+        while row < stop:
+            batch, query = row // queries, row % queries
+            rows = min(tile, queries - query, stop - row)
+            if row == start or query == 0:
+                count = visible(seen, batch, keys, index_list)
+            for i in range(0, rows * width, lanes(unit)):
+                store(sums, i, splat(unit - unit))
+            hidden = mask + batch * mask_batch + query * mask_query if mask != 0 else 0
+            if near is not None:
+                _add_products(
+                    wide, unit, limit, shift(unit, x, row * units), shift(unit, y, batch * keys * units), energy, units,
+                    own, index, count, rows, sums, width, hidden, mask_query, mask_key,
+                )  # fmt: skip
+            if far is not None:
+                _add_sums(
+                    1, None, unit, limit, shift(unit, a, row * direct_units),
+                    shift(unit, b, batch * keys * direct_units), direct_energy, direct_units,
+                    index, count, rows, sums, width, hidden, mask_query, mask_key,
+                )  # fmt: skip
+            trace += _finish(
+                unit, sums, width, bias, scale, rows, index, count, keys, hidden, mask_query, mask_key, softmax,
+                0 if out == 0 else shift(unit, out, row * keys),
             )  # fmt: skip
-        if a is not None:
-            _add_sums(
-                1, None, unit, limit, shift(unit, a, row * direct_units), shift(unit, b, batch * keys * direct_units),
-                direct_energy, direct_units, index, count, rows, sums, width, hidden, mask_query, mask_key,
-            )  # fmt: skip
-        trace += _finish(
-            unit, sums, width, bias, scale, rows, index, count, keys, hidden, mask_query, mask_key, softmax,
-            0 if out == 0 else shift(unit, out, row * keys),
-        )  # fmt: skip
-        if value != 0:
-            memory, target = shift(unit, value, batch * keys * value_dim), shift(unit, context, row * value_dim)
-            multiply(unit, sums, width, 1, rows, count, memory, value_dim, index, target, value_dim, True)
-        row += rows
+            if value != 0:
+                memory, target = shift(unit, value, batch * keys * value_dim), shift(unit, context, row * value_dim)
+                multiply(unit, sums, width, 1, rows, count, memory, value_dim, index, target, value_dim, True)
+            row += rows
+        start, stop = next_slice(job)
+    if trace != trace:
+        leave(job, unit)
     keep(index_list)
     keep(scratch)
     keep(own_list)
-    return trace
 
 
 @njit(**INNER)

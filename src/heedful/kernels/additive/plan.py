@@ -7,9 +7,10 @@ holds no number, is taken directly: e^{2(a + b)} is exact for every input. The c
 keys.
 """
 
+import struct
 from dataclasses import dataclass
 from functools import cache
-from math import exp, inf
+from math import inf, log
 from types import ModuleType
 
 import numpy as np
@@ -46,7 +47,7 @@ def lanes(dtype: torch.dtype) -> int:
     return lanes_of(NUMBERS[dtype][0].dtype)
 
 
-def numbers(dtype: torch.dtype) -> tuple[np.floating, np.floating]:
+def constants(dtype: torch.dtype) -> tuple[np.floating, np.floating]:
     """The number 1 and the cut of P, in the type of the kernel."""
     return NUMBERS[dtype][:2]
 
@@ -64,9 +65,9 @@ def exponentials(tensor: Tensor) -> tuple[Tensor, float]:
     source = filled(tensor)
     target = torch.empty_like(source)
     unit, _, limit, _ = NUMBERS[tensor.dtype]
-    args = (unit, limit, source.data_ptr(), target.data_ptr())
-    registers = source.numel() // lanes(tensor.dtype)
-    return target, max(share(kernels().exponentials, args, registers, 4 * source.numel()), default=0.0)
+    size, addresses = source.numel(), (source.data_ptr(), target.data_ptr())
+    found = share(kernels().exponentials(unit, limit), addresses, size // lanes(tensor.dtype), 4 * size)
+    return target, struct.unpack("d", struct.pack("q", found))[0]
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,21 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """Units by factors, their product cut if `wide`, and units taken directly; `peak` bounds |a + b|, if known."""
+    """Units by factors, their product cut if `wide`, and units taken directly; `peak` bounds |a + b|, if known.
+
+    Where factors are not wide, 2^digits bounds the inverse of the energy.
+    """
 
     product: Side | None
     direct: Side | None
     wide: bool = True
     peak: float = inf
-    cap: float = 1.0
+    digits: int = 0
 
     def block(self, b: slice, q: slice) -> "Plan":
         """Some batch items, some queries of theirs."""
         near, far = self.product, self.direct
-        return Plan(near and near.block(b, q), far and far.block(b, q), self.wide, self.peak, self.cap)
+        return Plan(near and near.block(b, q), far and far.block(b, q), self.wide, self.peak, self.digits)
 
     def sides(self) -> list[tuple[Side, int | None, int | None]]:
         """Each side with the marks `direct` and `wide` of the kernels."""
@@ -109,12 +113,20 @@ class Plan:
         near = [] if self.product is None else [(self.product, None, 1 if self.wide else None)]
         return near if self.direct is None else [*near, (self.direct, 1, None)]
 
-    def addresses(self) -> tuple[int | None, ...]:
+    def numbers(self) -> tuple[int, ...]:
         """What the forward kernel reads."""
-        near, far = self.product, self.direct
-        product = (None,) * 4 if near is None else (*(t.data_ptr() for t in (near.x, near.y, near.energy)), near.units)
-        direct = (None,) * 4 if far is None else (*(t.data_ptr() for t in (far.x, far.y, far.energy)), far.units)
-        return (1 if self.wide else None, *product, *direct)
+        near, far = _numbers(self.product), _numbers(self.direct)
+        return (*near, *far, self.digits)
+
+    def marks(self) -> tuple[int | None, int | None, int | None]:
+        """The marks `near`, `far` and `wide` of the forward kernel."""
+        return 1 if self.product else None, 1 if self.direct else None, 1 if self.product and self.wide else None
+
+
+def _numbers(side: Side | None) -> tuple[int, int, int, int]:
+    if side is None:
+        return 0, 0, 0, 0
+    return side.x.data_ptr(), side.y.data_ptr(), side.energy.data_ptr(), side.units
 
 
 def plan(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:
@@ -130,7 +142,9 @@ def plan(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Pla
         return _split(query, key, energy, seen)
     room = NUMBERS[query.dtype][3] - 2 * peak
     side = Side(x, y, filled(energy))
-    return Plan(side, None, False, peak, exp(room)) if room >= _INVERSE[query.dtype] else Plan(side, None, True, peak)
+    if room < _INVERSE[query.dtype]:
+        return Plan(side, None, True, peak)
+    return Plan(side, None, False, peak, int(room / log(2)))
 
 
 def _split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:

@@ -17,7 +17,7 @@ from heedful._pytree import register_pytree
 from heedful.kernels.additive import cpu
 from heedful.kernels.additive.backend import choice
 from heedful.kernels.additive.later import gathers, later, note
-from heedful.kernels.additive.plan import NUMBERS, Side, exponentials, kernels, lanes
+from heedful.kernels.additive.plan import Side, constants, exponentials, kernels
 from heedful.kernels.threads import share
 
 
@@ -57,7 +57,9 @@ def fits(query: Tensor, memory: AdditiveMemory, energy: Tensor, mask: Tensor | N
     factors, key = memory.factors, memory.key
     if factors is None or query.shape[1] != 1 or factors.shape != key.shape or key.numel() == 0:
         return False
-    if not query.dtype == key.dtype == energy.dtype == factors.dtype or not factors.is_contiguous():
+    if not query.dtype == key.dtype == energy.dtype == factors.dtype:
+        return False
+    if not (factors.is_contiguous() and energy.is_contiguous()):
         return False
     if mask is not None and (mask.shape[0] != key.shape[0] or mask.shape[1] != 1 or not mask.is_contiguous()):
         return False
@@ -103,24 +105,19 @@ def _forward(
 ) -> tuple[Tensor | None, Tensor, Tensor | None]:
     """Context (unless there is no value), weights or scores, and e^{2 query}: None if a factor is out of range."""
     batch, keys, units = factors.shape
-    query, x, out = query.contiguous(), query.new_empty(batch, 1, units), query.new_empty(batch, 1, keys)
-    energy = energy.contiguous()
-    unit, cut, limit, _ = NUMBERS[query.dtype]
-    run = kernels()
-    registers = batch * units // lanes(query.dtype)
-    if run.exponentials(unit, limit, query.data_ptr(), x.data_ptr(), 0, registers) == inf:
+    x, largest = exponentials(query)
+    out = query.new_empty(batch, 1, keys)
+    if largest == inf:
         return None, out, None
     value_dim = 0 if value is None else value.shape[2]
     context = None if value is None else value.new_empty(batch, 1, value_dim)
-    args = (
-        unit, cut, unit, 1, x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, None, None, None, None,
-        cpu.address(mask), 0, 0, 0, 0, cpu.address(value), value_dim, cpu.address(context), out.data_ptr(),
-        value is not None, 1, keys,
+    numbers = (
+        x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, 0, 0, 0, 0, 0, cpu.address(mask), 0, 0, 0, 0,
+        cpu.address(value), value_dim, cpu.address(context), out.data_ptr(), value is not None, 1, keys,
     )  # fmt: skip
-    for trace in share(run.forward, args, batch, factors.numel() + batch * keys * value_dim):
-        if trace != trace:
-            return None, out, None
-    return context, out, x
+    kernel = kernels().forward(*constants(query.dtype), 1, None, 1)
+    not_a_number = share(kernel, numbers, batch, factors.numel() + batch * keys * value_dim)
+    return (None, out, None) if not_a_number else (context, out, x)
 
 
 def _room(factors: Tensor, mask: Tensor | None) -> Tensor:
