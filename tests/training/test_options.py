@@ -34,7 +34,7 @@ def test_a_schedule_that_falls_needs_to_know_the_end(schedule):
         ("label_smoothing", 1.0),
         ("gradient_clip", -1.0),
         ("betas", [0.9]),
-        ("precision", "16"),
+        ("precision", "64"),
         ("teacher_forcing", {"start": 2.0}),
         ("learnig_rate", 0.1),
     ],

@@ -16,7 +16,7 @@ from heedful._files import make_folder, write_whole
 from heedful.data.readers import Pairs
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import Callback, TrainingResult, train, validation_loss
-from heedful.training.loop import FREE_OPTIONS
+from heedful.training.options import FREE_OPTIONS
 from heedful.visual.curves import Curve, write_curves
 
 from .build import build_model

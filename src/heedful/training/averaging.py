@@ -1,11 +1,13 @@
-"""The mean of several checkpoints' weights, which often translates better than any one of them.
+"""Means of weights, which often translate better than any of those they are made of: of checkpoints, and over time.
 
-Seen in Junczys-Dowmunt et al. 2016 (https://arxiv.org/abs/1610.01108), section 4.1.
+Of checkpoints: Junczys-Dowmunt et al. 2016 (https://arxiv.org/abs/1610.01108), section 4.1. Over time: Polyak and
+Juditsky 1992, with exponential weights.
 """
 
 from collections.abc import Iterable, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def average_weights(weights: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -38,3 +40,27 @@ def average_weights(weights: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor
     if not count:
         raise ValueError("no weights were given to average; give the state dict of one checkpoint at least")
     return {name: (sums[name] / count).to(tensor.dtype) if name in sums else tensor for name, tensor in last.items()}
+
+
+def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the weights of an average towards those of a model, in place: `decay` of the old, the rest of the new.
+
+    In the first steps, when the average knows little, the decay is at most `(1 + step) / (10 + step)`.
+
+    Args:
+        average: Of the same class and sizes as the model.
+        model: What it follows.
+        decay: In (0, 1), such as 0.999.
+        step: Updates made, from 1.
+
+    Example:
+        >>> import torch
+        >>> average, model = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+        >>> with torch.no_grad():
+        ...     _ = average.weight.fill_(0.0), model.weight.fill_(8.0)
+        >>> follow(average, model, decay=0.75, step=1000)
+        >>> average.weight.item()
+        2.0
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(model.parameters()), step)

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import torch
+
 from heedful.data.batching import Batch, BatchSampler, collate
+from heedful.data.vocabulary import PAD
 
 
 @runtime_checkable
@@ -12,6 +15,15 @@ class Batches(Protocol):
 
     def epoch(self, number: int) -> Sequence[Batch]:
         """The batches of one epoch, in order: a pure function of the number and of what the object was made with."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """Batches that can tell beforehand what they will need."""
+
+    def largest(self) -> Batch:
+        """The batch that takes most memory."""
         ...
 
 
@@ -59,3 +71,47 @@ class Feed:
     def epoch(self, number: int) -> Epoch:
         """The batches of epoch `number`."""
         return Epoch(self.sampler.epoch(number), self.sources, self.targets)
+
+    def largest(self) -> Batch:
+        """The batch of the first epoch that needs most memory: rows times source times target, padding included."""
+        sources, targets = self.sampler.source_lengths, self.sampler.target_lengths + 1
+        order = self.sampler.epoch(0)
+        return collate(
+            self.sources,
+            self.targets,
+            max(order, key=lambda places: len(places) * sources[places].max() * targets[places].max()),
+        )
+
+
+def share(batch: Batch, rank: int, count: int) -> Batch:
+    """The part of a batch that is one process's: every `count`-th pair from `rank` on, without padding that none needs.
+
+    Where there are fewer pairs than processes, those without one get a pair whose target is all padding: every process
+    must take part in every update, but that pair counts for nothing.
+
+    Args:
+        batch: On the CPU; itself when there is one process.
+        rank: Of the process, from 0.
+        count: Processes.
+
+    Example:
+        >>> sources = [[5, 6], [7], [4, 4, 9]]
+        >>> [share(collate(sources, sources, [0, 1, 2]), rank, 2).index.tolist() for rank in (0, 1)]
+        [[0, 2], [1]]
+    """
+    if count == 1:
+        return batch
+    own = slice(rank, None, count) if rank < len(batch.index) else slice(0, 1)
+    sources, targets = batch.source_lengths[own], batch.target_lengths[own]
+    source_len, target_len = int(sources.max()), int(targets.max())
+    target_out = batch.target_out[own, :target_len]
+    if rank >= len(batch.index):
+        target_out, targets = torch.full_like(target_out, PAD), torch.zeros_like(targets)
+    return Batch(
+        batch.source[own, :source_len],
+        sources,
+        batch.target_in[own, :target_len],
+        target_out,
+        targets,
+        batch.index[own],
+    )

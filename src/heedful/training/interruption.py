@@ -45,15 +45,18 @@ class Interruption:
         self.requested = True
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self, wanted: bool = True) -> Iterator[None]:
         """Within it, already the first signal raises KeyboardInterrupt: for long work that changes nothing.
+
+        Args:
+            wanted: False changes nothing: with several processes, one that leaves the others makes them wait in vain.
 
         Raises:
             KeyboardInterrupt: If a signal has come before.
         """
-        if self.requested:
+        if self.requested and wanted:
             raise KeyboardInterrupt
-        self._at_once = True
+        self._at_once = wanted
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of how far a run has come, so that a resumed run needs no state of them.
+"""Learning-rate schedules: pure functions of how far a run has come, so that none has a state of its own to restore.
 
 Each returns the factor by which the peak learning rate is multiplied. Warm-up is linear in steps and multiplies the
 decay, which runs over the whole training; the inverse square root is that of Vaswani et al. 2017, section 5.3, scaled
@@ -17,10 +17,12 @@ class Progress(NamedTuple):
         step: Number of the coming update, from 1.
         fraction: Part of the whole training already done, in [0, 1]: of its steps, epochs or seconds, whichever is
             nearest to its limit; 0 where there is no limit.
+        cuts: What the plateaus met so far have multiplied the rate by.
     """
 
     step: int
     fraction: float
+    cuts: float = 1.0
 
 
 def warmup(progress: Progress, warmup_steps: int) -> float:
@@ -69,9 +71,19 @@ def linear(progress: Progress, warmup_steps: int = 0) -> float:
     return warmup(progress, warmup_steps) * (1 - min(1.0, progress.fraction))
 
 
+def plateau(progress: Progress, warmup_steps: int = 0) -> float:
+    """Warm-up, then the peak rate, cut wherever the validations stop getting better.
+
+    >>> plateau(Progress(step=900, fraction=0.9, cuts=0.25))
+    0.25
+    """
+    return warmup(progress, warmup_steps) * progress.cuts
+
+
 SCHEDULES: dict[str, Callable[[Progress, int], float]] = {
     "constant": constant,
     "inverse_sqrt": inverse_sqrt,
     "cosine": cosine,
     "linear": linear,
+    "plateau": plateau,
 }
