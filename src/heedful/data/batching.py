@@ -102,21 +102,30 @@ class BatchSampler:
         return batches
 
 
-def pad(sentences: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch"]]:
+def pad(
+    sentences: Sequence[Sequence[int] | np.ndarray], before: Sequence[int] = (), after: Sequence[int] = ()
+) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch"]]:
     """Sentences of ids as one tensor with `PAD` after the end of each, and their lengths.
 
-    >>> pad([[5, 6], [7]])
-    (tensor([[5, 6],
-            [7, 0]]), tensor([2, 1]))
+    - `before`, `after`: ids to put around every sentence; they count in its length.
+
+    >>> pad([[5, 6], [7]], after=[EOS])
+    (tensor([[5, 6, 3],
+            [7, 3, 0]]), tensor([3, 2]))
     """
-    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+    first = len(before)
+    lengths = np.array([first + len(sentence) + len(after) for sentence in sentences], dtype=np.int64)
     padded = np.full((len(sentences), lengths.max(initial=0)), PAD, dtype=np.int64)
-    for row, sentence in zip(padded, sentences, strict=True):
-        row[: len(sentence)] = sentence
+    padded[:, :first] = before
+    for row, sentence, length in zip(padded, sentences, lengths, strict=True):
+        row[first : first + len(sentence)] = sentence
+        row[length - len(after) : length] = after
     return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 
-def collate(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], index: Sequence[int]) -> Batch:
+def collate(
+    sources: Sequence[Sequence[int] | np.ndarray], targets: Sequence[Sequence[int] | np.ndarray], index: Sequence[int]
+) -> Batch:
     """The pairs at the places `index` as one `Batch`.
 
     - `sources`, `targets`: the ids of all sentences of the data set, without BOS and EOS.
@@ -129,7 +138,8 @@ def collate(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], 
     for place in index:
         if not len(sources[place]):
             raise ValueError(f"The source of pair {place} has no tokens; leave empty sentences out.")
-    source, source_lengths = pad([sources[place] for place in index])
-    target_in, target_lengths = pad([[BOS, *targets[place]] for place in index])
-    target_out, _ = pad([[*targets[place], EOS] for place in index])
+    ours, theirs = ([side[place] for place in index] for side in (sources, targets))
+    source, source_lengths = pad(ours)
+    target_in, target_lengths = pad(theirs, before=[BOS])
+    target_out, _ = pad(theirs, after=[EOS])
     return Batch(source, source_lengths, target_in, target_out, target_lengths, torch.tensor(index, dtype=torch.int64))
