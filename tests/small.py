@@ -1,10 +1,12 @@
 """A translator so small that a test can train it: what tests of tasks and of the command line share."""
 
+import json
 from pathlib import Path
 
 import yaml
 
 from heedful.data.bundled import load_pairs
+from heedful.tasks.model_folder import CONFIG, file_hashes
 from heedful.tasks.recipe import Recipe, check_recipe
 
 
@@ -56,3 +58,9 @@ def write_recipe(folder: Path, **training: object) -> Path:
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(small_content(folder, **training)), encoding="utf-8")
     return path
+
+
+def rehash(folder: Path) -> None:
+    """Make `config.json` agree with what the files of a model say now, as whoever means harm would."""
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {"sha256": file_hashes(folder)}))

@@ -1,8 +1,6 @@
 """A model folder is whole or it is refused, in words that name the file and the way out."""
 
-import hashlib
 import json
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -10,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from heedful._errors import ModelFolderError, OutputError, RecipeError
+from heedful._errors import ModelFolderError, OutputError
 from heedful.tasks import model_folder
 from heedful.tasks.model_folder import CONFIG, FILES, METRICS, RECIPE, TOKENIZER, WEIGHTS, load_folder, save_folder
 from heedful.tasks.translator import Translator
+from tests.small import rehash
 
 SENTENCES = ["I love you.", "Tom is here.", "Where do you live?"]
 
@@ -22,15 +21,6 @@ SENTENCES = ["I love you.", "Tom is here.", "Where do you live?"]
 def folder(small_run, tmp_path):
     """A copy that a test may harm."""
     return Path(shutil.copytree(small_run.model, tmp_path / "model"))
-
-
-def rehash(folder: Path) -> None:
-    """Make `config.json` agree with what the files say now."""
-    config = json.loads((folder / CONFIG).read_text())
-    config["sha256"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES if name != CONFIG
-    }
-    (folder / CONFIG).write_text(json.dumps(config))
 
 
 def texts(translator: Translator) -> list[str]:
@@ -135,39 +125,6 @@ def test_parts_that_do_not_fit_each_other_are_named(folder):
     rehash(folder)
     with pytest.raises(ModelFolderError, match=r"do not fit its recipe\.yaml and tokenizer\.json: \S+ is \(.*expected"):
         Translator.load(folder)
-
-
-def test_another_format_is_refused_with_who_wrote_it(folder):
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"format": 2, "heedful": "9.0"}))
-    with pytest.raises(ModelFolderError, match=r"of format 2, written by heedful 9\.0; heedful .* reads format 1"):
-        load_folder(folder)
-    (folder / CONFIG).write_text("[]")
-    with pytest.raises(ModelFolderError, match=r"config\.json holds a list; expected an object"):
-        load_folder(folder)
-
-
-class Harmful:
-    def __reduce__(self):
-        return os.mkdir, ("harmed",)
-
-
-def test_a_file_that_would_run_code_is_refused(folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    torch.save({"output.bias": Harmful()}, folder / WEIGHTS)
-    rehash(folder)
-    with pytest.raises(ModelFolderError, match=r"model\.safetensors is damaged or cut off"):
-        load_folder(folder)
-    assert not (tmp_path / "harmed").exists()
-
-
-def test_a_recipe_that_would_run_code_is_refused(folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (folder / RECIPE).write_text("name: !!python/object/apply:os.mkdir [harmed]")
-    rehash(folder)
-    with pytest.raises(RecipeError, match=r"recipe\.yaml, line 1: could not determine a constructor"):
-        load_folder(folder)
-    assert not (tmp_path / "harmed").exists()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"joint": true}', '{"joint": true, "source": {"kind": "bpe"}}'])

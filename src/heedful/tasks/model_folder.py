@@ -1,30 +1,34 @@
-"""A trained model on disk: a folder of five files that is written whole or not at all.
+"""A trained model on disk: a folder of five files that is written whole or not at all, and read without trust.
 
-`model.safetensors`, `config.json`, `tokenizer.json`, `recipe.yaml`, `metrics.json`. Nothing in it can run code, and
-`config.json` holds a hash of each of the others: a file that was cut off or exchanged is never taken for the real one.
+`model.safetensors`, `config.json`, `tokenizer.json`, `recipe.yaml`, `metrics.json`. Nothing in it can run code, fill
+the memory or lead out of the folder. `config.json` holds format, version and a hash of each of the others: a file that
+was cut off or exchanged is never taken for the real one.
 """
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import heedful
-from heedful._errors import ModelFolderError, OutputError
+from heedful._errors import ModelFolderError, OutputError, RecipeError
 from heedful._files import whole_folder
 from heedful.data.tokenizers import TokenizerPair
 
 from .recipe import Recipe, check_recipe, dump_recipe
-from .recipe_yaml import parse_yaml
+from .recipe_yaml import LONGEST_TEXT, parse_yaml
 
 FORMAT = 1
+TASK = "translation"
 WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "model.safetensors",
     "config.json",
@@ -32,6 +36,11 @@ WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "recipe.yaml",
     "metrics.json",
 )
+# bytes that heedful never writes more of; JSON takes up to thirty times as much memory
+LARGEST = {CONFIG: 2**20, TOKENIZER: 2**24, RECIPE: LONGEST_TEXT, METRICS: 2**20}
+LARGEST_HEADER = 2**20
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+AGAIN = "copy the whole folder again, or train anew"
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
         (folder / METRICS).write_text(
             json.dumps(content.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        config = {"format": FORMAT, "heedful": heedful.__version__, "task": "translation", "sha256": _hashes(folder)}
+        config = {"format": FORMAT, "heedful": heedful.__version__, "task": TASK, "sha256": file_hashes(folder)}
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return path
 
@@ -72,33 +81,20 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
     """Read a model folder.
 
     Raises:
-        ModelFolderError: a file is missing, cut off or of another format; the message names it and the way out.
+        ModelFolderError: a file is missing, damaged, exchanged, too large, leads elsewhere, is of another format or
+            holds what no model does; the message names it and the way out.
     """
-    path = Path(path)
-    if not path.is_dir():
-        came = "is a file, not a folder" if path.exists() else "does not exist"
-        raise ModelFolderError(f"The model folder {path} {came}; give the folder that `heedful train` wrote.")
-    missing = [name for name in FILES if not (path / name).is_file()]
-    if missing:
-        raise ModelFolderError(
-            f"The model folder {path} lacks {', '.join(missing)}; copy the whole folder again, or train anew."
-        )
-    config = _read_json(path / CONFIG)
-    if config.get("format") != FORMAT:
-        raise ModelFolderError(
-            f"{path / CONFIG} is of format {config.get('format')!r}, written by heedful {config.get('heedful')}; "
-            f"heedful {heedful.__version__} reads format {FORMAT}. Install the version that wrote it, or train anew."
-        )
-    _check_hashes(path, config.get("sha256"))
+    folder = Path(path)
     try:
-        weights = load_file(path / WEIGHTS)
-    except (SafetensorError, OSError) as error:
+        _check_files(folder)
+        config = _read_json(folder / CONFIG)
+        _check_config(folder, config)
+        weights, metrics = _read_weights(folder / WEIGHTS), _read_json(folder / METRICS)
+        return ModelFolder(weights, TokenizerPair.load(folder / TOKENIZER), _read_recipe(folder, config), metrics)
+    except OSError as error:
         raise ModelFolderError(
-            f"{path / WEIGHTS} is damaged or cut off ({error}); copy the folder again, or train anew."
+            f"{error.filename or folder} cannot be read: {error.strerror}; mend its rights or disk."
         ) from None
-    text = _read_text(path / RECIPE)
-    recipe = check_recipe(parse_yaml(text, str(path / RECIPE)), str(path / RECIPE))
-    return ModelFolder(weights, TokenizerPair.load(path / TOKENIZER), recipe, _read_json(path / METRICS))
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
@@ -129,35 +125,98 @@ def refuse_foreign(path: Path) -> None:
         raise OutputError(f"cannot write a model to {path}: {foreign[0]} is there already; choose a folder of its own")
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES if name != CONFIG}
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a model but `config.json`, which holds them."""
+    hashes = {}
+    for name in FILES:
+        if name != CONFIG:
+            with (folder / name).open("rb") as file:
+                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes
 
 
-def _check_hashes(folder: Path, expected: object) -> None:
-    try:
-        found = _hashes(folder)
-    except OSError as error:
-        raise ModelFolderError(f"{error.filename} cannot be read: {error.strerror}; mend its rights or disk.") from None
-    wrong = [name for name in found if not isinstance(expected, dict) or expected.get(name) != found[name]]
-    if wrong:
+def _check_files(folder: Path) -> None:
+    """The five files are there, in the folder itself, and of a size that can be read."""
+    if not folder.is_dir():
+        came = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise ModelFolderError(f"The model folder {folder} {came}; give the folder that `heedful train` wrote.")
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelFolderError(f"The model folder {folder} lacks {', '.join(missing)}; {AGAIN}.")
+    home = folder.resolve()
+    # the cache of the hub keeps files beside its snapshots and links to them
+    if home.parent.name == "snapshots" and home.parent.parent.name.startswith("models--"):
+        home = home.parent.parent
+    for name in FILES:
+        path = folder / name
+        if not path.resolve().is_relative_to(home):
+            raise ModelFolderError(f"{path} is a link that leads out of the folder; put the file itself there.")
+        size, most = path.stat().st_size, LARGEST.get(name)
+        if most and size > most:
+            raise ModelFolderError(f"{path} has {size:,} bytes; heedful writes {most:,} at most, so {AGAIN}.")
+
+
+def _check_config(folder: Path, config: dict[str, Any]) -> None:
+    """The folder is of this format and task, and its files are those that were written."""
+    path, form = folder / CONFIG, config.get("format")
+    if type(form) is not int or _writer(config) is None:
+        raise ModelFolderError(f"{path} names no format and version of heedful; {AGAIN}.")
+    if form != FORMAT:
+        age, way_out = ("newer", "upgrade") if form > FORMAT else ("older", "install that version, or train anew")
+        command = "--upgrade heedful" if form > FORMAT else f"heedful=={_writer(config)}"
         raise ModelFolderError(
-            f"{folder / wrong[0]} is not as it was written: cut off, damaged or exchanged; "
-            "copy the whole folder again, or train anew."
+            f"{path} is of format {form}, written by heedful {_writer(config)}; this heedful {heedful.__version__} "
+            f"reads format {FORMAT}, and that one is {age}: {way_out}, as in `pip install {command}`."
         )
+    if config.get("task") != TASK:
+        raise ModelFolderError(f"{path} is of a model for {config.get('task')!r}; expected one for {TASK!r}.")
+    expected, found = config.get("sha256"), file_hashes(folder)
+    if not isinstance(expected, dict) or set(expected) != set(found):
+        raise ModelFolderError(f"{path} has no hash of each of {', '.join(found)}, and of no other file; {AGAIN}.")
+    for name, value in found.items():
+        if expected[name] != value:
+            raise ModelFolderError(f"{folder / name} is not as it was written: cut off, damaged or exchanged; {AGAIN}.")
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelFolderError(f"{path} cannot be read ({error}); copy the folder again, or train anew.") from None
+def _writer(config: dict[str, Any]) -> str | None:
+    """The version that wrote a folder; None if that is no version, for it may end in somebody's shell."""
+    version = str(config.get("heedful"))
+    return version if re.fullmatch(r"[0-9][0-9a-z.+]{0,40}", version) else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise ModelFolderError(f"{path} is not JSON ({error}); copy the folder again, or train anew.") from None
+        content = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is not JSON ({error}); {AGAIN}.") from None
     if not isinstance(content, dict):
         raise ModelFolderError(f"{path} holds a {type(content).__name__}; expected an object of keys and values.")
     return content
+
+
+def _read_recipe(folder: Path, config: dict[str, Any]) -> Recipe:
+    path = folder / RECIPE
+    try:
+        content = parse_yaml(path.read_bytes().decode("utf-8"), RECIPE)
+        return check_recipe(content, RECIPE)
+    except (RecipeError, UnicodeDecodeError) as error:
+        fault, writer = str(error).partition("\n")[0], _writer(config)
+        way_out = AGAIN if writer == heedful.__version__ else f"install heedful {writer}, which wrote it, or train anew"
+        raise ModelFolderError(f"{path} is no recipe of heedful {heedful.__version__} ({fault}); {way_out}.") from None
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Finite floating-point numbers by name; they take as much memory as the file has bytes."""
+    try:
+        with path.open("rb") as file:
+            if int.from_bytes(file.read(8), "little") > LARGEST_HEADER:
+                raise SafetensorError("its header is too large")
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ModelFolderError(f"{path} is damaged or no safetensors file ({error}); {AGAIN}.") from None
+    for name, tensor in weights.items():
+        if tensor.dtype not in FLOATS:
+            raise ModelFolderError(f"{path}: {name!r} is of {tensor.dtype}; expected floating-point numbers.")
+        if not tensor.isfinite().all():
+            raise ModelFolderError(f"{path}: {name!r} holds NaN or infinity, so it translates nothing; {AGAIN}.")
+    return weights

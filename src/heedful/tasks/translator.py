@@ -24,7 +24,7 @@ from heedful.models import Seq2Seq
 from heedful.visual.alignment import Alignment
 
 from .build import build_model
-from .model_folder import ModelFolder, load_folder, save_folder
+from .model_folder import AGAIN, ModelFolder, load_folder, save_folder
 from .recipe import DecodingOptions, Recipe
 
 # sentences decoded side by side; more is faster until the beams of a batch fill the cache
@@ -113,21 +113,7 @@ class Translator:
             ModelFolderError: the folder lacks a file, was cut off, or its files do not fit each other.
         """
         content = load_folder(folder)
-        tokenizers = content.tokenizers
-        # the weights hold what a pretrained embedding began with; its file need not be here
-        options = content.recipe.model.model_copy(update={"source_embeddings": None, "target_embeddings": None})
-        model = build_model(options, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
-        expected = {name: tuple(tensor.shape) for name, tensor in unique_state(model).items()}
-        found = {name: tuple(tensor.shape) for name, tensor in content.weights.items()}
-        if expected != found:
-            odd = sorted(name for name in expected | found if expected.get(name) != found.get(name))
-            raise ModelFolderError(
-                f"The weights in {folder} do not fit its recipe.yaml and tokenizer.json: {odd[0]} is "
-                f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; copy the whole folder "
-                "again, or train anew."
-            )
-        model.load_state_dict(dict(content.weights), strict=False)
-        return cls(model.eval(), tokenizers, content.recipe, content.metrics)
+        return cls(_rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder, whole or not at all."""
@@ -283,3 +269,31 @@ def unique_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
             seen.add(id(tensor))
             state[name] = tensor.detach()
     return state
+
+
+def _rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq:
+    """The model of a folder. It is built only when its weights are known to fit, so that no recipe fills the memory."""
+    options = content.recipe.model
+    sizes = content.tokenizers.source.vocab_size, content.tokenizers.target.vocab_size
+    # the weights hold what a pretrained embedding began with; its file need not be here
+    options = options.model_copy(update={"source_embeddings": None, "target_embeddings": None})
+    layers = options.encoder_layers + options.decoder_layers
+    if layers > len(content.weights):
+        raise ModelFolderError(f"{folder} has {len(content.weights)} weights for a recipe of {layers} layers; {AGAIN}.")
+    try:
+        with torch.device("meta"):
+            state = unique_state(build_model(options, *sizes))
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+        why = str(error).partition("\n")[0]
+        raise ModelFolderError(f"No model can be built by the recipe in {folder} ({why}); {AGAIN}.") from None
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in content.weights.items()}
+    if expected != found:
+        odd = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+        raise ModelFolderError(
+            f"The weights in {folder} do not fit its recipe.yaml and tokenizer.json: {odd[0]} is "
+            f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; {AGAIN}."
+        )
+    model = build_model(options, *sizes)
+    model.load_state_dict(dict(content.weights), strict=False)
+    return model
