@@ -1,5 +1,7 @@
 """What heedful raises when a person's input, and not its own code, is at fault."""
 
+import reprlib
+
 # characters of a line that tell enough of a file of somebody else's making
 LONGEST_LINE = 900
 
@@ -32,6 +34,19 @@ class ModelFolderError(HeedfulError, ValueError):
 
 class OutputError(HeedfulError, OSError):
     """An output folder that cannot be written."""
+
+
+def brief(value: object) -> str:
+    """A value of somebody else's making in a few words, however large it is and whatever it holds.
+
+    >>> brief([[["deep"]], "x" * 100, *range(9)])
+    "[[[...]], 'xxxxxxxxxxxx...xxxxxxxxxxxxx', 0, 1, ...]"
+    """
+    return _BRIEF.repr(value)
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict = 2, 4, 4
 
 
 def _readable(line: str) -> str:

@@ -101,11 +101,14 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     """The model folder at a path: the path itself, or `model` in the folder of a run.
 
     Raises:
-        ModelFolderError: the run there has no model yet.
+        ModelFolderError: the run there has no model yet, or the path can be none.
     """
     path, inner = Path(path), Path(path) / "model"
-    if (path / CONFIG).exists() or not (inner.is_dir() or (path / "training").is_dir()):
-        return path
+    try:
+        if (path / CONFIG).exists() or not (inner.is_dir() or (path / "training").is_dir()):
+            return path
+    except OSError as error:
+        raise ModelFolderError(f"{path} cannot be read: {error.strerror}; check the path.") from None
     if not inner.is_dir():
         raise ModelFolderError(f"The run {path} has no model yet; let the command that began it go on to its end.")
     return inner

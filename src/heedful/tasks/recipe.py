@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +10,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from heedful._errors import RecipeError
+from heedful._errors import RecipeError, brief
 from heedful.training.options import TrainingOptions
 
 from .data_options import DataOptions, Section, TokenizerOptions
 from .recipe_yaml import write_yaml
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
+# faults of one recipe that are told
+MOST_FAULTS = 20
 _WIRINGS = {"bahdanau": "bahdanau", "luong": "luong", "none": "none"}
 _SCORES = {"bahdanau": "additive", "luong": "general"}
 
@@ -177,7 +178,8 @@ class Recipe(Section):
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
         if self.training.best_by not in VALIDATION_METRICS:
             raise ValueError(
-                f"training.best_by is {self.training.best_by!r}; it should be one of {', '.join(VALIDATION_METRICS)}"
+                f"training.best_by is {brief(self.training.best_by)}; "
+                f"it should be one of {', '.join(VALIDATION_METRICS)}"
             )
         return self
 
@@ -195,7 +197,7 @@ def expand_path(text: str) -> Path:
     """A path of a recipe with its variable of the environment, `${NAME}` at its beginning, or `~` filled in.
 
     Raises:
-        RecipeError: If the variable is not defined, or nobody has that home.
+        RecipeError: If the variable is not defined, nobody has that home, or it can be no path.
 
     Example:
         >>> os.environ["CORPORA"] = "/corpora"
@@ -207,6 +209,8 @@ def expand_path(text: str) -> Path:
         if not os.environ.get(name):
             raise RecipeError(f"{text} begins with ${{{name}}}, which is not defined; run: export {name}=FOLDER")
         text = os.environ[name] + text[match.end() :]
+    if "\0" in text:
+        raise RecipeError(f"{brief(text)} holds a zero byte, which no path does; take it out")
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -214,11 +218,11 @@ def expand_path(text: str) -> Path:
         raise RecipeError(f"{text} begins with {name}, which is nobody's home here; write out the folder") from None
 
 
-def check_recipe(content: Mapping[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
+def check_recipe(content: object, origin: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe from plain values; paths stay as they are written.
 
     Args:
-        content: The sections by name.
+        content: The sections by name; whatever else it is, it is refused.
         origin: What to call the recipe in an error.
         overrides: Those that went into it, named in an error instead of `origin` where one of them is at fault.
 
@@ -233,7 +237,9 @@ def check_recipe(content: Mapping[str, Any], origin: str, overrides: Sequence[st
     for fault in faults:
         key = ".".join(map(str, fault["loc"]))
         blamed = next((text for text in overrides if text.partition("=")[0].strip() == key), None)
-        messages.append(f"{f'--set {blamed}' if blamed else origin}: {_explain(fault, key)}")
+        messages.append(f"{f'--set {blamed}' if blamed else origin}: {_explain(fault, key)}".replace("\n", "\\n"))
+    if len(messages) > MOST_FAULTS:
+        messages[MOST_FAULTS:] = [f"{origin}: {len(messages) - MOST_FAULTS} more faults; mend these first"]
     raise RecipeError("\n".join(messages))
 
 
@@ -244,7 +250,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _explain(fault: ErrorDetails, key: str) -> str:
     """One of pydantic's findings as a sentence for the person who wrote the recipe."""
-    came = reprlib.repr(fault["input"])
+    came = brief(fault["input"])
     if fault["type"] == "extra_forbidden":
         keys = _keys_of(fault["loc"][:-1])
         return f"{key} is no key of a recipe{did_you_mean(str(fault['loc'][-1]), keys)}; expected {', '.join(keys)}"
@@ -254,7 +260,7 @@ def _explain(fault: ErrorDetails, key: str) -> str:
         problem = str(fault.get("ctx", {}).get("error"))
         return f"{key}: {problem}" if key else problem
     if fault["type"].startswith("model_"):
-        return f"{key} is {came}; expected the keys {', '.join(_keys_of(fault['loc']))}"
+        return f"{key or 'the recipe'} is {came}; expected the keys {', '.join(_keys_of(fault['loc']))}"
     expected = fault["msg"]
     whole = f"it {expected[6:]}" if expected.startswith("Input ") else f"the {expected[0].lower()}{expected[1:]}"
     return f"{key} is {came}; {whole}"

@@ -6,11 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from heedful._errors import RecipeError
+from heedful._errors import RecipeError, brief
 
 from .model_folder import find_model
 from .recipe import Recipe, check_recipe, did_you_mean, expand_path
-from .recipe_yaml import parse_yaml
+from .recipe_yaml import LONGEST_TEXT, parse_yaml
+
+LONGEST_CHAIN = 20
 
 
 def load_recipe(path_or_name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
@@ -62,6 +64,8 @@ def _content(path_or_name: str, beside: Path, extended_by: Sequence[str] = ()) -
     if origin in extended_by:
         chain = " extends ".join([*extended_by[extended_by.index(origin) :], origin])
         raise RecipeError(f"{chain}: a recipe cannot extend itself; take one `extends` out")
+    if len(extended_by) > LONGEST_CHAIN:
+        raise RecipeError(f"{extended_by[0]} extends more than {LONGEST_CHAIN} others; lay some of them together")
     content = parse_yaml(text, origin)
     if not isinstance(content, dict):
         came = "nothing" if content is None else f"a {type(content).__name__}"
@@ -70,7 +74,7 @@ def _content(path_or_name: str, beside: Path, extended_by: Sequence[str] = ()) -
     if base is None:
         return content, origin
     if not isinstance(base, str):
-        raise RecipeError(f"{origin}: extends is {base!r}; expected one file, or the name of a recipe that ships")
+        raise RecipeError(f"{origin}: extends is {brief(base)}; expected one file, or the name of a recipe that ships")
     path = beside / path_or_name
     lower, _ = _content(base, path.parent if path.is_file() else beside, [*extended_by, origin])
     return _lay_over(lower, content), origin
@@ -96,6 +100,8 @@ def _read(path_or_name: str, beside: Path) -> tuple[str, str]:
                 f"there is no file {path}, and no recipe of that name ships with heedful"
                 f"{did_you_mean(path_or_name, shipped)}; those that do: {', '.join(shipped) or 'none'}"
             )
+        if path.stat().st_size > 4 * LONGEST_TEXT:  # bytes, of which a character has four at most
+            raise RecipeError(f"{path} has {path.stat().st_size:,} bytes; a recipe is a page of YAML")
         return path.read_text(encoding="utf-8"), os.path.normpath(path)
     except (OSError, ValueError) as error:
         if isinstance(error, RecipeError):
@@ -137,5 +143,6 @@ def _override(content: dict[str, Any], override: str) -> None:
             section[name] = {}
         section = section[name]
         if not isinstance(section, dict):
-            raise RecipeError(f"--set {override}: {'.'.join(names[: place + 1])} is {section!r}, which has no keys")
+            key = ".".join(names[: place + 1])
+            raise RecipeError(f"--set {override}: {key} is {brief(section)}, which has no keys")
     section[names[-1]] = parse_yaml(value, f"--set {override}")
