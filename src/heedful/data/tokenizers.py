@@ -35,6 +35,7 @@ _RUN = _LETTERS + _ELISION
 _WORD = f"{_LETTERS}(?:{_CONTRACTION}|{_ELISION})"
 _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
 _NUM_BYTES = 256
+_UNICODE = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}
 # texts that are encoded at once: what they need on the way is many times what they give
 _CHUNK = 10_000
 _OBJECT = "\ufffc"
@@ -61,16 +62,18 @@ class Tokenizer:
 
     Kinds "word", "character" and "bpe" first put text into Unicode NFC with single plain spaces and none at the ends
     (no-break and thin spaces become plain ones); a character or word they have not seen becomes `UNK`. Kind "byte_bpe"
-    keeps every byte and knows no unknown.
+    keeps every byte and knows no unknown. With `unicode` "nfc" or "nfkc" every kind puts text into that form; nfkc
+    makes one of characters that differ in their shape only, such as ﬁ and fi, Ａ and A.
 
     >>> tokenizer = Tokenizer.train(["Hello, world!", "Hello, you!"], kind="bpe", vocab_size=60)
     >>> tokenizer.decode(tokenizer.encode("Hello, world!"))
     'Hello, world!'
     """
 
-    def __init__(self, core: hf.Tokenizer, kind: str, lowercase: bool = False):
+    def __init__(self, core: hf.Tokenizer, kind: str, lowercase: bool = False, unicode: str | None = None):
         self.kind = kind
         self.lowercase = lowercase
+        self.unicode = unicode
         self._core = core
         self._words = _build_word_cutter()
 
@@ -82,6 +85,7 @@ class Tokenizer:
         vocab_size: int = 8000,
         lowercase: bool = False,
         min_count: int = 1,
+        unicode: str | None = None,
     ) -> "Tokenizer":
         """Learn a vocabulary of at most `vocab_size` entries, the four special ones included, from `lines`.
 
@@ -89,12 +93,12 @@ class Tokenizer:
         lines in the same order always give the same vocabulary. Raises `ValueError` for an unknown kind or a size too
         small for it and `DataError` when `lines` hold no text.
         """
-        _check_kind(kind)
+        _check_kind(kind, unicode)
         smallest = len(SPECIAL_TOKENS) + (_NUM_BYTES if kind == "byte_bpe" else 1)
         if vocab_size < smallest:
             raise ValueError(f"vocab_size is {vocab_size}; kind '{kind}' needs at least {smallest}.")
         lines = [line for line in lines if line.strip()]
-        learner = _build_core(kind, lowercase, _build_model(kind, {}, []))
+        learner = _build_core(kind, lowercase, _build_model(kind, {}, []), unicode)
         learner.train_from_iterator(lines, _build_trainer(kind, vocab_size, min_count))
         if not lines or learner.get_vocab_size() < smallest:
             raise DataError(
@@ -102,7 +106,30 @@ class Tokenizer:
                 f"min_count {min_count}; give more text or a lower min_count."
             )
         # a fresh core: training marks the special tokens so that "<s>" typed in a text would become BOS
-        return cls(_build_core(kind, lowercase, learner.model), kind, lowercase)
+        return cls(_build_core(kind, lowercase, learner.model, unicode), kind, lowercase, unicode)
+
+    @classmethod
+    def from_entries(
+        cls, entries: Iterable[str], kind: str = "word", lowercase: bool = False, unicode: str | None = None
+    ) -> "Tokenizer":
+        """A vocabulary that somebody made, in its order after the four special entries; those it names are left out.
+
+        Raises `ValueError` for kinds whose vocabulary is more than a list, and `DataError` where there is no entry.
+
+        >>> Tokenizer.from_entries(["the", "cat"]).encode("the black cat")
+        [4, 1, 5]
+        """
+        if kind not in ("word", "character"):
+            raise ValueError(f"kind '{kind}' needs merges besides its entries; give the tokenizer.json of a model.")
+        normalizer = _build_normalizer(kind, lowercase, unicode)
+        texts = (normalizer.normalize_str(entry) for entry in entries if entry not in SPECIAL_TOKENS)
+        # a space is a character like any other, but stripped from the ends of a text; there are no empty words
+        known = dict.fromkeys(text or " " for text in texts if text or kind == "character")
+        if not known:
+            raise DataError("A vocabulary without entries is of no use; give one a line.")
+        vocab = {entry: index for index, entry in enumerate((*SPECIAL_TOKENS, *known))}
+        model = _build_model(kind, vocab, [])
+        return cls(_build_core(kind, lowercase, model, unicode), kind, lowercase, unicode)
 
     @property
     def vocab_size(self) -> int:
@@ -176,9 +203,8 @@ class Tokenizer:
 
     def cut(self, text: str) -> list[str]:
         """The words of a text in the alphabet that merges are made of; no merge crosses their ends."""
-        return [
-            word for word, _ in self._core.pre_tokenizer.pre_tokenize_str(self._core.normalizer.normalize_str(text))
-        ]
+        normalized = self._core.normalizer.normalize_str(text)
+        return [word for word, _ in self._core.pre_tokenizer.pre_tokenize_str(normalized)]
 
     def merges(self) -> tuple[dict[str, int], list[tuple[int, int, int]]]:
         """The id of every entry, and the merges in the order of learning: left id, right id, the id they make.
@@ -193,7 +219,8 @@ class Tokenizer:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values that JSON can hold."""
-        return {"kind": self.kind, "lowercase": self.lowercase, "core": json.loads(self._core.to_str())}
+        options = {"kind": self.kind, "lowercase": self.lowercase, "unicode": self.unicode}
+        return {**options, "core": json.loads(self._core.to_str())}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Tokenizer":
@@ -203,13 +230,14 @@ class Tokenizer:
         """
         try:
             kind, lowercase, core = values["kind"], bool(values["lowercase"]), values["core"]
-        except (KeyError, TypeError) as error:
+            unicode = values.get("unicode")
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"a tokeniser needs the keys kind, lowercase and core; {error} is missing.") from None
-        _check_kind(kind)
-        built = _read_core(kind, lowercase, core)
+        _check_kind(kind, unicode)
+        built = _read_core(kind, lowercase, core, unicode)
         if [built.id_to_token(index) for index in range(len(SPECIAL_TOKENS))] != list(SPECIAL_TOKENS):
             raise ValueError(f"ids 0 to 3 of the tokeniser must be {', '.join(SPECIAL_TOKENS)}.")
-        return cls(built, kind, lowercase)
+        return cls(built, kind, lowercase, unicode)
 
     def _trace(self, ids: list[int], starts: list[int], text: str) -> Segments:
         """Give each piece the first word that ends after the piece starts; a space belongs to the word after it.
@@ -271,9 +299,16 @@ class TokenizerPair:
         vocab_size: int = 8000,
         lowercase: bool = False,
         min_count: int = 1,
+        unicode: str | None = None,
     ) -> "TokenizerPair":
         """Learn one vocabulary of `vocab_size` per side, or a single one from both sides. See `Tokenizer.train`."""
-        options = {"kind": kind, "vocab_size": vocab_size, "lowercase": lowercase, "min_count": min_count}
+        options = {
+            "kind": kind,
+            "vocab_size": vocab_size,
+            "lowercase": lowercase,
+            "min_count": min_count,
+            "unicode": unicode,
+        }
         if joint:
             both = Tokenizer.train([*sources, *targets], **options)
             return cls(both, both, True)
@@ -303,9 +338,11 @@ class TokenizerPair:
             ) from error
 
 
-def _check_kind(kind: str) -> None:
+def _check_kind(kind: str, unicode: str | None) -> None:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}.")
+    if unicode is not None and unicode not in _UNICODE:
+        raise ValueError(f"unicode is {unicode!r}; expected one of {', '.join(_UNICODE)}, or None.")
 
 
 def _build_model(kind: str, vocab: dict[str, int], merges: list[tuple[str, str]]) -> models.Model:
@@ -317,7 +354,7 @@ def _build_model(kind: str, vocab: dict[str, int], merges: list[tuple[str, str]]
     return models.BPE(vocab, merges, unk_token=SPECIAL_TOKENS[UNK], fuse_unk=True)
 
 
-def _read_core(kind: str, lowercase: bool, values: Any) -> hf.Tokenizer:
+def _read_core(kind: str, lowercase: bool, values: Any, unicode: str | None) -> hf.Tokenizer:
     """The core with the vocabulary and the merges of a file."""
     try:
         model, cutters = values["model"], {name: values[name] for name in ("normalizer", "pre_tokenizer")}
@@ -327,7 +364,7 @@ def _read_core(kind: str, lowercase: bool, values: Any) -> hf.Tokenizer:
     if sorted(map(repr, vocab.values())) != sorted(map(repr, range(len(vocab)))):
         raise ValueError(f"the ids of a vocabulary of {len(vocab)} must be 0 to {len(vocab) - 1}, each once.")
     try:
-        core = _build_core(kind, lowercase, _build_model(kind, vocab, merges))
+        core = _build_core(kind, lowercase, _build_model(kind, vocab, merges), unicode)
     except Exception as error:  # the tokenizers library raises no narrower class
         raise ValueError(f"the core of the tokeniser cannot be read: {error!r}.") from None
     if not cutters.items() <= json.loads(core.to_str()).items():
@@ -335,18 +372,18 @@ def _read_core(kind: str, lowercase: bool, values: Any) -> hf.Tokenizer:
     return core
 
 
-def _build_core(kind: str, lowercase: bool, model: models.Model) -> hf.Tokenizer:
+def _build_core(kind: str, lowercase: bool, model: models.Model, unicode: str | None) -> hf.Tokenizer:
     core = hf.Tokenizer(model)
-    core.normalizer = _build_normalizer(kind, lowercase)
+    core.normalizer = _build_normalizer(kind, lowercase, unicode)
     core.pre_tokenizer = _build_pre_tokenizer(kind)
     return core
 
 
-def _build_normalizer(kind: str, lowercase: bool) -> normalizers.Normalizer:
+def _build_normalizer(kind: str, lowercase: bool, unicode: str | None) -> normalizers.Normalizer:
     steps = [normalizers.Lowercase()] if lowercase else []
     if kind == "byte_bpe":
-        return normalizers.Sequence([*steps, normalizers.Prepend(" ")])
-    steps += [normalizers.NFC(), normalizers.Replace(hf.Regex(r"\s+"), " "), normalizers.Strip()]
+        return normalizers.Sequence([*steps, *([_UNICODE[unicode]()] if unicode else []), normalizers.Prepend(" ")])
+    steps += [_UNICODE[unicode or "nfc"](), normalizers.Replace(hf.Regex(r"\s+"), " "), normalizers.Strip()]
     if kind == "bpe":
         # the first word reads like any other: "▁Hello▁world"
         steps += [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
