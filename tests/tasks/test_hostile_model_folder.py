@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import heedful
-from heedful._errors import ModelFolderError
+from heedful._errors import ModelFolderError, brief
 from heedful.tasks.model_folder import CONFIG, FILES, LARGEST, METRICS, RECIPE, TOKENIZER, WEIGHTS, load_folder
 from heedful.tasks.translator import Translator
 from tests.small import rehash
@@ -200,6 +201,24 @@ def test_a_recipe_of_a_giant_is_refused_before_it_is_built(refused, folder, key,
     assert refused().startswith(("The weights in FOLDER do not fit", "No model can be built by", "FOLDER has 2"))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("beam", 10**6),
+        ("min_length", 10**6),
+        ("max_length", 10**9),
+        ("max_ratio", 1e300),
+        ("max_extra", 10**30),
+        ("length_penalty", 1e308),
+    ],
+)
+def test_a_recipe_that_would_translate_without_end_is_refused(refused, folder, key, value):
+    text = (folder / RECIPE).read_text()
+    head, decoding, tail = text.partition("decoding:\n")
+    (folder / RECIPE).write_text(head + decoding + re.sub(rf"(?m)^  {key}: .*$", f"  {key}: {value}", tail))
+    assert f"(recipe.yaml: decoding.{key} is {brief(value)}; it should be less than or equal to" in refused()
+
+
 def write_header(path: Path, header: object, length: int | None = None, data: bytes = b"") -> None:
     """A safetensors file by hand: eight bytes of length, the header, the numbers."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
@@ -242,7 +261,7 @@ def test_loading_bombs_takes_little_memory(folder):
     recipe = (folder / RECIPE).read_text()
     code = """
 import resource, sys
-from heedful._errors import ModelFolderError
+from heedful._errors import ModelFolderError, brief
 from heedful.tasks.translator import Translator
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from heedful._errors import RecipeError, brief
 from heedful.training.options import TrainingOptions
 
-from .data_options import DataOptions, Section, TokenizerOptions
+from .data_options import TAGS, DataOptions, Section, TokenizerOptions
 from .recipe_yaml import write_yaml
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
@@ -113,12 +113,13 @@ class DecodingOptions(Section):
         replace_unknown: Put the source word looked at most in place of an unknown token.
     """
 
-    beam: int = Field(default=5, gt=0)
-    length_penalty: float = Field(default=0.6, ge=0)
-    min_length: int = Field(default=0, ge=0)
-    max_length: int = Field(default=256, gt=0)
-    max_ratio: float | None = Field(default=2.0, ge=0)
-    max_extra: int = Field(default=10, ge=0)
+    # the upper limits are there since a model's recipe is somebody else's
+    beam: int = Field(default=5, gt=0, le=1000)
+    length_penalty: float = Field(default=0.6, ge=0, le=10)
+    min_length: int = Field(default=0, ge=0, le=10_000)
+    max_length: int = Field(default=256, gt=0, le=10_000)
+    max_ratio: float | None = Field(default=2.0, ge=0, le=1000)
+    max_extra: int = Field(default=10, ge=0, le=10_000)
     no_repeat_ngram: int = Field(default=0, ge=0)
     replace_unknown: bool = True
 
@@ -233,6 +234,8 @@ def check_recipe(content: object, origin: str, overrides: Sequence[str] = ()) ->
         return Recipe.model_validate(content)
     except ValidationError as error:
         faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]
+    for fault in faults:
+        fault["loc"] = tuple(name for name in fault["loc"] if name not in TAGS)
     messages = []
     for fault in faults:
         key = ".".join(map(str, fault["loc"]))
