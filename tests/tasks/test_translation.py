@@ -164,7 +164,7 @@ def test_what_stands_where_the_model_will_is_told_before_anything_takes_time(tmp
     (tmp_path / "run" / "model" / "thesis.tex").touch()
     with pytest.raises(OutputError, match=r"cannot write a model to .*: thesis\.tex is there already"):
         train_translator(small_recipe(tmp_path))
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["model"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "model"]
 
 
 # --- data ---

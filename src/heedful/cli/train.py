@@ -1,5 +1,6 @@
 """`heedful train`: what a recipe describes."""
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "heedful train tatoeba_en_fr",
     "heedful train mine.yaml --set model.units=256 --set training.max_epochs=10",
+    "heedful train pairs --from runs/pairs --set data.train.tsv=new.tsv --set output=runs/new",
+    "heedful train mine.yaml --devices 4",
 )
 
 
@@ -26,13 +29,33 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe; may be repeated."),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Go on learning from a trained model; short for start_from."),
+    ] = None,
+    devices: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes on this machine; short for training.devices.")
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Machines that take part; short for training.nodes.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(metavar="ddp|fsdp", help="How processes share; short for training.strategy.")
+    ] = None,
 ) -> None:
     """Train what a recipe describes, and score it.
 
-    Ctrl-C leaves a checkpoint from which the same command goes on. The recipe's output folder gets the model, the
-    training's records and the curves; the scores go to standard output, everything else to standard error.
+    After Ctrl-C, or a kill, the same command goes on from the last checkpoint. The recipe's output folder gets the
+    model, the training's records and the curves; the scores go to standard output, everything else to standard error.
     """
-    wanted = read_recipe(recipe, changes or [])
+    short = {
+        "start_from": start_from,
+        "training.devices": devices,
+        "training.nodes": nodes,
+        "training.strategy": strategy,
+    }
+    given = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
+    wanted = read_recipe(recipe, [*(changes or []), *given])
     from heedful.tasks.translation import train_translator
 
     keep_freed_memory()

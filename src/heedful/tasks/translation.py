@@ -12,16 +12,19 @@ import torch
 from torch import nn
 
 from heedful._errors import OutputError, RecipeError
-from heedful._files import make_folder, write_whole
+from heedful._files import make_folder, whole_file, write_whole
 from heedful.data.readers import Pairs
+from heedful.data.tokenizers import TokenizerPair
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import Callback, TrainingResult, train, validation_loss
+from heedful.training.lock import only_run
 from heedful.training.options import FREE_OPTIONS
+from heedful.training.processes import Processes, start
 from heedful.visual.curves import Curve, write_curves
 
 from .build import build_model
 from .corpora import Corpus, encode, read_part, train_tokenizers
-from .model_folder import refuse_foreign
+from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import DecodingOptions, EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
 from .translator import Translator
@@ -68,38 +71,100 @@ def train_translator(
     """
     check_metrics(recipe.evaluation)
     folder = expand_path(recipe.output)
-    claim_folder(folder, recipe)
+    with start(recipe.training) as processes, only_run(folder, processes.first):
+        tell = say if processes.first else lambda _: None
+        with processes.first_alone():
+            if processes.first:
+                claim_folder(folder, recipe)
+            material = prepare(recipe, folder / "training", tell)
+        translator = fresh_translator(recipe, material.tokenizers, tell)
+        parameters = translator.metrics["parameters"]
+        tell(f"Model: {parameters:,} parameters; training on {len(material.train.sources):,} pairs.")
+        result = train(
+            translator.model,
+            material.train.feed(recipe.training.tokens_per_batch, recipe.seed),
+            validator(translator, material.valid, processes),
+            recipe.training,
+            folder / "training",
+            seed=recipe.seed,
+            callbacks=callbacks(translator),
+        )
+        processes.leave()
+        translator.model.to("cpu")
+        say(f"Translating {' and '.join(material.to_score)} pairs to score the model.")
+        scores = {
+            name: evaluate_translator(translator, pairs, recipe.evaluation) for name, pairs in material.to_score.items()
+        }
+        translator.metrics |= summary(result, scores)
+        translator.save(folder / "model")
+        draw_curves(folder)
+    return Run(folder, result, translator, scores)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training is made of: vocabularies, what is learnt from, what chooses, and which sets are scored."""
+
+    tokenizers: TokenizerPair
+    train: Corpus
+    valid: Corpus
+    to_score: dict[str, Pairs]
+
+
+def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
+    """Read the data and turn them into ids.
+
+    The vocabularies are those of the model that the recipe starts from, or those that lie in the folder of a run that
+    goes on, or new ones, which are then left there.
+
+    Args:
+        recipe: names data and vocabularies.
+        folder: of the training.
+        say: takes what was read and left out.
+    """
     train_pairs, valid_pairs = read_part(recipe.data.train, say), read_part(recipe.data.valid, say)
-    test_pairs = read_part(recipe.data.test, say) if recipe.data.test else None
-    tokenizers = train_tokenizers(train_pairs, recipe.tokenizer)
+    to_score = {"valid": valid_pairs} | ({"test": read_part(recipe.data.test, say)} if recipe.data.test else {})
+    kept = folder / "tokenizer.json"
+    if recipe.start_from:
+        tokenizers = load_folder(find_model(expand_path(recipe.start_from))).tokenizers
+    elif kept.exists() and (folder / "checkpoint.pt").exists():
+        tokenizers = TokenizerPair.load(kept)
+    else:
+        tokenizers = train_tokenizers(train_pairs, recipe.tokenizer)
+        with whole_file(kept) as path:
+            tokenizers.save(path)
     sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     say(
         f"Vocabulary: {sizes[0]:,} source and {sizes[1]:,} target tokens{', one for both' if tokenizers.joint else ''}."
     )
     corpus = encode(train_pairs, tokenizers, recipe.data.max_length, say)
     valid = encode(valid_pairs, tokenizers, None, say)
+    return Material(tokenizers, corpus, valid, to_score)
+
+
+def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say) -> Translator:
+    """The translator before its training: with new weights, or with those of the model that the recipe starts from.
+
+    Raises:
+        RecipeError: that model is of another architecture or has another tokenizer than the recipe.
+    """
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe.model, *sizes)
+    model = build_model(recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    if recipe.start_from:
+        base = Translator.load(find_model(expand_path(recipe.start_from)))
+        if base.recipe.tokenizer != recipe.tokenizer:
+            raise RecipeError(f"the tokenizer is that of the model in start_from, {recipe.start_from}; leave it out")
+        try:
+            model.load_state_dict(base.model.state_dict())
+        except RuntimeError as error:
+            odd = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
+            raise RecipeError(
+                f"the weights of start_from, {recipe.start_from}, do not fit the recipe's model: {odd} "
+                "Leave the sizes of the model out."
+            ) from None
+        say(f"Starting from the weights of {recipe.start_from}.")
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    say(f"Model: {parameters:,} parameters; training on {len(corpus.sources):,} pairs.")
-    translator = Translator(model, tokenizers, recipe, {"parameters": parameters})
-    result = train(
-        model,
-        corpus.feed(recipe.training.tokens_per_batch, recipe.seed),
-        validator(translator, valid),
-        recipe.training,
-        folder / "training",
-        seed=recipe.seed,
-        callbacks=callbacks(translator),
-    )
-    model.to("cpu")
-    sets = {"valid": valid_pairs} | ({"test": test_pairs} if test_pairs else {})
-    say(f"Translating {' and '.join(sets)} pairs to score the model.")
-    scores = {name: evaluate_translator(translator, pairs, recipe.evaluation) for name, pairs in sets.items()}
-    translator.metrics |= summary(result, scores)
-    translator.save(folder / "model")
-    draw_curves(folder)
-    return Run(folder, result, translator, scores)
+    return Translator(model, tokenizers, recipe, {"parameters": parameters})
 
 
 def evaluate_translator(
@@ -162,15 +227,19 @@ def claim_folder(folder: Path, recipe: Recipe) -> None:
     write_whole(path, dump_recipe(recipe))
 
 
-def validator(translator: Translator, valid: Corpus) -> Callable[[nn.Module], Mapping[str, float]]:
-    """Loss, perplexity, accuracy, BLEU and chrF (greedy) of the model on the validation set."""
-    batches = valid.feed(VALIDATION_TOKENS, seed=0).epoch(0)
+def validator(
+    translator: Translator, valid: Corpus, processes: Processes
+) -> Callable[[nn.Module], Mapping[str, float]]:
+    """Loss, perplexity, accuracy, BLEU and chrF (greedy) of the model on the validation set, each process its share."""
+    order = valid.feed(VALIDATION_TOKENS, seed=0).epoch(0)
+    own = slice(processes.rank, None, processes.count)
+    batches, sources = [order[place] for place in range(len(order))[own]], valid.pairs.source[own]
     quick = translator.recipe.decoding.model_copy(update={"beam": 1})
 
     def validate(model: nn.Module) -> dict[str, float]:
-        found = [best[0].text for best in translator.translate(valid.pairs.source, decoding=quick)]
+        found = processes.gather([best[0].text for best in translator.translate(sources, decoding=quick)])
         texts = {"bleu": bleu(found, valid.pairs.target).value, "chrf": chrf(found, valid.pairs.target).value}
-        return validation_loss(model, batches) | texts
+        return validation_loss(model, batches, summed=processes.total) | texts
 
     return validate
 
@@ -223,7 +292,7 @@ def draw_curves(folder: str | os.PathLike[str]) -> Path:
 
 def _check_same(old: Any, new: dict[str, Any], folder: Path) -> None:
     """Refuse to mix two recipes in one folder; limits, decoding and evaluation may change."""
-    for section in ("seed", "data", "tokenizer", "model", "training"):
+    for section in ("seed", "start_from", "data", "tokenizer", "model", "training"):
         before, now = (recipe.get(section) if isinstance(recipe, dict) else None for recipe in (old, new))
         if section == "training" and isinstance(before, dict) and isinstance(now, dict):
             before, now = ({k: v for k, v in part.items() if k not in FREE_OPTIONS} for part in (before, now))

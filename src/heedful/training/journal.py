@@ -62,7 +62,9 @@ class Journal:
         notes, self.notes = self.notes, []
         if not notes:
             return []
-        numbers = torch.stack([torch.stack([number.double() for number in note.numbers]) for note in notes])
+        numbers = (
+            torch.stack([torch.stack([number.float() for number in note.numbers]) for note in notes]).cpu().double()
+        )
         # the norm is that of the common gradient, the same in every process
         numbers[:, :3] = self.processes.total(numbers[:, :3].contiguous())
         return [Row(note, *row) for note, row in zip(notes, numbers.tolist(), strict=True)]

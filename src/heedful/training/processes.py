@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -116,9 +117,9 @@ class Processes:
         return both[0].item(), both[1].item() > 0
 
     def total(self, numbers: Tensor) -> Tensor:
-        """The sum of a tensor over all processes."""
+        """The sum of a tensor on the CPU over all processes."""
         if self.count > 1:
-            torch.distributed.all_reduce(numbers)
+            torch.distributed.all_reduce(numbers, group=self.group)
         return numbers
 
     def gather(self, items: Sequence[Any]) -> list[Any]:
@@ -189,6 +190,8 @@ def _shard(model: nn.Module, mesh: Any) -> nn.Module:
     """Share a model out over the processes, as one piece: its parts are called in other ways than by their forward."""
     from torch.distributed.fsdp import fully_shard
 
+    # nothing is done in place to the logits, which this warns of
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
     fully_shard(model, mesh=mesh["data_parallel"])
     return model
 
