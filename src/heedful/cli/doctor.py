@@ -125,13 +125,13 @@ def folders() -> Iterator[Finding]:
 
     from heedful.kernels.additive.backend import choice
 
-    caches: dict[str, Path | str | None] = {"font cache": matplotlib.get_cachedir()}
+    caches: dict[str, Path | None] = {"font cache": Path(matplotlib.get_cachedir())}
     if choice("cpu")[0] == "numba":
-        from heedful.kernels.additive import cpu
+        from heedful.kernels import cache
 
-        caches["kernel cache"] = cpu.kernels().forward.stats.cache_path
+        caches["kernel cache"] = cache.folder()
     for name, folder in caches.items():
-        yield name, f"{folder} ({writable(Path(folder))})" if folder else NO_CACHE
+        yield name, f"{folder} ({writable(folder)})" if folder else NO_CACHE
 
 
 def writable(folder: Path) -> str:

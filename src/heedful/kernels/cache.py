@@ -1,8 +1,7 @@
-"""Compiled kernels on disk, found again by every process.
+"""Compiled kernels on disk: Numba's cache, for this floor as a whole, and with a warning where there is no room.
 
-What Numba does, and three things more: a change in any file of this floor makes every kernel anew (Numba looks at the
-kernel's own file alone, and a kernel is made of several), a damaged file is compiled again, and a folder that cannot
-be written is no reason to fail.
+Numba asks whether a kernel's own file has changed; but a kernel is made of functions from several files, and would
+stay what it was when another of them changes. Here every kernel is as old as the youngest file of the floor.
 """
 
 import hashlib
@@ -12,13 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import config, njit
-from numba.core import sigutils
+from numba import config
 from numba.core.caching import FunctionCache
-from numba.core.ccallback import CFunc
 from numba.misc.appdirs import AppDirs
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent
 
 
 def folders() -> list[Path]:
@@ -32,14 +29,22 @@ def folders() -> list[Path]:
 
 
 @cache
-def _warn(fault: str) -> None:
-    """Once for each fault."""
-    warnings.warn(
-        f"compiled kernels cannot be kept ({fault}): every process compiles them anew, for about ten seconds. Set "
-        "NUMBA_CACHE_DIR to a folder that can be written.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+def folder() -> Path | None:
+    """Where compiled kernels are kept, or None; the first time that no folder can be written, it warns."""
+    if config.DISABLE_JIT:
+        return None
+    try:
+        return Path(FunctionCache(folders).cache_path)
+    except RuntimeError:
+        # Numba's word for: no folder at all
+        warnings.warn(
+            "compiled kernels cannot be kept, none of these folders can be written: "
+            f"{', '.join(map(str, folders()))}. Every process compiles them anew, for about ten seconds. Set "
+            "NUMBA_CACHE_DIR to a folder that can be written.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
 
 
 @cache
@@ -48,63 +53,20 @@ def _stamp() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(_HERE.rglob("*.py")))).hexdigest()
 
 
-class _Cache(FunctionCache):
-    """Numba's cache of one function, valid while no file of the floor changes; it warns where it cannot write."""
+def _for_this_floor(locator: Any) -> Any:
+    """One of Numba's ways to find a folder, for functions of this floor only, and with the floor's stamp."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        self._cache_file._source_stamp = _stamp()
+    class Locator(locator):
+        @classmethod
+        def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Any:
+            ours = Path(py_file).resolve().is_relative_to(_HERE)
+            return super().from_function(py_func, py_file) if ours else None
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:
-            # An index that was cut off would fail the next saving, too.
-            self._try(self.flush)
-            return None
+        def get_source_stamp(self) -> str:
+            return _stamp()
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        self._try(lambda: super(_Cache, self).save_overload(sig, data))
-
-    def _try(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except OSError as fault:
-            _warn(f"{self.cache_path}: {fault.strerror}")
+    return Locator
 
 
-@cache
-def usable() -> bool:
-    """Whether a folder for compiled kernels can be written; warns if none can."""
-    if config.DISABLE_JIT:
-        return False
-    try:
-        _Cache(folders)
-    except RuntimeError:
-        # Numba's word for: no folder at all
-        _warn(f"none of these folders can be written: {', '.join(map(str, folders()))}")
-        return False
-    return True
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a kernel that Python calls, and keep it on disk.
-
-    Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise.
-    """
-    kernel = njit(nogil=True, error_model="numpy")(function)
-    if usable():
-        kernel._cache = _Cache(function)
-    return kernel
-
-
-def compiled_job(body: Callable[[int], None]) -> Any:
-    """Compile a kernel that is called with the address of its job, and keep it on disk; it has an `address`.
-
-    No check of divisors: a checked division does not vectorise.
-    """
-    kernel = CFunc(body, sigutils.normalize_signature("void(int64)"), {}, {"error_model": "numpy"})
-    if usable():
-        kernel._cache = _Cache(body)
-    kernel.compile()
-    return kernel
+_locators: list[Any] = FunctionCache._impl_class._locator_classes  # pyright: ignore[reportAttributeAccessIssue]
+_locators[:0] = [_for_this_floor(locator) for locator in _locators]

@@ -17,12 +17,12 @@ from numba.core import cgutils, types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, overload, register_model
 
-from heedful.kernels.cache import usable
+from heedful.kernels.cache import folder
 
 # What Numba compiles for: the CPU, or what NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX make of it.
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 _BYTES = 64 if "+avx512f" in _FEATURES else 32
-_INT32 = ir.IntType(32)
+_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 _FLAGS = ("contract",)
 _LN2 = Decimal("0.693147180559945309417232121458176568")
 
@@ -41,7 +41,7 @@ INNER = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
-OUTER = {"nogil": True, "error_model": "numpy", "cache": usable()}
+OUTER = {"nogil": True, "error_model": "numpy", "cache": folder() is not None}
 
 
 class Vector(types.Type):
@@ -101,6 +101,46 @@ def store(typingctx, address, index, value):
     return types.void(types.int64, types.int64, value), codegen
 
 
+def _some(builder, left, count):
+    """A mask of `count` lanes, the first `left` of them on."""
+    width = ir.VectorType(_INT64, count)
+    return builder.icmp_signed("<", ir.Constant(width, list(range(count))), _spread(builder, left, width))
+
+
+@intrinsic
+def load_some(typingctx, unit, left, address, index):
+    """Like `load`, where only `left` lanes are there; the others are 0, and their memory is not touched."""
+    vector = Vector(unit)
+
+    def codegen(context, builder, signature, args):
+        lowered, size = context.get_value_type(vector), unit.bitwidth // 8
+        pointer = builder.bitcast(_pointer(builder, args[2], args[3], _element(unit)), lowered.as_pointer())
+        mask, zero = _some(builder, args[1], vector.lanes), ir.Constant(lowered, None)
+        kind = ir.FunctionType(lowered, [pointer.type, _INT32, mask.type, zero.type])
+        name = f"llvm.masked.load.v{vector.lanes}f{unit.bitwidth}.p0v{vector.lanes}f{unit.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [pointer, ir.Constant(_INT32, size), mask, zero])
+
+    return vector(unit, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def store_some(typingctx, left, address, index, value):
+    """Like `store`, of the first `left` lanes."""
+
+    def codegen(context, builder, signature, args):
+        lowered, dtype = context.get_value_type(value), value.dtype
+        pointer = builder.bitcast(_pointer(builder, args[1], args[2], _element(dtype)), lowered.as_pointer())
+        mask = _some(builder, args[0], value.lanes)
+        kind = ir.FunctionType(ir.VoidType(), [lowered, pointer.type, _INT32, mask.type])
+        name = f"llvm.masked.store.v{value.lanes}f{dtype.bitwidth}.p0v{value.lanes}f{dtype.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(function, [args[3], pointer, ir.Constant(_INT32, dtype.bitwidth // 8), mask])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, value), codegen
+
+
 @intrinsic
 def get(typingctx, unit, address, index):
     """The number at address[index]."""
@@ -151,6 +191,18 @@ def address_of(typingctx, array):
         return builder.ptrtoint(start, ir.IntType(64))
 
     return types.int64(array), codegen
+
+
+@njit(**INNER)
+def scratch(unit, count):
+    """Room for `count` numbers; `place_of` says where, `keep` holds it until there."""
+    return np.full(count + lanes(unit), unit)
+
+
+@njit(**INNER)
+def place_of(room):
+    """Where the numbers of a scratch begin: a register that lies across two lines of the cache is slow."""
+    return (address_of(room) + _BYTES - 1) // _BYTES * _BYTES
 
 
 @intrinsic
