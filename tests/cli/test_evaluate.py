@@ -40,6 +40,15 @@ def test_json_says_it_all(run, small_run, model, table):
     assert (found["pairs"], found["beam"], found["skipped"]) == (12, 1, {})
 
 
+@pytest.mark.parametrize("name", ["hf:somebody/small", "hf://somebody/small"])
+def test_a_model_on_the_hub_is_named_with_hf(run, small_run, model, table, monkeypatch, name):
+    asked = []
+    monkeypatch.setattr("heedful.tasks.hub.fetch", lambda name, **_: (asked.append(name), model)[1])
+    outcome = run("evaluate", name, table)
+    assert outcome.out.splitlines() == [str(score) for score in small_run.scores["valid"]]
+    assert asked == ["somebody/small"]
+
+
 def test_a_bundled_set_needs_no_file(run, model, monkeypatch):
     outcome = run("evaluate", model, "--bundled", "tatoeba_en_fr", "--beam", 1)
     assert outcome.code == 0

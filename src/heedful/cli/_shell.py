@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from heedful.tasks.translator import Translator
 
 FAILED = 1
+ON_HUB = "hf:"
 SECONDS_BETWEEN_LINES = 30.0
 
 Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model folder, or the folder of the run that holds it as `model`.")
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A model folder, the folder of the run that holds it as `model`, or hf:NAME on the hub."
+    ),
 ]
 
 
@@ -94,10 +98,12 @@ def leave_quietly() -> None:
 
 
 def load_translator(model: Path) -> "Translator":
-    """The translator in a model folder, or in `model` within the folder of a run."""
+    """The translator in a model folder, in `model` within the folder of a run, or by its name on the hub, `hf:NAME`."""
     from heedful.tasks.model_folder import find_model
     from heedful.tasks.translator import Translator
 
+    if str(model).startswith(ON_HUB):
+        return Translator.from_pretrained(str(model).removeprefix(ON_HUB).lstrip("/"))
     return Translator.load(find_model(model))
 
 

@@ -24,6 +24,7 @@ from heedful.models import Seq2Seq
 from heedful.visual.alignment import Alignment
 
 from .build import build_model
+from .hub import HubMixin
 from .model_folder import AGAIN, ModelFolder, load_folder, save_folder
 from .recipe import DecodingOptions, Recipe
 
@@ -89,7 +90,7 @@ class Sampling:
 Decode = Callable[[Sequence[Segments], bool], list[list[Hypothesis]]]
 
 
-class Translator:
+class Translator(HubMixin):
     """A model, its tokenisers and the recipe they were made by.
 
     Args:
