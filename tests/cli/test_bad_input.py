@@ -140,14 +140,15 @@ def test_a_sentence_of_four_hundred_words_is_explained(run, model, tmp_path):
 
 def test_a_model_without_attention_translates_and_says_that_it_aligns_nothing(run, one_sentence, tmp_path):
     from heedful.tasks.build import build_model
-    from heedful.tasks.corpora import read_part, train_tokenizers
+    from heedful.tasks.corpora import read_part
+    from heedful.tasks.feeds import make_tokenizers
     from heedful.tasks.recipe import check_recipe
 
     write_recipe(tmp_path)
     content = small_content(tmp_path)
     content["model"] |= {"attention": "none"}
     recipe = check_recipe(content, "here")
-    tokenizers = train_tokenizers(read_part(recipe.data.train), recipe.tokenizer)
+    tokenizers = make_tokenizers(read_part(recipe.data.train), recipe.tokenizer)
     sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     plain = Translator(build_model(recipe.model, *sizes).eval(), tokenizers, recipe).save(tmp_path / "plain")
     stdin = f"{SENTENCE}\n".encode()

@@ -70,6 +70,17 @@ def test_a_bundled_set_gives_each_part_its_split(small):
     assert [part.split for part in (data.train, data.valid, data.test)] == ["train", "val", "test"]
 
 
+def test_several_sets_may_be_learned_from(small):
+    override = "data.train=[{bundled: tatoeba_en_fr, weight: 2.0}, {dataset: me/mine, columns: [en, a.fr], weight: 1}]"
+    data = load_recipe(small, [override]).data
+    assert [(part.split, part.weight) for part in data.train_parts] == [("train", 2.0), ("train", 1.0)]
+    assert check_recipe(load_recipe(small, [override]).model_dump(), "again").data == data
+
+
+def test_a_set_without_validation_is_told_by_none(small):
+    assert load_recipe(small, ["data.valid=null"]).data.valid is None
+
+
 def test_overrides_are_yaml_and_the_last_one_wins(small):
     overrides = ["training.betas=[0.8, 0.9]", "training.max_seconds=1e2", "seed=3", "seed=4", "decoding.max_ratio=null"]
     recipe = load_recipe(small, overrides)
@@ -129,7 +140,7 @@ def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
         ("model.cell=rnn", r"model\.cell is 'rnn'; it should be 'gru' or 'lstm'"),
         ("model=3", r"model is 3; expected the keys attention, wiring"),
         ("data=[1]", r"data is \[1\]; expected the keys train, valid, test"),
-        ("data.valid=null", r"data\.valid is None; expected the keys source, target"),
+        ("data.train=null", r"data\.train is None; expected the keys source, target"),
         ("name=3", r"name is 3; it should be a valid string"),
         ("training.betas=[0.5]", r"training\.betas is \[0\.5\]; the list should have at least 2 items"),
         ("training.betas=0.9", r"training\.betas is 0\.9; it should be a valid list"),
@@ -144,8 +155,28 @@ def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
         ("data.train.target=null", r"data\.train: expected source and target, .* came source$"),
         ("data.train.tsv=x", r"data\.train: expected source and target, .* came source and target and tsv"),
         ("data.test={columns: [0, 1]}", r"data\.test: expected source and target, .* came none of them"),
-        ("data.valid.columns=[0, -1]", r"data\.valid\.columns\.1 is -1; it should be greater than or equal to 0"),
-        ("data.train.split=val", r"data\.train: split goes with bundled; leave it out"),
+        ("data.valid.columns=[en, true]", r"columns: it is \['en', True\]; expected two names, or two numbers from 0"),
+        (
+            "data.valid={jsonl: a.jsonl}",
+            r"data\.valid: the columns of jsonl have names; set columns, such as \[en, fr\]",
+        ),
+        (
+            "data.train={tsv: a, csv: b}",
+            r"data\.train: expected source and target, or one of tsv, csv, .*; came tsv and c",
+        ),
+        ("data.train=[]", r"data\.train is \[\]; the list should have at least 1 item"),
+        ("data.train=[{tsv: a}, {tvs: b}]", r"data\.train\.1\.tvs is no key of a recipe; did you mean tsv\?"),
+        ("data.train=[{tsv: a, weight: 2.0}, {tsv: b}]", r"data: some sets of train have a weight and some have none"),
+        ("data.valid.weight=2.0", r"data: weight goes with the sets of train; leave it out"),
+        ("data.train.subset=en-fr", r"data\.train: subset goes with dataset; leave it out"),
+        ("data.max_ratio=0.5", r"data\.max_ratio is 0\.5; it should be greater than or equal to 1"),
+        (
+            "tokenizer={kind: word, dropout: 0.1}",
+            r"tokenizer: kind 'word' has no merges to leave out; set dropout to 0",
+        ),
+        ("tokenizer={joint: true, source_vocabulary: a}", r"tokenizer: with joint both sides have target_vocabulary"),
+        ("data.valid.columns=[0, -1]", r"data\.valid\.columns: it is \[0, -1\]; expected two names, or two numbers"),
+        ("data.train.split=val", r"data\.train: split goes with bundled and dataset; leave it out"),
         ("data.train.source=''", r"data\.train\.source is ''; the string should have at least 1 character"),
         ("seed=99999999999999999999", r"seed is 99999999999999999999; it should be less than"),
         ("output=~nobody.of.that.name/run", r"output: ~nobody\.of\.that\.name/run begins with ~nobody"),

@@ -11,8 +11,9 @@ from heedful._errors import DataError, HeedfulError, OutputError, RecipeError
 from heedful.data.readers import Pairs
 from heedful.metrics.translation import bleu, chrf, tokenized_bleu
 from heedful.tasks import translation
-from heedful.tasks.corpora import encode, read_part, train_tokenizers
+from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import DataPart
+from heedful.tasks.feeds import Limits, encode, make_tokenizers
 from heedful.tasks.recipe import EvaluationOptions, check_recipe, dump_recipe
 from heedful.tasks.translation import (
     claim_folder,
@@ -192,19 +193,21 @@ def test_pairs_that_are_too_long_or_hold_nothing_are_left_out_and_counted(small_
     sources = ["I love you.", "I love you " * 9, "No.", "No."]
     targets = ["Je t'aime.", "Je t'aime.", "Non " * 30, "Non."]
     said = []
-    corpus = encode(Pairs(sources, targets, {}, "here"), tokenizers, 16, said.append)
+    corpus = encode(Pairs(sources, targets, {}, "here"), tokenizers, Limits(16), said.append)
     assert corpus.pairs.source == ["I love you.", "No."]
-    assert corpus.sources == tokenizers.source.encode_batch(["I love you.", "No."])
-    assert corpus.targets == tokenizers.target.encode_batch(["Je t'aime.", "Non."])
+    assert [ids.tolist() for ids in corpus.sources] == tokenizers.source.encode_batch(["I love you.", "No."])
+    assert [ids.tolist() for ids in corpus.targets] == tokenizers.target.encode_batch(["Je t'aime.", "Non."])
     assert said == ["Left out 2 pairs of here with no token or more than 16 on a side."]
-    with pytest.raises(DataError, match=r"No pair of here has 1 to 1 tokens on each side; raise data\.max_length"):
-        encode(Pairs(sources, targets, {}, "here"), tokenizers, 1)
+    with pytest.raises(
+        DataError, match=r"Every pair of here has no token or more than 1 on a side; raise data"
+    ):
+        encode(Pairs(sources, targets, {}, "here"), tokenizers, Limits(1))
 
 
 def test_a_validation_set_keeps_its_long_sentences(small_run):
     pairs = Pairs(["I love you " * 30], ["Je t'aime " * 30], {}, "here")
     assert len(encode(pairs, small_run.translator.tokenizers, None).sources) == 1
-    with pytest.raises(DataError, match=r"^No pair of here has a token on each side; mend the data\.$"):
+    with pytest.raises(DataError, match=r"^Every pair of here has no token on a side; mend the data\.$"):
         encode(Pairs([""], ["Non."], {}, "here"), small_run.translator.tokenizers, None)
 
 
@@ -215,7 +218,7 @@ def test_a_validation_set_keeps_its_long_sentences(small_run):
 def test_vocabularies_are_cased_as_the_recipe_wants(tmp_path, pairs, options, cases):
     content = small_content(tmp_path)
     content["tokenizer"] |= options
-    tokenizers = train_tokenizers(pairs, check_recipe(content, "here").tokenizer)
+    tokenizers = make_tokenizers(pairs, check_recipe(content, "here").tokenizer)
     assert (tokenizers.source.encode("TOM") != tokenizers.source.encode("tom")) == cases[0]
     assert (tokenizers.target.encode("TOM") != tokenizers.target.encode("tom")) == cases[1]
 
@@ -223,7 +226,7 @@ def test_vocabularies_are_cased_as_the_recipe_wants(tmp_path, pairs, options, ca
 def test_a_joint_vocabulary_is_one(tmp_path, pairs):
     content = small_content(tmp_path)
     content["tokenizer"]["joint"] = True
-    tokenizers = train_tokenizers(pairs, check_recipe(content, "here").tokenizer)
+    tokenizers = make_tokenizers(pairs, check_recipe(content, "here").tokenizer)
     assert tokenizers.source is tokenizers.target
 
 

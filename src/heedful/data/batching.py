@@ -10,6 +10,9 @@ from torch import Tensor
 
 from heedful.data.vocabulary import BOS, EOS, PAD
 
+# the ids of one
+Sentence = Sequence[int] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -103,7 +106,7 @@ class BatchSampler:
 
 
 def pad(
-    sentences: Sequence[Sequence[int] | np.ndarray], before: Sequence[int] = (), after: Sequence[int] = ()
+    sentences: Sequence[Sentence], before: Sequence[int] = (), after: Sequence[int] = ()
 ) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch"]]:
     """Sentences of ids as one tensor with `PAD` after the end of each, and their lengths.
 
@@ -123,9 +126,7 @@ def pad(
     return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 
-def collate(
-    sources: Sequence[Sequence[int] | np.ndarray], targets: Sequence[Sequence[int] | np.ndarray], index: Sequence[int]
-) -> Batch:
+def collate(sources: Sequence[Sentence], targets: Sequence[Sentence], index: Sequence[int]) -> Batch:
     """The pairs at the places `index` as one `Batch`.
 
     - `sources`, `targets`: the ids of all sentences of the data set, without BOS and EOS.

@@ -51,71 +51,106 @@ class MemoryShelf:
 class DiskShelf:
     """Pairs in a folder that `store` wrote, in blocks of at most `BLOCK`. Only what is asked for is in memory.
 
-    - `held_out`: the pairs that `store` put aside for validation.
-    - `facts`: what `store` was told of them.
-
-    Raises `DataError` if the folder lacks something or is damaged.
+    - `path`: the file, which may hold other corpora, too.
+    - `kept`: for each block, which of its pairs count.
+    - `first`: the number of the first block in the file.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        try:
-            self.facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-            self._kept = np.load(folder / "kept.npy", allow_pickle=False)
-            held_out = json.loads((folder / "held_out.json").read_text(encoding="utf-8"))
-            self.origin = str(self.facts["origin"])
-            self.held_out = Pairs(held_out["source"], held_out["target"], {}, f"{self.origin} (held out)")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _damaged(folder, error) from error
-        self.num_pairs = int(self._kept.sum())
-        self.num_blocks = -(-len(self._kept) // BLOCK)
+    def __init__(self, path: Path, kept: Sequence[np.ndarray], first: int, origin: str):
+        self.path = path
+        self.kept = kept
+        self.first = first
+        self.origin = origin
+        self.num_blocks = len(kept)
+        self.num_pairs = int(sum(block.sum() for block in kept))
 
     def read(self, blocks: Sequence[int]) -> Pairs:
-        kept = np.split(self._kept, range(BLOCK, len(self._kept), BLOCK))
+        wanted = {self.first + block: np.flatnonzero(self.kept[block]) for block in blocks}
         try:
-            source, target = _read_rows(self.folder / PAIRS, {block: np.flatnonzero(kept[block]) for block in blocks})
-        except OSError as error:
-            raise _damaged(self.folder, error) from error
+            source, target = _read_rows(self.path, wanted)
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path.parent, error) from error
         return Pairs(source, target, {}, self.origin)
 
 
+class Store:
+    """A folder of corpora that `store` wrote. Raises `DataError` if it lacks something or is damaged.
+
+    - `facts`: what `store` was told of it.
+    - `shelves`: the corpora.
+    - `held_out`: the pairs that were put aside for validation.
+    """
+
+    def __init__(self, folder: Path):
+        try:
+            self.facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+            held_out = json.loads((folder / "held_out.json").read_text(encoding="utf-8"))
+            self.held_out = Pairs(held_out["source"], held_out["target"], {}, "the training data, held out")
+            sizes, origins = self.facts["sizes"], self.facts["origins"]
+            kept = np.split(np.load(folder / "kept.npy", allow_pickle=False), np.cumsum(sizes)[:-1])
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(folder, error) from error
+        self.shelves: list[DiskShelf] = []
+        first = 0
+        for corpus, origin in zip(kept, origins, strict=True):
+            blocks = np.split(corpus, range(BLOCK, len(corpus), BLOCK)) if len(corpus) else []
+            self.shelves.append(DiskShelf(folder / PAIRS, blocks, first, str(origin)))
+            first += len(blocks)
+
+
 def store(
-    folder: Path, pairs: Iterable[tuple[str, str]], selection: Selection, facts: Callable[[], dict[str, Any]]
-) -> DiskShelf:
-    """Write pairs to a folder, whole or not at all, reading them once.
+    folder: Path,
+    corpora: Sequence[tuple[str, Iterable[tuple[str, str]]]],
+    selection: Selection,
+    facts: Callable[[], Mapping[str, Any]] = dict,
+) -> Store:
+    """Write corpora to a folder, whole or not at all, reading each pair once.
 
     - `folder`: the place; what stood there is replaced.
-    - `pairs`: one after another.
-    - `selection`: fresh; says which stay and which are held out.
-    - `facts`: what to keep of them, `origin` among it; called when all have been read.
+    - `corpora`: what to call each, and its pairs.
+    - `selection`: fresh; says which pairs stay and which are held out.
+    - `facts`: what else to keep; called when all has been read.
 
-    Raises `DataError` if none stays, and `OutputError` if the folder cannot be written.
+    Raises `OutputError` if the folder cannot be written.
     """
     with whole_folder(folder) as temporary:
-        _write_blocks(temporary / PAIRS, pairs, selection)
+        sizes = _write_blocks(temporary / PAIRS, [pairs for _, pairs in corpora], selection)
         kept, held_out = selection.finish()
-        known = facts()
-        if not kept.any():
-            raise DataError(f"{known['origin']} gives no pair to use; see above what was left out.")
-        wanted = {int(block): held_out[held_out // BLOCK == block] % BLOCK for block in np.unique(held_out // BLOCK)}
-        source, target = _read_rows(temporary / PAIRS, wanted)
+        source, target = _read_rows(temporary / PAIRS, _rows_by_block(held_out, sizes))
         np.save(temporary / "kept.npy", kept)
-        for name, content in {"held_out": {"source": source, "target": target}, "facts": known}.items():
+        contents = {
+            "held_out": {"source": source, "target": target},
+            "facts": {"sizes": sizes, "origins": [origin for origin, _ in corpora], **facts()},
+        }
+        for name, content in contents.items():
             (temporary / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return DiskShelf(folder)
+    return Store(folder)
 
 
-def _write_blocks(path: Path, pairs: Iterable[tuple[str, str]], selection: Selection) -> None:
+def _write_blocks(path: Path, corpora: Iterable[Iterable[tuple[str, str]]], selection: Selection) -> list[int]:
+    """Write each corpus in blocks of its own; returns how many pairs each has."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema({"source": pa.string(), "target": pa.string()})
-    pairs = iter(pairs)
+    sizes = []
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False, write_statistics=False) as file:
-        while block := list(islice(pairs, BLOCK)):
-            for source, target in block:
-                selection.see(source, target)
-            file.write_table(pa.table([*map(list, zip(*block, strict=True))], schema=schema))
+        for corpus in map(iter, corpora):
+            before = selection.count
+            while block := list(islice(corpus, BLOCK)):
+                for source, target in block:
+                    selection.see(source, target)
+                file.write_table(pa.table([*map(list, zip(*block, strict=True))], schema=schema))
+            sizes.append(selection.count - before)
+    return sizes
+
+
+def _rows_by_block(places: np.ndarray, sizes: Sequence[int]) -> dict[int, np.ndarray]:
+    """Places counted over all corpora as rows of blocks."""
+    lengths = [min(BLOCK, size - first) for size in sizes for first in range(0, size, BLOCK)]
+    starts = np.cumsum([0, *lengths])
+    blocks = np.searchsorted(starts, places, side="right") - 1
+    return {int(block): places[blocks == block] - starts[block] for block in np.unique(blocks)}
 
 
 def _read_rows(path: Path, rows: Mapping[int, np.ndarray]) -> tuple[list[str], list[str]]:
@@ -125,7 +160,7 @@ def _read_rows(path: Path, rows: Mapping[int, np.ndarray]) -> tuple[list[str], l
     source, target = [], []
     with pq.ParquetFile(path, memory_map=False) as file:
         for block, places in rows.items():
-            table = file.read_row_group(int(block), use_threads=False).take(places)
+            table = file.read_row_group(block, use_threads=False).take(places)
             source += table["source"].to_pylist()
             target += table["target"].to_pylist()
     return source, target

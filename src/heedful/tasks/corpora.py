@@ -1,74 +1,201 @@
-"""From a recipe's data to what a training needs: pairs, vocabularies, ids and batches."""
+"""The pairs of a recipe's data: in memory or on the disk, selected, drawn epoch by epoch."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from heedful._errors import DataError, RecipeError
-from heedful.data.batching import BatchSampler
 from heedful.data.bundled import load_pairs
-from heedful.data.readers import Pairs, read_pairs
-from heedful.data.tokenizers import Tokenizer, TokenizerPair
-from heedful.training import Feed
+from heedful.data.drawing import Draw, join
+from heedful.data.files import find_files
+from heedful.data.origins import Form, Origin
+from heedful.data.readers import Pairs, gather, stream, why_nothing
+from heedful.data.selection import Selection
+from heedful.data.shelves import MemoryShelf, Shelf, Store, store
 
-from .data_options import DataPart, TokenizerOptions
+from .data_options import DataOptions, DataPart
 from .recipe import expand_path
 
 Say = Callable[[str], None]
+# of an epoch where the corpus is on the disk: about what fits into a hundred megabytes
+STREAMED_PAIRS = 200_000
+# that a vocabulary is learned from where the corpus is on the disk
+VOCABULARY_PAIRS = 500_000
+# bytes of text from which on a training says that it need not be in memory
+LARGE = 1 << 29
+PAIRS_PER_LINE = 2_000_000
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Pairs as text and as ids, in one order."""
+class Material:
+    """The pairs of a recipe: those to learn from, as an epoch draws them, and those to choose by."""
 
-    pairs: Pairs
-    sources: list[list[int]]
-    targets: list[list[int]]
+    draw: Draw
+    valid: Pairs
 
-    def feed(self, tokens_per_batch: int, seed: int) -> Feed:
-        """Batches of these pairs, in an order that is a pure function of (seed, epoch)."""
-        sources, targets = (list(map(len, side)) for side in (self.sources, self.targets))
-        return Feed(BatchSampler(sources, targets, tokens_per_batch, seed), self.sources, self.targets)
+    @property
+    def num_pairs(self) -> int:
+        """Pairs to learn from."""
+        return sum(shelf.num_pairs for shelf in self.draw.shelves)
+
+    def sample(self) -> Pairs:
+        """What vocabularies are learned from: all pairs, or many of them where they are on the disk."""
+        in_memory = all(isinstance(shelf, MemoryShelf) for shelf in self.draw.shelves)
+        return self.draw.sample(self.num_pairs if in_memory else VOCABULARY_PAIRS)
+
+
+def gather_material(data: DataOptions, seed: int, folder: Path, say: Say = lambda _: None) -> Material:
+    """Read what a recipe learns from and chooses by.
+
+    Args:
+        data: the section.
+        seed: of the order in which pairs are drawn.
+        folder: where pairs are kept that shall not be in memory; what lies there of an earlier run is used.
+        say: takes what was read and what was left out.
+
+    Raises:
+        DataError: there is nothing to learn from or to choose by, or a file cannot be read.
+    """
+    selection = Selection(data.deduplicate, 0 if data.valid else data.hold_out)
+    read = _on_disk if data.streaming else _in_memory
+    shelves, held_out = read(data, selection, folder, say)
+    valid = read_part(data.valid, say) if data.valid else held_out
+    if not len(valid):
+        raise DataError("There are too few pairs to hold some out for validation; give some as data.valid.")
+    if not all(shelf.num_pairs for shelf in shelves):
+        raise DataError("One set of data.train has no pair that another has not; leave it out, or do not deduplicate.")
+    weights = [part.weight for part in data.train_parts if part.weight is not None]
+    epoch_pairs = data.epoch_pairs or (STREAMED_PAIRS if data.streaming else None)
+    return Material(Draw(shelves, weights or None, epoch_pairs, seed), valid)
 
 
 def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
     """The pairs that one part of a recipe's `data` section names; what was left out is counted aloud."""
     if part.bundled:
-        try:
-            pairs = load_pairs(part.bundled, part.split or "train")
-        except ValueError as error:
-            raise RecipeError(f"data: {error}") from None
-    elif part.tsv:
-        pairs = read_pairs(expand_path(part.tsv), columns=(part.columns[0], part.columns[1]))
+        pairs = _bundled(part)
     else:
-        pairs = read_pairs(expand_path(part.source or ""), expand_path(part.target or ""))
-    left_out = "".join(f"; left out {count:,} ({reason})" for reason, count in pairs.skipped.items())
-    say(f"Read {len(pairs.source):,} pairs from {pairs.origin}{left_out}.")
+        origin = origin_of_part(part)
+        size = sum(file.stat().st_size for file in _files(origin))
+        if size > LARGE:
+            say(f"{origin} has {size / 1e9:.1f} GB; with data.streaming: true it need not fit in memory.")
+        pairs = gather(origin)
+    say(_what_was_read(len(pairs), pairs.origin, pairs.skipped))
     return pairs
 
 
-def train_tokenizers(pairs: Pairs, options: TokenizerOptions) -> TokenizerPair:
-    """Vocabularies of the training text, as the recipe wants them."""
-    numbers = {"kind": options.kind, "vocab_size": options.vocab_size}
-    if options.joint:
-        return TokenizerPair.train(pairs.source, pairs.target, joint=True, lowercase=options.lowercase, **numbers)
-    lower = options.lowercase or options.lowercase_source
-    source = Tokenizer.train(pairs.source, lowercase=lower, **numbers)
-    return TokenizerPair(source, Tokenizer.train(pairs.target, lowercase=options.lowercase, **numbers), False)
+def origin_of_part(part: DataPart) -> Origin:
+    """Where the pairs of a part lie, but for those that ship with heedful."""
+    first, second = part.columns
+    if part.source:
+        return Origin("lines", str(expand_path(part.source)), str(expand_path(part.target or "")))
+    if part.dataset:
+        local = expand_path(part.dataset)
+        place = str(local) if local.exists() else part.dataset
+        return Origin("dataset", place, columns=(first, second), subset=part.subset, split=part.split or "train")
+    forms: list[tuple[Form, str | None]] = [
+        ("tsv", part.tsv),
+        ("csv", part.csv),
+        ("json", part.jsonl),
+        ("parquet", part.parquet),
+    ]
+    form, place = next((form, place) for form, place in forms if place)
+    return Origin(form, str(expand_path(place or "")), columns=(first, second))
 
 
-def encode(pairs: Pairs, tokenizers: TokenizerPair, max_length: int | None, say: Say = lambda _: None) -> Corpus:
-    """Pairs as ids. Those without a token on one side, or with more than `max_length` on either, are left out."""
-    sources, targets = tokenizers.source.encode_batch(pairs.source), tokenizers.target.encode_batch(pairs.target)
-    limit = max_length or float("inf")
-    fits = [0 < len(s) <= limit and 0 < len(t) <= limit for s, t in zip(sources, targets, strict=True)]
-    if not any(fits):
-        wanted, way_out = (
-            ("a token", "") if max_length is None else (f"1 to {limit} tokens", "raise data.max_length or ")
-        )
-        raise DataError(f"No pair of {pairs.origin} has {wanted} on each side; {way_out}mend the data.")
-    if not all(fits):
-        too_long = "" if max_length is None else f" or more than {limit}"
-        say(f"Left out {fits.count(False):,} pairs of {pairs.origin} with no token{too_long} on a side.")
-    keep = [place for place, fit in enumerate(fits) if fit]
-    kept = Pairs([pairs.source[i] for i in keep], [pairs.target[i] for i in keep], pairs.skipped, pairs.origin)
-    return Corpus(kept, [sources[i] for i in keep], [targets[i] for i in keep])
+def _in_memory(data: DataOptions, selection: Selection, _: Path, say: Say) -> tuple[list[Shelf], Pairs]:
+    """The corpora, and what is held out of them."""
+    corpora = [read_part(part, say) for part in data.train_parts]
+    for pairs in corpora:
+        for source, target in zip(pairs.source, pairs.target, strict=True):
+            selection.see(source, target)
+    kept, held_out = selection.finish()
+    say_selected(say, len(kept), int(kept.sum()), len(held_out))
+    shelves: list[Shelf] = []
+    for pairs, (first, last) in zip(corpora, pairwise(np.cumsum([0, *map(len, corpora)])), strict=True):
+        here = kept[first:last]
+        shelves.append(MemoryShelf(pairs if here.all() else pairs.select(np.flatnonzero(here).tolist())))
+    return shelves, join(corpora).select(held_out.tolist())
+
+
+def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) -> tuple[list[Shelf], Pairs]:
+    """The same, read into the folder one pair after another, unless an earlier run has left them there."""
+    made_of = _fingerprint(data)
+    said: list[str] = []
+    found = Store(folder) if (folder / "facts.json").exists() else None
+    if found is None or found.facts.get("made_of") != made_of:
+        say(f"Reading the training pairs into {folder}.")
+        corpora = [_counted(part, said, say) for part in data.train_parts]
+        found = store(folder, corpora, selection, lambda: {"made_of": made_of, "said": said})
+    else:
+        for line in found.facts["said"]:
+            say(line)
+    kept = sum(shelf.num_pairs for shelf in found.shelves)
+    say_selected(say, sum(found.facts["sizes"]), kept, len(found.held_out))
+    return list(found.shelves), found.held_out
+
+
+def _counted(part: DataPart, said: list[str], say: Say) -> tuple[str, Iterator[tuple[str, str]]]:
+    """What to call a part, and its pairs, of which it says how many they are when the last has been taken."""
+    skipped: Counter[str] = Counter()
+    if part.bundled:
+        bundled = _bundled(part)
+        origin, pairs = bundled.origin, zip(bundled.source, bundled.target, strict=True)
+    else:
+        origin, pairs = str(origin_of_part(part)), stream(origin_of_part(part), skipped)
+
+    def count() -> Iterator[tuple[str, str]]:
+        number = 0
+        for number, pair in enumerate(pairs, start=1):
+            yield pair
+            if number % PAIRS_PER_LINE == 0:
+                say(f"{number:,} pairs so far")
+        if not number:
+            raise DataError(f"{origin} gives no pair to use: {why_nothing(skipped)}.")
+        said.append(_what_was_read(number, origin, skipped))
+        say(said[-1])
+
+    return origin, count()
+
+
+def _bundled(part: DataPart) -> Pairs:
+    try:
+        return load_pairs(part.bundled or "", part.split or "train")
+    except ValueError as error:
+        raise RecipeError(f"data: {error}") from None
+
+
+def _fingerprint(data: DataOptions) -> dict[str, Any]:
+    """What the pairs on the disk depend on: where they come from, the state of these files, and how they are chosen."""
+    parts = [{**part.model_dump(), "weight": None} for part in data.train_parts]
+    files = [
+        [str(file), file.stat().st_size, file.stat().st_mtime_ns]
+        for part in data.train_parts
+        if not part.bundled
+        for file in _files(origin_of_part(part))
+    ]
+    chosen = {"deduplicate": data.deduplicate, "hold_out": None if data.valid else data.hold_out}
+    return {"parts": parts, "files": files, **chosen}
+
+
+def _files(origin: Origin) -> list[Path]:
+    """The files of an origin that there are; none of a data set, which says itself what it reads."""
+    places = [] if origin.form == "dataset" else [origin.place, origin.target]
+    return [file for place in places if place for file in find_files(place) if file.is_file()]
+
+
+def _what_was_read(count: int, origin: str, skipped: dict[str, int]) -> str:
+    left_out = "".join(f"; left out {number:,} ({reason})" for reason, number in skipped.items())
+    return f"Read {count:,} pairs from {origin}{left_out}."
+
+
+def say_selected(say: Say, seen: int, kept: int, held_out: int) -> None:
+    """Say how many pairs occurred before, and how many were held out, if any."""
+    if repeated := seen - kept - held_out:
+        say(f"Left out {repeated:,} pairs that occur more than once.")
+    if held_out:
+        say(f"Held out {held_out:,} pairs for validation; their source sentences are not learned from.")

@@ -1,11 +1,19 @@
 """The part of a recipe that is about text: where pairs come from, and how they become ids."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from heedful._errors import brief
 
 SPLITS = {"train": "train", "valid": "val", "test": "test"}
+DATASET_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+NAMED = ("jsonl", "parquet", "dataset")
+FORMS = ("tsv", "csv", *NAMED, "bundled")
+# what pydantic calls the two forms of `train` in the place of a fault
+TAGS = ("<one>", "<several>")
+Text = Annotated[str | None, Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -15,76 +23,155 @@ class Section(BaseModel):
 
 
 class DataPart(Section):
-    """Where one set of pairs comes from; exactly one of `source` with `target`, `tsv`, and `bundled`.
+    """Where one set of pairs comes from; exactly one of the forms below.
 
     A path may begin with a variable of the environment, as in `${HEEDFUL_DATA}/train.en.gz`, or with `~`; a relative
-    one starts from the folder in which the command is run. Files may be plain, .gz or .xz.
+    one starts from the folder in which the command is run. It names a file, a folder of files or a pattern such as
+    `news/*.tsv.gz`; files of text may be plain, .gz or .xz, and come in the order of their names.
 
     Args:
-        source: File of source sentences, one a line.
-        target: File of target sentences, in the same order.
-        tsv: File with both, separated by tabs.
-        columns: Numbers, from 0, of the source's and the target's column of `tsv`.
+        source: Sentences, one a line; goes with `target`.
+        target: Their translations, in the same order.
+        tsv: Tables whose cells are separated by tabs; quotes are text.
+        csv: Tables whose cells are separated by commas; quotes hold a cell together.
+        jsonl: JSON lines: an object a line.
+        parquet: Parquet files.
+        dataset: A data set of Hugging Face: a folder, or a name on the hub.
         bundled: Name of a set that ships with heedful.
-        split: Its part: "train", "val" or "test"; the one that fits the place in the recipe when left out.
+        columns: Where source and target stand. In `tsv` and `csv`, numbers from 0, or names, which the first row then
+            holds; in `jsonl`, `parquet` and `dataset`, names, of which `translation.en` leads into a nested one.
+        subset: Configuration of a `dataset` that has several, such as "en-fr".
+        split: Part of a `dataset` or `bundled`; the one that fits the place in the recipe when left out.
+        weight: Where `train` lists several sets: how much of an epoch comes from this one, relative to the others.
     """
 
-    source: str | None = Field(default=None, min_length=1)
-    target: str | None = Field(default=None, min_length=1)
-    tsv: str | None = Field(default=None, min_length=1)
-    columns: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1], min_length=2, max_length=2)
-    bundled: str | None = Field(default=None, min_length=1)
-    split: Literal["train", "val", "test"] | None = None
+    source: Text = None
+    target: Text = None
+    tsv: Text = None
+    csv: Text = None
+    jsonl: Text = None
+    parquet: Text = None
+    dataset: Text = None
+    bundled: Text = None
+    columns: list[int | str] = [0, 1]
+    subset: Text = None
+    split: Text = None
+    weight: float | None = Field(default=None, gt=0)
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _two_columns(cls, columns: Any) -> Any:
+        if not isinstance(columns, list) or len(columns) != 2 or not all(map(_is_column, columns)):
+            raise ValueError(f"it is {brief(columns)}; expected two names, or two numbers from 0, such as [0, 1]")
+        return columns
 
     @model_validator(mode="after")
     def _one_origin(self) -> "DataPart":
-        given = [name for name in ("source", "target", "tsv", "bundled") if getattr(self, name) is not None]
-        if given not in (["source", "target"], ["tsv"], ["bundled"]):
+        given = [name for name in ("source", "target", *FORMS) if getattr(self, name) is not None]
+        if given != ["source", "target"] and not (len(given) == 1 and given[0] in FORMS):
             came = " and ".join(given) or "none of them"
-            raise ValueError(f"expected source and target, or tsv alone, or bundled alone; came {came}")
-        if self.split and not self.bundled:
-            raise ValueError("split goes with bundled; leave it out")
+            raise ValueError(f"expected source and target, or one of {', '.join(FORMS)} alone; came {came}")
+        if given[0] in NAMED and not all(isinstance(column, str) for column in self.columns):
+            raise ValueError(f"the columns of {given[0]} have names; set columns, such as [en, fr]")
+        if self.split and given[0] not in ("bundled", "dataset"):
+            raise ValueError("split goes with bundled and dataset; leave it out")
+        if self.subset and given[0] != "dataset":
+            raise ValueError("subset goes with dataset; leave it out")
         return self
+
+
+def _is_column(value: Any) -> bool:
+    return (isinstance(value, str) and value != "") or (type(value) is int and value >= 0)
+
+
+def _how_many(value: Any) -> str:
+    return TAGS[isinstance(value, list)]
 
 
 class DataOptions(Section):
     """The pairs to learn from, to choose by, and to be judged on.
 
     Args:
-        train: Pairs to learn from.
-        valid: Pairs that choose the best checkpoint.
+        train: Pairs to learn from; a list where there are several sets.
+        valid: Pairs that choose the best checkpoint; some of `train` are held out when left out.
         test: Pairs for the final score; may be left out.
+        hold_out: Where `valid` is left out: how many source sentences of `train` to hold out, with all their
+            translations, chosen by their hash; never more than a tenth of the pairs.
+        deduplicate: Keep one of training pairs that differ in nothing but case, spaces and shapes of characters.
         max_length: Most tokens of a training sentence on either side; longer pairs are left out and counted.
+        max_ratio: Most tokens of one side of a training pair relative to the other; null for any.
+        streaming: Keep the training pairs on the disk, in the output folder, and read what each epoch needs: for what
+            does not fit in memory.
+        epoch_pairs: Pairs of an epoch, nearly; null for all of them, or for 200,000 with `streaming`.
     """
 
-    train: DataPart
-    valid: DataPart
+    train: Annotated[
+        Annotated[DataPart, Tag(TAGS[0])] | Annotated[list[DataPart], Field(min_length=1), Tag(TAGS[1])],
+        Discriminator(_how_many),
+    ]
+    valid: DataPart | None = None
     test: DataPart | None = None
+    hold_out: int = Field(default=1000, gt=0)
+    deduplicate: bool = False
     max_length: int = Field(default=100, gt=0)
+    max_ratio: float | None = Field(default=None, ge=1)
+    streaming: bool = False
+    epoch_pairs: int | None = Field(default=None, gt=0)
+
+    @property
+    def train_parts(self) -> list[DataPart]:
+        """The sets of `train`, one or several."""
+        return self.train if isinstance(self.train, list) else [self.train]
 
     @model_validator(mode="after")
     def _splits(self) -> "DataOptions":
-        for name, split in SPLITS.items():
-            part = getattr(self, name)
-            if part is not None and part.bundled and part.split is None:
-                part.split = split
+        for name, part in self._parts():
+            place = name.partition(".")[0]
+            part.split = part.split or (
+                SPLITS[place] if part.bundled else DATASET_SPLITS[place] if part.dataset else None
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights(self) -> "DataOptions":
+        weights = [part.weight for part in self.train_parts]
+        if None in weights and weights != [None] * len(weights):
+            raise ValueError("some sets of train have a weight and some have none; give one to each, or to none")
+        if any(part is not None and part.weight for part in (self.valid, self.test)):
+            raise ValueError("weight goes with the sets of train; leave it out")
         return self
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Every path as it is written, with its key."""
-        for part, name in ((part, name) for part in SPLITS for name in ("source", "target", "tsv")):
-            yield f"{part}.{name}", getattr(getattr(self, part), name, None) or ""
+        for place, part in self._parts():
+            for name in ("source", "target", *FORMS):
+                if name not in ("dataset", "bundled"):
+                    yield f"{place}.{name}", getattr(part, name) or ""
+
+    def _parts(self) -> Iterator[tuple[str, DataPart]]:
+        """Every part with its place."""
+        several = isinstance(self.train, list)
+        yield from ((f"train.{number}" if several else "train", part) for number, part in enumerate(self.train_parts))
+        yield from ((name, part) for name in ("valid", "test") if (part := getattr(self, name)) is not None)
 
 
 class TokenizerOptions(Section):
     """How text becomes ids.
 
     Args:
-        kind: The unit: "word", "character", "bpe" or "byte_bpe".
+        kind: The unit: "word", "character", "bpe" or "byte_bpe". Text without spaces between words wants one of the
+            last three.
         vocab_size: Most entries, of each side or of the joint vocabulary.
         joint: One vocabulary for both sides.
         lowercase: Lower-case both sides.
         lowercase_source: Lower-case the source only.
+        unicode: Form into which text is put: "nfc", or "nfkc", which also makes one of characters that differ in shape
+            only; null for the kind's own, which is NFC, and none for "byte_bpe".
+        dropout: Probability that a merge of "bpe" or "byte_bpe" is left out in training, so that words are cut in many
+            ways (BPE-dropout); 0.1 helps small corpora.
+        source_vocabulary: File with the vocabulary of the source instead of one that is learned: the entries of kind
+            "word" or "character", one a line, or the `tokenizer.json` of a model folder, for any kind.
+        target_vocabulary: Likewise of the target, and of both sides where they share one.
     """
 
     kind: Literal["word", "character", "bpe", "byte_bpe"] = "bpe"
@@ -92,6 +179,10 @@ class TokenizerOptions(Section):
     joint: bool = False
     lowercase: bool = False
     lowercase_source: bool = False
+    unicode: Literal["nfc", "nfkc"] | None = None
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    source_vocabulary: Text = None
+    target_vocabulary: Text = None
 
     @model_validator(mode="after")
     def _sides(self) -> "TokenizerOptions":
@@ -99,4 +190,8 @@ class TokenizerOptions(Section):
             raise ValueError(
                 "lowercase_source needs a vocabulary per side; set joint: false, or lowercase: true for both"
             )
+        if self.joint and self.source_vocabulary:
+            raise ValueError("with joint both sides have target_vocabulary; leave source_vocabulary out")
+        if self.dropout and self.kind not in ("bpe", "byte_bpe"):
+            raise ValueError(f"kind {self.kind!r} has no merges to leave out; set dropout to 0, or kind to bpe")
         return self

@@ -17,19 +17,20 @@ from heedful.data.readers import Pairs
 from heedful.data.tokenizers import TokenizerPair
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import Callback, TrainingResult, train, validation_loss
+from heedful.training.feed import Batches
 from heedful.training.lock import only_run
 from heedful.training.options import FREE_OPTIONS
 from heedful.training.processes import Processes, start
 from heedful.visual.curves import Curve, write_curves
 
 from .build import build_model
-from .corpora import Corpus, encode, read_part, train_tokenizers
+from .corpora import Say, gather_material, read_part
+from .feeds import Corpus, encode, make_feed, make_tokenizers
 from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import DecodingOptions, EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
 from .translator import Translator
 
-Say = Callable[[str], None]
 # real target tokens in a batch of the validation set
 VALIDATION_TOKENS = 4000
 
@@ -79,10 +80,10 @@ def train_translator(
             material = prepare(recipe, folder / "training", tell)
         translator = fresh_translator(recipe, material.tokenizers, tell)
         parameters = translator.metrics["parameters"]
-        tell(f"Model: {parameters:,} parameters; training on {len(material.train.sources):,} pairs.")
+        tell(f"Model: {parameters:,} parameters; training on {material.num_pairs:,} pairs.")
         result = train(
             translator.model,
-            material.train.feed(recipe.training.tokens_per_batch, recipe.seed),
+            material.batches,
             validator(translator, material.valid, processes),
             recipe.training,
             folder / "training",
@@ -106,7 +107,8 @@ class Material:
     """What a training is made of: vocabularies, what is learnt from, what chooses, and which sets are scored."""
 
     tokenizers: TokenizerPair
-    train: Corpus
+    batches: Batches
+    num_pairs: int
     valid: Corpus
     to_score: dict[str, Pairs]
 
@@ -122,24 +124,24 @@ def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
         folder: of the training.
         say: takes what was read and left out.
     """
-    train_pairs, valid_pairs = read_part(recipe.data.train, say), read_part(recipe.data.valid, say)
-    to_score = {"valid": valid_pairs} | ({"test": read_part(recipe.data.test, say)} if recipe.data.test else {})
+    material = gather_material(recipe.data, recipe.seed, folder.parent / "corpus", say)
+    to_score = {"valid": material.valid} | ({"test": read_part(recipe.data.test, say)} if recipe.data.test else {})
     kept = folder / "tokenizer.json"
     if recipe.start_from:
         tokenizers = load_folder(find_model(expand_path(recipe.start_from))).tokenizers
     elif kept.exists() and (folder / "checkpoint.pt").exists():
         tokenizers = TokenizerPair.load(kept)
     else:
-        tokenizers = train_tokenizers(train_pairs, recipe.tokenizer)
+        tokenizers = make_tokenizers(material.sample(), recipe.tokenizer)
         with whole_file(kept) as path:
             tokenizers.save(path)
     sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     say(
         f"Vocabulary: {sizes[0]:,} source and {sizes[1]:,} target tokens{', one for both' if tokenizers.joint else ''}."
     )
-    corpus = encode(train_pairs, tokenizers, recipe.data.max_length, say)
-    valid = encode(valid_pairs, tokenizers, None, say)
-    return Material(tokenizers, corpus, valid, to_score)
+    batches = make_feed(material, tokenizers, recipe, say)
+    valid = encode(material.valid, tokenizers, None, say)
+    return Material(tokenizers, batches, material.num_pairs, valid, to_score)
 
 
 def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say) -> Translator:

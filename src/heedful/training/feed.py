@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from heedful.data.batching import Batch, BatchSampler, collate
+from heedful.data.batching import Batch, BatchSampler, Sentence, collate
 from heedful.data.vocabulary import PAD
 
 
@@ -36,7 +36,7 @@ class Epoch(Sequence[Batch]):
         targets: Likewise of every target.
     """
 
-    def __init__(self, order: list[list[int]], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]):
+    def __init__(self, order: list[list[int]], sources: Sequence[Sentence], targets: Sequence[Sentence]):
         self.order = order
         self.sources = sources
         self.targets = targets
@@ -63,7 +63,7 @@ class Feed:
         ([2, 3], torch.Size([1, 2]))
     """
 
-    def __init__(self, sampler: BatchSampler, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]):
+    def __init__(self, sampler: BatchSampler, sources: Sequence[Sentence], targets: Sequence[Sentence]):
         self.sampler = sampler
         self.sources = sources
         self.targets = targets

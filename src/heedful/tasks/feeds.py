@@ -1,0 +1,164 @@
+"""From pairs to batches: vocabularies, ids within limits, and what the training loop asks for, epoch by epoch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from heedful._errors import DataError, RecipeError
+from heedful.data.batching import Batch, BatchSampler
+from heedful.data.drawing import Draw
+from heedful.data.ids import Ids
+from heedful.data.readers import Pairs
+from heedful.data.subwords import SubwordSampler
+from heedful.data.tokenizers import Tokenizer, TokenizerPair
+from heedful.data.vocabulary import read_entries
+from heedful.training.feed import Epoch, Feed
+
+from .corpora import Material, Say
+from .data_options import TokenizerOptions
+from .recipe import Recipe, expand_path
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which pairs are used, by their numbers of tokens; see `DataOptions`. Those without a token never are."""
+
+    max_length: int | None = None
+    max_ratio: float | None = None
+
+    def fits(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Whether pairs of such lengths are used: [pairs]."""
+        shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
+        fits = shorter > 0
+        if self.max_length is not None:
+            fits &= longer <= self.max_length
+        if self.max_ratio is not None:
+            fits &= longer <= self.max_ratio * shorter
+        return fits
+
+    def __str__(self) -> str:
+        beyond = ["no token"]
+        if self.max_length is not None:
+            beyond.append(f"more than {self.max_length}")
+        if self.max_ratio is not None:
+            beyond.append(f"more than {self.max_ratio:g} times as many as the other side")
+        return " or ".join([", ".join(beyond[:-1]), beyond[-1]] if len(beyond) > 1 else beyond)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Pairs as text and as ids, in one order."""
+
+    pairs: Pairs
+    sources: Ids
+    targets: Ids
+
+    def feed(self, tokens_per_batch: int, seed: int) -> Feed:
+        """Batches of these pairs, in an order that is a pure function of (seed, epoch)."""
+        sampler = BatchSampler(self.sources.lengths, self.targets.lengths, tokens_per_batch, seed)
+        return Feed(sampler, self.sources, self.targets)
+
+
+class DrawnFeed:
+    """Batches of what each epoch draws: from several corpora, from the disk, or cut into other subwords every time.
+
+    An epoch is read, encoded and put into batches when it is asked for. It is a pure function of (seed, epoch), so a
+    run goes on in the middle of one to the same numbers, and every process of a run can ask for the same one.
+
+    Args:
+        draw: which pairs an epoch has.
+        encode: the pairs of an epoch, given its number, as ids.
+        tokens_per_batch, seed: of `BatchSampler`.
+    """
+
+    def __init__(self, draw: Draw, encode: Callable[[Pairs, int], Corpus], tokens_per_batch: int, seed: int):
+        self.draw, self.encode, self.tokens_per_batch, self.seed = draw, encode, tokens_per_batch, seed
+        # the loop and a look at the largest batch both ask for the first epoch
+        self._feed = lru_cache(maxsize=1)(self._read)
+
+    def epoch(self, number: int) -> Epoch:
+        """The batches of epoch `number`. Raises `DataError` if none of its pairs can be used."""
+        return self._feed(number).epoch(number)
+
+    def largest(self) -> Batch:
+        """The batch of the first epoch that needs most memory."""
+        return self._feed(0).largest()
+
+    def _read(self, number: int) -> Feed:
+        return self.encode(self.draw.epoch(number), number).feed(self.tokens_per_batch, self.seed)
+
+
+def make_feed(
+    material: Material, tokenizers: TokenizerPair, recipe: Recipe, say: Say = lambda _: None
+) -> Feed | DrawnFeed:
+    """The batches of a training; encoded once where every epoch has the same pairs and cuts them in the same way."""
+    limits = Limits(recipe.data.max_length, recipe.data.max_ratio)
+    rate, seed, tokens = recipe.tokenizer.dropout, recipe.seed, recipe.training.tokens_per_batch
+    if material.draw.whole and not rate:
+        return encode(material.draw.epoch(0), tokenizers, limits, say).feed(tokens, seed)
+
+    def encode_epoch(pairs: Pairs, number: int) -> Corpus:
+        tell = say if number == 0 else lambda _: None
+        return encode(pairs, tokenizers, limits, tell, rate, [seed, number])
+
+    return DrawnFeed(material.draw, encode_epoch, tokens, seed)
+
+
+def encode(
+    pairs: Pairs,
+    tokenizers: TokenizerPair,
+    limits: Limits | None = None,
+    say: Say = lambda _: None,
+    dropout: float = 0.0,
+    seed: Sequence[int] = (),
+) -> Corpus:
+    """Pairs as ids. Those without a token on one side, or beyond the limits, are left out and counted aloud.
+
+    With `dropout`, words are cut as `SubwordSampler` says, from that seed.
+    """
+    limits = limits or Limits()
+    ids = []
+    for side, tokenizer, texts in ((0, tokenizers.source, pairs.source), (1, tokenizers.target, pairs.target)):
+        sampler = SubwordSampler(tokenizer, dropout) if dropout else None
+        ids.append(sampler.encode_all(texts, [*seed, side]) if sampler else tokenizer.encode_all(texts))
+    fits = limits.fits(ids[0].lengths, ids[1].lengths)
+    if not fits.any():
+        way_out = "" if limits == Limits() else "raise data.max_length or data.max_ratio, or "
+        raise DataError(f"Every pair of {pairs.origin} has {limits} on a side; {way_out}mend the data.")
+    if fits.all():
+        return Corpus(pairs, *ids)
+    keep = np.flatnonzero(fits)
+    say(f"Left out {len(fits) - len(keep):,} pairs of {pairs.origin} with {limits} on a side.")
+    return Corpus(pairs.select(keep.tolist()), ids[0].take(keep), ids[1].take(keep))
+
+
+def make_tokenizers(pairs: Pairs, options: TokenizerOptions) -> TokenizerPair:
+    """Vocabularies of files, or learned from the pairs, as the recipe wants them."""
+    if options.joint:
+        both = _tokenizer([*pairs.source, *pairs.target], options.target_vocabulary, options, options.lowercase)
+        return TokenizerPair(both, both, True)
+    lower = options.lowercase or options.lowercase_source
+    source = _tokenizer(pairs.source, options.source_vocabulary, options, lower)
+    return TokenizerPair(source, _tokenizer(pairs.target, options.target_vocabulary, options, options.lowercase), False)
+
+
+def _tokenizer(texts: Sequence[str], path: str | None, options: TokenizerOptions, lowercase: bool) -> Tokenizer:
+    kind, unicode = options.kind, options.unicode
+    if path is None:
+        return Tokenizer.train(texts, kind, options.vocab_size, lowercase, unicode=unicode)
+    place = expand_path(path)
+    if place.suffix == ".json":
+        pair = TokenizerPair.load(place)
+        found = pair.target if path == options.target_vocabulary else pair.source
+        if (found.kind, found.lowercase, found.unicode) != (kind, lowercase, unicode):
+            raise RecipeError(
+                f"{place} is of kind {found.kind}, lowercase {found.lowercase}, unicode {found.unicode}, but the "
+                f"recipe's tokenizer of kind {kind}, lowercase {lowercase}, unicode {unicode}; set them alike."
+            )
+        return found
+    try:
+        return Tokenizer.from_entries(read_entries(place), kind, lowercase, unicode)
+    except ValueError as error:
+        raise RecipeError(f"{place}: {error}") from None
