@@ -30,8 +30,9 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Op
         {"params": [parameters[name] for name in parameters if rates[name] == rate], "lr": rate, "peak": rate}
         for rate in dict.fromkeys(rates.values())
     ]
-    # a fused update takes every group in one pass over the memory
-    common = {"weight_decay": options.weight_decay, "fused": True}
+    # A fused update takes every group in one pass over the memory; with float16 it would also have to undo the scale of
+    # the gradients, and then they could not be clipped before.
+    common = {"weight_decay": options.weight_decay, "fused": options.precision != "16"}
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=options.momentum, **common)
     kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
