@@ -40,6 +40,25 @@ def test_json_says_it_all(run, small_run, model, table):
     assert (found["pairs"], found["beam"], found["skipped"]) == (12, 1, {})
 
 
+def test_standard_input_may_be_the_table_or_either_side(run, small_run, table, sides):
+    scores = [str(score) for score in small_run.scores["valid"]]
+    for args, stdin, origin in (
+        (["-"], table, "standard input"),
+        (["-", sides[1]], sides[0], f"standard input and {sides[1]}"),
+        ([sides[0], "-"], sides[1], f"{sides[0]} and standard input"),
+    ):
+        outcome = run("evaluate", small_run.folder, *args, stdin=stdin.read_bytes())
+        assert (outcome.code, outcome.out.splitlines()) == (0, scores)
+        assert f"Read 12 pairs from {origin}." in outcome.err
+
+
+def test_standard_input_that_gives_no_pair_is_told_of_by_its_name(one_sentence, model, sides):
+    assert one_sentence("evaluate", model, "-").startswith("standard input gives no pair to use: it is empty; fill it")
+    assert one_sentence("evaluate", model, "-", sides[1], stdin=b"One.\n").startswith("standard input has 1 lines but")
+    sentence = one_sentence("evaluate", model, "-", "-", code=2)
+    assert sentence.startswith("standard input holds one side; give a file for the other, or both in one table")
+
+
 @pytest.mark.parametrize("name", ["hf:somebody/small", "hf://somebody/small"])
 def test_a_model_on_the_hub_is_named_with_hf(run, small_run, model, table, monkeypatch, name):
     asked = []

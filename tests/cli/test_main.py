@@ -109,6 +109,11 @@ def test_help_and_version_load_nothing_heavy():
     assert child.stdout == f"heedful {heedful.__version__}\n\n"
 
 
+def test_the_package_is_a_command_too():
+    said = subprocess.run([sys.executable, "-m", "heedful", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"heedful {heedful.__version__}\n"
+
+
 def test_the_shell_gets_the_exit_code():
     child = start("fly")
     out, err = child.communicate(timeout=120)

@@ -207,3 +207,8 @@ def test_groups_grow_and_keep_every_sentence_in_order():
     assert [len(group) for group in groups] == [8, 16, 32, 64, 128, 256, 512, 512, 512, 460, 500]
     assert {len(group) for group in list(regrouped(groups))[:-1]} == {8}
     assert [text for group in regrouped(groups) for text in group] == texts
+
+
+def test_an_unknown_format_of_alignments_is_wrong_use(one_sentence, model):
+    sentence = one_sentence("translate", model, "--alignments", "xml", code=2)
+    assert sentence == "Invalid value for '--alignments': 'xml' is not one of pharaoh, json"

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import typer
+
 from heedful._errors import DataError
 
 from ._shell import one_line
@@ -20,6 +22,13 @@ class Alignments(StrEnum):
 
     PHARAOH = "pharaoh"
     JSON = "json"
+
+    @classmethod
+    def of(cls, text: str) -> "Alignments":
+        """The one of that name, in words of our own where there is none."""
+        if text not in list(cls):
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(cls)}")
+        return cls(text)
 
 
 def formatter(nbest: bool, alignments: Alignments | None) -> Format:

@@ -2,12 +2,13 @@
 
 import os
 import platform
+import re
 import shutil
 import sys
 import textwrap
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import typer
@@ -18,7 +19,6 @@ from ._shell import FAILED
 
 EXAMPLES = ("heedful doctor",)
 NAMES = 22  # the width of their column
-PACKAGES = ("torch", "numpy", "numba", "tokenizers", "safetensors", "lightning-fabric", "sacrebleu", "matplotlib")
 SCRIPTS = {
     "Latin": "é",
     "Greek": "λ",
@@ -71,13 +71,23 @@ def versions() -> Iterator[Finding]:
     yield "heedful", heedful.__version__
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     missing = []
-    for name in PACKAGES:
+    for name in packages():
         try:
             yield name, version(name)
         except PackageNotFoundError:
             missing.append(name)
     if missing:
         raise ModuleNotFoundError(f"{', '.join(missing)} not installed; run: pip install {' '.join(missing)}")
+
+
+def packages() -> list[str]:
+    """The names of what heedful was installed to stand on, without its extras.
+
+    >>> "torch" in packages(), "pytest" in packages()
+    (True, False)
+    """
+    wanted = [line for line in requires("heedful") or [] if "extra ==" not in line]
+    return sorted(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in wanted)
 
 
 def machine() -> Iterator[Finding]:

@@ -1,10 +1,16 @@
 """`heedful evaluate`: translate what has a reference, and score it."""
 
 import json
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from heedful._errors import DataError
 
 from ._shell import Model, load_translator, progress, say, skipped_lines
 
@@ -17,8 +23,10 @@ EXAMPLES = (
     "heedful evaluate heedful-demo pairs.tsv",
     "heedful evaluate runs/multi30k_en_de test.en.gz test.de.gz --beam 5 --json",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
+    "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512
+STANDARD_INPUT = "-"
 
 
 def command(
@@ -37,10 +45,13 @@ def command(
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
-    Files may be plain, .gz or .xz. The scores go to standard output, what was read and left out to standard error.
+    Files may be plain, .gz or .xz; - is standard input. The scores go to standard output, what was read and left out to
+    standard error.
     """
     if (source is None) == (bundled is None):
         raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
+    if str(source) == str(target) == STANDARD_INPUT:
+        raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
     translator = load_translator(model)
     pairs = read(source, target, bundled, split)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
@@ -67,14 +78,29 @@ def command(
 def read(source: Path | None, target: Path | None, bundled: str | None, split: str) -> "Pairs":
     """The pairs that the command names."""
     from heedful.data.bundled import load_pairs
-    from heedful.data.readers import read_pairs
 
     if source is not None:
-        return read_pairs(source, target)
+        return read_files(source, target)
     try:
         return load_pairs(str(bundled), split)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def read_files(source: Path, target: Path | None) -> "Pairs":
+    """The pairs of files, of which one may be standard input; it is told of by that name."""
+    from heedful.data.readers import read_pairs
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "standard input")
+        if STANDARD_INPUT in (str(source), str(target)):
+            with copy.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            pairs = read_pairs(*(copy if str(place) == STANDARD_INPUT else place for place in (source, target)))
+        except DataError as error:
+            raise DataError(str(error).replace(str(copy), copy.name)) from None
+    return replace(pairs, origin=pairs.origin.replace(str(copy), copy.name))
 
 
 def translate(translator: "Translator", sentences: list[str], decoding: "DecodingOptions") -> list[str]:

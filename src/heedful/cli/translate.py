@@ -42,7 +42,12 @@ def command(
     nbest: Annotated[
         int | None, typer.Option(min=1, help="Write so many of each sentence: INDEX ||| TRANSLATION ||| SCORE.")
     ] = None,
-    alignments: Annotated[Alignments | None, typer.Option(help="What each word looked at; formats above.")] = None,
+    alignments: Annotated[
+        Alignments | None,
+        typer.Option(
+            parser=Alignments.of, metavar=f"[{'|'.join(Alignments)}]", help="What each word looked at; see above."
+        ),
+    ] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one sentence after another.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Draw at random instead of searching the best.")] = False,
     temperature: Annotated[float | None, typer.Option(help="Of --sample: above 1 flatter, below sharper.")] = None,
