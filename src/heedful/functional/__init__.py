@@ -9,4 +9,7 @@ from .masks import check_mask as check_mask
 from .masks import hide as hide
 from .masks import padding_mask as padding_mask
 from .precision import widen as widen
+from .products import linear as linear
+from .products import onednn_product as onednn_product
+from .products import suits_onednn as suits_onednn
 from .softmax import masked_softmax as masked_softmax

@@ -1,5 +1,6 @@
 """What attention stands beside and on: embeddings, recurrent layers."""
 
 from .embeddings import TokenEmbedding as TokenEmbedding
+from .linear import Linear as Linear
 from .recurrent import Recurrent as Recurrent
 from .recurrent import RecurrentState as RecurrentState

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
 
+from .gru import gru, suits_gru
+
 Cell = Literal["gru", "lstm"]
 
 
@@ -58,6 +60,9 @@ class Recurrent(nn.Module):
         self, inputs: Float[Tensor, "batch steps input_dim"], state: RecurrentState
     ) -> tuple[Float[Tensor, "batch steps units"], RecurrentState]:
         """Outputs of the last layer at every step, and the state after the last step."""
+        if suits_gru(self.rnn, inputs):
+            outputs, last = gru(self.rnn, inputs, state.hidden.squeeze(1))
+            return outputs, RecurrentState(last.unsqueeze(1))
         hidden = state.hidden.transpose(0, 1).contiguous()
         if state.cell is None:
             outputs, hidden = self.rnn(inputs, hidden)

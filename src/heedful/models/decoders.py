@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
 from heedful.attention import Attention, AttentionState
-from heedful.layers import Recurrent, RecurrentState
+from heedful.layers import Linear, Recurrent, RecurrentState
 
 from ._sizes import check_size
 from .encoders import EncoderOutput
@@ -62,7 +62,7 @@ class Bridge(nn.Module):
     def __init__(self, summary_dim: int, units: int, layers: int) -> None:
         super().__init__()
         self.shape = (layers, units)
-        self.linear = nn.Linear(summary_dim, layers * units)
+        self.linear = Linear(summary_dim, layers * units)
 
     def forward(self, summary: Float[Tensor, "batch summary_dim"]) -> Float[Tensor, "batch layers units"]:
         return torch.tanh(self.linear(summary)).unflatten(-1, self.shape)
@@ -145,7 +145,7 @@ class LookThenUpdateDecoder(Decoder):
         _check_input("recurrent", recurrent, embedding_dim=embedding_dim, context_dim=context_dim)
         self.attention, self.recurrent = attention, recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
-        self.readout = nn.Linear(recurrent.units + embedding_dim + context_dim, output_dim)
+        self.readout = Linear(recurrent.units + embedding_dim + context_dim, output_dim)
         self.dropout = nn.Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
@@ -216,7 +216,7 @@ class UpdateThenLookDecoder(Decoder):
             )
         self.attention, self.recurrent = attention, recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
-        self.combine = nn.Linear(context_dim + recurrent.units, output_dim, bias=False)
+        self.combine = Linear(context_dim + recurrent.units, output_dim, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.input_feeding = input_feeding
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
@@ -296,7 +296,7 @@ class LookBetweenDecoder(Decoder):
         self.attention, self.lower, self.upper = attention, lower, upper
         self.lower_bridge = Bridge(summary_dim, lower.units, lower.layers)
         self.upper_bridge = Bridge(summary_dim, upper.units, upper.layers)
-        self.readout = nn.Linear(upper.units + embedding_dim + context_dim, output_dim)
+        self.readout = Linear(upper.units + embedding_dim + context_dim, output_dim)
         self.dropout = nn.Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
@@ -342,7 +342,7 @@ class PlainDecoder(Decoder):
         _check_input("recurrent", recurrent, embedding_dim=embedding_dim)
         self.recurrent = recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
-        self.readout = nn.Linear(recurrent.units + embedding_dim, output_dim)
+        self.readout = Linear(recurrent.units + embedding_dim, output_dim)
         self.dropout = nn.Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from heedful._pytree import register_pytree
 from heedful.layers import TokenEmbedding
+from heedful.layers.gru import gru, suits_gru
 from heedful.layers.recurrent import Cell, build_rnn
 
 from ._sizes import check_size
@@ -84,13 +86,28 @@ class RecurrentEncoder(nn.Module):
         """
         lengths = lengths.cpu()  # where packing wants them
         _check_lengths(lengths, *source.shape)
-        packed = pack_padded_sequence(self.embedding(source), lengths, batch_first=True, enforce_sorted=False)
+        embedded = self.embedding(source)
+        run = self._run_fast if suits_gru(self.rnn, embedded) else self._run
+        outputs, summary = run(embedded, lengths)
+        return EncoderOutput(self.dropout(self._merge(outputs)), self._merge(summary))
+
+    def _run(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         outputs, final = self.rnn(packed)
-        outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.shape[1])
+        outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=embedded.shape[1])
         hidden = final[0] if isinstance(final, tuple) else final
         directions = 2 if self.rnn.bidirectional else 1
-        summary = hidden[-directions:].transpose(0, 1).flatten(1)
-        return EncoderOutput(self.dropout(self._merge(outputs)), self._merge(summary))
+        return outputs, hidden[-directions:].transpose(0, 1).flatten(1)
+
+    def _run_fast(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        ordered, order = lengths.sort(descending=True, stable=True)
+        active = (ordered.unsqueeze(1) > torch.arange(embedded.shape[1])).sum(0).tolist()
+        start = embedded.new_zeros(embedded.shape[0], self.rnn.hidden_size)
+        directions = (False, True) if self.rnn.bidirectional else (False,)
+        runs = [gru(self.rnn, embedded[order], start, active, backwards) for backwards in directions]
+        back = order.argsort()
+        outputs, summary = (torch.cat(parts, -1)[back] for parts in zip(*runs, strict=True))
+        return outputs, summary
 
     def _merge(self, features: Tensor) -> Tensor:
         if not self.sum_directions:

@@ -3,10 +3,9 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from heedful.functional import padding_mask
-from heedful.layers import TokenEmbedding
+from heedful.functional import linear, padding_mask
+from heedful.layers import Linear, TokenEmbedding
 
 from ._sizes import check_size
 from .decoders import Decoder, DecoderState, Encoded
@@ -36,7 +35,7 @@ class OutputLayer(nn.Module):
         self.features, self.vocab_size = features, vocab_size
         self.project = nn.Identity()
         if tied is not None and tied.dim != features:
-            self.project = nn.Linear(features, tied.dim, bias=False)
+            self.project = Linear(features, tied.dim, bias=False)
         self.weight = nn.Parameter(torch.empty(vocab_size, features)) if tied is None else tied.weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         if tied is None:
