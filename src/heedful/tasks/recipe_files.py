@@ -31,6 +31,20 @@ def load_recipe(path_or_name: str | os.PathLike[str], overrides: Sequence[str] =
             recipe has, or a path begins with a variable that is not defined.
     """
     content, origin = _content(os.fspath(path_or_name), Path())
+    return settle_recipe(content, origin, overrides)
+
+
+def settle_recipe(content: dict[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Apply the overrides to the values of a recipe, and check what has become of it; `content` is changed.
+
+    Args:
+        content: The sections by name.
+        origin: What to call the recipe in an error.
+        overrides: See `load_recipe`.
+
+    Raises:
+        RecipeError: See `load_recipe`.
+    """
     for override in overrides:
         _override(content, override)
     _take_architecture(content, origin, overrides)
