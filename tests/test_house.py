@@ -116,10 +116,16 @@ def test_the_public_names_are_these():
         "HeedfulError",
         "LuongAttention",
         "Memory",
+        "NormedBahdanauAttention",
         "catalogue",
         "functional",
         "padding_mask",
     ]
+
+
+def test_every_mechanism_of_the_catalogue_is_a_public_name():
+    mechanisms = {entry.name for entry in heedful.catalogue() if entry.kind == "mechanism"}
+    assert {"BahdanauAttention", "NormedBahdanauAttention"} <= mechanisms <= set(heedful.__all__)
 
 
 @pytest.mark.parametrize("name", heedful.__all__)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import LuongAttention as LuongAttention
     from heedful.attention import Memory as Memory
+    from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
 
@@ -31,6 +32,7 @@ _PUBLIC = {
     "HeedfulError": "heedful._errors",
     "LuongAttention": "heedful.attention",
     "Memory": "heedful.attention",
+    "NormedBahdanauAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,
     "padding_mask": "heedful.functional",

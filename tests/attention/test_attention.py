@@ -255,3 +255,14 @@ def test_everywhere_and_softmax_are_the_defaults():
     assert isinstance(attention.normalizer, SoftmaxNormalizer)
     assert attention.normalizer.temperature == 1
     assert (attention.query_dim, attention.key_dim, attention.dropout.p) == (4, 4, 0)
+
+
+def test_an_output_is_taken_apart_into_context_and_weights():
+    attention = Attention(DotScore(4))
+    for need_weights in (False, True):
+        output = attention(*draw(attention), need_weights=need_weights)
+        context, weights = output
+        assert context is output.context
+        assert weights is output.weights
+    (context, weights), _ = attention.step(torch.ones(2, 1, 4), attention.remember(torch.ones(2, 5, 4)))
+    assert (context.shape, weights) == ((2, 1, 4), None)

@@ -111,3 +111,16 @@ def test_an_exported_step_takes_memory_and_state_as_they_are(case):
         (expected, after), (actual, state) = attention.step(now, memory, state), program(now, memory, state)
         assert_close(actual.context, expected.context)
         assert after.position.equal(state.position)
+
+
+def test_an_output_is_taken_apart_in_compiled_code():
+    attention = FEW_CASES[0].build()
+
+    def both(*arguments):
+        context, weights = attention(*arguments, need_weights=True)
+        return context, weights
+
+    arguments = draw(attention)
+    compiled = torch.compile(both, fullgraph=True, backend="aot_eager")(*arguments)
+    for ours, theirs in zip(compiled, both(*arguments), strict=True):
+        assert_close(ours, theirs)

@@ -8,12 +8,34 @@ from hypothesis import strategies as st
 from heedful.functional import check_mask, hide, padding_mask
 
 
-@given(st.lists(st.integers(0, 9), max_size=5), st.integers(0, 7))
+@given(st.lists(st.integers(0, 7), max_size=5), st.integers(7, 9))
 def test_a_padding_mask_shows_the_first_keys_of_each_sentence(lengths, max_len):
     mask = padding_mask(torch.tensor(lengths, dtype=torch.long), max_len)
     assert mask.shape == (len(lengths), 1, max_len)
     assert mask.dtype == torch.bool
     assert mask.squeeze(1).tolist() == [[key < length for key in range(max_len)] for length in lengths]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=5))
+def test_a_length_above_the_number_of_keys_is_refused_and_named(lengths):
+    longest = max(lengths)
+    padding_mask(torch.tensor(lengths), longest)
+    message = rf"lengths has {longest}, above max_len, {longest - 1}; give the number of keys with padding as max_len\."
+    with pytest.raises(ValueError, match=message):
+        padding_mask(torch.tensor(lengths), longest - 1)
+
+
+def test_lengths_elsewhere_than_on_the_cpu_are_not_waited_for():
+    mask = padding_mask(torch.tensor([9, 2]).to("meta"), 3)  # a device whose numbers cannot be looked at
+    assert mask.shape == (2, 1, 3)
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_lengths_are_not_looked_at_in_compiled_code(dynamic):
+    compiled = torch.compile(padding_mask, backend="aot_eager", fullgraph=True, dynamic=dynamic)
+    lengths = torch.tensor([3, 1, 2])
+    assert compiled(lengths, 4).equal(padding_mask(lengths, 4))
 
 
 @pytest.mark.messages

@@ -4,6 +4,7 @@ scores -> add bias -> hide -> normalise -> gain -> dropout -> weighted sum of th
 transform of the scores; the weights handed out are those before dropout.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from .windows import EverywhereWindow, View, Window
 @register_pytree
 @dataclass(frozen=True)
 class AttentionOutput:
-    """What one look returns.
+    """What one look returns; `context, weights = output` takes it apart.
 
     Attributes:
         context: `[batch, queries, value_dim]`, the weighted sum of the values.
@@ -31,6 +32,9 @@ class AttentionOutput:
 
     context: Float[Tensor, "batch queries value_dim"]
     weights: Float[Tensor, "batch queries keys"] | None = None
+
+    def __iter__(self) -> Iterator[Tensor | None]:
+        return iter((self.context, self.weights))
 
 
 @register_pytree
