@@ -34,7 +34,7 @@ def start(folder: Path, **plan) -> subprocess.CompletedProcess:
     """One command; its process ends where the plan says."""
     command = [sys.executable, "-m", "tests.training.team", str(folder), json.dumps(plan)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def assert_same(one: Path, other: Path):

@@ -8,13 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
 
 from heedful.data.batching import Batch
 
@@ -164,21 +157,29 @@ class ShardedLearner(Learner):
         return norm.full_tensor()
 
     def publish(self) -> None:
-        weights = get_model_state_dict(self.trained, options=StateDictOptions(full_state_dict=True))
-        self.model.load_state_dict(weights)
+        torch_state, whole = state_dicts()
+        self.model.load_state_dict(torch_state.get_model_state_dict(self.trained, options=whole))
 
     def state(self) -> dict[str, Any]:
         self.publish()
-        moments = get_optimizer_state_dict(self.trained, self.bare, options=StateDictOptions(full_state_dict=True))
+        torch_state, whole = state_dicts()
+        moments = torch_state.get_optimizer_state_dict(self.trained, self.bare, options=whole)
         return {"model": self.model.state_dict(), "optimizer": moments}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        whole = StateDictOptions(full_state_dict=True)
+        torch_state, whole = state_dicts()
         self.model.load_state_dict(state["model"])
-        set_model_state_dict(self.trained, dict(state["model"]), options=whole)
-        set_optimizer_state_dict(self.trained, self.bare, state["optimizer"], options=whole)
+        torch_state.set_model_state_dict(self.trained, dict(state["model"]), options=whole)
+        torch_state.set_optimizer_state_dict(self.trained, self.bare, state["optimizer"], options=whole)
 
     @property
     def bare(self) -> torch.optim.Optimizer:
         """The optimiser without Fabric's wrapper, which torch's functions do not know."""
         return self.optimizer.optimizer
+
+
+def state_dicts() -> tuple[Any, Any]:
+    """Torch's functions for states that are shared out, and how to ask them for whole ones; slow to load."""
+    from torch.distributed.checkpoint import state_dict
+
+    return state_dict, state_dict.StateDictOptions(full_state_dict=True)

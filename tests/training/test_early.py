@@ -1,0 +1,186 @@
+"""What is refused or warned of before the first step, and estimates beside what was really taken."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from heedful._errors import OutputError, RecipeError
+from heedful.tasks.build import build_model
+from heedful.tasks.recipe import ModelOptions
+from heedful.training import early, train
+from heedful.training.learner import Learner
+from heedful.training.losses import sequence_loss
+from heedful.training.processes import start
+from tests.training.team import ROOT
+from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+
+
+def run(folder, model=None, feed=None, **changes):
+    return train(model or tiny_model(), feed or tiny_feed(), held_out, options(**changes), folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({"warmup_steps": 21}, "20"),
+        ({"warmup_steps": 5, "max_steps": None, "max_epochs": 1, "accumulate": 2}, "4"),
+        ({"warmup_steps": 2000, "max_epochs": 200, "max_steps": 1990}, "1,600"),
+    ],
+)
+def test_a_warm_up_longer_than_the_run_is_warned_of(capsys, tmp_path, changes, steps):
+    limits = options(**changes)
+    (warning,) = early.check_warmup(limits, epoch_len=8)
+    assert f"warmup_steps is {limits.warmup_steps:,}, but the run ends after {steps} steps" in warning
+    if limits.max_steps == 20:
+        run(tmp_path, **changes)
+        assert warning in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes", [{"warmup_steps": 20}, {"max_steps": None, "max_seconds": 1.0, "warmup_steps": 10**6}]
+)
+def test_a_warm_up_that_may_fit_is_not(changes):
+    assert not list(early.check_warmup(options(**changes), epoch_len=8))
+
+
+@pytest.mark.parametrize(("free", "refused"), [(3_000, True), (30_000, None), (10**9, False)])
+def test_a_batch_that_does_not_fit_is_refused_and_one_that_hardly_does_is_warned_of(
+    tmp_path, monkeypatch, capsys, free, refused
+):
+    learner = learner_of(tiny_model())
+    need = early.state_bytes(learner) + early.activation_bytes(learner, tiny_feed().largest())
+    if refused is None:
+        free = int(need / 0.9)
+    monkeypatch.setattr(early, "free_memory", lambda device: free)
+    sentence = "training needs about .* of memory, .* of them for its largest batch, and .* are free; lower training"
+    if refused:
+        with pytest.raises(RecipeError, match=sentence):
+            run(tmp_path)
+        assert not (tmp_path / "batches.csv").exists()
+        return
+    run(tmp_path)
+    assert ("Warning: training needs" in capsys.readouterr().err) == (refused is None)
+
+
+def learner_of(model: nn.Module, **changes) -> Learner:
+    return Learner(start(options(**changes)), model, options(**changes), sequence_loss, seed=1)
+
+
+def test_the_largest_batch_is_the_one_with_most_cells():
+    feed = tiny_feed(pairs=57)
+    batches = list(feed.epoch(0))
+
+    def cells(batch):
+        return batch.source.numel() * batch.target_in.shape[1]
+
+    assert cells(feed.largest()) == max(map(cells, batches))
+    assert len({cells(batch) for batch in batches}) > 1
+
+
+MEASURED = """
+import json, resource, sys
+import torch
+from heedful.data.batching import BatchSampler
+from heedful.training import early
+from heedful.training.feed import Feed
+from tests.training.test_early import learner_of, model_of
+
+torch.set_num_threads(1)
+attention, rows, length, forcing = json.loads(sys.argv[1])
+sides = [[5] * length] * rows
+feed = Feed(BatchSampler([length] * rows, [length] * rows, 10**9), sides, sides)
+learner = learner_of(model_of(attention), teacher_forcing=forcing)
+options = {"teacher_forcing": forcing["start"]} if forcing else {}
+learner.update([early.first_rows(feed.largest(), 2)], 1, 1.0, options)  # makes what stays: gradients and moments
+estimate = early.activation_bytes(learner, feed.largest())
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+learner.update([feed.largest()], 2, 1.0, options)
+print(json.dumps([estimate, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024]))
+"""
+
+
+def model_of(attention: str) -> nn.Module:
+    sizes = {"attention": attention, "embedding_dim": 96, "units": 128, "dropout": 0.2}
+    return build_model(ModelOptions.model_validate(sizes), 2000, 3000)
+
+
+@pytest.mark.parametrize(
+    "case", [("bahdanau", 97, 40, None), ("luong", 83, 51, None), ("luong", 61, 33, {"start": 0.5, "end": 0.5})]
+)
+def test_the_estimate_is_near_what_an_update_takes(case):
+    command = [sys.executable, "-c", MEASURED, json.dumps(case)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    estimate, taken = json.loads(done.stdout)
+    assert taken > 40e6
+    assert 0.7 < estimate / taken < 1.5, (estimate, taken)
+
+
+def test_a_model_that_does_not_fit_the_data_is_refused(tmp_path):
+    model = tiny_model()
+    model.source = nn.Embedding(7, 5)
+    with pytest.raises(RecipeError, match=r"the model cannot be applied to the training data: .*range"):
+        run(tmp_path, model)
+
+
+def test_a_disk_without_space_for_the_checkpoints_is_refused(tmp_path, monkeypatch):
+    weights = 4 * sum(parameter.numel() for parameter in tiny_model().parameters())
+    needed = weights * (2 * (1 + 2) + 3 + 2)
+    disk = SimpleNamespace(free=needed - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: disk)
+    with pytest.raises(OutputError, match=r"cannot write the checkpoints to .*: they take about .*, and .* are free"):
+        run(tmp_path, average_last=3)
+    disk.free = needed
+    run(tmp_path, average_last=3)
+    # what lies there already makes room for what takes its place
+    disk.free = weights * 3
+    run(tmp_path, average_last=3, max_steps=21)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    def refuse(path, content):
+        raise OutputError(f"cannot write {path}: no")
+
+    monkeypatch.setattr(early, "write_whole", refuse)
+    with pytest.raises(OutputError, match="cannot write"):
+        run(tmp_path)
+    assert not (tmp_path / "batches.csv").exists()
+
+
+def test_trying_beforehand_changes_nothing(tmp_path, monkeypatch):
+    one, other = tiny_model(), tiny_model()
+    run(tmp_path / "one", one)
+    monkeypatch.setattr("heedful.training.loop.check_before_training", lambda *_: [])
+    run(tmp_path / "other", other)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_the_free_memory_is_some_of_that_of_the_machine():
+    total = math.prod(map(os.sysconf, ("SC_PHYS_PAGES", "SC_PAGE_SIZE")))
+    free = early.free_memory(torch.device("cpu"))
+    assert free is None or 0 < free <= total
+
+
+def test_a_feed_tells_its_largest_batch_and_other_batches_are_tried_by_their_first(tmp_path, monkeypatch):
+    class First:
+        def epoch(self, number):
+            return tiny_feed().epoch(number)
+
+    def note(learner, batch, *rest) -> list[str]:
+        tried.append(batch)
+        return []
+
+    tried = []
+    monkeypatch.setattr("heedful.training.loop.check_before_training", note)
+    run(tmp_path / "one")
+    run(tmp_path / "other", feed=First())
+    expected = (tiny_feed().largest(), tiny_feed().epoch(0)[0])
+    assert [batch.index.tolist() for batch in tried] == [batch.index.tolist() for batch in expected]
