@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from heedful.kernels.additive import backend
+from heedful.kernels.additive import backend, op
 
 MODULES = {"numba": "cpu", "chunked": "chunked", "triton": "gpu"}
 PATHS = ["triton"] if os.environ.get("TRITON_INTERPRET") else ["numba", "chunked"]
@@ -21,3 +21,11 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     monkeypatch.setattr(backend, "_module", lambda device: module)
     monkeypatch.setattr(backend, "choice", lambda device: (request.param, "a test chose it"))
     return request.param
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_call_is_too_small():
+    """Small tensors would take the plain formula, and test no kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(op, "_is_small", lambda *_: False)
+        yield

@@ -12,7 +12,7 @@ from heedful.kernels.additive.steps import AdditiveMemory as AdditiveMemory
 
 
 def _check(query: Tensor, key: Tensor, energy: Tensor) -> None:
-    if energy.ndim != 1 or not query.shape[-1] == key.shape[-1] == energy.shape[-1]:
+    if energy.ndim != 1 or not query.size(-1) == key.size(-1) == energy.size(0):
         raise ValueError(
             f"query ends in {query.shape[-1]} units, key in {key.shape[-1]}, energy is {list(energy.shape)}; additive "
             "attention adds projected queries and keys of the same units. Project both to len(energy) units first."
@@ -113,9 +113,12 @@ def additive_attention(
         raise TypeError(
             f"mask is {mask.dtype}; a boolean mask was expected, True = may look. Use mask.bool() or mask > 0."
         )
+    if query.ndim == projected.ndim == value.ndim == 3 and (mask is None or mask.ndim == 3):
+        context, weights = op.additive_attention(query, key, value, energy, mask, need_weights)
+        return context if weights is None else (context, weights)
     rows, keys = query.shape[:-1], projected.shape[-2]
     if mask is not None:
-        mask = mask if mask.ndim == 3 == query.ndim else _flat(mask.expand(*rows, keys))
+        mask = _flat(mask.expand(*rows, keys))
     key = key if isinstance(key, AdditiveMemory) else _flat(key)
     context, weights = op.additive_attention(_flat(query), key, _flat(value), energy, mask, need_weights)
     context = context.view(*rows, value.shape[-1])

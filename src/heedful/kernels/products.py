@@ -2,7 +2,7 @@
 
 from numba.extending import register_jitable
 
-from heedful.kernels.simd import INNER, get, get_index, lanes, load, shift, splat, store
+from heedful.kernels.simd import INNER, get, get_index, lanes, load, load_some, shift, splat, store, store_some
 
 # Unlike `njit`, it compiles no function of its own for every constant that a caller writes down.
 _inner = register_jitable(**INNER)
@@ -14,8 +14,8 @@ DEPTH = 128
 def multiply(unit, a, a_row, a_column, rows, depth, b, width, index, c, c_row, fresh):
     """c[i, :] = sum_j a[i, j] b[index[j], :], or added to what `c` holds unless `fresh`.
 
-    `a` has strides `a_row`, `a_column`; `b` has rows of `width`, a multiple of the lanes; `index` lists them, or is 0
-    for all in order; rows of `c` are `c_row` apart.
+    `a` has strides `a_row`, `a_column`; `b` has rows of `width`; `index` lists them, or is 0 for all in order; rows of
+    `c` are `c_row` apart.
     """
     n = lanes(unit)
     pairs = width - width % (2 * n)
@@ -31,7 +31,7 @@ def multiply(unit, a, a_row, a_column, rows, depth, b, width, index, c, c_row, f
     if depth == 0 and fresh:
         for row in range(rows):
             for v in range(0, width, n):
-                store(c, row * c_row + v, splat(unit - unit))
+                store_some(width - v, c, row * c_row + v, splat(unit - unit))
 
 
 @_inner
@@ -64,21 +64,26 @@ def _four_by_two(unit, a, a_row, a_column, rows, row, first, last, b, width, ind
 
 @_inner
 def _four_by_one(unit, a, a_row, a_column, rows, row, first, last, b, width, index, c, c_row, v, new):
-    """Four rows and one register."""
-    end = rows - 1
+    """Four rows and one register, or what is left of it."""
+    end, left = rows - 1, width - v
     r0, r1, r2, r3 = row, min(row + 1, end), min(row + 2, end), min(row + 3, end)
     c0, c1, c2, c3 = r0 * c_row + v, r1 * c_row + v, r2 * c_row + v, r3 * c_row + v
     s0 = s1 = s2 = s3 = splat(unit - unit)
     if not new:
-        s0, s1, s2, s3 = load(unit, c, c0), load(unit, c, c1), load(unit, c, c2), load(unit, c, c3)
+        s0, s1, s2, s3 = (
+            load_some(unit, left, c, c0),
+            load_some(unit, left, c, c1),
+            load_some(unit, left, c, c2),
+            load_some(unit, left, c, c3),
+        )
     for j in range(first, last):
-        own = load(unit, b, (get_index(index, j) if index != 0 else j) * width + v)
+        own = load_some(unit, left, b, (get_index(index, j) if index != 0 else j) * width + v)
         at = j * a_column
         s0 = s0 + splat(get(unit, a, r0 * a_row + at)) * own
         s1 = s1 + splat(get(unit, a, r1 * a_row + at)) * own
         s2 = s2 + splat(get(unit, a, r2 * a_row + at)) * own
         s3 = s3 + splat(get(unit, a, r3 * a_row + at)) * own
-    store(c, c0, s0)
-    store(c, c1, s1)
-    store(c, c2, s2)
-    store(c, c3, s3)
+    store_some(left, c, c0, s0)
+    store_some(left, c, c1, s1)
+    store_some(left, c, c2, s2)
+    store_some(left, c, c3, s3)

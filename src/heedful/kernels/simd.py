@@ -193,10 +193,15 @@ def address_of(typingctx, array):
     return types.int64(array), codegen
 
 
-@njit(**INNER)
 def scratch(unit, count):
-    """Room for `count` numbers; `place_of` says where, `keep` holds it until there."""
-    return np.full(count + lanes(unit), unit)
+    """Room for `count` numbers, not yet written; `place_of` says where, `keep` holds it until there."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(scratch)
+def _scratch(unit, count):
+    dtype = np.float32 if unit == types.float32 else np.float64
+    return lambda unit, count: np.empty(count + lanes(unit), dtype)
 
 
 @njit(**INNER)

@@ -4,7 +4,7 @@ Never holds the four-dimensional tensor: forward and backward recompute each blo
 kernel can, and takes over the channels whose range is too wide for the product of exponentials.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Bool, Float
@@ -68,7 +68,7 @@ def _weights(scores: Tensor, mask: Tensor | None) -> Tensor:
     return torch.softmax(scores.masked_fill_(hidden, -torch.inf), dim=-1).masked_fill_(hidden, 0.0)
 
 
-def _visible(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def visible(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Keys and values with 0 where no query may look, for 0 * NaN is NaN; and the mask over all axes."""
     if mask is None:
         return key, value, None
@@ -85,16 +85,14 @@ def attention_forward(
     mask: Bool[Tensor, "#batch #queries #keys"] | None,
     need_weights: bool,
     need_grad: bool,  # noqa: ARG001
-    scores: Callable[..., tuple[Tensor, None]] = scores_forward,
-    size: int | None = None,
 ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None, None]:
-    """Context, and the weights on request, a block of at most `size` `scores` at a time; the way back needs no plan."""
+    """Context, and the weights on request, block by block; the way back needs no plan."""
     batch, queries, _ = query.shape
-    key, value, mask = _visible(query, key, value, mask)
+    key, value, mask = visible(query, key, value, mask)
     context = value.new_empty(batch, queries, value.shape[2])
     weights = query.new_empty(batch, queries, key.shape[1]) if need_weights else None
-    for b, q in blocks(batch, queries, key.shape[1], size):
-        block = _weights(scores(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
+    for b, q in blocks(batch, queries, key.shape[1]):
+        block = _weights(scores_forward(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
         context[b, q] = block @ value[b]
         if weights is not None:
             weights[b, q] = block
@@ -102,31 +100,28 @@ def attention_forward(
 
 
 def attention_backward(
-    grad_context: Float[Tensor, "batch queries value_dim"],
-    grad_weights: Float[Tensor, "batch queries keys"] | None,
     query: Float[Tensor, "batch queries units"],
     key: Float[Tensor, "batch keys units"],
     value: Float[Tensor, "batch keys value_dim"],
     energy: Float[Tensor, " units"],
+    grad_context: Float[Tensor, "batch queries value_dim"],
+    grad_weights: Float[Tensor, "batch queries keys"] | None,
     mask: Bool[Tensor, "#batch #queries #keys"] | None,
     weights: Tensor | None = None,  # noqa: ARG001
     plan: None = None,  # noqa: ARG001
-    scores: Callable[..., tuple[Tensor, None]] = scores_forward,
-    slopes: Callable[..., tuple[Tensor, ...]] = scores_backward,
-    size: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of query, key, value and energy; scores and weights are computed again, block by block."""
-    key, value, mask = _visible(query, key, value, mask)
+    key, value, mask = visible(query, key, value, mask)
     grad_query, grad_key = torch.empty_like(query), torch.zeros_like(key)
     grad_value, grad_energy = torch.zeros_like(value), torch.zeros_like(energy)
-    for b, q in blocks(query.shape[0], query.shape[1], key.shape[1], size):
-        block = _weights(scores(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
+    for b, q in blocks(query.shape[0], query.shape[1], key.shape[1]):
+        block = _weights(scores_forward(query[b, q], key[b], energy)[0], None if mask is None else mask[b, q])
         grad_value[b] += block.transpose(1, 2) @ grad_context[b, q]
         upstream = grad_context[b, q] @ value[b].transpose(1, 2)
         if grad_weights is not None:
             upstream += grad_weights[b, q]
         upstream = block * (upstream - (block * upstream).sum(dim=-1, keepdim=True))
-        grad_query[b, q], key_part, energy_part = slopes(upstream, query[b, q], key[b], energy)
+        grad_query[b, q], key_part, energy_part = scores_backward(upstream, query[b, q], key[b], energy)
         grad_key[b] += key_part
         grad_energy += energy_part
     return grad_query, grad_key, grad_value, grad_energy

@@ -3,6 +3,7 @@
 Nothing of queries x keys x units is stored, and of queries x keys no more than a block.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
@@ -10,11 +11,14 @@ import torch
 from torch import Tensor
 
 from heedful.kernels.additive.chunked import BLOCK, blocks
-from heedful.kernels.additive.plan import Plan, Side, constants, filled, kernels, lanes, plan
+from heedful.kernels.additive.plan import Plan, Side, constants, kernels, lanes, plan
 from heedful.kernels.threads import share
 
 # What a gradient costs, in scores.
 _SLOPE = 2
+_ROWS = torch.contiguous_format
+# Scores whose gradients are taken together: they stay in the second-level cache, in memory that is used again.
+_BACK = BLOCK // 4
 # Up to so large a sum of a query and a key, two terms of the series of tanh are closer than 1 - 2 r.
 _SMALL = {torch.float32: 0.02, torch.float64: 2e-4}
 
@@ -56,10 +60,9 @@ def _forward(
         *sides.numbers(), address(seen), address(rows), *((0, 0, 0) if rows is None else rows.stride()),
         address(value), 0 if value is None else value.shape[2], address(context), address(out), softmax, queries, keys,
     )  # fmt: skip
-    own = (sides.product or sides.direct).energy  # pyright: ignore[reportOptionalMemberAccess]: one of them is there
-    kernel = kernels().forward(*constants(own.dtype), *sides.marks())
-    work = batch * queries * keys * sum(side.units for side, _, _ in sides.sides())
-    share(kernel, numbers, batch * queries, work, min(queries, 4))
+    units, dtype = sides.size()
+    kernel = kernels().forward(*constants(dtype), *sides.marks())
+    share(kernel, numbers, batch * queries, batch * queries * keys * units, min(queries, 4))
 
 
 def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Plan | None]:
@@ -73,40 +76,136 @@ def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, 
     return out, _worth_keeping(sides)
 
 
-class _Gradients:
-    """Gradients of query, key and energy, filled block by block."""
+def scores_backward(grad: Tensor, query: Tensor, key: Tensor, energy: Tensor, sides: Plan | None) -> tuple[Tensor, ...]:
+    """Gradients of query, key and energy."""
+    if grad.numel() == 0 or energy.numel() == 0:
+        return _zeros(query, key, energy)
+    sides = sides or plan(query, key, energy, None)
+    part = _Part(sides, query, key, *_room(query, key, sides, None), None)
+    grad_energy = part.add(grad.contiguous(), True, True)
+    return part.grad_query, part.grad_key, grad_energy
 
-    def __init__(self, query: Tensor, key: Tensor, sides: Plan, seen: Tensor | None) -> None:
-        self.inputs, self.sides, self.seen = (query, key), sides, seen
-        written = seen is None and all(self._whole(side) for side, _, _ in sides.sides())
-        self.query = query.new_empty(query.shape)
-        self.key = key.new_empty(key.shape) if written else key.new_zeros(key.shape)
-        self.energy = key.new_zeros(key.shape[2])
 
-    def _whole(self, side: Side) -> bool:
-        return side.units == self.inputs[0].shape[2] and side.columns is None
+def attention_forward(
+    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool, need_grad: bool
+) -> tuple[Tensor, Tensor | None, Plan | None]:
+    """Context, weights (if asked for, or so few that the backward pass had better have them) and the plan."""
+    batch, queries, _ = query.shape
+    keys = key.shape[1]
+    shape = batch, queries, keys
+    kept = need_weights or (need_grad and batch * queries * keys <= BLOCK)
+    weights = query.new_empty(shape) if kept else None
+    if batch * queries * keys == 0:
+        return value.new_zeros(batch, queries, value.shape[2]), weights, None
+    seen, rows = _visibility(mask, batch, queries, keys)
+    sides, value = plan(query, key, energy, seen), value.contiguous()
+    context = value.new_empty(batch, queries, value.shape[2])
+    _forward(sides, shape, seen, rows, value, context, weights, True)
+    return context, weights, _worth_keeping(sides)
 
-    def add(self, grad: Tensor, b: slice, q: slice) -> None:
-        """Add what the gradient `grad` of a block of scores contributes; blocks of queries come in order."""
-        seen, units = None if self.seen is None else self.seen[b], self.energy.shape[0]
-        energy = torch.zeros_like(self.energy)
-        for side, direct, wide in self.sides.block(b, q).sides():
-            if self._whole(side):
-                ends = q.start == 0, q.stop == self.query.shape[1]
-                energy += gradients(side, direct, wide, grad, seen, self.query[b, q], self.key[b], *ends)
+
+def attention_backward(
+    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, grad_context: Tensor, grad_weights: Tensor | None,
+    mask: Tensor | None, weights: Tensor | None, sides: Plan | None,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Gradients of query, key, value and energy; weights that were not kept are computed again, block by block."""
+    batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
+    size = batch * queries * keys
+    if size == 0:
+        return _zeros(query, key, value, energy)
+    seen, rows = _visibility(mask, batch, queries, keys)
+    sides, value = sides or plan(query, key, energy, seen), value.contiguous()
+    grad_value = torch.empty_like(value)
+    part = _Part(sides, query, key, *_room(query, key, sides, seen), seen)
+    reads = _Reads(rows, value, grad_value, grad_context.contiguous(), weights, grad_weights)
+    room = query.new_empty(min(size, max(_BACK, keys)))
+    if size <= _BACK:
+        return part.grad_query, part.grad_key, grad_value, _go_back(part, reads, room, True, True)
+    grad_energy = torch.zeros_like(energy)
+    for b, q in blocks(batch, queries, keys, _BACK):
+        grad_energy += _go_back(part.block(b, q), reads.block(b, q), room, q.start == 0, q.stop == queries)
+    return part.grad_query, part.grad_key, grad_value, grad_energy
+
+
+def _zeros(*tensors: Tensor) -> tuple[Tensor, ...]:
+    return tuple(tensor.new_zeros(tensor.shape) for tensor in tensors)
+
+
+def _room(query: Tensor, key: Tensor, sides: Plan, seen: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Room for the gradients of queries and keys; with zeros where the kernel leaves some out."""
+    left_out = seen is not None or any(side.columns is not None for side, _, _ in sides.sides())
+    make = torch.zeros_like if left_out else torch.empty_like
+    return torch.empty_like(query, memory_format=_ROWS), make(key, memory_format=_ROWS)
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a part of the scores is made of, and where the gradients of that go."""
+
+    sides: Plan
+    query: Tensor
+    key: Tensor
+    grad_query: Tensor
+    grad_key: Tensor
+    seen: Tensor | None
+
+    def block(self, b: slice, q: slice) -> "_Part":
+        """Some batch items, some queries of theirs."""
+        seen = None if self.seen is None else self.seen[b]
+        pairs = self.query[b, q], self.key[b], self.grad_query[b, q], self.grad_key[b]
+        return _Part(self.sides.block(b, q), *pairs, seen)
+
+    def add(self, grad: Tensor, fresh: bool, done: bool) -> Tensor:
+        """Write or add what the gradient of the scores contributes, and return that of the energy."""
+        grad_energy = None
+        for side, direct, wide in self.sides.sides():
+            if side.columns is None:
+                grad_energy = gradients(
+                    side, direct, wide, grad, self.seen, self.grad_query, self.grad_key, fresh, done
+                )
                 continue
-            query = grad.new_empty(grad.shape[0], grad.shape[1], side.units)
-            key = grad.new_zeros(grad.shape[0], grad.shape[2], side.units)
-            sums = gradients(side, direct, wide, grad, seen, query, key, True, True)
-            columns = slice(0, units) if side.columns is None else side.columns
-            count = units if side.columns is None else side.columns.numel()
-            self.query[b, q][..., columns] = query[..., :count]
-            self.key[b][..., columns] += key[..., :count]
-            energy[columns] += sums[:count]
+            query = grad.new_empty(*self.query.shape[:2], side.units)
+            key = grad.new_zeros(*self.key.shape[:2], side.units)
+            energy = gradients(side, direct, wide, grad, self.seen, query, key, True, True)
+            self.grad_query[..., side.columns] = query
+            self.grad_key[..., side.columns] += key
+            grad_energy = grad.new_zeros(self.key.shape[2]) if grad_energy is None else grad_energy
+            grad_energy[side.columns] = energy
         if self.sides.peak <= _SMALL[grad.dtype]:
-            query, key = self.inputs
-            energy = _small_energy(grad, query[b, q], key[b])
-        self.energy += energy
+            grad_energy = _small_energy(grad, self.query, self.key)
+        return grad_energy  # pyright: ignore[reportReturnType]: a plan has a side
+
+
+@dataclass(slots=True)
+class _Reads:
+    """What a part of the contexts is made of besides its scores, and what flows into it."""
+
+    rows: Tensor | None
+    value: Tensor
+    grad_value: Tensor
+    grad_context: Tensor
+    weights: Tensor | None
+    grad_weights: Tensor | None
+
+    def block(self, b: slice, q: slice) -> "_Reads":
+        """Some batch items, some queries of theirs."""
+        rows, weights, given = (
+            None if tensor is None else tensor[b, q] for tensor in (self.rows, self.weights, self.grad_weights)
+        )
+        return _Reads(rows, self.value[b], self.grad_value[b], self.grad_context[b, q], weights, given)
+
+
+def _go_back(part: _Part, reads: _Reads, room: Tensor, fresh: bool, done: bool) -> Tensor:
+    """Write the gradients of a part, and return that of the energy; `room` is for the gradient of the scores."""
+    batch, queries, keys = shape = reads.grad_context.shape[0], reads.grad_context.shape[1], reads.value.shape[1]
+    weights, given, flow = reads.weights, reads.grad_weights, reads.grad_context
+    if weights is None:
+        weights = room.new_empty(shape)
+        _forward(part.sides, shape, part.seen, reads.rows, None, None, weights, True)
+    grad = room[: batch * queries * keys].view(shape)
+    slope(weights, None if given is None else given.contiguous(), reads.value, flow, part.seen, grad)
+    add_value_gradient(weights, flow, reads.grad_value, fresh)
+    return part.add(grad, fresh, done)
 
 
 def _small_energy(grad: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -132,78 +231,22 @@ def gradients(
     )  # fmt: skip
     of_query, of_key = None if grad_query is None else 1, None if grad_key is None else 1
     kernel = _back().gradients(*constants(grad.dtype), direct, wide, of_query, of_key)
-    registers = batch * side.units // lanes(grad.dtype)
-    share(kernel, numbers, registers, _SLOPE * grad.numel() * side.units, 2)
-    return grad_energy[0] if batch == 1 else grad_energy.sum(0)
+    registers = batch * -(-side.units // lanes(grad.dtype))
+    share(kernel, numbers, registers, _SLOPE * batch * queries * keys * side.units, 2)
+    return grad_energy.view(side.units) if batch == 1 else grad_energy.sum(0)
 
 
-def _zeros(*tensors: Tensor) -> tuple[Tensor, ...]:
-    return tuple(tensor.new_zeros(tensor.shape) for tensor in tensors)
-
-
-def scores_backward(grad: Tensor, query: Tensor, key: Tensor, energy: Tensor, sides: Plan | None) -> tuple[Tensor, ...]:
-    """Gradients of query, key and energy."""
-    if grad.numel() == 0 or energy.numel() == 0:
-        return _zeros(query, key, energy)
-    grads = _Gradients(query, key, sides or plan(query, key, energy, None), None)
-    grads.add(grad.contiguous(), slice(0, grad.shape[0]), slice(0, grad.shape[1]))
-    return grads.query, grads.key, grads.energy
-
-
-def attention_forward(
-    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool, need_grad: bool
-) -> tuple[Tensor, Tensor | None, Plan | None]:
-    """Context, weights (if asked for, or so few that the backward pass had better have them) and the plan."""
-    shape = batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
-    kept = need_weights or (need_grad and batch * queries * keys <= BLOCK)
-    weights = query.new_empty(shape) if kept else None
-    if batch * queries * keys == 0:
-        return value.new_zeros(batch, queries, value.shape[2]), weights, None
-    seen, rows = _visibility(mask, batch, queries, keys)
-    sides, own_value = plan(query, key, energy, seen), filled(value)
-    context = value.new_empty(batch, queries, own_value.shape[2])
-    _forward(sides, shape, seen, rows, own_value, context, weights, True)
-    return context[..., : value.shape[2]].contiguous(), weights, _worth_keeping(sides)
-
-
-def attention_backward(
-    grad_context: Tensor, grad_weights: Tensor | None, query: Tensor, key: Tensor, value: Tensor, energy: Tensor,
-    mask: Tensor | None, weights: Tensor | None, sides: Plan | None,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    """Gradients of query, key, value and energy; weights that were not kept are computed again, block by block."""
-    batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
-    if batch * queries * keys == 0:
-        return _zeros(query, key, value, energy)
-    seen, rows = _visibility(mask, batch, queries, keys)
-    sides = sides or plan(query, key, energy, seen)
-    grads, own_value, flow = _Gradients(query, key, sides, seen), filled(value), filled(grad_context)
-    grad_value = own_value.new_empty(own_value.shape)
-    for b, q in blocks(batch, queries, keys, BLOCK if weights is not None else BLOCK // 4):
-        own_seen = None if seen is None else seen[b]
-        if weights is None:
-            block = query.new_empty(b.stop - b.start, q.stop - q.start, keys)
-            shape, own_rows = (block.shape[0], block.shape[1], keys), None if rows is None else rows[b, q]
-            _forward(sides.block(b, q), shape, own_seen, own_rows, None, None, block, True)
-        else:
-            block = weights[b, q]
-        given = None if grad_weights is None else grad_weights[b, q].contiguous()
-        grad = slope(block, given, own_value[b], flow[b, q], own_seen)
-        add_value_gradient(block, flow[b, q], grad_value[b], q.start == 0)
-        grads.add(grad, b, q)
-    return grads.query, grads.key, grad_value[..., : value.shape[2]].contiguous(), grads.energy
-
-
-def slope(weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, seen: Tensor | None) -> Tensor:
-    """The gradient of a block of scores, from what flows into its weights (`given`) and contexts (`flow`)."""
+def slope(
+    weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, seen: Tensor | None, grad: Tensor
+) -> None:  # fmt: skip
+    """Fill `grad`, the gradient of the scores, from what flows into their weights (`given`) and contexts (`flow`)."""
     batch, queries, keys = weights.shape
-    grad = torch.empty_like(weights)
     numbers = (
         weights.data_ptr(), grad.data_ptr(), address(given), value.data_ptr(), value.shape[2], flow.data_ptr(),
         address(seen), queries, keys,
     )  # fmt: skip
     kernel = _back().slope(constants(grad.dtype)[0])
-    share(kernel, numbers, batch * queries, grad.numel() * value.shape[2], min(queries, 16))
-    return grad
+    share(kernel, numbers, batch * queries, batch * queries * keys * value.shape[2], min(queries, 16))
 
 
 def add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh: bool) -> None:
@@ -213,4 +256,4 @@ def add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh:
         weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries, keys, fresh
     )  # fmt: skip
     tiles = batch * -(-keys // _back().TILE_KEYS)
-    share(_back().value_gradient(constants(flow.dtype)[0]), numbers, tiles, weights.numel() * flow.shape[2])
+    share(_back().value_gradient(constants(flow.dtype)[0]), numbers, tiles, batch * queries * keys * flow.shape[2])

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from heedful.kernels.additive.cpu_kernels import TILE_QUERIES, power, visible
+from heedful.kernels.additive.cpu_kernels import TILE_QUERIES, power, visible, whole
 from heedful.kernels.job import compiled, next_slice, numbers
 from heedful.kernels.products import DEPTH, multiply
 from heedful.kernels.simd import (
@@ -16,11 +16,15 @@ from heedful.kernels.simd import (
     keep,
     lanes,
     load,
+    load_some,
+    place_of,
     put,
     reciprocals,
+    scratch,
     shift,
     splat,
     store,
+    store_some,
     total,
     where_within,
     zero_where_zero,
@@ -51,8 +55,8 @@ def slope(unit):
 def _slope(unit, job):
     weights, grad, given, value, value_dim, grad_context, seen, queries, keys = numbers(job, 0, 9)
     n = lanes(unit)
-    index_list, packed = np.empty(keys + 4, np.int64), np.full(4 * n * value_dim, unit)
-    found = np.full(4 * n * TILE_QUERIES, unit)
+    index_list, packed = np.empty(keys + 4, np.int64), scratch(unit, 4 * n * value_dim)
+    found = scratch(unit, 4 * n * TILE_QUERIES)
     row, stop = next_slice(job)
     while row < stop:
         batch = row // queries
@@ -65,7 +69,7 @@ def _slope(unit, job):
                 put(flow, k, unit - unit)
         _flow(
             unit, source, memory, value_dim, address_of(index_list), count, keys, rows, flow,
-            address_of(packed), address_of(found),
+            place_of(packed), place_of(found),
         )  # fmt: skip
         for i in range(row, row + rows):
             own = 0 if given == 0 else shift(unit, given, i * keys)
@@ -113,28 +117,28 @@ def _dots(unit, source, value, value_dim, index, count, flow):
         own = shift(unit, value, get_index(index, j) * value_dim)
         dot = splat(unit - unit)
         for v in range(0, value_dim, lanes(unit)):
-            dot = dot + load(unit, own, v) * load(unit, source, v)
+            dot = dot + load_some(unit, value_dim - v, own, v) * load_some(unit, value_dim - v, source, v)
         put(flow, get_index(index, j), total(dot))
 
 
 @njit(**INNER)
 def _slope_row(unit, weight, flow, given, keys):
     """Slope = weight * (flow - sum of weight * flow); what has no weight has no slope, whatever flows."""
-    n, whole = lanes(unit), keys - keys % lanes(unit)
+    n, full = lanes(unit), keys - keys % lanes(unit)
     if given != 0:
         for k in range(keys):
             put(flow, k, get(unit, flow, k) + get(unit, given, k))
     mean = splat(unit - unit)
-    for k in range(0, whole, n):
+    for k in range(0, full, n):
         mean = mean + zero_where_zero(load(unit, flow, k), load(unit, weight, k)) * load(unit, weight, k)
     middle = total(mean)
-    for k in range(whole, keys):
+    for k in range(full, keys):
         if get(unit, weight, k) != 0:
             middle += get(unit, weight, k) * get(unit, flow, k)
-    for k in range(0, whole, n):
+    for k in range(0, full, n):
         difference = load(unit, flow, k) - splat(middle)
         store(flow, k, zero_where_zero(difference, load(unit, weight, k)) * load(unit, weight, k))
-    for k in range(whole, keys):
+    for k in range(full, keys):
         share = get(unit, weight, k)
         put(flow, k, share * (get(unit, flow, k) - middle) if share != 0 else share)
 
@@ -158,8 +162,8 @@ def value_gradient(unit):
 def _value_gradient(unit, job):
     weights, grad_context, value_dim, grad_value, queries, keys, fresh = numbers(job, 0, 7)
     tiles = (keys + TILE_KEYS - 1) // TILE_KEYS
-    packed_list = np.full(TILE_KEYS * DEPTH, unit)
-    packed = address_of(packed_list)
+    packed_list = scratch(unit, TILE_KEYS * DEPTH)
+    packed = place_of(packed_list)
     tile, stop = next_slice(job)
     while tile < stop:
         batch, first = tile // tiles, tile % tiles * TILE_KEYS
@@ -182,16 +186,27 @@ def _value_gradient(unit, job):
 
 
 @njit(**INNER)
+def _load(direct, unit, left, address, index):
+    """A register of factors, which fill registers, or of what is left of units taken directly."""
+    if direct is not None:
+        return load_some(unit, left, address, index)
+    return load(unit, address, index)
+
+
+@njit(**INNER)
 def _four_slopes(
-    direct, wide, of_x, of_y, unit, limit, x, y, flow, grad_x, grad_y, sums, index, some, rows, units, u, fresh
+    direct, wide, of_x, of_y, unit, limit, x, y, stride, flow, found_x, grad_y, sums, index, some, rows, units, u, fresh
 ):  # fmt: skip
     """One register of units of `rows` queries with four keys, `some` of them real; the keys' sums stay in registers."""
     one, cut = splat(unit), splat(limit)
-    k0, k1 = load(unit, y, get_index(index, 0) * units + u), load(unit, y, get_index(index, 1) * units + u)
-    k2, k3 = load(unit, y, get_index(index, 2) * units + u), load(unit, y, get_index(index, 3) * units + u)
+    left = units - u
+    k0 = _load(direct, unit, left, y, get_index(index, 0) * stride + u)
+    k1 = _load(direct, unit, left, y, get_index(index, 1) * stride + u)
+    k2 = _load(direct, unit, left, y, get_index(index, 2) * stride + u)
+    k3 = _load(direct, unit, left, y, get_index(index, 3) * stride + u)
     b0 = b1 = b2 = b3 = mass = one - one
     for row in range(rows):
-        q = load(unit, x, row * units + u)
+        q = _load(direct, unit, left, x, row * stride + u)
         p0, p1 = power(unit, direct, wide, q, k0, cut), power(unit, direct, wide, q, k1, cut)
         p2, p3 = power(unit, direct, wide, q, k2, cut), power(unit, direct, wide, q, k3, cut)
         if direct is None:
@@ -218,19 +233,20 @@ def _four_slopes(
             s2, s3 = g2 * _tanh(unit, limit, q + k2, r2), g3 * _tanh(unit, limit, q + k3, r3)
         if of_x is not None:
             mass = mass + ((s0 + s1) + (s2 + s3))
-            store(grad_x, row * units + u, load(unit, grad_x, row * units + u) + found)
+            at = row * whole(unit, units) + u
+            store(found_x, at, load(unit, found_x, at) + found)
         if of_y is not None:
             b0, b1, b2, b3 = b0 + w0, b1 + w1, b2 + w2, b3 + w3
     if of_x is not None:
         store(sums, u, load(unit, sums, u) + mass)
     if of_y is not None:
-        _settle(unit, grad_y, get_index(index, 0) * units + u, b0, fresh)
+        _settle(unit, left, grad_y, get_index(index, 0) * units + u, b0, fresh)
         if some > 1:
-            _settle(unit, grad_y, get_index(index, 1) * units + u, b1, fresh)
+            _settle(unit, left, grad_y, get_index(index, 1) * units + u, b1, fresh)
         if some > 2:
-            _settle(unit, grad_y, get_index(index, 2) * units + u, b2, fresh)
+            _settle(unit, left, grad_y, get_index(index, 2) * units + u, b2, fresh)
         if some > 3:
-            _settle(unit, grad_y, get_index(index, 3) * units + u, b3, fresh)
+            _settle(unit, left, grad_y, get_index(index, 3) * units + u, b3, fresh)
 
 
 @njit(**INNER)
@@ -241,44 +257,40 @@ def _tanh(unit, limit, x, r):
 
 
 @njit(**INNER)
-def _settle(unit, target, at, found, fresh):
+def _settle(unit, left, target, at, found, fresh):
     """Write a sum, or add it to the one that is there."""
-    store(target, at, found if fresh else found + load(unit, target, at))
+    store_some(left, target, at, found if fresh else found + load_some(unit, left, target, at))
 
 
 @njit(**INNER)
-def _clear(unit, target, row, rows, units, begin, end):
-    for i in range(row, row + rows):
-        for u in range(begin, end, lanes(unit)):
-            store(target, i * units + u, splat(unit - unit))
+def _clear(unit, target, begin, end):
+    for i in range(begin, end, lanes(unit)):
+        store(target, i, splat(unit - unit))
 
 
 @njit(**INNER)
-def _scale(direct, wide, unit, target, row, energy, factors, units, begin, end):
-    """Multiply columns of a row by 4 energy, and by the row's factors where they were left to the end."""
-    four = unit + unit + unit + unit
-    for u in range(begin, end, lanes(unit)):
-        found = load(unit, target, row * units + u) * load(unit, energy, u) * splat(four)
-        if direct is None and wide is None:
-            found = found * load(unit, factors, row * units + u)
-        store(target, row * units + u, found)
+def _scaled(direct, wide, unit, found, energy, factors, at, units, u):
+    """A register of sums times 4 energy, and times the factors where they were left to the end."""
+    found = found * load_some(unit, units - u, energy, u) * splat(unit + unit + unit + unit)
+    return found * load(unit, factors, at * whole(unit, units) + u) if direct is None and wide is None else found
 
 
 @njit(**INNER)
-def _finish_queries(
-    direct, wide, unit, grad_x, energy, x, row, rows, units, begin, end, grad_energy, batch, sums, mass
-):  # fmt: skip
-    """Scale the gradients of a tile of queries, and add its part of the energy's: sums of sums, for a million terms
+def _finish_queries(direct, wide, unit, found_x, grad_x, energy, x, row, rows, units, begin, end, sums, masses, mass):
+    """Write the gradients of a tile of queries, and add its part of the energy's: sums of sums, for a million terms
     one by one would lose three digits.
     """
-    for i in range(row, row + rows):
-        _scale(direct, wide, unit, grad_x, i, energy, x, units, begin, end)
+    for i in range(rows):
+        for u in range(begin, end, lanes(unit)):
+            found = load(unit, found_x, i * whole(unit, units) + u)
+            found = _scaled(direct, wide, unit, found, energy, x, row + i, units, u)
+            store_some(units - u, grad_x, (row + i) * units + u, found)
     for u in range(begin, end, lanes(unit)):
-        at, part = batch * units + u, load(unit, sums, u)
+        part = load(unit, sums, u)
         if direct is None:
             # the sums are of grad * r; tanh is 1 - 2 r
             part = splat(mass) - (part + part)
-        store(grad_energy, at, load(unit, grad_energy, at) + part)
+        store(masses, u, load(unit, masses, u) + part)
 
 
 @njit(**INNER)
@@ -315,25 +327,28 @@ def gradients(unit, cut, direct, wide, of_x, of_y):
 @njit(**INNER)
 def _gradients(unit, limit, direct, wide, of_x, of_y, job):
     x, y, grad, energy, grad_x, grad_y, grad_energy, seen, queries, keys, units, fresh, done = numbers(job, 0, 13)
-    index_list, buffer, sums = np.empty(keys + 4, np.int64), np.full(4 * TILE_QUERIES, unit), np.full(units, unit)
-    index, flow, tile_sums = address_of(index_list), address_of(buffer), address_of(sums)
-    registers = units // lanes(unit)
+    room = whole(unit, units)
+    stride, registers = room if direct is None else units, room // lanes(unit)
+    index_list, buffer = np.empty(keys + 4, np.int64), scratch(unit, 4 * TILE_QUERIES + (TILE_QUERIES + 2) * room)
+    index, flow = address_of(index_list), place_of(buffer)
+    found_x = shift(unit, flow, 4 * TILE_QUERIES)
+    sums = shift(unit, found_x, TILE_QUERIES * room)
+    masses = shift(unit, sums, room)
     start, stop = next_slice(job)
     while start < stop:
         batch = start // registers
         begin, end = (start - batch * registers) * lanes(unit), min(stop - batch * registers, registers) * lanes(unit)
         count = visible(seen, batch, keys, index_list)
-        first_key = batch * keys * units
-        if of_x is not None:
-            _clear(unit, grad_energy, batch, 1, units, begin, end)
+        own_y, own_grad_y = shift(unit, y, batch * keys * stride), shift(unit, grad_y, batch * keys * units)
+        _clear(unit, masses, begin, end)
         for query in range(0, queries, TILE_QUERIES):
             rows, row = min(TILE_QUERIES, queries - query), batch * queries + query
             new = fresh != 0 and query == 0
             mass = splat(unit - unit)
-            _clear(unit, flow, 0, 1, 0, 0, 4 * TILE_QUERIES)
-            if of_x is not None:
-                _clear(unit, grad_x, row, rows, units, begin, end)
-                _clear(unit, tile_sums, 0, 1, units, begin, end)
+            _clear(unit, flow, 0, 4 * TILE_QUERIES)
+            _clear(unit, sums, begin, end)
+            for i in range(rows):
+                _clear(unit, found_x, i * room + begin, i * room + end)
             for j in range(0, count, 4):
                 some = min(4, count - j)
                 if not _gather(unit, grad, row, rows, keys, index + 8 * j, some, flow) and not new:
@@ -342,22 +357,26 @@ def _gradients(unit, limit, direct, wide, of_x, of_y, job):
                     mass = mass + load(unit, flow, i)
                 for u in range(begin, end, lanes(unit)):
                     _four_slopes(
-                        direct, wide, of_x, of_y, unit, limit, shift(unit, x, row * units), shift(unit, y, first_key),
-                        flow, shift(unit, grad_x, row * units), shift(unit, grad_y, first_key), tile_sums,
-                        index + 8 * j, some, rows, units, u, new,
+                        direct, wide, of_x, of_y, unit, limit, shift(unit, x, row * stride), own_y, stride, flow,
+                        found_x, own_grad_y, sums, index + 8 * j, some, rows, units, u, new,
                     )  # fmt: skip
             if of_x is not None:
                 _finish_queries(
-                    direct, wide, unit, grad_x, energy, x, row, rows, units, begin, end, grad_energy, batch,
-                    tile_sums, total(mass),
+                    direct, wide, unit, found_x, grad_x, energy, x, row, rows, units, begin, end, sums, masses,
+                    total(mass),
                 )  # fmt: skip
+        if of_x is not None:
+            for u in range(begin, end, lanes(unit)):
+                store_some(units - u, grad_energy, batch * units + u, load(unit, masses, u))
         if of_y is not None and done != 0:
             for j in range(count):
                 row = batch * keys + get_index(index, j)
-                _scale(direct, wide, unit, grad_y, row, energy, y, units, begin, end)
+                for u in range(begin, end, lanes(unit)):
+                    found = load_some(unit, units - u, grad_y, row * units + u)
+                    found = _scaled(direct, wide, unit, found, energy, y, row, units, u)
+                    store_some(units - u, grad_y, row * units + u, found)
         start += (end - begin) // lanes(unit)
         if start == stop:
             start, stop = next_slice(job)
     keep(index_list)
     keep(buffer)
-    keep(sums)

@@ -1,9 +1,9 @@
 """Additive attention on the CPU: Numba kernels over slices of the work, called with addresses.
 
-Every array is contiguous; queries, keys and values end in a multiple of the lanes of a register, and a register holds
-neighbouring units of one query or key. They come as factors e^{2x}, whose product is all the inner loop needs, or as
-they are (`direct`), where the range is too large for the product or one use does not repay the factors. With P = e^{2(a
-+ b)}, cut at 2^27 (float64: 2^57) where tanh has long rounded to 1, and r = 1 / (1 + P):
+Every array is contiguous, and a register holds neighbouring units of one query or key. They come as factors e^{2x},
+whose product is all the inner loop needs, or as they are (`direct`), where the range is too large for the product or
+one use does not repay the factors. With P = e^{2(a + b)}, cut at 2^27 (float64: 2^57) where tanh has long rounded to 1,
+and r = 1 / (1 + P):
 
     score = sum(energy) - 2 sum_u energy_u r_u        slope of tanh = 4 P r^2
 
@@ -32,8 +32,11 @@ from heedful.kernels.simd import (
     lanes,
     largest,
     load,
+    load_some,
     magnitude,
+    place_of,
     put,
+    scratch,
     shift,
     splat,
     store,
@@ -50,9 +53,9 @@ TILE_QUERIES = 16
 
 @lru_cache(typed=True)  # 1 of float32 equals 1 of float64
 def exponentials(unit, limit):
-    """Kernel over registers: target = e^{2 source}, NaN beyond the limit.
+    """Kernel over rows of units: target = e^{2 source}, with whole registers of units, NaN beyond the limit.
 
-    Leaves the largest magnitude, or infinity. Numbers: source, target.
+    Leaves the largest magnitude, or infinity. Numbers: source, target, units.
     """
 
     @compiled
@@ -63,18 +66,25 @@ def exponentials(unit, limit):
 
 
 @njit(**INNER)
+def whole(unit, units):
+    """As many units as fill whole registers."""
+    return (units + lanes(unit) - 1) // lanes(unit) * lanes(unit)
+
+
+@njit(**INNER)
 def _exponentials(unit, limit, job):
-    source, target = numbers(job, 0, 2)
+    source, target, units = numbers(job, 0, 3)
     ceiling, endless = splat(limit), splat(unit / (unit - unit))
     peak = ceiling - ceiling
     start, stop = next_slice(job)
     while start < stop:
-        for i in range(start * lanes(unit), stop * lanes(unit), lanes(unit)):
-            x = load(unit, source, i)
-            size = where_within(x, ceiling, magnitude(x), endless)
-            peak = at_least(peak, size)
-            # 0 while the size is finite, NaN when it is infinite
-            store(target, i, exp(unit, x + x) + (size - size))
+        for row in range(start, stop):
+            for u in range(0, units, lanes(unit)):
+                x = load_some(unit, units - u, source, row * units + u)
+                size = where_within(x, ceiling, magnitude(x), endless)
+                peak = at_least(peak, size)
+                # 0 while the size is finite, NaN when it is infinite
+                store(target, row * whole(unit, units) + u, exp(unit, x + x) + (size - size))
         start, stop = next_slice(job)
     leave(job, largest(peak))
 
@@ -132,12 +142,15 @@ def _pair_quotient(unit, x, y, inverse, u):
 
 
 @njit(**INNER)
-def _single(direct, wide, unit, limit, x, y, energy, u):
-    """Energy / (1 + P) of one register of units."""
+def _single(direct, wide, unit, limit, x, y, energy, u, units):
+    """Energy / (1 + P) of one register of units; of what is left of it, where they are taken directly."""
     if direct is None and wide is None:
         return splat(unit) / (load(unit, x, u) * load(unit, y, u) + load(unit, energy, u))
-    denominator = power(unit, direct, wide, load(unit, x, u), load(unit, y, u), splat(limit)) + splat(unit)
-    return load(unit, energy, u) / denominator
+    if direct is not None:
+        left, right = load_some(unit, units - u, x, u), load_some(unit, units - u, y, u)
+    else:
+        left, right = load(unit, x, u), load(unit, y, u)
+    return load(unit, energy, u) / (power(unit, direct, wide, left, right, splat(limit)) + splat(unit))
 
 
 @njit(**INNER)
@@ -154,10 +167,10 @@ def _add_four(direct, wide, alone, unit, limit, x, y, energy, units, begin, end,
             s3 = s3 + _quotient(direct, wide, unit, limit, x, y3, energy, u)
     else:
         for u in range(begin, end, lanes(unit)):
-            s0 = s0 + _single(direct, wide, unit, limit, x, y0, energy, u)
-            s1 = s1 + _single(direct, wide, unit, limit, x, y1, energy, u)
-            s2 = s2 + _single(direct, wide, unit, limit, x, y2, energy, u)
-            s3 = s3 + _single(direct, wide, unit, limit, x, y3, energy, u)
+            s0 = s0 + _single(direct, wide, unit, limit, x, y0, energy, u, units)
+            s1 = s1 + _single(direct, wide, unit, limit, x, y1, energy, u, units)
+            s2 = s2 + _single(direct, wide, unit, limit, x, y2, energy, u, units)
+            s3 = s3 + _single(direct, wide, unit, limit, x, y3, energy, u, units)
     add_totals(sums, s0, s1, s2, s3)
 
 
@@ -192,20 +205,20 @@ def _add_sums(
     direct, wide, unit, limit, x, y, energy, units, index, count, rows, sums, width, mask, mask_query, mask_key
 ):  # fmt: skip
     """Add sum_u energy_u r_u of some rows with the listed keys to `sums`."""
-    whole = units - units % (4 * lanes(unit))
+    fours = units - units % (4 * lanes(unit))
     _add_part(
-        direct, wide, None, unit, limit, x, y, energy, units, 0, whole,
+        direct, wide, None, unit, limit, x, y, energy, units, 0, fours,
         index, count, rows, sums, width, mask, mask_query, mask_key,
     )  # fmt: skip
     _add_part(
-        direct, wide, 1, unit, limit, x, y, energy, units, whole, units,
+        direct, wide, 1, unit, limit, x, y, energy, units, fours, units,
         index, count, rows, sums, width, mask, mask_query, mask_key,
     )  # fmt: skip
 
 
 @njit(**INNER)
-def _invert(unit, energy, inverse, units, digits):
-    """The inverse is mean / energy, at most 2^digits: less energy adds too little to show. Returns the mean."""
+def _invert(unit, energy, units, digits):
+    """Energy becomes mean / energy, at most 2^digits: less adds too little to show. Returns the mean."""
     mean, count, floor = unit - unit, unit - unit, unit
     for _ in range(units):
         count += unit
@@ -213,10 +226,10 @@ def _invert(unit, energy, inverse, units, digits):
         floor /= unit + unit
     for u in range(units):
         mean += abs(get(unit, energy, u)) / count
-    for u in range(units):
+    for u in range(whole(unit, units)):
         share = get(unit, energy, u) / mean if mean > 0 else unit
         size = unit / max(abs(share), floor)
-        put(inverse, u, size if share >= 0 else -size)
+        put(energy, u, size if share >= 0 else -size)
     return mean
 
 
@@ -224,19 +237,18 @@ def _invert(unit, energy, inverse, units, digits):
 def _add_products(
     wide, unit, limit, x, y, energy, units, own, index, count, rows, sums, width, mask, mask_query, mask_key
 ):  # fmt: skip
-    """`_add_sums` of factors; where they are narrow, `own` begins with the inverses of the energy, then has room."""
+    """`_add_sums` of factors; where they are narrow, `energy` holds its inverses and `own` is room for a tile."""
     if wide is not None:
         _add_sums(
             None, wide, unit, limit, x, y, energy, units,
             index, count, rows, sums, width, mask, mask_query, mask_key,
         )  # fmt: skip
         return
-    carried = shift(unit, own, units)
     for i in range(rows):
         for u in range(0, units, lanes(unit)):
-            store(carried, i * units + u, load(unit, x, i * units + u) * load(unit, own, u))
+            store(own, i * units + u, load(unit, x, i * units + u) * load(unit, energy, u))
     _add_sums(
-        None, None, unit, limit, carried, y, own, units,
+        None, None, unit, limit, own, y, energy, units,
         index, count, rows, sums, width, mask, mask_query, mask_key,
     )  # fmt: skip
 
@@ -265,9 +277,9 @@ def _weigh(unit, scale, row, count, width, mask, mask_key, index):
         weight = exp(unit, load(unit, row, j) - splat(top))
         mass = mass + weight
         store(row, j, weight)
-    whole = total(mass)
+    every = total(mass)
     # A row that sees nothing has no mass, and keeps its zeros.
-    part = splat(unit / whole if whole != 0 else unit)
+    part = splat(unit / every if every != 0 else unit)
     for j in range(0, width, n):
         store(row, j, load(unit, row, j) * part)
 
@@ -286,11 +298,14 @@ def _scatter(unit, row, index, count, keys, target):
 
 
 @njit(**INNER)
-def _sum(unit, numbers, count):
-    whole = splat(unit - unit)
+def _copy(unit, source, target, count):
+    """Copy numbers, with zeros up to whole registers; returns their sum."""
+    mass = splat(unit - unit)
     for i in range(0, count, lanes(unit)):
-        whole = whole + load(unit, numbers, i)
-    return total(whole)
+        found = load_some(unit, count - i, source, i)
+        mass = mass + found
+        store(target, i, found)
+    return total(mass)
 
 
 @lru_cache(typed=True)  # 1 of float32 equals 1 of float64
@@ -299,9 +314,9 @@ def forward(unit, cut, near, far, wide):
 
     `near`, `far` (1 or None): are there units by factors, units taken directly? `wide`: do the factors need the cut?
     Leaves 0, or more if a sum was NaN. Numbers: x, y, energy, units of the near side, the same of the far side (`x`,
-    `y` [batch, queries or keys, units]); where factors are not wide, which power of 2 bounds the inverse of their
-    energy; `seen` [batch, keys] or 0; the mask or 0, and its three strides, all in bytes; value or 0 and its width;
-    context; where weights or scores go, or 0; softmax or not; queries; keys.
+    `y` [batch, queries or keys, units], of the near side in whole registers); where factors are not wide, which power
+    of 2 bounds the inverse of their energy; `seen` [batch, keys] or 0; the mask or 0, and its three strides, all in
+    bytes; value or 0 and its width; context; where weights or scores go, or 0; softmax or not; queries; keys.
     """
 
     @compiled
@@ -313,21 +328,23 @@ def forward(unit, cut, near, far, wide):
 
 @njit(**INNER)
 def _forward(unit, limit, near, far, wide, job):
-    x, y, energy, units, a, b, direct_energy, direct_units, digits = numbers(job, 0, 9)
+    x, y, near_energy, near_units, a, b, far_energy, far_units, digits = numbers(job, 0, 9)
     seen, mask, mask_batch, mask_query, mask_key, value, value_dim = numbers(job, 9, 7)
     context, out, softmax, queries, keys = numbers(job, 16, 5)
     width = (keys + lanes(unit) + 3) // lanes(unit) * lanes(unit)
     tile = min(TILE_QUERIES, max(1, _TILE_SUMS // width), queries)
-    index_list, scratch = np.empty(keys + 4, np.int64), np.full(tile * width, unit)
-    own_list = np.full((tile + 1) * units, unit)
-    index, sums, own = address_of(index_list), address_of(scratch), address_of(own_list)
+    units = whole(unit, near_units)
+    index_list, sums_room = np.empty(keys + 4, np.int64), scratch(unit, tile * width)
+    near_room, far_room = scratch(unit, (tile + 1) * units), scratch(unit, whole(unit, far_units))
+    index, sums, energy = address_of(index_list), place_of(sums_room), place_of(near_room)
+    own, direct_energy = shift(unit, energy, units), place_of(far_room)
     bias, trace, scale = unit - unit, unit - unit, -unit - unit
     if near is not None:
-        bias += _sum(unit, energy, units)
+        bias += _copy(unit, near_energy, energy, near_units)
         if wide is None:
-            scale *= _invert(unit, energy, own, units, digits)
+            scale *= _invert(unit, energy, near_units, digits)
     if far is not None:
-        bias += _sum(unit, direct_energy, direct_units)
+        bias += _copy(unit, far_energy, direct_energy, far_units)
     start, stop = next_slice(job)
     while start < stop:
         row, count = start, 0
@@ -346,9 +363,8 @@ def _forward(unit, limit, near, far, wide, job):
                 )  # fmt: skip
             if far is not None:
                 _add_sums(
-                    1, None, unit, limit, shift(unit, a, row * direct_units),
-                    shift(unit, b, batch * keys * direct_units), direct_energy, direct_units,
-                    index, count, rows, sums, width, hidden, mask_query, mask_key,
+                    1, None, unit, limit, shift(unit, a, row * far_units), shift(unit, b, batch * keys * far_units),
+                    direct_energy, far_units, index, count, rows, sums, width, hidden, mask_query, mask_key,
                 )  # fmt: skip
             trace += _finish(
                 unit, sums, width, bias, scale, rows, index, count, keys, hidden, mask_query, mask_key, softmax,
@@ -362,8 +378,9 @@ def _forward(unit, limit, near, far, wide, job):
     if trace != trace:
         leave(job, unit)
     keep(index_list)
-    keep(scratch)
-    keep(own_list)
+    keep(sums_room)
+    keep(near_room)
+    keep(far_room)
 
 
 @njit(**INNER)

@@ -4,70 +4,81 @@ Eager code takes a `torch.autograd.Function`, which costs a third of an operator
 operators `heedful::additive_scores` and `heedful::additive_attention` whole; `torch.export` gets the plain tanh form.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
 from heedful.kernels.additive import reference
 from heedful.kernels.additive.backend import backend
+from heedful.kernels.additive.plan import FEW
 from heedful.kernels.additive.steps import AdditiveMemory, fits, step_attention, step_scores
 
+_COMPUTED = torch.float32, torch.float64
+# Up to so many elements of batch x queries x keys x units, PyTorch's own operators cost less than a call of ours.
+_FEW = 4096
 
-def _compute_dtype(*tensors: Tensor) -> torch.dtype:
-    """The widest type that came; half and bfloat16 are computed in float32."""
-    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+def _run(name: str, tensors: tuple[Tensor, ...], *rest: Any) -> tuple[Any, ...]:
+    """Call a function of the backend: half and bfloat16 in float32, mixed types in the widest.
+
+    Autocast stays outside: it would cast the blocks of a product to half.
+    """
+    first = tensors[0]
+    dtype, device = first.dtype, first.device.type
+    for tensor in tensors:
+        if tensor.dtype is not dtype or dtype not in _COMPUTED:
+            dtype = torch.float64 if any(entry.dtype == torch.float64 for entry in tensors) else torch.float32
+            tensors = tuple(entry.to(dtype) for entry in tensors)
+            rest = tuple(_cast(entry, dtype) for entry in rest)
+            break
+    function = getattr(backend(first), name)
+    if torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return function(*tensors, *rest)
+    return function(*tensors, *rest)
 
 
-def _exactly(tensor: Tensor) -> AbstractContextManager[object]:
-    """No autocast inside: it would cast the blocks of a product to half."""
-    kind = tensor.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+def _cast(entry: Any, dtype: torch.dtype) -> Any:
+    return entry.to(dtype) if isinstance(entry, Tensor) and entry.is_floating_point() else entry
+
+
+def _as(tensors: tuple[Tensor, ...], like: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Gradients in the types of their tensors."""
+    return tuple(a if a.dtype is b.dtype else a.to(b.dtype) for a, b in zip(tensors, like, strict=True))
 
 
 def _scores(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Any]:
-    dtype = _compute_dtype(query, key, energy)
-    with _exactly(query):
-        wide = query.to(dtype), key.to(dtype), energy.to(dtype)
-        scores, plan = backend(query).scores_forward(*wide)
+    scores, plan = _run("scores_forward", (query, key, energy))
     return scores.to(query.dtype), plan
 
 
 def _scores_gradients(
     grad: Tensor, query: Tensor, key: Tensor, energy: Tensor, plan: Any = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dtype = _compute_dtype(query, key, energy)
-    with _exactly(query):
-        wide = query.to(dtype), key.to(dtype), energy.to(dtype)
-        grads = backend(query).scores_backward(grad.to(dtype), *wide, plan)
-    return grads[0].to(query.dtype), grads[1].to(key.dtype), grads[2].to(energy.dtype)
+    own = query, key, energy
+    grad_query, grad_key, grad_energy = _as(_run("scores_backward", (grad, *own), plan), own)
+    return grad_query, grad_key, grad_energy
 
 
 def _attention(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool,
     need_grad: bool,
 ) -> tuple[Tensor, Tensor | None, Any]:  # fmt: skip
-    dtype = _compute_dtype(query, key, value, energy)
-    with _exactly(query):
-        wide = query.to(dtype), key.to(dtype), value.to(dtype), energy.to(dtype)
-        context, weights, plan = backend(query).attention_forward(*wide, mask, need_weights, need_grad)
-    return context.to(value.dtype), weights, plan
+    context, weights, plan = _run("attention_forward", (query, key, value, energy), mask, need_weights, need_grad)
+    return context if context.dtype is value.dtype else context.to(value.dtype), weights, plan
 
 
 def _attention_gradients(
     grad_context: Tensor, grad_weights: Tensor | None, query: Tensor, key: Tensor, value: Tensor, energy: Tensor,
     mask: Tensor | None, weights: Tensor | None = None, plan: Any = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    dtype = _compute_dtype(query, key, value, energy)
-    with _exactly(query):
-        wide = query.to(dtype), key.to(dtype), value.to(dtype), energy.to(dtype)
-        grad_weights = None if grad_weights is None else grad_weights.to(dtype)
-        grads = backend(query).attention_backward(grad_context.to(dtype), grad_weights, *wide, mask, weights, plan)
     own = query, key, value, energy
-    query_grad, key_grad, value_grad, energy_grad = (g.to(tensor.dtype) for g, tensor in zip(grads, own, strict=True))
-    return query_grad, key_grad, value_grad, energy_grad
+    grads = _run("attention_backward", (*own, grad_context), grad_weights, mask, weights, plan)
+    grad_query, grad_key, grad_value, grad_energy = _as(grads, own)
+    return grad_query, grad_key, grad_value, grad_energy
 
 
 class _Scores(torch.autograd.Function):
@@ -178,6 +189,8 @@ def additive_scores(query: Tensor, key: Tensor | AdditiveMemory, energy: Tensor)
             return step_scores(query, key, energy)
         key = key.key
     if not torch.compiler.is_compiling():
+        if not _differentiates(query, key, energy):
+            return _scores(query, key, energy)[0]
         return _Scores.apply(query, key, energy)  # pyright: ignore[reportReturnType]: apply is not annotated
     if _is_exporting():
         return reference.additive_scores(query, key, energy)
@@ -194,6 +207,13 @@ def additive_attention(
             return context, weights if need_weights else None
         key = key.key
     if not torch.compiler.is_compiling():
+        wanted = _differentiates(query, key, value, energy)
+        if mask is None and _is_small(query, key, value, energy, wanted):
+            context, weights = reference.additive_attention(query, key, value, energy)
+            return context, weights if need_weights else None
+        if not wanted:
+            context, weights, _ = _attention(query, key, value, energy, mask, need_weights, False)
+            return context, None if weights is None else weights.to(value.dtype)
         return _Attention.apply(query, key, value, energy, mask, need_weights)  # pyright: ignore[reportReturnType]
     if _is_exporting():
         whole = None if mask is None else mask.expand(query.shape[0], query.shape[1], key.shape[1])
@@ -201,6 +221,24 @@ def additive_attention(
         return context, weights if need_weights else None
     context, weights = _attention_op(query, key, value, energy, mask, need_weights)
     return context, weights if need_weights else None
+
+
+def _differentiates(*tensors: Tensor) -> bool:
+    """Whether autograd must know of the call: a gradient is wanted, or a tangent may be carried along."""
+    if forward_ad._current_level >= 0:
+        return True
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+def _is_small(query: Tensor, key: Tensor, value: Tensor, energy: Tensor, wanted: bool) -> bool:
+    """Whether the plain formula costs less than a call of ours, with or without a gradient (`wanted`): few elements, or
+    hardly a key.
+    """
+    (batch, queries, units), keys = query.shape, key.shape[1]
+    if keys > 2 and (batch * queries * keys * units > _FEW or (queries <= FEW and not wanted)):
+        return False
+    own = query.dtype is key.dtype is value.dtype is energy.dtype and query.dtype in _COMPUTED
+    return own and query.is_cpu and not torch.is_autocast_enabled("cpu")
 
 
 def _is_exporting() -> bool:

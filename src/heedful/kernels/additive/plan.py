@@ -8,15 +8,14 @@ keys.
 """
 
 import struct
-from dataclasses import dataclass
 from functools import cache
 from math import inf, log
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from heedful.kernels.threads import share
 
@@ -52,27 +51,21 @@ def constants(dtype: torch.dtype) -> tuple[np.floating, np.floating]:
     return NUMBERS[dtype][:2]
 
 
-def filled(tensor: Tensor) -> Tensor:
-    """Contiguous, with zeros up to whole registers in the last axis."""
-    missing = -tensor.shape[-1] % lanes(tensor.dtype)
-    return pad(tensor, (0, missing)) if missing else tensor.contiguous()
-
-
 def exponentials(tensor: Tensor) -> tuple[Tensor, float]:
     """e^{2x} with whole registers of units, NaN beyond the limit; and the largest magnitude, infinity beyond the
     limit.
     """
-    source = filled(tensor)
-    target = torch.empty_like(source)
+    source, units = tensor.contiguous(), tensor.shape[-1]
+    width = -(-units // lanes(tensor.dtype)) * lanes(tensor.dtype)
+    target = tensor.new_empty((*tensor.shape[:-1], width))
     unit, _, limit, _ = NUMBERS[tensor.dtype]
-    size, addresses = source.numel(), (source.data_ptr(), target.data_ptr())
-    found = share(kernels().exponentials(unit, limit), addresses, size // lanes(tensor.dtype), 4 * size)
+    size, record = target.numel(), (source.data_ptr(), target.data_ptr(), units)
+    found = share(kernels().exponentials(unit, limit), record, size // max(width, 1), 4 * size)
     return target, struct.unpack("d", struct.pack("q", found))[0]
 
 
-@dataclass(frozen=True)
-class Side:
-    """Queries, keys and energy of some units, filled up to whole registers; `columns` says which, if not all."""
+class Side(NamedTuple):
+    """Queries, keys and energy of some units, factors in whole registers; `columns` says which units, if not all."""
 
     x: Tensor
     y: Tensor
@@ -81,7 +74,7 @@ class Side:
 
     @property
     def units(self) -> int:
-        """Units of the arrays, those filled in included."""
+        """Units, without those that fill registers."""
         return self.energy.shape[0]
 
     def block(self, b: slice, q: slice) -> "Side":
@@ -89,8 +82,7 @@ class Side:
         return Side(self.x[b, q], self.y[b], self.energy, self.columns)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Units by factors, their product cut if `wide`, and units taken directly; `peak` bounds |a + b|, if known.
 
     Where factors are not wide, 2^digits bounds the inverse of the energy.
@@ -113,6 +105,15 @@ class Plan:
         near = [] if self.product is None else [(self.product, None, 1 if self.wide else None)]
         return near if self.direct is None else [*near, (self.direct, 1, None)]
 
+    def size(self) -> tuple[int, torch.dtype]:
+        """Units altogether, and their type."""
+        near, far = self.product, self.direct
+        if near is None or far is None:
+            side = near or far
+            assert side is not None
+            return side.units, side.energy.dtype
+        return near.units + far.units, near.energy.dtype
+
     def numbers(self) -> tuple[int, ...]:
         """What the forward kernel reads."""
         near, far = _numbers(self.product), _numbers(self.direct)
@@ -134,14 +135,14 @@ def plan(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Pla
     range.
     """
     if query.shape[1] <= FEW:
-        return Plan(None, Side(filled(query), filled(key), filled(energy)))
+        return Plan(None, Side(query.contiguous(), key.contiguous(), energy.contiguous()))
     x, query_peak = exponentials(query)
     y, key_peak = exponentials(key)
     peak = query_peak + key_peak
     if peak == inf:
         return _split(query, key, energy, seen)
     room = NUMBERS[query.dtype][3] - 2 * peak
-    side = Side(x, y, filled(energy))
+    side = Side(x, y, energy.contiguous())
     if room < _INVERSE[query.dtype]:
         return Plan(side, None, True, peak)
     return Plan(side, None, False, peak, int(room / log(2)))
@@ -154,6 +155,8 @@ def _split(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> P
     safe = (query.abs() <= limit).all(1).all(0) & (visible.abs() <= limit).all(1).all(0)
     near, far = safe.nonzero().squeeze(-1), (~safe).nonzero().squeeze(-1)
     x, y = exponentials(query[..., near])[0], exponentials(visible[..., near])[0]
-    product = Side(x, y, filled(energy[near]), near) if near.numel() else None
-    direct = Side(filled(query[..., far]), filled(key[..., far]), filled(energy[far]), far) if far.numel() else None
+    product = Side(x, y, energy[near], near) if near.numel() else None
+    direct = None
+    if far.numel():
+        direct = Side(query[..., far].contiguous(), key[..., far].contiguous(), energy[far], far)
     return Plan(product, direct)

@@ -1,8 +1,7 @@
 """One decoding step after the other over the same keys: their factors are kept, their gradients gathered.
 
 A step costs so little that every call around it counts: this is the shortest way from tensors to kernel, for what a
-decoder does (float32 or float64 on the CPU, whole registers, one mask per batch item). Everything else takes the
-general way of `op`.
+decoder does (float32 or float64 on the CPU, one mask per batch item). Everything else takes the general way of `op`.
 """
 
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ def remember_values(value: Tensor) -> Tensor:
 def fits(query: Tensor, memory: AdditiveMemory, energy: Tensor, mask: Tensor | None, value: Tensor | None) -> bool:
     """Whether the shortest way is open."""
     factors, key = memory.factors, memory.key
-    if factors is None or query.shape[1] != 1 or factors.shape != key.shape or key.numel() == 0:
+    if factors is None or query.shape[1] != 1 or key.numel() == 0:
         return False
     if not query.dtype == key.dtype == energy.dtype == factors.dtype:
         return False
@@ -65,8 +64,7 @@ def fits(query: Tensor, memory: AdditiveMemory, energy: Tensor, mask: Tensor | N
         return False
     if value is None:
         return True
-    lanes = 64 // value.element_size()
-    return value.dtype == key.dtype and value.shape[2] % lanes == 0 and value.numel() > 0 and value.is_contiguous()
+    return value.dtype == key.dtype and value.numel() > 0 and value.is_contiguous()
 
 
 class _Step(torch.autograd.Function):
@@ -104,7 +102,7 @@ def _forward(
     query: Tensor, factors: Tensor, value: Tensor | None, energy: Tensor, mask: Tensor | None
 ) -> tuple[Tensor | None, Tensor, Tensor | None]:
     """Context (unless there is no value), weights or scores, and e^{2 query}: None if a factor is out of range."""
-    batch, keys, units = factors.shape
+    batch, keys, units = factors.shape[0], factors.shape[1], energy.shape[0]
     x, largest = exponentials(query)
     out = query.new_empty(batch, 1, keys)
     if largest == inf:
@@ -120,9 +118,11 @@ def _forward(
     return (None, out, None) if not_a_number else (context, out, x)
 
 
-def _room(factors: Tensor, mask: Tensor | None) -> Tensor:
+def _room(side: Side, mask: Tensor | None) -> Tensor:
     """Room for the gradient of the keys; the kernel leaves out those that are hidden."""
-    return torch.empty_like(factors) if mask is None else torch.zeros_like(factors)
+    batch, keys, _ = side.y.shape
+    make = side.y.new_empty if mask is None else side.y.new_zeros
+    return make((batch, keys, side.units))
 
 
 def _value_gradient(weights: Tensor, flow: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def _present(grads: tuple[Any, ...], saved: tuple[Any, ...]) -> tuple[Any, ...]:
 def _general(grads: tuple[Any, ...], saved: tuple[Any, ...], plan: Any) -> tuple[Any, ...]:
     query, key, value, energy, mask, out = saved
     if value is not None:
-        return cpu.attention_backward(grads[0], grads[1], query, key, value, energy, mask, out, plan)
+        return cpu.attention_backward(query, key, value, energy, grads[0], grads[1], mask, out, plan)
     grad_query, grad_key, grad_energy = cpu.scores_backward(grads[0], query, key, energy, plan)
     return grad_query, grad_key, None, grad_energy
 
@@ -157,13 +157,14 @@ def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, 
     else:
         flow = grads[0].contiguous()
         given = None if grads[1] is None else grads[1].contiguous()
-        grad = cpu.slope(out, given, value, flow, mask)
+        grad = torch.empty_like(out)
+        cpu.slope(out, given, value, flow, mask, grad)
         if value_node:
             note(value_node, (out, flow))
         else:
             grad_value = _value_gradient(out, flow)
-    grad_query, grad_key = torch.empty_like(x), None if key_node else _room(factors, mask)
     side = Side(x, factors, energy)
+    grad_query, grad_key = x.new_empty(x.shape[0], 1, side.units), None if key_node else _room(side, mask)
     grad_energy = cpu.gradients(side, None, 1, grad, mask, grad_query, grad_key, True, True)
     if key_node is not None:
         note(key_node, (x, factors, energy, mask, grad))
@@ -181,8 +182,9 @@ def _merge_keys(notes: list[Any]) -> Tensor:
     for entries in groups.values():
         x, grad = torch.cat([entry[0] for entry in entries], 1), torch.cat([entry[4] for entry in entries], 1)
         _, factors, energy, mask, _ = entries[0]
-        merged.append(_room(factors, mask))
-        cpu.gradients(Side(x, factors, energy), None, 1, grad, mask, None, merged[-1], True, True)
+        side = Side(x, factors, energy)
+        merged.append(_room(side, mask))
+        cpu.gradients(side, None, 1, grad, mask, None, merged[-1], True, True)
     return merged[0] if len(merged) == 1 else torch.stack(merged).sum(0)
 
 
