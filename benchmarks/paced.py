@@ -46,14 +46,14 @@ class PacedTraining:
 
     Args:
         name: what to call it.
-        command: script beside this file, and its arguments.
+        command: script, by its name if it stands beside this file, and its arguments.
         log: file for what it says.
         threads: of its products.
     """
 
     def __init__(self, name: str, command: Sequence[str], log: Path, threads: int) -> None:
         self.name, self.log = name, log
-        script = Path(__file__).with_name(command[0])
+        script = Path(__file__).parent / command[0]
         with log.open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, str(script), *command[1:]],

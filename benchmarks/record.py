@@ -1,11 +1,14 @@
 """Where a benchmark leaves its row: benchmarks/results/<name>.csv, one line per run, with the machine it ran on."""
 
 import csv
+import io
 import os
 import platform
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+
+from heedful._files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,12 +30,13 @@ def append(name: str, **numbers: object) -> None:
     print(", ".join(f"{key}: {value}" for key, value in row.items()))
     path = RESULTS / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)
-    earlier = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+    earlier = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
     columns = list(dict.fromkeys([*(earlier[0] if earlier else ()), *row]))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*earlier, row])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*earlier, row])
+    write_whole(path, text.getvalue())
 
 
 def _processor() -> str:

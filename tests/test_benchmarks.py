@@ -1,0 +1,91 @@
+"""The benchmarks' own machinery: rows are kept, the table shows the last ones, trainings run in turn."""
+
+import csv
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+TRAINING = """
+import time
+from paced import Pace
+pace = Pace(parameters=7)
+for step in range(100):
+    pace.tick(tokens=step)
+    print("not an answer")
+    time.sleep(0.001)
+"""
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """A script of benchmarks as a module."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def _rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_new_column_stays_empty_in_the_rows_before_and_no_row_is_lost(script, monkeypatch, tmp_path):
+    record = script("record")
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    record.append("speed", fast=1)
+    record.append("speed", fast=2, slow=3)
+    record.append("speed", slow=4)
+    rows = _rows(tmp_path / "speed.csv")
+    assert [(row["fast"], row["slow"]) for row in rows] == [("1", ""), ("2", "3"), ("", "4")]
+    assert all(row["torch"] for row in rows)
+
+
+def test_the_table_shows_the_last_row_of_a_shape_and_the_fastest_peer(script, tmp_path):
+    additive = script("additive")
+    columns = ["shape", "direction", "heedful ms", "floor ms", "eager ms", "torch.compile ms", "keras jax ms"]
+    lines = [
+        ["16x64x64x128", "forward", "9", "9", "9", "9", "9"],
+        ["16x64x64x128", "forward", "2", "1", "30", "12", "7"],
+        ["1x1024x1024x128", "forward", "4", "5", "600", "70.2", ""],
+    ]
+    path = tmp_path / "additive.csv"
+    path.write_text("\n".join(",".join(line) for line in [columns, *lines]))
+    found = [[cell.strip() for cell in line.split("|")[1:-1]] for line in additive.table(path).splitlines()]
+    assert len(found) == 2 + 2
+    assert found[2][:6] == ["1, 1024, 1024, 128", "forward", "**4.00**", "5.00 (0.80 x)", "600", "70.2"]
+    assert found[3][2:] == ["**2.00**", "1.00 (2.00 x)", "30.0", "12.0", "-", "-", "7.00", "-", "3.5 x"]
+
+
+def test_a_paced_training_answers_for_each_block_and_waits_between(script, tmp_path):
+    paced = script("paced")
+    (tmp_path / "training.py").write_text(TRAINING)
+    command = [str(tmp_path / "training.py")]
+    (tmp_path / "paced.py").write_text((BENCHMARKS / "paced.py").read_text())
+    training = paced.PacedTraining("ours", command, tmp_path / "log", threads=1)
+    assert training.parameters == 7
+    assert training.run(3)[0] == 0 + 1 + 2
+    tokens, seconds = training.run(2)
+    assert (tokens, seconds > 0.002) == (3 + 4, True)
+    training.close()
+    assert "not an answer" in (tmp_path / "log").read_text()
+
+
+def test_a_paced_training_that_dies_is_named_with_its_last_words(script, tmp_path):
+    paced = script("paced")
+    (tmp_path / "training.py").write_text("raise SystemExit('no such data')")
+    with pytest.raises(SystemExit, match=r"(?s)ours ended:.*no such data"):
+        paced.PacedTraining("ours", [str(tmp_path / "training.py")], tmp_path / "log", threads=1)
+
+
+def test_without_joeynmt_the_message_says_how_to_install_it(script, tmp_path):
+    with pytest.raises(
+        SystemExit, match=r"holds no JoeyNMT; install it there:\s+pip install --no-deps --target FOLDER"
+    ):
+        script("joeynmt_training").check_installed(str(tmp_path))
