@@ -81,5 +81,6 @@ class PacedTraining:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
+            self.close()
             raise SystemExit(f"{self.name} ended:\n{self.log.read_text()[-2000:]}")
         return [float(word) for word in line.split()]
