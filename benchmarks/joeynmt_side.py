@@ -1,6 +1,7 @@
 """JoeyNMT's own training loop on the batches of a file, in blocks of steps (see paced.py).
 
-python joeynmt_side.py JOEYNMT_FOLDER WORK_FOLDER bucketed|shipped; WORK_FOLDER holds batches.json.
+python joeynmt_side.py JOEYNMT_FOLDER WORK_FOLDER shipped|bucketed|kept; WORK_FOLDER holds batches.json. "kept" is
+bucketed, and keeps freed memory as our training does.
 """
 
 import json
@@ -16,6 +17,8 @@ from joeynmt.prediction import prepare  # noqa: E402
 from joeynmt.training import TrainManager  # noqa: E402
 from paced import Pace  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
+
+from heedful._memory import keep_freed_memory  # noqa: E402
 
 EMBEDDING, ENCODER, DECODER = 256, 256, 512
 
@@ -119,13 +122,15 @@ def settings(folder, given, dropout):
 
 def main():
     """Train until the input ends."""
+    if order == "kept":
+        keep_freed_memory()
     folder = Path(work_folder) / f"joeynmt-{order}"
     folder.mkdir()
     given = json.loads((Path(work_folder) / "batches.json").read_text())
     write_corpus(folder, given)
     args = parse_global_args(settings(folder, given, given["dropout"]), rank=0, mode="train")
     model, train_data, dev_data, _ = prepare(args, rank=0, mode="train")
-    if order == "bucketed":
+    if order != "shipped":
         own = train_data.make_iter
         train_data.make_iter = lambda **options: bucketed(own(**options), given["order"])
     manager = PacedManager(

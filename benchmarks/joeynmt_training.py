@@ -51,6 +51,7 @@ def sides(joeynmt: str, folder: str) -> dict[str, list[str]]:
         "heedful, look first": ["heedful_side.py", folder, "bahdanau", "32"],
         "heedful bf16": ["heedful_side.py", folder, "luong_input_feeding", "bf16"],
         "joeynmt bucketed": ["joeynmt_side.py", joeynmt, folder, "bucketed"],
+        "joeynmt bucketed, kept memory": ["joeynmt_side.py", joeynmt, folder, "kept"],
         "joeynmt as it ships": ["joeynmt_side.py", joeynmt, folder, "shipped"],
     }
 
