@@ -157,7 +157,8 @@ class Attention(nn.Module):
         """
         self._check_pair(key, value)
         check_mask(mask, key.shape[0], 1, key.shape[1])
-        return self._prepare(key, value, mask)
+        memory = self._prepare(key, value, mask)
+        return Memory(*self.score.keep(memory.key, memory.value), memory.mask)
 
     def extend(
         self,
@@ -254,8 +255,8 @@ class Attention(nn.Module):
         if view.mask is not None:
             mask = view.mask if mask is None else mask & view.mask
         if self._can_fuse(view, need_weights):
-            context = self.score.attend(query, memory.key, memory.value, mask)
-            return AttentionOutput(context), self._next(state, query, state.score, window_state, state.normalizer)
+            output = AttentionOutput(*self.score.attend(query, memory.key, memory.value, mask, need_weights))
+            return output, self._next(state, query, state.score, window_state, state.normalizer)
         scores, score_state = self.score(query, memory.key, state.score)
         scores = widen(scores)
         if view.bias is not None:
@@ -278,9 +279,10 @@ class Attention(nn.Module):
         return self.window(query, positions, lengths, keys, state.window)
 
     def _can_fuse(self, view: View, need_weights: bool) -> bool:
-        """Whether nothing but the context of a plain softmax is wanted, so that no scores need to be held."""
-        plain = self.score.fused and self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
-        return plain and not need_weights and not (self.training and self.dropout.p > 0)
+        """Whether nothing but a plain softmax is wanted, so that no scores need to be held."""
+        able = self.score.weighs if need_weights else self.score.fused
+        plain = self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
+        return able and plain and not (self.training and self.dropout.p > 0)
 
     @staticmethod
     def _next(state: AttentionState, query: Tensor, score: Any, window: Any, normalizer: Any) -> AttentionState:

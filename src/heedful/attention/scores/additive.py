@@ -8,9 +8,18 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from heedful.attention.source import BAHDANAU_2015, SALIMANS_2016
-from heedful.functional import additive_attention, additive_scores
+from heedful.functional import AdditiveMemory, additive_attention, additive_scores, remember_keys, remember_values
 
 from .base import Score, check_sizes
+
+
+def look(
+    query: Tensor, key: Tensor | AdditiveMemory, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Context, and weights if asked for."""
+    if need_weights:
+        return additive_attention(query, key, value, energy, mask, need_weights=True)
+    return additive_attention(query, key, value, energy, mask), None
 
 
 class AdditiveScore(Score):
@@ -37,7 +46,7 @@ class AdditiveScore(Score):
     """
 
     source = BAHDANAU_2015(place="section 3.1, appendix A.1.2")
-    fused = True
+    fused = weighs = True
 
     def __init__(
         self,
@@ -63,10 +72,16 @@ class AdditiveScore(Score):
         """`U key + b`, computed once per memory."""
         return linear(key, self.key_proj, self.bias)
 
+    def keep(
+        self, key: Float[Tensor, "batch keys hidden_dim"], value: Float[Tensor, "batch keys value_dim"]
+    ) -> tuple[AdditiveMemory, Float[Tensor, "batch keys value_dim"]]:
+        """With the exponentials that every step needs; gradients of all steps are computed together."""
+        return remember_keys(key), remember_values(value)
+
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
-        key: Float[Tensor, "batch keys hidden_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"] | AdditiveMemory,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
         return additive_scores(linear(query, self.query_proj), key, self.energy), state
@@ -74,11 +89,12 @@ class AdditiveScore(Score):
     def attend(
         self,
         query: Float[Tensor, "batch queries query_dim"],
-        key: Float[Tensor, "batch keys hidden_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"] | AdditiveMemory,
         value: Float[Tensor, "batch keys value_dim"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    ) -> Float[Tensor, "batch queries value_dim"]:
-        return additive_attention(linear(query, self.query_proj), key, value, self.energy, mask)
+        need_weights: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None]:
+        return look(linear(query, self.query_proj), key, value, self.energy, mask, need_weights)
 
 
 class NormalizedAdditiveScore(Score):
@@ -103,7 +119,7 @@ class NormalizedAdditiveScore(Score):
     """
 
     source = SALIMANS_2016(place="equation 2")
-    fused = True
+    fused = weighs = True
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
         super().__init__(query_dim, key_dim)
@@ -114,10 +130,16 @@ class NormalizedAdditiveScore(Score):
         """`U key + b`, computed once per memory."""
         return self.additive.remember(key)
 
+    def keep(
+        self, key: Float[Tensor, "batch keys hidden_dim"], value: Float[Tensor, "batch keys value_dim"]
+    ) -> tuple[AdditiveMemory, Float[Tensor, "batch keys value_dim"]]:
+        """With the exponentials that every step needs; gradients of all steps are computed together."""
+        return remember_keys(key), remember_values(value)
+
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
-        key: Float[Tensor, "batch keys hidden_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"] | AdditiveMemory,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
         return additive_scores(linear(query, self.additive.query_proj), key, self.normalized_energy()), state
@@ -125,12 +147,13 @@ class NormalizedAdditiveScore(Score):
     def attend(
         self,
         query: Float[Tensor, "batch queries query_dim"],
-        key: Float[Tensor, "batch keys hidden_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"] | AdditiveMemory,
         value: Float[Tensor, "batch keys value_dim"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    ) -> Float[Tensor, "batch queries value_dim"]:
+        need_weights: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None]:
         query = linear(query, self.additive.query_proj)
-        return additive_attention(query, key, value, self.normalized_energy(), mask)
+        return look(query, key, value, self.normalized_energy(), mask, need_weights)
 
     def normalized_energy(self) -> Float[Tensor, " hidden_dim"]:
         """`g energy / ||energy||`; an energy of zeros stays zeros."""

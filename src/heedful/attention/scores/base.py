@@ -33,12 +33,14 @@ class Score(nn.Module, ABC):
         key_dim: features of a key.
         stateful: True when the scores of one query depend on the queries before it.
         fused: True when `attend` computes the context of a plain softmax without the scores being kept.
+        weighs: True when `attend` also returns the weights on request, from the same pass.
         compares_directly: True when query and key must have one size, since no matrix stands between them.
     """
 
     source: ClassVar[Source]
     stateful: ClassVar[bool] = False
     fused: ClassVar[bool] = False
+    weighs: ClassVar[bool] = False
     compares_directly: ClassVar[bool] = False
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
@@ -53,6 +55,10 @@ class Score(nn.Module, ABC):
         """
         return key
 
+    def keep(self, key: Any, value: Float[Tensor, "batch keys value_dim"]) -> tuple[Any, Tensor]:
+        """What `remember` returned, and the values, made ready for many steps; as they are by default."""
+        return key, value
+
     @abstractmethod
     def forward(
         self, query: Float[Tensor, "batch queries query_dim"], key: Any, state: Any = None
@@ -61,7 +67,7 @@ class Score(nn.Module, ABC):
 
         Args:
             query: `[batch, queries, query_dim]`; one query at a time where `stateful`.
-            key: what `remember` returned, over the whole memory.
+            key: what `remember` or `keep` returned, over the whole memory.
             state: what the last call returned, `None` to begin and where there is none; batch axis first.
 
         Returns:
@@ -74,14 +80,19 @@ class Score(nn.Module, ABC):
         key: Any,
         value: Float[Tensor, "batch keys value_dim"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    ) -> Float[Tensor, "batch queries value_dim"]:
+        need_weights: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None]:
         """Context of a softmax over the scores, in one fused call; only where `fused` is True.
 
         Args:
             query: `[batch, queries, query_dim]`.
-            key: what `remember` returned.
+            key: what `remember` or `keep` returned.
             value: `[batch, keys, value_dim]`.
             mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look; a row that sees nothing reads zeros.
+            need_weights: return the weights, too; only where `weighs` is True.
+
+        Returns:
+            context, and weights or `None`.
 
         Raises:
             TypeError: this score has no such path.

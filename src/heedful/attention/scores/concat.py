@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from heedful.attention.source import LUONG_2015
-from heedful.functional import additive_attention, additive_scores
+from heedful.functional import AdditiveMemory, additive_scores, remember_keys, remember_values
 
+from .additive import look
 from .base import Score, check_sizes
 
 
@@ -36,7 +37,7 @@ class ConcatScore(Score):
     """
 
     source = LUONG_2015(place="section 3.1, concat")
-    fused = True
+    fused = weighs = True
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
         super().__init__(query_dim, key_dim)
@@ -50,10 +51,16 @@ class ConcatScore(Score):
         """The key's half of the layer, computed once per memory."""
         return linear(key, self.weight[:, self.query_dim :])
 
+    def keep(
+        self, key: Float[Tensor, "batch keys hidden_dim"], value: Float[Tensor, "batch keys value_dim"]
+    ) -> tuple[AdditiveMemory, Float[Tensor, "batch keys value_dim"]]:
+        """With the exponentials that every step needs; gradients of all steps are computed together."""
+        return remember_keys(key), remember_values(value)
+
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
-        key: Float[Tensor, "batch keys hidden_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"] | AdditiveMemory,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
         return additive_scores(self._query_half(query), key, self.energy), state
@@ -61,11 +68,12 @@ class ConcatScore(Score):
     def attend(
         self,
         query: Float[Tensor, "batch queries query_dim"],
-        key: Float[Tensor, "batch keys hidden_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"] | AdditiveMemory,
         value: Float[Tensor, "batch keys value_dim"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    ) -> Float[Tensor, "batch queries value_dim"]:
-        return additive_attention(self._query_half(query), key, value, self.energy, mask)
+        need_weights: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None]:
+        return look(self._query_half(query), key, value, self.energy, mask, need_weights)
 
     def _query_half(self, query: Tensor) -> Tensor:
         return linear(query, self.weight[:, : self.query_dim])

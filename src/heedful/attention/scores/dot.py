@@ -69,5 +69,6 @@ class DotScore(Score):
         key: Float[Tensor, "batch keys key_dim"],
         value: Float[Tensor, "batch keys value_dim"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    ) -> Float[Tensor, "batch queries value_dim"]:
-        return dot_attention(query, key, value, mask)
+        need_weights: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries value_dim"], None]:
+        return dot_attention(query, key, value, mask), None

@@ -57,5 +57,6 @@ class GeneralScore(Score):
         key: Float[Tensor, "batch keys query_dim"],
         value: Float[Tensor, "batch keys value_dim"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    ) -> Float[Tensor, "batch queries value_dim"]:
-        return dot_attention(query, key, value, mask)
+        need_weights: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries value_dim"], None]:
+        return dot_attention(query, key, value, mask), None

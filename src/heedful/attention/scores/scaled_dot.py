@@ -58,5 +58,6 @@ class ScaledDotScore(Score):
         key: Float[Tensor, "batch keys key_dim"],
         value: Float[Tensor, "batch keys value_dim"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
-    ) -> Float[Tensor, "batch queries value_dim"]:
-        return dot_attention(query * self.scale, key, value, mask)
+        need_weights: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries value_dim"], None]:
+        return dot_attention(query * self.scale, key, value, mask), None
