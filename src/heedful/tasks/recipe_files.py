@@ -128,8 +128,9 @@ def _take_architecture(content: dict[str, Any], origin: str, overrides: Sequence
     start = content.get("start_from")
     if not isinstance(start, str) or not start:
         return
-    for override in overrides:
-        if override.partition("=")[0].strip().partition(".")[0] == "tokenizer":
+    keys = {override: override.partition("=")[0].strip() for override in overrides}
+    for override, key in keys.items():
+        if key.partition(".")[0] == "tokenizer" and key != "tokenizer.dropout":
             raise RecipeError(f"--set {override}: the tokenizer is that of the model in start_from; leave it out")
     path = find_model(expand_path(start)) / "recipe.yaml"
     try:
@@ -137,26 +138,35 @@ def _take_architecture(content: dict[str, Any], origin: str, overrides: Sequence
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{origin}: start_from is {start}, but {path} cannot be read ({error})") from None
     base = check_recipe(parse_yaml(text, str(path)), str(path))
-    # the weights hold what a pretrained embedding began with
-    fresh = {"source_embeddings": None, "target_embeddings": None}
-    content |= {"tokenizer": base.tokenizer.model_dump(), "model": base.model.model_dump() | fresh}
-    for override in overrides:
-        if override.partition("=")[0].strip().startswith("model"):
+    # the folder holds what came from other files: the vocabularies, and what pretrained embeddings became
+    content["tokenizer"] = base.tokenizer.model_dump() | {"source_vocabulary": None, "target_vocabulary": None}
+    content["model"] = base.model.model_dump() | {"source_embeddings": None, "target_embeddings": None}
+    for override, key in keys.items():
+        if key.partition(".")[0] in ("model", "tokenizer"):
             _override(content, override)
 
 
 def _override(content: dict[str, Any], override: str) -> None:
-    """Set one dotted key of nested mappings to a value."""
+    """Set one dotted key of nested mappings to a value; a number is a place in a list, as in data.train.0.weight."""
     key, equals, value = override.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
         raise RecipeError(f"--set {override}: expected key=value, such as model.units=256")
-    section = content
-    for place, name in enumerate(names[:-1]):
-        if section.get(name) is None:
+    section: Any = content
+    for place, name in enumerate(names[:-1], start=1):
+        if isinstance(section, dict) and section.get(name) is None:
             section[name] = {}
-        section = section[name]
-        if not isinstance(section, dict):
-            key = ".".join(names[: place + 1])
+        section = section[_key_in(section, name)]
+        if not isinstance(section, dict | list) or (isinstance(section, list) and not _has(section, names[place])):
+            key = ".".join(names[:place])
             raise RecipeError(f"--set {override}: {key} is {brief(section)}, which has no keys")
-    section[names[-1]] = parse_yaml(value, f"--set {override}")
+    section[_key_in(section, names[-1])] = parse_yaml(value, f"--set {override}")
+
+
+def _has(section: list[Any], name: str) -> bool:
+    """Whether a name is a place in a list."""
+    return name.isdecimal() and name.isascii() and int(name[:9]) < len(section)
+
+
+def _key_in(section: dict[str, Any] | list[Any], name: str) -> str | int:
+    return int(name) if isinstance(section, list) else name

@@ -25,6 +25,7 @@ from heedful.visual.curves import Curve, write_curves
 
 from .build import build_model
 from .corpora import Say, gather_material, read_part
+from .data_options import TokenizerOptions
 from .feeds import Corpus, encode, make_feed, make_tokenizers
 from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import DecodingOptions, EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
@@ -154,7 +155,7 @@ def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say) -> Tra
     model = build_model(recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
     if recipe.start_from:
         base = Translator.load(find_model(expand_path(recipe.start_from)))
-        if base.recipe.tokenizer != recipe.tokenizer:
+        if units(base.recipe) != units(recipe):
             raise RecipeError(f"the tokenizer is that of the model in start_from, {recipe.start_from}; leave it out")
         try:
             model.load_state_dict(base.model.state_dict())
@@ -167,6 +168,11 @@ def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say) -> Tra
         say(f"Starting from the weights of {recipe.start_from}.")
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Translator(model, tokenizers, recipe, {"parameters": parameters})
+
+
+def units(recipe: Recipe) -> TokenizerOptions:
+    """What of a recipe's tokeniser a model depends on: not how words are cut in training, nor the file it is from."""
+    return recipe.tokenizer.model_copy(update={"dropout": 0.0, "source_vocabulary": None, "target_vocabulary": None})
 
 
 def evaluate_translator(
