@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import config
+from numba import config as _config
 from numba.core.caching import FunctionCache
 from numba.misc.appdirs import AppDirs
 
+# Numba fills it from the environment, unseen by type checkers.
+config: Any = _config
 _HERE = Path(__file__).resolve().parent
 
 

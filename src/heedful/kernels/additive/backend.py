@@ -48,9 +48,8 @@ def _numba() -> tuple[str, str]:
 
 def _try_numba() -> int:
     """Run the smallest kernel: whatever stands between Numba and this CPU shows here. Returns the lanes."""
-    from numba import config
-
     from heedful.kernels.additive import plan
+    from heedful.kernels.cache import config
 
     if config.DISABLE_JIT:
         raise RuntimeError("NUMBA_DISABLE_JIT is set")

@@ -1,176 +1,201 @@
-"""Additive scores on a CUDA device, in Triton; imported at the first call on such a device.
+"""Additive attention on a CUDA device, in Triton; imported at the first call on such a device.
 
-The kernels read queries and keys with units first, [batch, units, queries or keys], four units at a time. Such a group
-comes as factors e^{2x} where its values are neither too large for them nor so small that 1 - 2 r would lose them, and
-as it is elsewhere; which of the two is decided on the device, without waiting for it. Softmax and context are
-PyTorch's, a bounded block at a time.
+Scores, weights and gradients come from the kernels of `gpu_kernels`, a bounded block of queries x keys at a time; the
+products with the values are those of cuBLAS. Nothing here waits for the device: how each group of units is taken is
+decided there.
 """
 
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 import triton  # pyright: ignore[reportMissingImports]: comes with torch on CUDA
-import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
+from torch.nn.functional import pad
 
-from heedful.kernels.additive import chunked
+from heedful.kernels.additive import gpu_kernels as kernels
+from heedful.kernels.additive.chunked import blocks, visible
 
-# Magnitudes between which a group of units comes as factors, and the cut of their product.
-_RANGE = {torch.float32: (0.02, 43.0, 2.0**27), torch.float64: (2e-4, 350.0, 2.0**57)}
-_GROUP = tl.constexpr(4)
-_ROWS, _COLUMNS = 32, 64
-# Scores held at once: 16 MiB of float32 keep the device busy between launches.
+# Least magnitude for which 1 - 2 r does; up to which sum of two no cut is needed, up to which one a factor serves; cut.
+_RANGE = {torch.float32: (0.02, 10.0, 43.0, 2.0**27), torch.float64: (2e-4, 80.0, 350.0, 2.0**57)}
+_GROUP = kernels.GROUP.value
+# Tiles of queries x keys: of scores, of gradients; columns of a softmax.
+_SCORES, _SLOPES, _ROW = (32, 64), (32, 32), 1024
+# Triton 3.10 will no longer fuse a multiplication and an addition unless told to.
+_FUSED = {"enable_fp_fusion": True}
+# Elements of one block of queries x keys: 16 MiB of float32 keep the device busy, and two of them stay in its cache.
 _BLOCK = 1 << 22
 
 
-@triton.jit
-def _power(x, y, direct, cut):
-    """P of rows and columns of one unit, cut where tanh has rounded to 1; NaN stays."""
-    if direct:
-        p = tl.exp(2 * (x[:, None] + y[None, :]))
-    else:
-        p = x[:, None] * y[None, :]
-    return tl.where(p > cut, cut, p)
+@dataclass(frozen=True)
+class Plan:
+    """What the kernels read.
+
+    Attributes:
+        x: `[batch, units, queries]`, units up to whole groups: factors e^{2 query}, or the queries, as `modes` says.
+        y: the same of the keys.
+        energy: `[units]`, over `scale`, its largest magnitude.
+        modes: `[units / 4]`, how each group is taken.
+        bias: the sum of the energy.
+    """
+
+    x: Tensor
+    y: Tensor
+    energy: Tensor
+    modes: Tensor
+    bias: Tensor
+    scale: Tensor
+
+    def block(self, b: slice, q: slice) -> "Plan":
+        """Some batch items, some queries of theirs."""
+        return Plan(self.x[b, :, q], self.y[b], self.energy, self.modes, self.bias, self.scale)
 
 
-@triton.jit
-def _scores_kernel(
-    query,
-    key,
-    energy,
-    direct,
-    bias,
-    out,
-    queries,
-    keys,
-    units,
-    cut,
-    tile_rows: tl.constexpr,
-    tile_columns: tl.constexpr,
-):
-    """Write bias - 2 sum of energy / (1 + P), one tile of queries x keys; four units share a division."""
-    batch = tl.program_id(2).to(tl.int64)
-    row, column = (
-        tl.program_id(0) * tile_rows + tl.arange(0, tile_rows),
-        tl.program_id(1) * tile_columns + tl.arange(0, tile_columns),
-    )
-    rows, columns = row < queries, column < keys
-    query += batch * units * queries + row
-    key += batch * units * keys + column
-    found = tl.zeros((tile_rows, tile_columns), dtype=out.dtype.element_ty)
-    for unit in range(0, units, _GROUP):
-        own = tl.load(direct + unit // _GROUP) != 0
-        x, y = query + unit * queries, key + unit * keys
-        p1 = _power(tl.load(x, rows, 0.0), tl.load(y, columns, 0.0), own, cut)
-        p2 = _power(tl.load(x + queries, rows, 0.0), tl.load(y + keys, columns, 0.0), own, cut)
-        p3 = _power(tl.load(x + 2 * queries, rows, 0.0), tl.load(y + 2 * keys, columns, 0.0), own, cut)
-        p4 = _power(tl.load(x + 3 * queries, rows, 0.0), tl.load(y + 3 * keys, columns, 0.0), own, cut)
-        e1, e2 = tl.load(energy + unit), tl.load(energy + unit + 1)
-        e3, e4 = tl.load(energy + unit + 2), tl.load(energy + unit + 3)
-        d1, d2, d3, d4 = 1 + p1, 1 + p2, 1 + p3, 1 + p4
-        d12, d34 = d1 * d2, d3 * d4
-        found += ((e1 * d2 + e2 * d1) * d34 + (e3 * d4 + e4 * d3) * d12) / (d12 * d34)
-    at = out + batch * queries * keys + row[:, None].to(tl.int64) * keys + column[None, :]
-    tl.store(at, tl.load(bias) - 2 * found, rows[:, None] & columns[None, :])
+def _largest(tensor: Tensor, missing: int) -> Tensor:
+    """The largest magnitude of each unit; 1 for those that fill the last group."""
+    return pad(tensor.abs().amax((0, 1)), (0, missing), value=1.0)
 
 
-@triton.jit
-def _tanh(x, y, r, direct, small):
-    """1 - 2 r, or the series of tanh where too little of the difference is left."""
-    tanh = 1 - 2 * r
-    if direct:
-        s = x[:, None] + y[None, :]
-        tanh = tl.where(tl.abs(s) <= small, s - s * s * s / 3, tanh)
-    return tanh
-
-
-@triton.jit
-def _slopes_kernel(
-    query, key, grad, energy, direct, grad_query, tanh_sum, queries, keys, units, grad_row, grad_column, cut, small,
-    tile_rows: tl.constexpr, tile_columns: tl.constexpr,
-):  # fmt: skip
-    """What flows into a tile of queries of one unit, and its sum of grad * tanh; queries and keys may change places."""
-    batch, unit = tl.program_id(2).to(tl.int64), tl.program_id(1)
-    row = tl.program_id(0) * tile_rows + tl.arange(0, tile_rows)
-    rows = row < queries
-    own = tl.load(direct + unit // _GROUP) != 0
-    x = tl.load(query + (batch * units + unit) * queries + row, rows, 0.0)
-    flow = tl.zeros((tile_rows, tile_columns), dtype=grad.dtype.element_ty)
-    mass = tl.zeros((tile_rows, tile_columns), dtype=grad.dtype.element_ty)
-    grad += batch * queries * keys + row[:, None].to(tl.int64) * grad_row
-    for first in range(0, keys, tile_columns):
-        column = first + tl.arange(0, tile_columns)
-        columns = column < keys
-        y = tl.load(key + (batch * units + unit) * keys + column, columns, 0.0)
-        g = tl.load(grad + column[None, :].to(tl.int64) * grad_column, rows[:, None] & columns[None, :], 0.0)
-        p = _power(x, y, own, cut)
-        r = 1 / (1 + p)
-        mass += tl.where(g == 0, 0.0, g * _tanh(x, y, r, own, small))
-        flow += tl.where(g == 0, 0.0, g * (r * r * p))
-    scale = 4 * tl.load(energy + unit)
-    tl.store(grad_query + (batch * units + unit) * queries + row, scale * tl.sum(flow, 1), rows)
-    tl.store(tanh_sum + (batch * units + unit) * tl.num_programs(0) + tl.program_id(0), tl.sum(tl.sum(mass, 1), 0))
-
-
-def _prepare(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Units first, as factors or as they are, in groups of four; the energy to match; which groups are as they are."""
-    least, most, _ = _RANGE[query.dtype]
-    missing = -query.shape[2] % _GROUP.value
-    query, key = (torch.nn.functional.pad(t, (0, missing)).transpose(1, 2).contiguous() for t in (query, key))
-    size = torch.cat((query.abs(), key.abs()), 2).amax((0, 2))
+def _plan(query: Tensor, key: Tensor, energy: Tensor) -> Plan:
+    missing = -query.shape[2] % _GROUP
+    least, narrow, most, _ = _RANGE[query.dtype]
+    sizes = _largest(query, missing), _largest(key, missing)
+    size, reach = (found.view(-1, _GROUP) for found in (torch.maximum(*sizes), sizes[0] + sizes[1]))
     # A comparison with NaN is false.
-    factors = ((size <= most) & (size >= least)).view(-1, _GROUP.value).all(1)
-    chosen = factors.repeat_interleave(_GROUP.value).view(1, -1, 1)
-    query, key = (torch.where(chosen, torch.exp(2 * t.where(chosen, 0.0)), t) for t in (query, key))
-    return query, key, torch.nn.functional.pad(energy, (0, missing)).contiguous(), (~factors).to(torch.int8)
+    factors = ((size <= most) & (size >= least)).all(1)
+    near = torch.where((reach <= narrow).all(1), kernels.NARROW.value, kernels.WIDE.value)
+    modes = torch.where(factors, near, kernels.DIRECT.value).to(torch.int32)
+    chosen = factors.repeat_interleave(_GROUP).view(1, -1, 1)
+    x, y = (pad(tensor, (0, missing)).transpose(1, 2).contiguous() for tensor in (query, key))
+    x, y = (torch.where(chosen, torch.exp(2 * torch.where(chosen, tensor, 0.0)), tensor) for tensor in (x, y))
+    scale = energy.abs().amax()
+    scale = torch.where(scale > 0, scale, 1.0)
+    return Plan(x, y, pad(energy / scale, (0, missing)), modes, energy.sum(), scale)
+
+
+def _scores(plan: Plan, mask: Tensor | None, out: Tensor) -> None:
+    """Fill a contiguous block with scores, -inf where hidden."""
+    batch, queries, keys = out.shape
+    rows, columns = _SCORES
+    grid = (batch * triton.cdiv(queries, rows), triton.cdiv(keys, columns))
+    hidden = None if mask is None else mask.view(torch.uint8)
+    strides = (0, 0, 0) if hidden is None else hidden.stride()
+    kernels.scores_kernel[grid](
+        plan.x, plan.y, plan.energy, plan.modes, plan.bias, plan.scale, hidden, out, *plan.x.stride()[:2],
+        *plan.y.stride()[:2], *strides, queries, keys, plan.energy.shape[0], _RANGE[out.dtype][3],
+        masked=hidden is not None, tile_rows=rows, tile_columns=columns, **_FUSED,
+    )  # fmt: skip
+
+
+def _weights(plan: Plan, mask: Tensor | None, out: Tensor) -> Tensor:
+    """Fill a contiguous block with weights."""
+    _scores(plan, mask, out)
+    tile = min(_ROW, triton.next_power_of_2(out.shape[2]))
+    kernels.softmax_kernel[(out.shape[0] * out.shape[1],)](out, out.shape[2], tile=tile, **_FUSED)
+    return out
+
+
+class _Gradients:
+    """Gradients of query, key and energy, units first, filled block by block."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.dtype = plan, plan.x.dtype
+        self.x, self.y = torch.empty_like(plan.x), torch.zeros_like(plan.y)
+        self.energy = torch.zeros_like(plan.energy)
+
+    def add(self, grad: Tensor, b: slice, q: slice) -> None:
+        """Add what the gradient of a block of scores contributes; each query has one block."""
+        part, (batch, row, column) = self.plan.block(b, q), grad.stride()
+        self.energy += self._slopes(part.x, part.y, grad, self.x[b, :, q], (batch, row, column), first=True)
+        self._slopes(part.y, part.x, grad, self.y[b], (batch, column, row), first=False)
+
+    def _slopes(
+        self, own: Tensor, other: Tensor, grad: Tensor, found: Tensor, strides: tuple[int, ...], first: bool
+    ) -> Tensor:
+        """One side's gradient; on the first, returns the sums of grad * tanh."""
+        (rows, columns), (least, _, _, cut) = _SLOPES, _RANGE[self.dtype]
+        batch, units, count = own.shape
+        grid = (batch * triton.cdiv(count, rows), units // _GROUP)
+        mass = own.new_empty(grid[0] if first else 0, units)
+        kernels.slopes_kernel[grid](
+            own, other, grad, self.plan.modes, found, mass, *own.stride()[:2], *other.stride()[:2],
+            *found.stride()[:2], *strides, count, other.shape[2], cut, least, add=not first, weigh=first,
+            tile_rows=rows, tile_columns=columns, **_FUSED,
+        )  # fmt: skip
+        return mass.sum(0)
+
+    def finished(self, energy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradients of query, key and energy, in the shapes these came in."""
+        units = energy.shape[0]
+        query, key = (side.transpose(1, 2)[..., :units] * (4 * energy) for side in (self.x, self.y))
+        return query, key, self.energy[:units]
 
 
 def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, None]:
     """Scores [batch, queries, keys]; no plan is needed for the way back."""
-    batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
-    out = query.new_zeros(batch, queries, keys)
+    out = query.new_zeros(query.shape[0], query.shape[1], key.shape[1])
     if out.numel() * energy.numel():
-        x, y, padded, direct = _prepare(query, key, energy)
-        grid = (triton.cdiv(queries, _ROWS), triton.cdiv(keys, _COLUMNS), batch)
-        cut = _RANGE[query.dtype][2]
-        _scores_kernel[grid](  # pyright: ignore[reportIndexIssue]: compiled by Triton
-            x,
-            y,
-            padded,
-            direct,
-            energy.sum(),
-            out,
-            queries,
-            keys,
-            padded.shape[0],
-            cut,
-            tile_rows=_ROWS,
-            tile_columns=_COLUMNS,
-        )
+        _scores(_plan(query, key, energy), None, out)
     return out, None
 
 
 def scores_backward(
     grad: Tensor, query: Tensor, key: Tensor, energy: Tensor, plan: None = None  # noqa: ARG001
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of query, key and energy: one kernel, once for each side."""
+    """Gradients of query, key and energy."""
     if not grad.numel() * energy.numel():
         return torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(energy)
-    units, (small, _, cut) = energy.shape[0], _RANGE[query.dtype]
-    grad = grad.contiguous()
-    x, y, padded, direct = _prepare(query, key, energy)
-    found = []
-    for own, other, strides in ((x, y, (grad.shape[2], 1)), (y, x, (1, grad.shape[2]))):
-        batch, padded_units, rows = own.shape
-        grid = (triton.cdiv(rows, _ROWS), padded_units, batch)
-        flow, mass = torch.empty_like(own), own.new_empty(batch, padded_units, grid[0])
-        _slopes_kernel[grid](  # pyright: ignore[reportIndexIssue]
-            own, other, grad, padded, direct, flow, mass, rows, other.shape[2], padded_units, *strides, cut, small,
-            tile_rows=_ROWS, tile_columns=_COLUMNS,
-        )  # fmt: skip
-        found.append((flow.transpose(1, 2)[..., :units].contiguous(), mass.sum((0, 2))[:units]))
-    return found[0][0], found[1][0], found[0][1]
+    gradients = _Gradients(_plan(query, key, energy))
+    gradients.add(grad, slice(0, grad.shape[0]), slice(0, grad.shape[1]))
+    return gradients.finished(energy)
 
 
-attention_forward = partial(chunked.attention_forward, scores=scores_forward, size=_BLOCK)
-attention_backward = partial(chunked.attention_backward, scores=scores_forward, slopes=scores_backward, size=_BLOCK)
+def _uniform(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """Weights where there is no unit to tell keys apart."""
+    seen = query.new_ones(()) if mask is None else mask.to(query.dtype)
+    seen = seen.expand(query.shape[0], query.shape[1], key.shape[1])
+    return seen / seen.sum(-1, keepdim=True).clamp(min=1)
+
+
+def attention_forward(
+    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool, need_grad: bool
+) -> tuple[Tensor, Tensor | None, None]:
+    """Context, and the weights if asked for, or so few that the way back had better have them; it needs no plan."""
+    batch, queries, keys = shape = query.shape[0], query.shape[1], key.shape[1]
+    key, value, mask = visible(query, key, value, mask)
+    kept = need_weights or (need_grad and batch * queries * keys <= _BLOCK)
+    if not batch * queries * keys * energy.numel():
+        found = _uniform(query, key, mask)
+        return found @ value, found if kept else None, None
+    plan, weights = _plan(query, key, energy), query.new_empty(shape) if kept else None
+    context = value.new_empty(batch, queries, value.shape[2])
+    for b, q in blocks(batch, queries, keys, _BLOCK):
+        part = plan.block(b, q)
+        block = query.new_empty(part.x.shape[0], part.x.shape[2], keys) if weights is None else weights[b, q]
+        context[b, q] = _weights(part, None if mask is None else mask[b, q], block) @ value[b]
+    return context, weights, None
+
+
+def attention_backward(
+    query: Tensor, key: Tensor, value: Tensor, energy: Tensor, grad_context: Tensor, grad_weights: Tensor | None,
+    mask: Tensor | None, weights: Tensor | None = None, plan: None = None,  # noqa: ARG001
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of query, key, value and energy; weights that were not kept are computed again, block by block."""
+    key, value, mask = visible(query, key, value, mask)
+    batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
+    if not batch * queries * keys * energy.numel():
+        grad_value = _uniform(query, key, mask).transpose(1, 2) @ grad_context
+        return torch.zeros_like(query), torch.zeros_like(key), grad_value, torch.zeros_like(energy)
+    prepared = _plan(query, key, energy)
+    gradients, grad_value = _Gradients(prepared), torch.zeros_like(value)
+    for b, q in blocks(batch, queries, keys, _BLOCK):
+        part, flow = prepared.block(b, q), grad_context[b, q] @ value[b].transpose(1, 2)
+        seen = None if mask is None else mask[b, q]
+        block = _weights(part, seen, torch.empty_like(flow)) if weights is None else weights[b, q]
+        grad_value[b] += block.transpose(1, 2) @ grad_context[b, q]
+        if grad_weights is not None:
+            flow += grad_weights[b, q]
+        tile = min(_ROW, triton.next_power_of_2(keys))
+        kernels.softmax_slope_kernel[(flow.shape[0] * flow.shape[1],)](block, flow, keys, tile=tile, **_FUSED)
+        gradients.add(flow, b, q)
+    grad_query, grad_key, grad_energy = gradients.finished(energy)
+    return grad_query, grad_key, grad_value, grad_energy
