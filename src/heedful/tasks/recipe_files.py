@@ -168,5 +168,5 @@ def _has(section: list[Any], name: str) -> bool:
     return name.isdecimal() and name.isascii() and int(name[:9]) < len(section)
 
 
-def _key_in(section: dict[str, Any] | list[Any], name: str) -> str | int:
+def _key_in(section: dict[str, Any] | list[Any], name: str) -> Any:
     return int(name) if isinstance(section, list) else name

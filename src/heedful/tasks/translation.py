@@ -97,7 +97,7 @@ def train_translator(
         scores = {
             name: evaluate_translator(translator, pairs, recipe.evaluation) for name, pairs in material.to_score.items()
         }
-        translator.metrics |= summary(result, scores)
+        translator.metrics = {**translator.metrics, **summary(result, scores)}
         translator.save(folder / "model")
         draw_curves(folder)
     return Run(folder, result, translator, scores)
