@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 
 from heedful.cli import train
 from heedful.tasks.translator import Translator
+from heedful.training.lock import only_run
 from tests.small import write_recipe
 
 from .conftest import start
@@ -190,3 +193,117 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_way_out(run, tmp_path, m
     outcome = run("train", recipe)
     assert outcome.code == 0
     assert "Going on from step 2 of " in outcome.err
+
+
+# --- going on from a trained model ---
+
+
+def test_a_trained_model_goes_on_learning_from_another_corpus(run, tmp_path, small_run):
+    recipe = write_recipe(tmp_path, max_steps=1, validate_every=1, optimizer="sgd", learning_rate=1e-9)
+    pairs = (tmp_path / "train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "new.tsv").write_text("".join(pairs[:40]), encoding="utf-8")
+    # the recipe's own tokenizer and sizes give way
+    changes = ("--set", f"data.train.tsv={tmp_path / 'new.tsv'}")
+    text = recipe.read_text()
+    recipe.write_text(text.replace("units: 14", "units: 99").replace("vocab_size: 220", "vocab_size: 50"))
+    outcome = run("train", recipe, "--from", small_run.folder, *changes)
+    assert outcome.code == 0, outcome.err
+    assert f"Starting from the weights of {small_run.folder}." in outcome.err
+    new, old = Translator.load(tmp_path / "run" / "model"), Translator.load(small_run.model)
+    assert new.recipe.start_from == str(small_run.folder)
+    assert new.recipe.model == old.recipe.model
+    assert new.tokenizers.target.encode_batch(["Salut."]) == old.tokenizers.target.encode_batch(["Salut."])
+    for name, tensor in old.model.state_dict().items():
+        torch.testing.assert_close(new.model.state_dict()[name], tensor, rtol=0, atol=1e-6)
+    # the same command again goes on, and ends, from its own checkpoint
+    assert "Going on from step 1" in run("train", recipe, "--from", small_run.folder, *changes).err
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (["--set", "model.decoder_units=19"], "do not fit the recipe's model: size mismatch for "),
+        (["--set", "tokenizer.vocab_size=99"], "the tokenizer is that of the model in start_from; leave it out"),
+    ],
+)
+def test_another_architecture_than_that_of_the_model_is_refused(run, tmp_path, small_run, changes, sentence):
+    outcome = run("train", write_recipe(tmp_path), "--from", small_run.model, *changes)
+    assert outcome.code != 0
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("Error: ")]
+    assert sentence in line
+
+
+def test_a_vocabulary_that_does_not_know_the_text_is_warned_of(run, tmp_path):
+    recipe = write_recipe(tmp_path, max_steps=1)
+    (tmp_path / "valid.tsv").write_text("Привет, мир.\tBonjour.\n", encoding="utf-8")
+    outcome = run("train", recipe)
+    assert outcome.code == 0
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("Warning: the vocabulary")]
+    assert "% of the source tokens of the validation pairs" in line
+
+
+# --- several processes, and the same numbers from the same seed ---
+
+
+def command(*args: object, **environment: str) -> subprocess.Popen:
+    """One command with a group of its own, which Ctrl-C in a terminal would reach as a whole."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "heedful", *map(str, args)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_ctrl_c_stops_two_processes_and_the_same_command_goes_on(tmp_path):
+    recipe = write_recipe(tmp_path, max_steps=100_000, validate_every=100_000)
+    child = command("train", recipe, "--devices", 2, "--set", "training.max_seconds=600")
+    batches = tmp_path / "run" / "training" / "batches.csv"
+    wait_for(child, lambda: batches.exists() and batches.read_text().count("\n") > 3)
+    os.killpg(child.pid, signal.SIGINT)
+    out, err = child.communicate(timeout=600)
+    step = torch.load(tmp_path / "run/training/checkpoint.pt", weights_only=True)["place"]["step"]
+    assert (child.returncode, out) == (1, "")
+    assert err.count("Stopped at step") == 1
+    assert err.splitlines()[-1].startswith(f"Stopped at step {step}; the same command goes on from ")
+
+    child = command("train", recipe, "--devices", 2, "--set", f"training.max_steps={step + 2}")
+    out, err = child.communicate(timeout=600)
+    assert child.returncode == 0, err
+    assert [line.split(" ")[0] for line in out.splitlines()] == ["valid\tBLEU", "valid\tchrF2"]
+    assert err.count("Read 300 pairs") == err.count(f"Going on from step {step} of ") == 1
+    with batches.open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, step + 3))
+
+
+def test_an_error_before_the_training_is_told_once_by_two_processes(tmp_path):
+    recipe = write_recipe(tmp_path)
+    (tmp_path / "train.tsv").unlink()
+    child = command("train", recipe, "--devices", 2)
+    out, err = child.communicate(timeout=600)
+    assert (child.returncode, out) == (1, "")
+    assert err.count("Error: ") == 1
+    assert "train.tsv" in err
+
+
+def test_two_commands_with_one_seed_leave_the_same_weights(tmp_path):
+    recipe = write_recipe(tmp_path, max_steps=6, validate_every=3)
+    weights = []
+    for hashes in ("1", "2"):
+        folder = tmp_path / f"run{hashes}"
+        child = command(
+            "train", recipe, "--set", f"output={folder}", "--set", "model.dropout=0.3", PYTHONHASHSEED=hashes
+        )
+        assert child.wait(timeout=600) == 0, child.communicate()
+        child.communicate()
+        weights.append([(folder / "model" / name).read_bytes() for name in ("model.safetensors", "tokenizer.json")])
+    assert weights[0] == weights[1]
+
+
+def test_a_second_run_in_the_folder_is_refused_in_one_sentence(one_sentence, tmp_path):
+    recipe = write_recipe(tmp_path)
+    with only_run(tmp_path / "run"):
+        sentence = one_sentence("train", recipe)
+    assert sentence.startswith(f"another run is at work in {tmp_path / 'run'}; wait for its end")

@@ -15,6 +15,7 @@ from heedful._errors import OutputError, RecipeError
 from heedful._files import make_folder, whole_file, write_whole
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import TokenizerPair
+from heedful.data.vocabulary import UNK
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import Callback, TrainingResult, train, validation_loss
 from heedful.training.feed import Batches
@@ -32,6 +33,8 @@ from .recipe import DecodingOptions, EvaluationOptions, Recipe, check_recipe, du
 from .recipe_yaml import parse_yaml
 from .translator import Translator
 
+# unknown tokens of which a person is warned
+UNKNOWN = 0.1
 # real target tokens in a batch of the validation set
 VALIDATION_TOKENS = 4000
 
@@ -142,6 +145,13 @@ def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
     )
     batches = make_feed(material, tokenizers, recipe, say)
     valid = encode(material.valid, tokenizers, None, say)
+    for side, ids in (("source", valid.sources), ("target", valid.targets)):
+        unknown = float(np.mean(ids.flat == UNK))
+        if unknown > UNKNOWN:
+            say(
+                f"Warning: the vocabulary does not know {unknown:.0%} of the {side} tokens of the validation pairs; "
+                "see that the languages are the right way round, or use tokenizer.kind: byte_bpe."
+            )
     return Material(tokenizers, batches, material.num_pairs, valid, to_score)
 
 

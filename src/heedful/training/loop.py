@@ -146,8 +146,8 @@ class Run:
         if not len(self.order):
             raise DataError("the training data make no batch at all; every pair is empty or longer than max_length")
         # a run that goes on has had its largest batch, which may be of an epoch long gone
-        afresh = self.kept_step is None and isinstance(batches, Measured)
-        largest = batches.largest() if afresh else self.order[0]
+        afresh = self.kept_step is None
+        largest = batches.largest() if afresh and isinstance(batches, Measured) else self.order[0]
         warnings = check_before_training(learner, largest, len(self.order), folder) if self.processes.first else []
         self.journal = Journal(folder, self.place.step, self.options, self.processes)
         for warning in warnings:

@@ -1,0 +1,42 @@
+"""`compile: true`: the same curve as without, whatever the lengths, and exact resume."""
+
+import pytest
+import torch
+
+from heedful.training import TrainingInterrupted, train
+from tests.training.test_loop import SignalAt, rows
+from tests.training.test_models import model
+from tests.training.tiny import held_out, options, tiny_feed
+
+pytestmark = pytest.mark.compile
+
+
+def compiled(folder, batches, wiring="bahdanau", **changes):
+    torch.compiler.reset()
+    one = model(wiring)
+    for module in one.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    how = options(max_steps=6, validate_every=4, **changes)
+    train(one, batches, held_out, how, folder, seed=5)
+    return one
+
+
+@pytest.mark.parametrize("wiring", ["bahdanau", "luong"])
+def test_a_compiled_model_draws_the_same_curve(tmp_path, wiring):
+    calls = []
+    torch._dynamo.callback_handler.register_start_callback(lambda *_: calls.append(1))
+    for name, wanted in (("plain", False), ("compiled", True)):
+        compiled(tmp_path / name, tiny_feed(), wiring, compile=wanted)
+    assert calls
+    plain, other = (rows(tmp_path / name / "batches.csv") for name in ("plain", "compiled"))
+    assert [float(row["loss"]) for row in other] == pytest.approx([float(row["loss"]) for row in plain], rel=1e-4)
+
+
+def test_a_compiled_run_goes_on_to_the_same_weights(tmp_path):
+    whole = compiled(tmp_path / "whole", tiny_feed(), compile=True)
+    with pytest.raises(TrainingInterrupted):
+        compiled(tmp_path / "halved", SignalAt(3), compile=True)
+    halved = compiled(tmp_path / "halved", tiny_feed(), compile=True)
+    assert rows(tmp_path / "whole/batches.csv") == rows(tmp_path / "halved/batches.csv")
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), halved.parameters(), strict=True))
