@@ -56,8 +56,8 @@ class TanhScore(AdditiveScore):
 
     fused = False
 
-    def remember(self, key: Tensor) -> Tensor:
-        return linear(key, self.key_proj, self.bias)
+    def keep(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        return key, value
 
     def forward(self, query: Tensor, key: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         return torch.tanh(linear(query, self.query_proj).unsqueeze(2) + key.unsqueeze(1)) @ self.energy, state

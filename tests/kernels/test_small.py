@@ -23,8 +23,8 @@ def plain(monkeypatch):
         calls.append(given)
         return formula(*given)
 
-    formula = reference.additive_attention
-    monkeypatch.setattr(reference, "additive_attention", counted)
+    formula = reference.small_attention
+    monkeypatch.setattr(reference, "small_attention", counted)
     return calls
 
 

@@ -185,7 +185,7 @@ _attention_op.register_autograd(_attention_autograd, setup_context=_keep_inputs)
 def additive_scores(query: Tensor, key: Tensor | AdditiveMemory, energy: Tensor) -> Tensor:
     """Scores [batch, queries, keys] by the fastest path for device and mode."""
     if isinstance(key, AdditiveMemory):
-        if fits(query, key, energy, None, None):
+        if not torch.compiler.is_compiling() and fits(query, key, energy, None, None):
             return step_scores(query, key, energy)
         key = key.key
     if not torch.compiler.is_compiling():
@@ -202,14 +202,14 @@ def additive_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Context [batch, queries, value_dim], and weights [batch, queries, keys] if asked for; `mask` has three axes."""
     if isinstance(key, AdditiveMemory):
-        if fits(query, key, energy, mask, value):
+        if not torch.compiler.is_compiling() and fits(query, key, energy, mask, value):
             context, weights = step_attention(query, key, value, energy, mask)
             return context, weights if need_weights else None
         key = key.key
     if not torch.compiler.is_compiling():
         wanted = _differentiates(query, key, value, energy)
         if mask is None and _is_small(query, key, value, energy, wanted):
-            context, weights = reference.additive_attention(query, key, value, energy)
+            context, weights = reference.small_attention(query, key, value, energy)
             return context, weights if need_weights else None
         if not wanted:
             context, weights, _ = _attention(query, key, value, energy, mask, need_weights, False)

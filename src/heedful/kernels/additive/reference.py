@@ -1,13 +1,13 @@
 """The naive truth of additive attention (Bahdanau 2015, section 3.1): the four-dimensional tensor is built.
 
-Every fused path is held against these lines in float64; `torch.export` emits them, for a graph cannot choose by its
-data; and where there are few elements they are the fastest way to a gradient.
+Every fused path is held against these lines in float64; `torch.export` emits them, a graph cannot choose by its data.
 """
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+# Up to so many elements the tanh is taken in place: a large block by itself would go back to the system each time.
 _FEW = 4096
 
 
@@ -15,10 +15,7 @@ def additive_scores(
     query: Float[Tensor, "batch queries units"], key: Float[Tensor, "batch keys units"], energy: Float[Tensor, " units"]
 ) -> Float[Tensor, "batch queries keys"]:
     """scores[q, k] = energy . tanh(query[q] + key[k]), through a tensor of batch x queries x keys x units."""
-    hidden = query.unsqueeze(2) + key.unsqueeze(1)
-    # In place is faster, but one large block by itself goes back to the system each time, and two do not.
-    hidden = hidden.tanh_() if hidden.numel() <= _FEW else hidden.tanh()
-    return hidden @ energy
+    return torch.tanh(query.unsqueeze(2) + key.unsqueeze(1)) @ energy
 
 
 def masked_softmax(
@@ -45,4 +42,17 @@ def additive_attention(
         # 0 * NaN is NaN: what nobody may see is replaced before any product.
         key, value = key.where(seen, 0.0), value.where(seen, 0.0)
     weights = masked_softmax(additive_scores(query, key, energy), mask)
+    return weights @ value, weights
+
+
+def small_attention(
+    query: Float[Tensor, "batch queries units"],
+    key: Float[Tensor, "batch keys units"],
+    value: Float[Tensor, "batch keys value_dim"],
+    energy: Float[Tensor, " units"],
+) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"]]:
+    """Context and weights by the fewest of PyTorch's operators: the fastest way where there are few elements."""
+    hidden = query.unsqueeze(2) + key.unsqueeze(1)
+    hidden = hidden.tanh_() if hidden.numel() <= _FEW else hidden.tanh()
+    weights = torch.softmax(hidden @ energy, -1)
     return torch.bmm(weights, value), weights
