@@ -19,7 +19,8 @@ def test_nothing_reaches_the_terminal_that_would_act_on_it(kind):
     assert str(kind("no \x1b[2J, \r, \u202e, \udcff here")) == r"no \x1b[2J, \r, \u202e, \udcff here"
 
 
-def test_faults_keep_their_lines():
+def test_the_faults_of_a_recipe_have_lines_of_their_own_and_nothing_else_has():
+    assert str(DataError("one\ntwo")) == "one two"
     assert str(RecipeError("one\ntwo\t")) == "one\ntwo\\t"
 
 

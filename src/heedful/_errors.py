@@ -9,7 +9,7 @@ LONGEST_LINE = 900
 class HeedfulError(Exception):
     r"""Any fault a user can cause and mend: the message says what came, where, and the way out.
 
-    What came may be of somebody else's making, so each line of the message is made fit for a terminal: what does not
+    What came may be of somebody else's making, so the message is made fit for a terminal: it is one line, what does not
     print is escaped, and the middle of what is too long is left out.
 
     >>> str(HeedfulError("the name is \x1b[2Jnone"))
@@ -17,7 +17,7 @@ class HeedfulError(Exception):
     """
 
     def __str__(self) -> str:
-        return "\n".join(map(_readable, super().__str__().split("\n")))
+        return _readable(super().__str__().replace("\n", " "))
 
 
 class DataError(HeedfulError, ValueError):
@@ -25,7 +25,10 @@ class DataError(HeedfulError, ValueError):
 
 
 class RecipeError(HeedfulError, ValueError):
-    """A recipe with a misspelt key, a wrong type or a value out of range."""
+    """A recipe with a misspelt key, a wrong type or a value out of range; each fault has a line of its own."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(_readable, Exception.__str__(self).split("\n")))
 
 
 class ModelFolderError(HeedfulError, ValueError):

@@ -55,9 +55,14 @@ def test_wrong_use_ends_with_2_and_says_so_on_standard_error(run, args):
     assert not args or (outcome.out == "" and "Error: " in outcome.err)
 
 
+class PanicException(BaseException):
+    """What a library in Rust raises: no Exception."""
+
+
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
+        (PanicException("range end"), "unexpected PanicException: range end; put HEEDFUL_DEBUG=1 before the command"),
         (HeedfulError("the disk is red; paint it"), "the disk is red; paint it"),
         (ValueError("a number is odd"), "a number is odd"),
         (PermissionError(13, "Permission denied", "secret.txt"), "secret.txt: Permission denied"),

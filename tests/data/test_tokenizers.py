@@ -342,7 +342,11 @@ def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path):
         (changed_core("word", model={"vocab": {"a\ud800": 0}}), "core of the tokeniser cannot be read"),
         (
             changed_core("bpe", model={"vocab": {"a": 0}, "merges": [["a", "b"]]}),
-            "core of the tokeniser cannot be read",
+            "a merge joins what is not in the vocabulary",
+        ),
+        (
+            changed_core("bpe", model={"vocab": {"a": 0}, "merges": [["a", "a"]]}),
+            "a merge joins what is not in the vocab",
         ),
         (changed_core("bpe", model={"vocab": {"a": 0}, "merges": [["a"]]}), "core of the tokeniser cannot be read"),
         (changed_core("bpe", model=[]), "core of the tokeniser cannot be read"),

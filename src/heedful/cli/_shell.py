@@ -56,7 +56,9 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
             if not str(interrupt):
                 say("Stopped.")
             raise typer.Exit(FAILED) from None
-        except Exception as error:
+        except SystemExit:
+            raise
+        except BaseException as error:  # the panic of a library in Rust is no Exception
             if os.environ.get("HEEDFUL_DEBUG"):
                 raise
             say(f"Error: {sentence_of(error)}")
@@ -65,7 +67,7 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def sentence_of(error: Exception) -> str:
+def sentence_of(error: BaseException) -> str:
     """What to tell a person about an error.
 
     >>> sentence_of(FileNotFoundError(2, "No such file or directory", "pairs.tsv"))

@@ -363,6 +363,9 @@ def _read_core(kind: str, lowercase: bool, values: Any, unicode: str | None) -> 
         raise ValueError(f"the core of the tokeniser cannot be read: {error!r}.") from None
     if sorted(map(repr, vocab.values())) != sorted(map(repr, range(len(vocab)))):
         raise ValueError(f"the ids of a vocabulary of {len(vocab)} must be 0 to {len(vocab) - 1}, each once.")
+    # the tokenizers library does not survive every merge that is none
+    if any(not {left, right, left + right} <= vocab.keys() for left, right in merges):
+        raise ValueError("a merge joins what is not in the vocabulary.")
     try:
         core = _build_core(kind, lowercase, _build_model(kind, vocab, merges), unicode)
     except Exception as error:  # the tokenizers library raises no narrower class
