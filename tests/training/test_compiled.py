@@ -8,7 +8,11 @@ from tests.training.test_loop import SignalAt, rows
 from tests.training.test_models import model
 from tests.training.tiny import held_out, options, tiny_feed
 
-pytestmark = pytest.mark.compile
+pytestmark = [
+    pytest.mark.compile,
+    # torch's own, when inductor is loaded
+    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
+]
 
 
 def compiled(folder, batches, wiring="bahdanau", **changes):

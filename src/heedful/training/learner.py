@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,8 @@ class Learner:
         losses = []
         for place, batch in enumerate(batches, start=1):
             own = share(batch, self.processes.rank, self.processes.count).to(self.device)
-            with self.fabric.no_backward_sync(self.prepared, enabled=place < len(batches)):
+            last = place == len(batches)
+            with nullcontext() if last else self.fabric.no_backward_sync(self.prepared):
                 loss = self.loss(self.prepared, own, smoothing=self.options.label_smoothing, **forcing)
                 self.fabric.backward(loss.total / tokens)
             losses.append(Loss(loss.total.detach(), loss.tokens, loss.correct))
