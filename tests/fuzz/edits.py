@@ -43,13 +43,13 @@ def edited(values: Any, data: bytes) -> Any:
     >>> edited({"a": [1, 2]}, bytes([0, 0, 11, 0]))
     {'a': ''}
     """
-    values = [copy.deepcopy(values)]
+    values = copy.deepcopy(values)
     for first in range(0, min(len(data), BYTES_PER_EDIT * MOST_EDITS), BYTES_PER_EDIT):
         high, low, what, how = data[first : first + BYTES_PER_EDIT].ljust(BYTES_PER_EDIT, b"\0")
-        spots = list(_spots(values[0])) or [(values, 0)]
-        container, key = spots[(256 * high + low) % len(spots)]
-        _edit(container, key, what, how, spots)
-    return values[0]
+        if spots := list(_spots(values)):
+            container, key = spots[(256 * high + low) % len(spots)]
+            _edit(container, key, what, how, spots)
+    return values
 
 
 def edited_weights(content: bytes, data: bytes) -> bytes:
