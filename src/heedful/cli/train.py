@@ -58,7 +58,8 @@ def command(
     wanted = read_recipe(recipe, [*(changes or []), *given])
     from heedful.tasks.translation import train_translator
 
-    keep_freed_memory()
+    if not wanted.data.streaming:  # which is for those who have little memory
+        keep_freed_memory()
     run = train_translator(wanted, say=say)
     for name, scores in run.scores.items():
         for score in scores:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -30,6 +31,8 @@ EXAMPLES = (
 # sentences at a time: few at first, so that the first results come early; then many, which is faster
 FIRST_GROUP, LARGEST_GROUP = 8, 512
 BYTES_PER_READ = 1 << 16
+# from which on a person wants to know how fast it went
+MANY_LINES = 1000
 
 
 def command(
@@ -47,6 +50,9 @@ def command(
         typer.Option(
             parser=Alignments.of, metavar=f"[{'|'.join(Alignments)}]", help="What each word looked at; see above."
         ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Sentences decoded side by side: of speed and memory alone.")
     ] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one sentence after another.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Draw at random instead of searching the best.")] = False,
@@ -75,6 +81,7 @@ def command(
 
     def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
         options = {"decoding": decoding, "nbest": nbest or 1, "need_weights": need_weights, "sampling": sampling}
+        options |= {"batch_size": batch_size} if batch_size else {}
         for index, found in enumerate(translator.translate(sentences, **options), start=first):
             yield from write(index, found)
 
@@ -124,7 +131,7 @@ def translate_all(
         translate: sentences, and the number of the first, to lines.
         in_order: whether the groups must be the same however the input arrives: luck depends on them.
     """
-    from heedful.data.readers import read_lines
+    from heedful.data.readers import stream_lines
 
     skipped: Counter[str] = Counter()
     if source == "-":
@@ -132,14 +139,17 @@ def translate_all(
             say("Type sentences, one a line; Ctrl-D ends.")
         blocks = read_stream(sys.stdin.buffer.read1)  # pyright: ignore[reportAttributeAccessIssue]: buffers have it
     else:
-        blocks = iter([read_lines(source)])
+        blocks = stream_lines(source)
     groups = growing(blocks, skipped)
-    done = 0
+    done, started = 0, time.monotonic()
     with opened(output) as write, nothing_or_progress(output) as advance:
         for group in regrouped(groups) if in_order else groups:
             write(translate(group, done))
             done += len(group)
             advance(len(group))
+    if done >= MANY_LINES:
+        seconds = time.monotonic() - started
+        say(f"Translated {done:,} lines in {seconds:,.0f} seconds, {done / seconds:,.0f} a second.")
     if skipped:
         say(f"Left empty what cannot be translated: {skipped_lines(skipped)}.")
     if output:

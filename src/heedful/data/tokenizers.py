@@ -419,7 +419,19 @@ def _build_trainer(kind: str, vocab_size: int, min_count: int) -> trainers.Train
     return trainers.BpeTrainer(min_frequency=min_count, **options)
 
 
+def cut_words(text: str) -> list[str]:
+    """The words of a text, as every kind of tokeniser sees them.
+
+    >>> cut_words("I don't know l'été, sorry!")
+    ['I', "don't", 'know', "l'", 'été', ',', 'sorry', '!']
+    """
+    return [word for word, _ in _CUTTER.pre_tokenize_str(text)]
+
+
 def _build_word_cutter() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence(
         [pre_tokenizers.Split(hf.Regex(r"\s+"), "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
     )
+
+
+_CUTTER = _build_word_cutter()

@@ -88,6 +88,15 @@ def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
     return pairs
 
 
+def stream_part(part: DataPart, skipped: Counter[str]) -> tuple[str, Iterator[tuple[str, str]]]:
+    """What to call a part, and its pairs one after another; `skipped` counts on the way what is left out."""
+    if part.bundled:
+        bundled = _bundled(part)
+        return bundled.origin, zip(bundled.source, bundled.target, strict=True)
+    origin = origin_of_part(part)
+    return str(origin), stream(origin, skipped)
+
+
 def origin_of_part(part: DataPart) -> Origin:
     """Where the pairs of a part lie, but for those that ship with heedful."""
     first, second = part.columns
@@ -142,11 +151,7 @@ def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) ->
 def _counted(part: DataPart, said: list[str], say: Say) -> tuple[str, Iterator[tuple[str, str]]]:
     """What to call a part, and its pairs, of which it says how many they are when the last has been taken."""
     skipped: Counter[str] = Counter()
-    if part.bundled:
-        bundled = _bundled(part)
-        origin, pairs = bundled.origin, zip(bundled.source, bundled.target, strict=True)
-    else:
-        origin, pairs = str(origin_of_part(part)), stream(origin_of_part(part), skipped)
+    origin, pairs = stream_part(part, skipped)
 
     def count() -> Iterator[tuple[str, str]]:
         number = 0

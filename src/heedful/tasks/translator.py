@@ -128,6 +128,7 @@ class Translator(HubMixin):
         nbest: int = 1,
         need_weights: bool = False,
         sampling: Sampling | None = None,
+        batch_size: int = SENTENCES_PER_BATCH,
     ) -> list[list[Translation]]:
         """The `nbest` translations of each sentence, best first; an empty sentence has an empty one.
 
@@ -136,6 +137,7 @@ class Translator(HubMixin):
             decoding: how to search; the recipe's own when left out.
             nbest: how many of each sentence, up to the beam.
             need_weights: keep what each token looked at.
+            batch_size: sentences decoded side by side; changes speed and memory, and nothing else.
             sampling: draw them at random instead; then `nbest` counts the draws, and the beam has no say.
 
         Raises:
@@ -147,7 +149,7 @@ class Translator(HubMixin):
         # a second draw would say something else, so an unknown word's look is kept at the first
         keep = need_weights or (sampling is not None and decoding.replace_unknown)
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
-        for places in self._by_length(sources):
+        for places in self._by_length(sources, batch_size):
             batch = [sources[place] for place in places]
             for place, hypotheses in zip(
                 places, self._search(batch, decode, keep, decoding.replace_unknown), strict=True
@@ -247,12 +249,12 @@ class Translator(HubMixin):
         return Translation("", Hypothesis([], [], 0.0), source, Segments([], [], [], []))
 
     @staticmethod
-    def _by_length(sources: Sequence[Segments]) -> Iterator[list[int]]:
+    def _by_length(sources: Sequence[Segments], batch_size: int) -> Iterator[list[int]]:
         """Places of the sentences that hold anything, the longest first, in batches."""
         places = [place for place, source in enumerate(sources) if source.ids]
         places.sort(key=lambda place: -len(sources[place].ids))
-        for first in range(0, len(places), SENTENCES_PER_BATCH):
-            yield places[first : first + SENTENCES_PER_BATCH]
+        for first in range(0, len(places), batch_size):
+            yield places[first : first + batch_size]
 
 
 def constraints_of(decoding: DecodingOptions) -> Constraints:

@@ -1,0 +1,123 @@
+"""`heedful inspect`: what to know of pairs before training on them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heedful._errors import DataError
+
+from ._shell import load_translator, progress, say
+
+if TYPE_CHECKING:
+    from heedful.tasks.recipe import Recipe
+
+EXAMPLES = (
+    "heedful inspect pairs.tsv --picture pairs.png",
+    "heedful inspect train.en.gz train.de.gz --model heedful-demo",
+    "heedful inspect pairs.csv --columns english,french",
+    "heedful inspect tatoeba_en_fr",
+)
+PAIRS_PER_ADVANCE = 1000
+
+
+def command(
+    data: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A table of pairs or a file of sources, a folder, a pattern; or a recipe."),
+    ],
+    target: Annotated[
+        str | None, typer.Argument(metavar="TARGET", help="The translations, where DATA is sources.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="SOURCE,TARGET", help="Columns of a table: names, or numbers from 0.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write histograms to this file, .png or .svg.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="Say how its vocabulary fits: a model folder or a run.")
+    ] = None,
+) -> None:
+    """Count, measure and show pairs: lengths, duplicates, odd lines, vocabulary, samples.
+
+    The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz.
+    Of a recipe, the pairs it learns from are looked at, and how many of its validation sentences are among them.
+    """
+    from rich.console import Console
+
+    from heedful.data.readers import why_nothing
+    from heedful.data.survey import Survey
+    from heedful.tasks.corpora import read_part
+
+    from ._survey import report
+
+    recipe = None if target else find_recipe(data)
+    if recipe and columns:
+        raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
+    tokenizers = load_translator(model).tokenizers if model else None
+    survey, skipped = Survey(), Counter()
+    origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(data, target, columns, skipped)
+    with progress("pairs", None) as advance:
+        for number, (source, translation) in enumerate(pairs, start=1):
+            survey.see(source, translation, tokenizers)
+            if number % PAIRS_PER_ADVANCE == 0:
+                advance(PAIRS_PER_ADVANCE)
+    if not survey.count:
+        raise DataError(f"{origin} gives no pair to look at: {why_nothing(skipped)}.")
+    validation = read_part(recipe.data.valid).source if recipe and recipe.data.valid else []
+    console = Console(highlight=False)
+    for part in report(survey.finish(), origin, skipped, validation):
+        console.print(part)
+    if picture:
+        import numpy as np
+
+        from heedful.visual.survey import write_survey
+
+        sides = {"source": survey.source, "target": survey.target}
+        lengths = {name: np.asarray(side.lengths) for name, side in sides.items()}
+        write_survey(lengths, survey.ratios(), {name: side.coverage() for name, side in sides.items()}, picture)
+        say(f"Wrote {picture}: histograms.")
+
+
+def find_recipe(name: str) -> "Recipe | None":
+    """The recipe that a name or the end of a file's name tells; None for data."""
+    from heedful.tasks.recipe_files import load_recipe, shipped_recipes
+
+    is_file = Path(name).suffix in (".yaml", ".yml")
+    return load_recipe(name) if is_file or (name in shipped_recipes() and not Path(name).exists()) else None
+
+
+def read_recipe(recipe: "Recipe", skipped: Counter[str]) -> tuple[str, Iterator[tuple[str, str]]]:
+    """What to call the training pairs of a recipe, and they themselves."""
+    from heedful.tasks.corpora import stream_part
+
+    parts = [stream_part(part, skipped) for part in recipe.data.train_parts]
+    return ", ".join(origin for origin, _ in parts), chain.from_iterable(pairs for _, pairs in parts)
+
+
+def read_files(
+    data: str, target: str | None, columns: str | None, skipped: Counter[str]
+) -> tuple[str, Iterator[tuple[str, str]]]:
+    """What to call the pairs of files, and they themselves."""
+    from heedful.data.origins import origin_of
+    from heedful.data.readers import stream
+
+    origin = origin_of(data, target, parse_columns(columns))
+    return str(origin), stream(origin, skipped)
+
+
+def parse_columns(text: str | None) -> tuple[int | str, int | str] | None:
+    """Two columns as a person types them.
+
+    >>> parse_columns("en, fr"), parse_columns("2,0"), parse_columns(None)
+    (('en', 'fr'), (2, 0), None)
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise typer.BadParameter(f"--columns is {text!r}; give two, such as en,fr or 0,1")
+    first, second = (int(name) if name.isdecimal() else name for name in names)
+    return first, second
