@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -60,6 +61,36 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path, length):
     (tmp_path / "c.pt").write_bytes((tmp_path / "c.pt").read_bytes()[:length])
     with pytest.raises(ModelFolderError, match=r"c\.pt is cut off or no checkpoint"):
         load(tmp_path / "c.pt")
+
+
+def test_a_file_that_is_packed_is_not_unpacked(tmp_path):
+    save({"weights": torch.zeros(10**6)}, tmp_path / "c.pt")
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with (
+            zipfile.ZipFile(tmp_path / "c.pt") as right,
+            zipfile.ZipFile(tmp_path / "p.pt", "w", compression) as packed,
+        ):
+            for entry in right.infolist():
+                packed.writestr(entry.filename, right.read(entry.filename))
+        if compression == zipfile.ZIP_STORED:
+            assert load(tmp_path / "p.pt")["weights"].shape == (10**6,)
+    assert (tmp_path / "p.pt").stat().st_size < 10**4
+    with pytest.raises(ModelFolderError, match=r"p\.pt is cut off or no checkpoint of heedful; delete it"):
+        load(tmp_path / "p.pt")
+
+
+def test_a_byte_that_changed_gives_a_checkpoint_or_a_sentence(tmp_path):
+    path = tmp_path / "c.pt"
+    save({"weights": {"w": torch.randn(2, 3)}, "place": {"step": 7, "best": None, "sums": [0.1, 2.0]}}, path)
+    content = path.read_bytes()
+    refused = 0
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
+        try:
+            load(path)
+        except ModelFolderError:
+            refused += 1
+    assert refused > 100
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
