@@ -41,6 +41,8 @@ decoding: {beam: 2, max_length: 3}
 """
 LINES = ["I love you.", "Tom's dog isn't here, l’homme dit.", "漢字 かな", "a\u0301 \u202eb c"]
 LONGEST_SENTENCE = 1200
+# the file of a model that an input harms: seldom one that has a door of its own, or says little
+HARMED = [*[WEIGHTS] * 6, *[CONFIG] * 4, *[TOKENIZER] * 4, RECIPE, METRICS]
 FORMS = [
     ("pairs.txt", None),
     ("pairs.tsv", (0, 1)),
@@ -123,9 +125,9 @@ def model_folders(data: bytes) -> None:
     The first byte says of which, and whether the others are the file, or edits of the right one.
     """
     choice, rest = data[0] if data else 0, data[1:]
-    name = FILES[choice % len(FILES)]
+    name = HARMED[choice % len(HARMED)]
     folder, config, right = small_model(name)
-    content = rest if choice // len(FILES) % 2 else edited_file(name, right, rest)
+    content = rest if choice // len(HARMED) % 2 else edited_file(name, right, rest)
     (folder / name).write_bytes(content)
     if name != CONFIG:
         hashes = config["sha256"] | {name: hashlib.sha256(content).hexdigest()}
@@ -261,9 +263,9 @@ def seeds(name: str) -> list[bytes]:
     if name == "vocabularies":
         files = [json.dumps(values).encode() for values in right_vocabularies()]
         return [*(b"\1" + file for file in files), *(bytes([2 * place]) for place in range(len(files)))]
-    kinds = len(FILES)
-    whole = [bytes([kinds + place]) + small_model(file)[2] for place, file in enumerate(FILES)]
-    return [*whole, *(bytes([place]) for place in range(kinds))]
+    kinds = len(HARMED)
+    whole = [bytes([kinds + HARMED.index(file)]) + small_model(file)[2] for file in FILES]
+    return [*whole, *(bytes([HARMED.index(file)]) for file in FILES)]
 
 
 def words(name: str) -> list[str]:
