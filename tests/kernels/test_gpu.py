@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 HERE = Path(__file__).parent
 FOLDER = os.environ.get("HEEDFUL_TRITON", "")
@@ -96,3 +97,27 @@ def test_they_compile_for_gpus_that_are_not_there(tmp_path, number, architecture
     sizes = [int(line.split()[1]) for line in said.splitlines() if "_kernel " in line]
     assert len(sizes) == 4
     assert min(sizes) > 1000
+
+
+BENCHMARKS = HERE.parent.parent / "benchmarks"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, which it would measure")
+def test_without_cuda_the_benchmark_ends_with_one_sentence():
+    run = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "additive_gpu.py")], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr == (
+        "additive_gpu.py measures on a CUDA device and torch sees none here; run it on a machine that has one.\n"
+    )
+
+
+def test_its_results_wait_with_the_columns_that_it_writes():
+    code = "import additive_gpu, record; print(','.join([*record.machine(), *additive_gpu.COLUMNS]))"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=300, check=True
+    ).stdout
+    header, *_ = (BENCHMARKS / "results" / "additive_gpu.csv").read_text().splitlines()
+    assert header == said.strip()
