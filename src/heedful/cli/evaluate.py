@@ -93,11 +93,15 @@ def read_files(source: Path, target: Path | None) -> "Pairs":
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "standard input")
+
+        def place(side: Path) -> Path:
+            return copy if str(side) == STANDARD_INPUT else side
+
         if STANDARD_INPUT in (str(source), str(target)):
             with copy.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            pairs = read_pairs(*(copy if str(place) == STANDARD_INPUT else place for place in (source, target)))
+            pairs = read_pairs(place(source), target and place(target))
         except DataError as error:
             raise DataError(str(error).replace(str(copy), copy.name)) from None
     return replace(pairs, origin=pairs.origin.replace(str(copy), copy.name))

@@ -15,7 +15,6 @@ from .recipe import Recipe
 
 CARD = "README.md"
 Model = TypeVar("Model", bound="HubMixin")
-LIBRARY = {"library_name": "heedful", "library_version": heedful.__version__}
 
 
 class HubMixin(ABC):
@@ -98,7 +97,7 @@ class HubMixin(ABC):
         """
         from huggingface_hub import HfApi
 
-        api = HfApi(token=token, **LIBRARY)
+        api = HfApi(token=token, library_name="heedful", library_version=heedful.__version__)
         with tempfile.TemporaryDirectory() as temporary:
             folder = self.save(Path(temporary, "model"))
             try:
@@ -135,7 +134,7 @@ def fetch(repo_id: str, **options: Any) -> Path:
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=[*FILES], **LIBRARY, **options))
+        return Path(snapshot_download(repo_id, allow_patterns=[*FILES], library_name="heedful", **options))
     except HFValidationError:
         why = f"There is no folder {repo_id}, and it can be no name on the hub, such as somebody/model; check the path."
     except RepositoryNotFoundError:

@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
                     problem_mark=key.start_mark,
                 )
             seen[key.value] = line
-        return super().construct_mapping(node, deep)
+        return super().construct_mapping(node, deep)  # pyright: ignore[reportArgumentType]: any other is refused there
 
 
 class _Dumper(yaml.SafeDumper):
