@@ -47,6 +47,12 @@ def test_a_bomb_of_aliases_is_not_written_out_where_it_is_refused(path, key):
     assert sentences(path, [f"{key}.deeper.still=1"])[-1].endswith(", which has no keys") or key == "extends"
 
 
+@pytest.mark.parametrize("override", ["evaluation.metrics=[x]", "evaluation={metrics: [x]}", "data={train: {tsv: 1}}"])
+def test_a_fault_within_what_an_expression_gave_is_the_expressions(path, override):
+    (line,) = sentences(path, [override])
+    assert line.startswith(f"--set {override}: ")
+
+
 def test_an_alias_of_itself_is_refused(path):
     path.write_text(f"{RIGHT}tokenizer: &a {{kind: *a}}\nmodel: &b [*b]\n")
     assert len(sentences(path)) == 2

@@ -239,7 +239,7 @@ def check_recipe(content: object, origin: str, overrides: Sequence[str] = ()) ->
     messages = []
     for fault in faults:
         key = ".".join(map(str, fault["loc"]))
-        blamed = next((text for text in overrides if text.partition("=")[0].strip() == key), None)
+        blamed = next((text for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0].strip()}.")), None)
         messages.append(f"{f'--set {blamed}' if blamed else origin}: {_explain(fault, key)}".replace("\n", "\\n"))
     if len(messages) > MOST_FAULTS:
         messages[MOST_FAULTS:] = [f"{origin}: {len(messages) - MOST_FAULTS} more faults; mend these first"]
