@@ -68,11 +68,10 @@ def share(kernel: Kernel, numbers: tuple[int, ...], count: int, work: int, least
         numbers: the record after its head; addresses, sizes and marks.
         count: what is sliced.
         work: cost of the whole, in terms of the inner loop.
-        least: the smallest slice that is no waste.
+        least: the smallest slice that is no waste; smaller ones are made only to employ every thread.
     """
-    threads = min(torch.get_num_threads(), -(-count // least), work // _SHARE)
-    slices = threads * _SLICES
-    chunk = count if threads < 2 else max(least, -(-count // slices))
+    threads = min(torch.get_num_threads(), count, work // _SHARE)
+    chunk = count if threads < 2 else max(-(-count // (threads * _SLICES)), min(least, -(-count // threads)))
     job = array("q", (0, count, chunk, 0, *numbers))
     address, _ = job.buffer_info()
     if threads < 2:

@@ -17,8 +17,8 @@ from heedful.kernels.threads import share
 # What a gradient costs, in scores.
 _SLOPE = 2
 _ROWS = torch.contiguous_format
-# Scores whose gradients are taken together: they stay in the second-level cache, in memory that is used again.
-_BACK = BLOCK // 4
+# Queries of a long memory whose gradients are taken together: with fewer, its keys are read again and again.
+_QUERIES = 64
 # Up to so large a sum of a query and a key, two terms of the series of tanh are closer than 1 - 2 r.
 _SMALL = {torch.float32: 0.02, torch.float64: 2e-4}
 
@@ -118,11 +118,12 @@ def attention_backward(
     grad_value = torch.empty_like(value)
     part = _Part(sides, query, key, *_room(query, key, sides, seen), seen)
     reads = _Reads(rows, value, grad_value, grad_context.contiguous(), weights, grad_weights)
-    room = query.new_empty(min(size, max(_BACK, keys)))
-    if size <= _BACK:
+    most = max(BLOCK, min(_QUERIES * keys, 4 * BLOCK))
+    if size <= most:
+        room = query.new_empty(size)
         return part.grad_query, part.grad_key, grad_value, _go_back(part, reads, room, True, True)
-    grad_energy = torch.zeros_like(energy)
-    for b, q in blocks(batch, queries, keys, _BACK):
+    grad_energy, room = torch.zeros_like(energy), query.new_empty(max(most, keys))
+    for b, q in blocks(batch, queries, keys, most):
         grad_energy += _go_back(part.block(b, q), reads.block(b, q), room, q.start == 0, q.stop == queries)
     return part.grad_query, part.grad_key, grad_value, grad_energy
 
@@ -232,7 +233,8 @@ def gradients(
     of_query, of_key = None if grad_query is None else 1, None if grad_key is None else 1
     kernel = _back().gradients(*constants(grad.dtype), direct, wide, of_query, of_key)
     registers = batch * -(-side.units // lanes(grad.dtype))
-    share(kernel, numbers, registers, _SLOPE * batch * queries * keys * side.units, 2)
+    # Each slice gathers the gradients of the scores anew.
+    share(kernel, numbers, registers, _SLOPE * batch * queries * keys * side.units, 4)
     return grad_energy.view(side.units) if batch == 1 else grad_energy.sum(0)
 
 
