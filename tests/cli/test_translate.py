@@ -3,11 +3,15 @@
 import itertools
 import json
 import random
+import re
 
 import numpy as np
 import pytest
 
+from heedful.cli import translate as translate_module
 from heedful.cli.translate import growing, read_stream, regrouped
+from heedful.data import readers
+from heedful.data.bundled import load_pairs
 from heedful.data.readers import parse_lines
 from heedful.metrics.alignment import from_pharaoh
 
@@ -212,3 +216,31 @@ def test_groups_grow_and_keep_every_sentence_in_order():
 def test_an_unknown_format_of_alignments_is_wrong_use(one_sentence, model):
     sentence = one_sentence("translate", model, "--alignments", "xml", code=2)
     assert sentence == "Invalid value for '--alignments': 'xml' is not one of pharaoh, json"
+
+
+def test_the_batch_size_changes_nothing(run, model):
+    text = "".join(f"{sentence}\n" for sentence in load_pairs("tatoeba_en_fr", "val").source[:200]).encode()
+    expected = run("translate", model, stdin=text)
+    assert expected.code == 0
+    for size in (1, 7, 512):
+        assert run("translate", model, "--batch-size", size, stdin=text).out == expected.out
+    greedy = [run("translate", model, "--beam", 1, "--batch-size", size, stdin=text).out for size in (1, 64)]
+    assert greedy[0] == greedy[1] != ""
+
+
+def test_a_file_is_read_as_it_is_translated(run, model, tmp_path, monkeypatch):
+    """What is in memory at once is a block and a group, not the file; speed is told where there are many lines."""
+    monkeypatch.setattr(readers, "LINES_PER_BLOCK", 50)
+    monkeypatch.setattr(translate_module, "MANY_LINES", 120)
+    (tmp_path / "many.en").write_text("Go.\n" * 130)
+    sizes = []
+    growing = translate_module.growing
+
+    def watched(blocks, skipped):
+        return growing((sizes.append(len(block.text)) or block for block in blocks), skipped)
+
+    monkeypatch.setattr(translate_module, "growing", watched)
+    outcome = run("translate", model, tmp_path / "many.en")
+    assert sizes == [50, 50, 30]
+    assert outcome.out.count("\n") == 130
+    assert re.search(r"^Translated 130 lines in \d+ seconds, [\d,]+ a second\.$", outcome.err, re.MULTILINE)

@@ -46,6 +46,7 @@ def command(
     Of a recipe, the pairs it learns from are looked at, and how many of its validation sentences are among them.
     """
     from rich.console import Console
+    from rich.text import Text
 
     from heedful.data.readers import why_nothing
     from heedful.data.survey import Survey
@@ -69,7 +70,8 @@ def command(
     validation = read_part(recipe.data.valid).source if recipe and recipe.data.valid else []
     console = Console(highlight=False)
     for part in report(survey.finish(), origin, skipped, validation):
-        console.print(part)
+        # a sentence is never broken by us: a pipe has no width
+        console.print(part, soft_wrap=isinstance(part, Text))
     if picture:
         import numpy as np
 
