@@ -11,7 +11,7 @@ def test_a_table_is_counted_measured_and_shown(run, tmp_path):
     assert outcome.code == 0
     assert outcome.out.startswith(f"4 pairs from {tmp_path}/a.tsv; left out 1 (1 empty line).")
     for line in (
-        "different 10 7",
+        "different 9 8",
         "the longest has 4 4",
         "pairs that occurred before: 1",
         "1   same on both sides",

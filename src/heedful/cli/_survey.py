@@ -74,12 +74,14 @@ def sides(survey: "Survey") -> Table:
 def histograms(survey: "Survey") -> Table:
     """How many sentences have how many words, as bars."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
     for name, side in (("source", survey.source), ("target", survey.target)):
         values = np.asarray(side.lengths)
-        top = max(int(np.percentile(values, 99.5)), 2)
+        top = max(int(np.ceil(np.percentile(values, 99.5))), 2)
         # a bar for each length, or for equally many
         edges = np.arange(0.5, top + 1, -(-top // BARS_SHOWN))
-        table.add_row(f"words, {name}", Text(bars(values, edges)), f"1 to {edges[-1]:.0f} or more")
+        table.add_row(f"words, {name}", Text(bars(values, edges)), f"1 to {int(edges[-1])} or more")
     ratios = survey.ratios()
     top = max(float(np.percentile(ratios, 99.5)), 1.0)
     shown = bars(ratios, np.linspace(0, top, BARS_SHOWN + 1))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -137,21 +138,22 @@ def encode(
 def make_tokenizers(pairs: Pairs, options: TokenizerOptions) -> TokenizerPair:
     """Vocabularies of files, or learned from the pairs, as the recipe wants them."""
     if options.joint:
-        both = _tokenizer([*pairs.source, *pairs.target], options.target_vocabulary, options, options.lowercase)
+        both = _tokenizer("target", [*pairs.source, *pairs.target], options)
         return TokenizerPair(both, both, True)
-    lower = options.lowercase or options.lowercase_source
-    source = _tokenizer(pairs.source, options.source_vocabulary, options, lower)
-    return TokenizerPair(source, _tokenizer(pairs.target, options.target_vocabulary, options, options.lowercase), False)
+    return TokenizerPair(
+        _tokenizer("source", pairs.source, options), _tokenizer("target", pairs.target, options), False
+    )
 
 
-def _tokenizer(texts: Sequence[str], path: str | None, options: TokenizerOptions, lowercase: bool) -> Tokenizer:
+def _tokenizer(side: Literal["source", "target"], texts: Sequence[str], options: TokenizerOptions) -> Tokenizer:
+    path = options.source_vocabulary if side == "source" else options.target_vocabulary
+    lowercase = options.lowercase or (options.lowercase_source and side == "source")
     kind, unicode = options.kind, options.unicode
     if path is None:
         return Tokenizer.train(texts, kind, options.vocab_size, lowercase, unicode=unicode)
     place = expand_path(path)
     if place.suffix == ".json":
-        pair = TokenizerPair.load(place)
-        found = pair.target if path == options.target_vocabulary else pair.source
+        found: Tokenizer = getattr(TokenizerPair.load(place), side)
         if (found.kind, found.lowercase, found.unicode) != (kind, lowercase, unicode):
             raise RecipeError(
                 f"{place} is of kind {found.kind}, lowercase {found.lowercase}, unicode {found.unicode}, but the "
