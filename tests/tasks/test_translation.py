@@ -198,9 +198,7 @@ def test_pairs_that_are_too_long_or_hold_nothing_are_left_out_and_counted(small_
     assert [ids.tolist() for ids in corpus.sources] == tokenizers.source.encode_batch(["I love you.", "No."])
     assert [ids.tolist() for ids in corpus.targets] == tokenizers.target.encode_batch(["Je t'aime.", "Non."])
     assert said == ["Left out 2 pairs of here with no token or more than 16 on a side."]
-    with pytest.raises(
-        DataError, match=r"Every pair of here has no token or more than 1 on a side; raise data"
-    ):
+    with pytest.raises(DataError, match=r"Every pair of here has no token or more than 1 on a side; raise data"):
         encode(Pairs(sources, targets, {}, "here"), tokenizers, Limits(1))
 
 
