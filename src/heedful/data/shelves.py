@@ -36,7 +36,7 @@ class Shelf(Protocol):
         ...
 
 
-class MemoryShelf:
+class MemoryShelf(Shelf):
     """Pairs in memory, each a block of its own."""
 
     def __init__(self, pairs: Pairs):
@@ -48,7 +48,7 @@ class MemoryShelf:
         return self.pairs.select(blocks)
 
 
-class DiskShelf:
+class DiskShelf(Shelf):
     """Pairs in a folder that `store` wrote, in blocks of at most `BLOCK`. Only what is asked for is in memory.
 
     - `path`: the file, which may hold other corpora, too.
