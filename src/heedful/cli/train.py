@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "heedful train tatoeba_en_fr",
     "heedful train mine.yaml --set model.units=256 --set training.max_epochs=10",
-    "heedful train pairs --from runs/pairs --set data.train.tsv=new.tsv --set output=runs/new",
+    "heedful train pairs --from runs/old --set data.train.tsv=new.tsv",
     "heedful train mine.yaml --devices 4",
 )
 

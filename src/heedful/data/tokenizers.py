@@ -37,7 +37,7 @@ _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
 _NUM_BYTES = 256
 _UNICODE = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}
 # texts that are encoded at once: what they need on the way is many times what they give
-_CHUNK = 10_000
+_CHUNK = 2_000
 _OBJECT = "\ufffc"
 _HALF = "\ufffd"
 

@@ -22,8 +22,8 @@ from .data_options import DataOptions, DataPart
 from .recipe import expand_path
 
 Say = Callable[[str], None]
-# of an epoch where the corpus is on the disk: about what fits into a hundred megabytes
-STREAMED_PAIRS = 200_000
+# of an epoch where the corpus is on the disk: a few hundred megabytes on the way
+STREAMED_PAIRS = 100_000
 # that a vocabulary is learned from where the corpus is on the disk
 VOCABULARY_PAIRS = 500_000
 # bytes of text from which on a training says that it need not be in memory

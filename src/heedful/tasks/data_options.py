@@ -102,7 +102,7 @@ class DataOptions(Section):
         max_ratio: Most tokens of one side of a training pair relative to the other; null for any.
         streaming: Keep the training pairs on the disk, in the output folder, and read what each epoch needs: for what
             does not fit in memory.
-        epoch_pairs: Pairs of an epoch, nearly; null for all of them, or for 200,000 with `streaming`.
+        epoch_pairs: Pairs of an epoch, nearly; null for all of them, or for 100,000 with `streaming`.
     """
 
     train: Annotated[
