@@ -44,11 +44,11 @@ def main() -> None:
     for line in child.stderr:
         sys.stderr.write(line)
         log.append(line)
-    finished = child.wait() == 0
+    code = child.wait()
     row = summary("".join(log)) | {"date": date.today().isoformat(), "target": options.target}
-    row |= {"seconds": round(time.monotonic() - start), "findings": int(not finished)}
+    row |= {"seconds": round(time.monotonic() - start)}
     record(row)
-    sys.exit(not finished)
+    sys.exit(code)
 
 
 def fuzz(options: argparse.Namespace) -> None:
@@ -93,6 +93,8 @@ def summary(log: str) -> dict[str, object]:
         "inputs": last(r"stat::number_of_executed_units:\s*(\d+)"),
         "edges": last(r"cov: (\d+)"),
         "features": last(r"ft: (\d+)"),
+        # a run that was interrupted ends badly, but has found nothing
+        "findings": len(re.findall(r"Test unit written to \S*-(?:crash|timeout|oom|leak)-", log)),
         "peak_mb": last(r"stat::peak_rss_mb:\s*(\d+)"),
         "heedful": heedful.__version__,
         "atheris": found[1] if found else "",
