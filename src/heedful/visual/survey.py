@@ -74,8 +74,8 @@ def write_survey(
 
 
 def _draw_bars(axes: Axes, values: np.ndarray, edges: np.ndarray, color: str, label: str) -> None:
-    axes.hist(values, edges, color=color, alpha=0.35, histtype="stepfilled")
-    axes.hist(values, edges, color=color, linewidth=1.6, histtype="step", label=label or None)
+    axes.hist(values, edges.tolist(), color=color, alpha=0.35, histtype="stepfilled")
+    axes.hist(values, edges.tolist(), color=color, linewidth=1.6, histtype="step", label=label or None)
 
 
 def _furnish(axes: Axes, x_label: str, title: str, grid: str) -> None:
