@@ -14,8 +14,11 @@ import yaml
 from record import append
 
 from heedful.data.bundled import load_pairs
+from heedful.tasks.corpora import STREAMED_PAIRS
 
 STEPS = 30
+# the scores of a batch over it would soon be more than all else
+VOCABULARY = 4000
 # runs a command and says what memory it took at most, in kilobytes
 WATCH = "import resource,subprocess,sys; code=subprocess.call(sys.argv[1:]); "
 WATCH += "print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
@@ -42,6 +45,7 @@ def recipe(corpus: Path, output: Path, steps: int) -> dict:
         "name": "streaming",
         "output": str(output),
         "data": {"train": {"tsv": str(corpus)}, "streaming": True, "deduplicate": True, "hold_out": 200},
+        "tokenizer": {"vocab_size": VOCABULARY},
         "model": {"embedding_dim": 64, "units": 64},
         "training": {
             "max_steps": steps,
@@ -64,7 +68,7 @@ def train(corpus: Path, folder: Path, steps: int) -> int:
     code, kilobytes = map(int, done.stdout.split()[-2:])
     if code:
         raise SystemExit(f"the training ended with {code}")
-    return kilobytes // 1000
+    return kilobytes * 1024 // 10**6
 
 
 def main(folder: Path, gigabytes: float) -> None:
@@ -79,6 +83,8 @@ def main(folder: Path, gigabytes: float) -> None:
         corpus_mb=corpus.stat().st_size // 10**6,
         pairs=lines,
         on_disk_mb=on_disk // 10**6,
+        epoch_pairs=STREAMED_PAIRS,
+        vocabulary=VOCABULARY,
         steps=STEPS,
         threads=os.environ.get("OMP_NUM_THREADS", "all"),
         peak_mb=first,
