@@ -106,14 +106,9 @@ def origin_of_part(part: DataPart) -> Origin:
         local = expand_path(part.dataset)
         place = str(local) if local.exists() else part.dataset
         return Origin("dataset", place, columns=(first, second), subset=part.subset, split=part.split or "train")
-    forms: list[tuple[Form, str | None]] = [
-        ("tsv", part.tsv),
-        ("csv", part.csv),
-        ("json", part.jsonl),
-        ("parquet", part.parquet),
-    ]
-    form, place = next((form, place) for form, place in forms if place)
-    return Origin(form, str(expand_path(place or "")), columns=(first, second))
+    form: Form = "tsv" if part.tsv else "csv" if part.csv else "json" if part.jsonl else "parquet"
+    place = part.tsv or part.csv or part.jsonl or part.parquet or ""
+    return Origin(form, str(expand_path(place)), columns=(first, second))
 
 
 def _in_memory(data: DataOptions, selection: Selection, _: Path, say: Say) -> tuple[list[Shelf], Pairs]:
