@@ -187,9 +187,7 @@ def test_a_vocabulary_comes_from_a_list_or_from_a_model(small_run, tmp_path):
     ours = small_run.translator.tokenizers
     assert taken.source.encode("Where is it?") == ours.source.encode("Where is it?")
     assert taken.target.encode("Où est-il ?") == ours.target.encode("Où est-il ?")
-    with pytest.raises(
-        RecipeError, match=r"tokenizer\.json is of kind bpe, lowercase False, unicode None, but"
-    ):
+    with pytest.raises(RecipeError, match=r"tokenizer\.json is of kind bpe, lowercase False, unicode None, but"):
         make_tokenizers(pairs, check_options(kind="word", target_vocabulary=path))
     with pytest.raises(RecipeError, match=r"words\.txt: kind 'bpe' needs merges besides its entries"):
         make_tokenizers(pairs, check_options(source_vocabulary=str(tmp_path / "words.txt")))
