@@ -86,8 +86,9 @@ def test_the_largest_batch_is_the_one_with_most_cells():
 
 
 MEASURED = """
-import json, resource, sys
+import json, sys
 import torch
+from tests.memory import peak_memory
 from heedful.data.batching import BatchSampler
 from heedful.training import early
 from heedful.training.feed import Feed
@@ -101,9 +102,9 @@ learner = learner_of(model_of(attention), teacher_forcing=forcing)
 options = {"teacher_forcing": forcing["start"]} if forcing else {}
 learner.update([early.first_rows(feed.largest(), 2)], 1, 1.0, options)  # makes what stays: gradients and moments
 estimate = early.activation_bytes(learner, feed.largest())
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 learner.update([feed.largest()], 2, 1.0, options)
-print(json.dumps([estimate, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024]))
+print(json.dumps([estimate, peak_memory() - before]))
 """
 
 
