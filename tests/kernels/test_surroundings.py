@@ -376,7 +376,6 @@ def test_importing_the_functions_does_not_import_numba():
 CPUS = {
     "AVX2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2"},
     "x86-64": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
-    "AVX off": {"NUMBA_ENABLE_AVX": "0"},
 }
 FACTS = "ordinary_ranges or very_wide or wild_unit or from_1e_30"
 
