@@ -52,6 +52,17 @@ def test_standard_input_may_be_the_table_or_either_side(run, small_run, table, s
         assert f"Read 12 pairs from {origin}." in outcome.err
 
 
+def test_a_table_with_other_columns_says_which(run, small_run, table, tmp_path):
+    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()]
+    records = [json.dumps({"pair": {"fr": target, "en": source}}) + "\n" for source, target in rows]
+    (tmp_path / "a.jsonl").write_text("".join(records), encoding="utf-8")
+    turned = "".join(f"{target}\t{source}\n" for source, target in rows).encode()
+    scores = [str(score) for score in small_run.scores["valid"]]
+    for name, columns, stdin in ((tmp_path / "a.jsonl", "pair.en,pair.fr", b""), ("-", "1,0", turned)):
+        outcome = run("evaluate", small_run.folder, name, "--columns", columns, stdin=stdin)
+        assert (outcome.code, outcome.out.splitlines()) == (0, scores)
+
+
 def test_standard_input_that_gives_no_pair_is_told_of_by_its_name(one_sentence, model, sides):
     assert one_sentence("evaluate", model, "-").startswith("standard input gives no pair to use: it is empty; fill it")
     assert one_sentence("evaluate", model, "-", sides[1], stdin=b"One.\n").startswith("standard input has 1 lines but")
@@ -79,6 +90,9 @@ def test_a_bundled_set_needs_no_file(run, model, monkeypatch):
     ("args", "sentence"),
     [
         ([], "give the files to score on, or --bundled NAME"),
+        (["x.tsv", "--columns", "en"], "--columns is 'en'; give two, such as en,fr or 0,1"),
+        (["x.en", "x.fr", "--columns", "0,1"], "--columns is of use with a table alone; leave it out"),
+        (["--bundled", "tatoeba_en_fr", "--columns", "0,1"], "--columns is of use with a table alone; leave it out"),
         (["x.tsv", "--bundled", "tatoeba_en_fr"], "give the files to score on, or --bundled NAME, not both"),
         (["--bundled", "moon"], "There is no bundled set 'moon'; expected one of tatoeba_en_fr."),
         (["--bundled", "tatoeba_en_fr", "--split", "x"], "tatoeba_en_fr has no split 'x'; expected one of train, val"),

@@ -197,10 +197,37 @@ def test_csv_rows_that_cannot_be_used_are_counted(tmp_path):
     assert skipped == {"too few columns": 1, "empty line": 2, "invalid UTF-8": 1}
 
 
+TEXTS = [["Go, now.", "Va !"], ["Stop; wait, then\tgo.", 'Dis "stop" ; attends.'], ["One, two.", "Un, deux."]]
+
+
+@pytest.mark.parametrize("columns", [(0, 1), ("en", "fr")])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_cells_may_be_separated_by_commas_semicolons_or_tabs(tmp_path, separator, columns):
+    path = tmp_path / "a.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows([["en", "fr"]] * (columns[0] == "en") + TEXTS)
+    assert [list(pair) for pair in both(read_pairs(path, columns=columns))] == TEXTS
+
+
+def test_cells_that_two_separators_would_part_are_refused_unless_their_columns_have_names(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Go, now;Va, vite\nOne, two;Un, deux\n")
+    with pytest.raises(DataError, match=r"a\.csv can be cut at commas and at semicolons; give it a first row"):
+        read_pairs(path)
+    path.write_text("en;fr\n" + path.read_text())
+    assert read_pairs(path, columns=("en", "fr")).target == ["Va, vite", "Un, deux"]
+
+
+def test_ragged_rows_are_cut_at_commas(tmp_path):
+    (tmp_path / "a.csv").write_text("Go.,Va !\nAlone; here\nHi.,Salut.,note\n")
+    found, skipped = faults(tmp_path / "a.csv", None)
+    assert (found, skipped) == ([("Go.", "Va !"), ("Hi.", "Salut.")], {"too few columns": 1})
+
+
 @pytest.mark.parametrize("text", ['a,b\n1,un\n"2,deux\n3,trois\n', 'a,b\n1,un\n"2" x,deux\n'])
 def test_a_quote_that_is_not_closed_is_refused_with_its_line(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(DataError, match=r"a\.csv, line [345]: .*; a cell with a comma or a quote stands in quotes"):
+    with pytest.raises(DataError, match=r"a\.csv, line [345]: .*; a cell that holds commas or quotes stands in quotes"):
         read_pairs(tmp_path / "a.csv", columns=("a", "b"))
 
 

@@ -27,6 +27,9 @@ Model = Annotated[
         metavar="MODEL", help="A model folder, the folder of the run that holds it as `model`, or hf:NAME on the hub."
     ),
 ]
+Columns = Annotated[
+    str | None, typer.Option(metavar="SOURCE,TARGET", help="Columns of a table: names, or numbers from 0.")
+]
 
 
 def say(text: str) -> None:
@@ -136,6 +139,21 @@ def one_line(text: str) -> str:
     'a b c'
     """
     return " ".join(text.replace("\t", " ").splitlines()) if not text.isprintable() else text
+
+
+def parse_columns(text: str | None) -> tuple[int | str, int | str] | None:
+    """Two columns as a person types them.
+
+    >>> parse_columns("en, fr"), parse_columns("2,0"), parse_columns(None)
+    (('en', 'fr'), (2, 0), None)
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise typer.BadParameter(f"--columns is {text!r}; give two, such as en,fr or 0,1")
+    first, second = (int(name) if name.isdecimal() else name for name in names)
+    return first, second
 
 
 def skipped_lines(skipped: dict[str, int]) -> str:

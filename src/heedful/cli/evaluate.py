@@ -12,7 +12,7 @@ import typer
 
 from heedful._errors import DataError
 
-from ._shell import Model, load_translator, progress, say, skipped_lines
+from ._shell import Columns, Model, load_translator, parse_columns, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "heedful evaluate heedful-demo pairs.tsv",
     "heedful evaluate runs/multi30k_en_de test.en.gz test.de.gz --beam 5 --json",
+    "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
@@ -33,11 +34,12 @@ def command(
     model: Model,
     source: Annotated[
         Path | None,
-        typer.Argument(metavar="SOURCE", help="Sentences, one a line; or, alone, a table with source TAB target."),
+        typer.Argument(metavar="SOURCE", help="Sentences, one a line; or, alone, a table of pairs."),
     ] = None,
     target: Annotated[
         Path | None, typer.Argument(metavar="TARGET", help="Their translations by people, in the same order.")
     ] = None,
+    columns: Columns = None,
     bundled: Annotated[str | None, typer.Option(metavar="NAME", help="A set that ships with heedful instead.")] = None,
     split: Annotated[str, typer.Option(help="Which part of --bundled: train, val or test.")] = "test",
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = None,
@@ -45,15 +47,18 @@ def command(
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
-    Files may be plain, .gz or .xz; - is standard input. The scores go to standard output, what was read and left out to
-    standard error.
+    The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
+    and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
     if (source is None) == (bundled is None):
         raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
     if str(source) == str(target) == STANDARD_INPUT:
         raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
+    if columns and (target or bundled):
+        raise typer.BadParameter("--columns is of use with a table alone; leave it out")
+    wanted = parse_columns(columns)
     translator = load_translator(model)
-    pairs = read(source, target, bundled, split)
+    pairs = read_files(source, target, wanted) if source else read_bundled(str(bundled), split)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
     from heedful.tasks.translation import score
@@ -75,19 +80,17 @@ def command(
     typer.echo(json.dumps(content, ensure_ascii=False))
 
 
-def read(source: Path | None, target: Path | None, bundled: str | None, split: str) -> "Pairs":
-    """The pairs that the command names."""
+def read_bundled(name: str, split: str) -> "Pairs":
+    """The pairs of a set that ships with heedful."""
     from heedful.data.bundled import load_pairs
 
-    if source is not None:
-        return read_files(source, target)
     try:
-        return load_pairs(str(bundled), split)
+        return load_pairs(name, split)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
-def read_files(source: Path, target: Path | None) -> "Pairs":
+def read_files(source: Path, target: Path | None, columns: tuple[int | str, int | str] | None) -> "Pairs":
     """The pairs of files, of which one may be standard input; it is told of by that name."""
     from heedful.data.readers import read_pairs
 
@@ -101,7 +104,7 @@ def read_files(source: Path, target: Path | None) -> "Pairs":
             with copy.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            pairs = read_pairs(place(source), target and place(target))
+            pairs = read_pairs(place(source), target and place(target), columns=columns)
         except DataError as error:
             raise DataError(str(error).replace(str(copy), copy.name)) from None
     return replace(pairs, origin=pairs.origin.replace(str(copy), copy.name))

@@ -10,7 +10,7 @@ import typer
 
 from heedful._errors import DataError
 
-from ._shell import load_translator, progress, say
+from ._shell import Columns, load_translator, parse_columns, progress, say
 
 if TYPE_CHECKING:
     from heedful.tasks.recipe import Recipe
@@ -32,9 +32,7 @@ def command(
     target: Annotated[
         str | None, typer.Argument(metavar="TARGET", help="The translations, where DATA is sources.")
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option(metavar="SOURCE,TARGET", help="Columns of a table: names, or numbers from 0.")
-    ] = None,
+    columns: Columns = None,
     picture: Annotated[Path | None, typer.Option(help="Write histograms to this file, .png or .svg.")] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="Say how its vocabulary fits: a model folder or a run.")
@@ -108,18 +106,3 @@ def read_files(
 
     origin = origin_of(data, target, parse_columns(columns))
     return str(origin), stream(origin, skipped)
-
-
-def parse_columns(text: str | None) -> tuple[int | str, int | str] | None:
-    """Two columns as a person types them.
-
-    >>> parse_columns("en, fr"), parse_columns("2,0"), parse_columns(None)
-    (('en', 'fr'), (2, 0), None)
-    """
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",")]
-    if len(names) != 2 or not all(names):
-        raise typer.BadParameter(f"--columns is {text!r}; give two, such as en,fr or 0,1")
-    first, second = (int(name) if name.isdecimal() else name for name in names)
-    return first, second

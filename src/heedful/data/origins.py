@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,9 @@ NO_JSON = "not a JSON object"
 NO_KEY = "key missing"
 NO_TEXT = "not text"
 ROWS_PER_READ = 1000
+# what may stand between the cells of CSV, and how much of a file is looked at to see which does
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+ROWS_TRIED, CHARS_TRIED = 50, 1 << 20
 Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset"]
 FORMS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".parquet": "parquet"}
 
@@ -48,6 +52,7 @@ class Origin:
     - `target`: the same of the targets, of form "lines" alone.
     - `columns`: of source and target. Of "tsv" and "csv", numbers from 0; with names instead, the first row of each
       file holds these. Of the other tables, keys; a dot leads into a nested one, as in "translation.en".
+      Cells of "csv" stand between commas, semicolons or tabs, whichever fits its first rows.
     - `subset`, `split`: of a data set, its configuration and its part.
     """
 
@@ -152,7 +157,10 @@ def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]
     with open_packed(path) as file:
         # bytes that are not UTF-8 become lone surrogates, which are counted as such later
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        rows = csv.reader(iter(partial(text.readline, MAX_BYTES), ""), strict=True)
+        lines = iter(partial(text.readline, MAX_BYTES), "")
+        first_lines = _first_lines(lines)
+        separator = _separator(first_lines, columns, path)
+        rows = csv.reader(chain(first_lines, lines), delimiter=separator, strict=True)
         try:
             if isinstance(columns[0], str) or isinstance(columns[1], str):
                 columns = _places(next(rows, []), columns, path)
@@ -167,9 +175,46 @@ def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]
                     yield "", ""
         except csv.Error as error:
             raise DataError(
-                f"{path}, line {rows.line_num}: {error}; a cell with a comma or a quote stands in quotes, a quote "
-                "in it twice; mend the file, or save it as tab-separated .tsv, where quotes are text."
+                f"{path}, line {rows.line_num}: {error}; a cell that holds {SEPARATORS[separator]} or quotes stands in "
+                "quotes, a quote in it twice; mend the file, or save it as tab-separated .tsv, where quotes are text."
             ) from error
+
+
+def _first_lines(lines: Iterator[str]) -> list[str]:
+    """Lines to look at; the others stay in the iterator."""
+    found: list[str] = []
+    size = 0
+    while size < CHARS_TRIED and (line := next(lines, "")):
+        found.append(line)
+        size += len(line)
+    return found
+
+
+def _separator(lines: list[str], columns: tuple[int | str, int | str], path: Path) -> str:
+    """What stands between the cells: the one that fits; a comma where none does. Refuses to guess between two."""
+    fitting = [separator for separator in SEPARATORS if _parts(separator, lines, columns)]
+    if len(fitting) > 1:
+        names = " and at ".join(SEPARATORS[separator] for separator in fitting)
+        raise DataError(
+            f"{path} can be cut at {names}; give it a first row with the names of its columns and say these, or save "
+            "it as tab-separated .tsv."
+        )
+    return fitting[0] if fitting else ","
+
+
+def _parts(separator: str, lines: list[str], columns: tuple[int | str, int | str]) -> bool:
+    """Whether it parts the first row into columns of these names, or the first rows into equally many cells."""
+    rows = csv.reader(lines, delimiter=separator, strict=True)
+    last = max((column for column in columns if isinstance(column, int)), default=0)
+    wanted = {column for column in columns if isinstance(column, str)}
+    try:
+        header = next(rows, [])
+        if wanted:
+            return wanted <= {name.strip() for name in header} and last < len(header)
+        widths = {len(row) for row in chain([header], islice(rows, ROWS_TRIED)) if row}
+    except csv.Error:
+        return False
+    return len(widths) == 1 and last < min(widths)
 
 
 def _json_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:

@@ -33,7 +33,7 @@ class DataPart(Section):
         source: Sentences, one a line; goes with `target`.
         target: Their translations, in the same order.
         tsv: Tables whose cells are separated by tabs; quotes are text.
-        csv: Tables whose cells are separated by commas; quotes hold a cell together.
+        csv: Tables whose cells are separated by commas, semicolons or tabs; quotes hold a cell together.
         jsonl: JSON lines: an object a line.
         parquet: Parquet files.
         dataset: A data set of Hugging Face: a folder, or a name on the hub.
