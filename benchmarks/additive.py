@@ -34,15 +34,16 @@ def measure(shape: Shape, runs: int, engines: list[KerasEngine]) -> None:
     sides: dict[str, Side] = {**torch_sides(shape), **{f"keras {e.engine}": e.side(shape) for e in engines}}
     for backward, direction in DIRECTIONS.items():
         found = interleaved(sides, backward, runs)
-        ours = found["heedful"][0]
+        ours = found["heedful"].median
         append(
             "additive",
             threads=torch.get_num_threads(),
             shape="x".join(map(str, shape)),
             direction=direction,
-            **{f"{name} ms": round(median, 3) for name, (median, _) in found.items()},
-            **{f"{name} least": round(least, 3) for name, (_, least) in found.items()},
-            **{f"{name} / heedful": round(found[name][0] / ours, 2) for name in found if name != "heedful"},
+            **{f"{name} ms": round(timing.median, 3) for name, timing in found.items()},
+            **{f"{name} least": round(timing.least, 3) for name, timing in found.items()},
+            **{f"{name} first": round(found[name].first, 3) for name in ("heedful", "floor", "eager")},
+            **{f"{name} / heedful": round(found[name].median / ours, 2) for name in found if name != "heedful"},
             runs=runs,
             **({"keras": engines[0].version} if engines else {}),
         )

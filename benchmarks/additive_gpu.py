@@ -98,12 +98,12 @@ def row(length: int, units: int, runs: int, backward: bool, special: float) -> d
     }
     sides = with_room({name: timed(functions[name], tensors) for name in SIDES}, backward)
     found = interleaved(sides, backward, runs)
-    ours = found["heedful"][0]
+    ours = found["heedful"].median
     rate = length * length * units / ours * 1000
     cells = (
         *(torch.cuda.get_device_name(), length, units, "forward and backward" if backward else "forward"),
-        *(round(found[side][0], 4) if side in found else "" for side in SIDES),
-        *(round(found[side][0] / ours, 2) if side in found else "" for side in SIDES[2:]),
+        *(round(found[side].median, 4) if side in found else "" for side in SIDES),
+        *(round(found[side].median / ours, 2) if side in found else "" for side in SIDES[2:]),
         *(f"{rate:.3e}", f"{special:.3e}", round(rate / special, 2)),
     )
     return dict(zip(COLUMNS, cells, strict=True))

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +16,10 @@ from heedful.functional import additive_attention
 
 Side = Callable[[bool], float]
 Shape = tuple[int, int, int, int]
-# Seconds in which the threads of another process stop waiting for work; milliseconds in which one's own wake.
-REST, SHORT = 0.01, 5
+# Seconds in which the threads of another process stop waiting for work.
+REST = 0.01
+# Milliseconds in which a side's own threads wake and its caches fill; of a call to which that is nothing.
+SHORT, LONG = 5, 100
 
 
 def inputs(batch: int, queries: int, keys: int, units: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -104,22 +107,46 @@ class KerasEngine:
         return line.strip()
 
 
-def interleaved(sides: dict[str, Side], backward: bool, runs: int, warm_up: int = 2) -> dict[str, tuple[float, float]]:
-    """Median and least milliseconds of each side, run in turn."""
-    found: dict[str, list[float]] = {name: [] for name in sides}
+class Timing(NamedTuple):
+    """Milliseconds of a side: medians and the least over all turns; `first` is the first call of a turn."""
+
+    median: float
+    least: float
+    first: float
+
+
+def interleaved(sides: dict[str, Side], backward: bool, runs: int, warm_up: int = 2) -> dict[str, Timing]:
+    """Time sides in turn, `runs` turns each after those that warm up."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for run in range(warm_up + runs):
         for name, side in sides.items():
-            taken = _steady(side, backward)
+            turn = _turn(side, backward)
             if run >= warm_up:
-                found[name].append(taken)
-    return {name: (statistics.median(times), min(times)) for name, times in found.items()}
+                found[name].append(turn)
+    timings = {}
+    for name, turns in found.items():
+        steady, first = zip(*turns, strict=True)
+        timings[name] = Timing(statistics.median(steady), min(steady), statistics.median(first))
+    return timings
 
 
-def _steady(side: Side, backward: bool) -> float:
-    """Milliseconds of a run, once the threads of the side before sleep and its own are awake."""
+def _turn(side: Side, backward: bool) -> tuple[float, float]:
+    """Milliseconds of a call as one of many, and of the first call, once the threads of the side before sleep.
+
+    A short side is called for a while, and then for a while again that counts: what the side before left in caches and
+    allocator is not this side's cost. A long side has no need of that.
+    """
     time.sleep(REST)
-    taken = spent = side(backward)
-    while spent < SHORT:
-        taken = side(backward)
-        spent += taken
+    first = side(backward)
+    if first > LONG:
+        return first, first
+    _for_a_while(side, backward, first)
+    return statistics.median(_for_a_while(side, backward, 0.0)), first
+
+
+def _for_a_while(side: Side, backward: bool, spent: float) -> list[float]:
+    taken: list[float] = []
+    while spent < SHORT or not taken:
+        taken.append(side(backward))
+        spent += taken[-1]
     return taken

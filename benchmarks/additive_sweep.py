@@ -33,24 +33,24 @@ LARGEST = 4 * 2**30 // 4
 def main() -> None:
     """One row per shape; the last line counts the losses."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--largest", type=int, default=LARGEST, help="elements of eager's tensor")
+    parser.add_argument("--smallest", type=int, default=1, help="elements of eager's tensor")
+    parser.add_argument("--largest", type=int, default=LARGEST)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     lost = []
     for (queries, keys), units, batch in itertools.product(LENGTHS, UNITS, BATCHES):
         shape = batch, queries, keys, units
         size = batch * queries * keys * units
-        if size > given.largest:
+        if not given.smallest <= size <= given.largest:
             continue
         sides = torch_sides(shape, compiled=False)
         sides = {name: sides[name] for name in ("heedful", "eager")}
-        runs = given.runs if size > 2**20 else 40 * given.runs
         ratios = {}
         for backward in (False, True):
-            found = interleaved(sides, backward, max(3, min(runs, 2**31 // max(size, 1))))
-            ratios[backward] = round(found["eager"][0] / found["heedful"][0], 2)
+            found = interleaved(sides, backward, max(1, min(given.runs, 2**31 // size)), warm_up=1)
+            ratios[backward] = round(found["eager"].median / found["heedful"].median, 2)
         append(
             "additive_sweep",
             threads=given.threads,

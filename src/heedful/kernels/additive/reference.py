@@ -55,4 +55,6 @@ def small_attention(
     hidden = query.unsqueeze(2) + key.unsqueeze(1)
     hidden = hidden.tanh_() if hidden.numel() <= _FEW else hidden.tanh()
     weights = torch.softmax(hidden @ energy, -1)
-    return torch.bmm(weights, value), weights
+    # a batch of products of one number each: a plain product is up to ten times faster
+    one_each = value.shape[1] == 1 < value.shape[0]
+    return weights * value if one_each else torch.bmm(weights, value), weights
