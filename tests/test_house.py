@@ -110,13 +110,22 @@ def test_an_attention_layer_loads_little_more_than_torch():
 
 def test_the_public_names_are_these():
     assert heedful.__all__ == [
+        "AttBlstmPooling",
         "Attention",
         "AttentionOutput",
+        "AttentionPooling",
         "BahdanauAttention",
+        "FeatureAttention",
+        "FeatureTemporalAttention",
         "HeedfulError",
+        "LastPooling",
+        "LastStateAttention",
         "LuongAttention",
+        "MaxPooling",
+        "MeanPooling",
         "Memory",
         "NormedBahdanauAttention",
+        "StructuredSelfAttention",
         "catalogue",
         "functional",
         "padding_mask",
@@ -167,11 +176,11 @@ def _is_requirement(line: str) -> bool:
     return bool(line.strip()) and not line.startswith("#")
 
 
-def test_the_shape_checker_watches_every_floor_but_the_compiled_one():
+def test_the_shape_checker_watches_every_floor_but_the_compiled_one_and_that_of_keras():
     (option,) = (o for o in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"] if o.startswith("--jaxtyping"))
     watched = option.partition("=")[2].split(",")[:-1]
     floors = {f"heedful.{path.parent.name}" for path in SOURCES if path.match("src/heedful/*/__init__.py")}
-    assert set(watched) == floors - {"heedful.kernels"}
+    assert set(watched) == floors - {"heedful.kernels", "heedful.keras"}
 
 
 def test_no_file_is_larger_than_a_mebibyte():
@@ -194,14 +203,17 @@ def test_no_file_holds(what, pattern):
             assert not found, f"{path.relative_to(ROOT)} holds {what}: {found and found.group()!r}"
 
 
+APART = {"triton": "needs triton, which comes with torch on CUDA", "keras": "needs keras: see tests/keras/conftest.py"}
+
+
 def load(path: Path) -> ModuleType:
-    """The module in a file; the test skips where it needs what only comes with torch on CUDA."""
+    """The module in a file; the test skips where it needs what is installed apart."""
     try:
         return importlib.import_module(module_name(path))
     except ModuleNotFoundError as error:
-        if error.name != "triton":
+        if error.name not in APART:
             raise
-        pytest.skip("needs triton, which comes with torch on CUDA")
+        pytest.skip(APART[error.name])
 
 
 def _undocumented(module: ModuleType):

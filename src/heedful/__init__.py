@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from heedful import functional as functional
     from heedful._errors import HeedfulError as HeedfulError
+    from heedful.attention import AttBlstmPooling as AttBlstmPooling
     from heedful.attention import Attention as Attention
     from heedful.attention import AttentionOutput as AttentionOutput
+    from heedful.attention import AttentionPooling as AttentionPooling
     from heedful.attention import BahdanauAttention as BahdanauAttention
+    from heedful.attention import FeatureAttention as FeatureAttention
+    from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
+    from heedful.attention import LastPooling as LastPooling
+    from heedful.attention import LastStateAttention as LastStateAttention
     from heedful.attention import LuongAttention as LuongAttention
+    from heedful.attention import MaxPooling as MaxPooling
+    from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
+    from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
 
@@ -26,13 +35,22 @@ __version__ = "0.1.0"
 
 # name -> the module that holds it; None: the name is itself a module of heedful
 _PUBLIC = {
+    "AttBlstmPooling": "heedful.attention",
     "Attention": "heedful.attention",
     "AttentionOutput": "heedful.attention",
+    "AttentionPooling": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
+    "FeatureAttention": "heedful.attention",
+    "FeatureTemporalAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
+    "LastPooling": "heedful.attention",
+    "LastStateAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
+    "MaxPooling": "heedful.attention",
+    "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
+    "StructuredSelfAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,
     "padding_mask": "heedful.functional",

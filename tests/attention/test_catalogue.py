@@ -1,9 +1,11 @@
 """The catalogue is read from the code, and the page in docs/ is read from the catalogue."""
 
+import inspect
+
 import pytest
 
 import heedful
-from heedful.attention import Attention, normalizers, scores, windows
+from heedful.attention import normalizers, scores, windows
 from heedful.attention.catalogue import catalogue, markdown
 from heedful.attention.normalizers import Normalizer
 from heedful.attention.scores import Score
@@ -12,6 +14,7 @@ from heedful.attention.windows import Window
 from tests.attention.rows import exported
 from tests.test_house import ROOT
 
+KINDS = ["score", "window", "normalizer", "mechanism", "pooling"]
 PAGE = ROOT / "docs" / "mechanisms.md"
 each_entry = pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: entry.name)
 
@@ -29,12 +32,14 @@ def test_every_exported_class_has_its_line(kind, folder, base):
 
 
 def test_every_builder_has_its_line():
-    builders = {name for name in vars(heedful.attention) if name.endswith("Attention")} - {Attention.__name__}
+    builders = {name for name, thing in vars(heedful.attention).items() if inspect.isfunction(thing)}
     assert names("mechanism") == builders >= {"BahdanauAttention", "NormedBahdanauAttention", "LuongAttention"}
 
 
 def test_the_named_mechanisms_of_the_front_door_are_listed():
-    assert {name for name in heedful.__all__ if name.endswith("Attention")} - {"Attention"} <= names("mechanism")
+    assert {name for name in heedful.__all__ if name.endswith("Attention")} - {"Attention"} <= names(
+        "mechanism"
+    ) | names("pooling")
 
 
 @each_entry
@@ -42,7 +47,7 @@ def test_a_line_says_where_it_stands_and_where_it_is_from(entry):
     assert (ROOT / "src" / entry.file).is_file()
     assert f"{entry.name}(" in (ROOT / "src" / entry.file).read_text(encoding="utf-8")
     assert entry.paper.count(": ") >= 1, "authors: title"
-    assert any(word in entry.place for word in ("section", "equation", "appendix"))
+    assert any(word in entry.place for word in ("section", "equation", "appendix", "function"))
     assert 1950 < entry.year < 2100
     assert entry.formula.endswith(".")
     assert "\n" not in entry.formula
@@ -56,8 +61,8 @@ def test_the_first_line_of_its_file_says_what_it_is_and_from_which_year(entry):
 
 def test_the_catalogue_is_in_order():
     kinds = [entry.kind for entry in catalogue()]
-    assert list(dict.fromkeys(kinds)) == ["score", "window", "normalizer", "mechanism"]
-    assert kinds == sorted(kinds, key=["score", "window", "normalizer", "mechanism"].index)
+    assert list(dict.fromkeys(kinds)) == KINDS
+    assert kinds == sorted(kinds, key=KINDS.index)
     for kind in set(kinds):
         lines = [(entry.year, entry.name) for entry in catalogue() if entry.kind == kind]
         assert lines == sorted(lines)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import heedful.attention
 from heedful.attention import normalizers, scores, windows
 
-Kind = Literal["score", "window", "normalizer", "mechanism"]
+Kind = Literal["score", "window", "normalizer", "mechanism", "pooling"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Entry:
 
     Attributes:
         name: as it is imported.
-        kind: "score", "window", "normalizer", or "mechanism" for a named composition of the three.
+        kind: "score", "window", "normalizer", "mechanism" for a named composition of the three, or "pooling" for a
+            layer that takes a sequence alone.
         file: where it stands, from the package's folder on.
         paper: authors and title.
         place: section or equation.
@@ -36,7 +37,7 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """Every score, window, normaliser and named mechanism, in this order, each kind by year and name.
+    """Every score, window, normaliser, named mechanism and pooling, in this order, each kind by year and name.
 
     >>> [entry.place for entry in catalogue() if entry.name == "ScaledDotScore"]
     ['equation 1']
@@ -46,6 +47,7 @@ def catalogue() -> list[Entry]:
         "window": windows,
         "normalizer": normalizers,
         "mechanism": heedful.attention,
+        "pooling": heedful.attention,
     }
     return [
         entry
@@ -69,9 +71,9 @@ def markdown() -> str:
 
 
 def _entries(kind: Kind, shelf: ModuleType) -> list[Entry]:
-    """What of a folder's exports has a source; its abstract base has none."""
+    """What of the exports has a source: an abstract base has none; mechanisms are functions, all else is a class."""
     things = [thing for thing in vars(shelf).values() if callable(thing) and hasattr(thing, "source")]
-    return [_entry(kind, thing) for thing in things]
+    return [_entry(kind, thing) for thing in things if inspect.isclass(thing) == (kind != "mechanism")]
 
 
 def _entry(kind: Kind, thing: Any) -> Entry:

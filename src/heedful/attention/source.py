@@ -38,6 +38,15 @@ SALIMANS_2016 = partial(
     "Neural Networks",
     year=2016,
 )
+YANG_2016 = partial(Source, paper="Yang et al.: Hierarchical Attention Networks for Document Classification", year=2016)
+ZHOU_2016 = partial(
+    Source,
+    paper="Zhou et al.: Attention-Based Bidirectional Long Short-Term Memory Networks for Relation Classification",
+    year=2016,
+)
+LIN_2017 = partial(Source, paper="Lin et al.: A Structured Self-attentive Sentence Embedding", year=2017)
+# no paper: the first version of that package, which had these and later lost them
+KERAS_ATTENTION = partial(Source, paper="Rémy: keras-attention", year=2019)
 VASWANI_2017 = partial(Source, paper="Vaswani et al.: Attention Is All You Need", year=2017)
 
 

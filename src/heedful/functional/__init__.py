@@ -7,7 +7,9 @@ from .additive import remember_keys as remember_keys
 from .additive import remember_values as remember_values
 from .masks import check_mask as check_mask
 from .masks import hide as hide
+from .masks import last_visible as last_visible
 from .masks import padding_mask as padding_mask
+from .masks import visible_keys as visible_keys
 from .precision import widen as widen
 from .products import linear as linear
 from .products import onednn_product as onednn_product

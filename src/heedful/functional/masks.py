@@ -77,3 +77,48 @@ def hide(
     tensor([1., 0.])
     """
     return tensor.masked_fill(~visible.unsqueeze(-1), 0)
+
+
+def visible_keys(mask: Tensor | None, batch: int, keys: int) -> Bool[Tensor, "batch keys"] | None:
+    """The mask of a layer that has no queries, as `[batch, keys]`; `None` where nothing is hidden.
+
+    Args:
+        mask: `[batch, keys]`, or `[batch, 1, keys]` as `padding_mask` gives it.
+        batch: number of batch items.
+        keys: number of keys.
+
+    Raises:
+        TypeError: the mask is not boolean.
+        ValueError: the shape does not fit.
+
+    >>> visible_keys(padding_mask(torch.tensor([1]), 3), 1, 3)
+    tensor([[ True, False, False]])
+    """
+    if mask is None:
+        return None
+    mask = mask.unsqueeze(1) if isinstance(mask, Tensor) and mask.dim() == 2 else mask
+    check_mask(mask, batch, 1, keys)
+    return mask.squeeze(1).expand(batch, keys)
+
+
+def last_visible(
+    steps: Shaped[Tensor, "batch keys features"], visible: Bool[Tensor, "batch keys"] | None = None
+) -> Shaped[Tensor, "batch features"]:
+    """The last step that may be seen of each batch item; zeros where there is none.
+
+    Args:
+        steps: `[batch, keys, features]`.
+        visible: `[batch, keys]`; every step when left out.
+
+    >>> last_visible(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]]))
+    tensor([[2.]])
+    """
+    batch, keys, features = steps.shape
+    if not keys:
+        return steps.new_zeros(batch, features)
+    if visible is None:
+        return steps[:, -1]
+    # the largest place among those that may be seen
+    place = (visible * torch.arange(1, keys + 1, device=steps.device)).amax(1)
+    last = steps.gather(1, (place - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, features)).squeeze(1)
+    return last.masked_fill(place.eq(0).unsqueeze(1), 0)

@@ -1,0 +1,232 @@
+"""Pooling, one sequence in and one vector out: by a learned query (Yang et al. 2016), and plain ones beside it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from heedful._pytree import register_pytree
+from heedful.functional import additive_attention, hide, last_visible, linear, visible_keys
+
+from .scores.base import check_sizes
+from .source import YANG_2016, ZHOU_2016
+
+
+@register_pytree
+@dataclass(frozen=True)
+class Pooled:
+    """What a pooling returns; `vector, weights = output` takes it apart.
+
+    Attributes:
+        vector: `[batch, features]`.
+        weights: `[batch, keys]`, or `None` unless asked for.
+    """
+
+    vector: Float[Tensor, "batch features"]
+    weights: Float[Tensor, "batch keys"] | None = None
+
+    def __iter__(self) -> Iterator[Tensor | None]:
+        return iter((self.vector, self.weights))
+
+
+class Pooling(nn.Module, ABC):
+    """Reads a sequence into one vector. Subclasses are final: one mechanism each.
+
+    Args:
+        dim: features of a step; `None` where any number will do.
+    """
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        if dim is not None:
+            check_sizes(dim=dim)
+        self.dim = dim
+
+    def forward(
+        self,
+        steps: Float[Tensor, "batch keys dim"],
+        mask: Bool[Tensor, "..."] | None = None,
+        need_weights: bool = False,
+    ) -> Pooled:
+        """Read a batch of sequences.
+
+        Args:
+            steps: `[batch, keys, dim]`, such as the outputs of a recurrent layer.
+            mask: boolean, `[batch, keys]` or as `padding_mask` gives it, True = a real step. Hidden steps may hold
+                anything, NaN too; a sequence without a visible step gives zeros.
+            need_weights: return the weights beside the same vector.
+
+        Raises:
+            ValueError: a shape that does not fit.
+            TypeError: the mask is not boolean.
+        """
+        check_sequence(steps, self.dim)
+        visible = visible_keys(mask, steps.shape[0], steps.shape[1])
+        return self.pool(steps if visible is None else hide(steps, visible), visible, need_weights)
+
+    @abstractmethod
+    def pool(
+        self,
+        steps: Float[Tensor, "batch keys dim"],
+        visible: Bool[Tensor, "batch keys"] | None,
+        need_weights: bool,
+    ) -> Pooled:
+        """`forward` for steps that are checked, and zeros where they are hidden; `visible` `None`: none is."""
+
+
+def check_sequence(steps: Tensor, dim: int | None = None) -> None:
+    """Refuse what is no batch of sequences, or has other features than the layer was built for.
+
+    Raises:
+        ValueError: names what came, what was expected and the way out.
+    """
+    if steps.dim() != 3:
+        raise ValueError(
+            f"the sequence has shape {tuple(steps.shape)}; expected [batch, keys, {dim or 'features'}]. "
+            "For one sequence write sequence.unsqueeze(0); a recurrent layer must return all its steps."
+        )
+    if dim is not None and steps.shape[2] != dim:
+        raise ValueError(
+            f"the sequence has {steps.shape[2]} features; the layer expected {dim}. Build it with dim={steps.shape[2]}."
+        )
+
+
+class AttentionPooling(Pooling):
+    """`sum of weights * step`, `weights = softmax(context_vector . tanh(W step + b))`: a learned query asks all steps.
+
+    Args:
+        dim: features of a step.
+        attention_dim: features of the tanh layer.
+
+    Parameters: `weight [attention_dim, dim]`, Glorot uniform; `bias [attention_dim]`, 0; `context_vector
+    [attention_dim]`, normal with standard deviation `attention_dim ** -0.5`.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> layer = AttentionPooling(dim=5, attention_dim=3)
+    >>> vector, weights = layer(torch.ones(2, 4, 5), need_weights=True)
+    >>> vector.shape, weights[0].tolist()
+    (torch.Size([2, 5]), [0.25, 0.25, 0.25, 0.25])
+    """
+
+    source = YANG_2016(place="equations 5 to 7")
+
+    def __init__(self, dim: int, attention_dim: int) -> None:
+        super().__init__(dim)
+        check_sizes(attention_dim=attention_dim)
+        self.weight = nn.Parameter(torch.empty(attention_dim, dim))
+        self.bias = nn.Parameter(torch.zeros(attention_dim))
+        self.context_vector = nn.Parameter(torch.empty(attention_dim))
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.normal_(self.context_vector, std=attention_dim**-0.5)
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        query = self.bias.expand(len(steps), 1, -1)
+        return _additive(query, linear(steps, self.weight), steps, self.context_vector, visible, need_weights)
+
+
+class AttBlstmPooling(Pooling):
+    """`tanh(sum of weights * step)` with `weights = softmax(w . tanh(step))`: no projection, no bias.
+
+    In the paper a step is the sum of both directions of an LSTM.
+
+    Args:
+        dim: features of a step.
+
+    Parameters: `weight [dim]`, normal with standard deviation `dim ** -0.5`.
+
+    Raises:
+        ValueError: the size is not positive.
+
+    >>> AttBlstmPooling(dim=5)(torch.zeros(2, 4, 5)).vector.shape
+    torch.Size([2, 5])
+    """
+
+    source = ZHOU_2016(place="equations 9 to 12")
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.weight = nn.Parameter(torch.empty(dim))
+        nn.init.normal_(self.weight, std=dim**-0.5)
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        query = steps.new_zeros(len(steps), 1, steps.shape[2])
+        vector, weights = _additive(query, steps, steps, self.weight, visible, need_weights)
+        return Pooled(torch.tanh(vector), weights)  # pyright: ignore[reportArgumentType]: never None
+
+
+class MeanPooling(Pooling):
+    """The mean of the visible steps, a baseline.
+
+    >>> MeanPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
+    tensor([[1.5000]])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        seen = _all(steps) if visible is None else visible
+        weights = seen.to(steps.dtype) / seen.sum(1, keepdim=True).clamp_min(1)
+        return Pooled(torch.einsum("bk,bkd->bd", weights, steps), weights if need_weights else None)
+
+
+class MaxPooling(Pooling):
+    """The largest of the visible steps, feature by feature, a baseline; a step's weight is its part of the features.
+
+    >>> MaxPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
+    tensor([[2.]])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        seen = _all(steps) if visible is None else visible
+        batch, keys, dim = steps.shape
+        if keys == 0:
+            return Pooled(steps.new_zeros(batch, dim), steps.new_zeros(batch, 0) if need_weights else None)
+        largest, places = steps.masked_fill(~seen.unsqueeze(-1), -torch.inf).max(1)
+        empty = ~seen.any(1, keepdim=True)
+        weights = None
+        if need_weights:
+            counts = steps.new_zeros(batch, keys).scatter_add_(1, places, torch.ones_like(largest))
+            weights = (counts / dim).masked_fill(empty, 0)
+        return Pooled(largest.masked_fill(empty, 0), weights)
+
+
+class LastPooling(Pooling):
+    """The last visible step of each sequence, a baseline.
+
+    >>> LastPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
+    tensor([[2.]])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        weights = None
+        if need_weights:
+            numbers = torch.arange(1, steps.shape[1] + 1, device=steps.device).view(1, -1, 1).expand(len(steps), -1, 1)
+            weights = (numbers.squeeze(-1) == last_visible(numbers, visible)).to(steps.dtype)
+        return Pooled(last_visible(steps, visible), weights)
+
+
+def _all(steps: Tensor) -> Tensor:
+    return torch.ones(steps.shape[:2], dtype=torch.bool, device=steps.device)
+
+
+def _additive(
+    query: Tensor, key: Tensor, steps: Tensor, energy: Tensor, visible: Tensor | None, need_weights: bool
+) -> Pooled:
+    """One learned query per sequence, through the fused operator."""
+    mask = None if visible is None else visible.unsqueeze(1)
+    if not need_weights:
+        return Pooled(additive_attention(query, key, steps, energy, mask).squeeze(1))
+    context, weights = additive_attention(query, key, steps, energy, mask, need_weights=True)
+    return Pooled(context.squeeze(1), weights.squeeze(1))

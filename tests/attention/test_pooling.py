@@ -1,0 +1,405 @@
+"""Poolings: their formulas for one sequence, written from the papers, and what may not be seen."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import heedful.attention
+from heedful import padding_mask
+from heedful.attention import (
+    AttBlstmPooling,
+    AttentionPooling,
+    FeatureAttention,
+    FeatureTemporalAttention,
+    LastPooling,
+    LastStateAttention,
+    MaxPooling,
+    MeanPooling,
+    Pooling,
+    StructuredSelfAttention,
+)
+from tests.tolerances import assert_close
+
+BATCH, KEYS, DIM = 3, 5, 7
+POISONS = (torch.nan, torch.inf, -torch.inf, 1e30)
+
+
+class Row(NamedTuple):
+    """How to build it, and its formula for the visible steps `x [steps, dim]` of one sequence, `p` its parameters.
+
+    `formula(p, x)` gives the output and the weights; `ordered`: the order of the steps plays a part; `in_place`: the
+    output has a row for each step.
+    """
+
+    build: Callable[[], nn.Module]
+    formula: Callable
+    ordered: bool = False
+    in_place: bool = False
+
+    def __repr__(self) -> str:
+        return type(self.build()).__name__
+
+
+def _softmax(scores):
+    return (scores - scores.max()).exp() / (scores - scores.max()).exp().sum()
+
+
+def _attention_pooling(p, x):
+    weights = _softmax(torch.stack([p["context_vector"] @ torch.tanh(p["weight"] @ step + p["bias"]) for step in x]))
+    return sum(w * step for w, step in zip(weights, x, strict=True)), weights
+
+
+def _att_blstm(p, x):
+    weights = _softmax(torch.stack([p["weight"] @ torch.tanh(step) for step in x]))
+    return torch.tanh(sum(w * step for w, step in zip(weights, x, strict=True))), weights
+
+
+def _luong(p, x):
+    return _attentional(p, x, torch.stack([x[-1] @ p["query_proj"] @ step for step in x]))
+
+
+def _bahdanau(p, x):
+    q, k, v = (p[f"attention.score.{name}"] for name in ("query_proj", "key_proj", "energy"))
+    return _attentional(p, x, torch.stack([v @ torch.tanh(q @ x[-1] + k @ step) for step in x]))
+
+
+def _attentional(p, x, scores):
+    weights = _softmax(scores)
+    context = sum(w * step for w, step in zip(weights, x, strict=True))
+    return torch.tanh(p["output_proj"] @ torch.cat([context, x[-1]])), weights
+
+
+def _structured(p, x):
+    rows = []
+    for hop in p["hop_proj"]:
+        rows.append(_softmax(torch.stack([hop @ torch.tanh(p["inner_proj"] @ step) for step in x])))
+    weights = torch.stack(rows)
+    return weights @ x, weights
+
+
+def _temporal(p, x):
+    n = len(x)
+    columns = [_softmax(p["weight"][:n, :n] @ x[:, f] + p["bias"][:n]) for f in range(x.shape[1])]
+    weights = torch.stack(columns, 1)
+    return weights * x, weights
+
+
+def _shared_temporal(p, x):
+    weights = _temporal(p, x)[1].mean(1, keepdim=True).expand_as(x)
+    return weights * x, weights
+
+
+def _mean(p, x):
+    return x.mean(0), torch.full((len(x),), 1 / len(x), dtype=x.dtype)
+
+
+def _max(p, x):
+    places = [max(range(len(x)), key=lambda i, f=f: float(x[i, f].detach())) for f in range(x.shape[1])]
+    best = torch.stack([x[place, f] for f, place in enumerate(places)])
+    return best, torch.tensor([places.count(i) / x.shape[1] for i in range(len(x))], dtype=x.dtype)
+
+
+def _last(p, x):
+    return x[-1], torch.eye(len(x), dtype=x.dtype)[-1]
+
+
+ROWS = [
+    Row(lambda: AttentionPooling(DIM, 11), _attention_pooling),
+    Row(lambda: AttBlstmPooling(DIM), _att_blstm),
+    Row(lambda: LastStateAttention(DIM, 4), _luong, ordered=True),
+    Row(lambda: LastStateAttention(DIM, 4, "bahdanau"), _bahdanau, ordered=True),
+    Row(lambda: StructuredSelfAttention(DIM, 11, 2), _structured),
+    Row(lambda: FeatureTemporalAttention(6), _temporal, ordered=True, in_place=True),
+    Row(lambda: FeatureTemporalAttention(6, shared=True), _shared_temporal, ordered=True, in_place=True),
+    Row(MeanPooling, _mean),
+    Row(MaxPooling, _max),
+    Row(LastPooling, _last, ordered=True),
+]
+each_row = pytest.mark.parametrize("row", ROWS, ids=repr)
+
+
+def _built(row: Row) -> nn.Module:
+    layer = row.build().double()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            # biases begin at 0, which would hide where they are left out
+            parameter.normal_(std=0.7)
+    return layer
+
+
+def _steps() -> torch.Tensor:
+    return torch.randn(BATCH, KEYS, DIM, dtype=torch.float64, requires_grad=True)
+
+
+def _mask() -> torch.Tensor:
+    return torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 1, 0]], dtype=torch.bool)
+
+
+def _output(found):
+    output, _ = found
+    return output
+
+
+def _gradients(output, *leaves):
+    torch.manual_seed(3)
+    return torch.autograd.grad((output * torch.randn(output.shape, dtype=output.dtype)).sum(), leaves)
+
+
+def test_every_layer_of_the_shelf_has_a_row():
+    shelf = {
+        name
+        for name, thing in vars(heedful.attention).items()
+        if isinstance(thing, type) and issubclass(thing, nn.Module) and hasattr(thing, "source")
+    }
+    shelf |= {name for name, thing in vars(heedful.attention).items() if _is_pooling(thing)}
+    assert {type(row.build()).__name__ for row in ROWS} | {"FeatureAttention"} == shelf
+
+
+def _is_pooling(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Pooling) and thing is not Pooling
+
+
+@each_row
+def test_a_layer_is_its_formula_with_gradients(row):
+    layer, steps = _built(row), _steps()
+    output, weights = layer(steps, need_weights=True)
+    p = dict(layer.named_parameters())
+    wanted = [row.formula(p, x) for x in steps]
+    assert_close(output, torch.stack([one for one, _ in wanted]))
+    assert_close(weights, torch.stack([one for _, one in wanted]))
+    leaves = (steps, *layer.parameters())
+    for ours, theirs in zip(
+        _gradients(output, *leaves), _gradients(torch.stack([one for one, _ in wanted]), *leaves), strict=True
+    ):
+        assert_close(ours, theirs)
+
+
+@each_row
+def test_a_masked_layer_reads_the_visible_steps_alone(row):
+    layer, steps, mask = _built(row), _steps(), _mask()
+    # what depends on the place of a step needs the visible ones in front
+    mask = mask if not row.in_place else torch.stack([mask[0], mask[1], mask[1]])
+    output, weights = layer(steps, mask, need_weights=True)
+    for one, weight, x, seen in zip(output, weights, steps, mask, strict=True):
+        wanted, wanted_weights = row.formula(dict(layer.named_parameters()), x[seen])
+        assert_close(one[seen] if row.in_place else one, wanted)
+        own = weight[seen] if row.in_place else weight[..., seen]
+        assert_close(own, wanted_weights)
+        hidden = weight[~seen] if row.in_place else weight[..., ~seen]
+        assert not hidden.any()
+
+
+@each_row
+def test_gradcheck(row):
+    layer, steps, mask = _built(row), _steps(), _mask()
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(steps, *parameters):
+        return _output(torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (steps, mask)))
+
+    assert torch.autograd.gradcheck(run, (steps, *layer.parameters()))
+
+
+@each_row
+def test_a_hidden_step_may_hold_anything(row):
+    layer, steps, mask = _built(row), _steps(), _mask()
+    leaves = (steps, *layer.parameters())
+    output = _output(layer(steps, mask))
+    expected = _gradients(output, *leaves)
+    assert not expected[0][~mask].any()
+    for poison in POISONS:
+        with torch.no_grad():
+            steps[~mask] = poison
+        found = layer(steps, mask, need_weights=True)
+        assert _output(found).isfinite().all()
+        assert_close(_output(found), output)
+        plain = _output(layer(steps, mask))
+        assert plain.equal(output)
+        for ours, theirs in zip(_gradients(plain, *leaves), expected, strict=True):
+            assert ours.equal(theirs)
+
+
+@each_row
+def test_a_sequence_without_a_visible_step_gives_zeros(row):
+    layer, steps, mask = _built(row), _steps(), _mask()
+    mask[1] = False
+    output, weights = layer(steps, mask, need_weights=True)
+    assert not output[1].any()
+    assert not weights[1].any()
+    gradients = _gradients(output, steps, *layer.parameters())
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert not gradients[0][1].any()
+
+
+@each_row
+def test_asking_for_the_weights_changes_nothing_and_they_sum_to_one(row):
+    layer, steps, mask = _built(row), _steps(), _mask()
+    output, weights = layer(steps, mask, need_weights=True)
+    assert tuple(layer(steps, mask))[1] is None
+    assert_close(_output(layer(steps, mask)), output)
+    sums = weights.sum(1) if row.in_place else weights.sum(-1)
+    assert_close(sums, torch.ones_like(sums))
+    assert (weights >= 0).all()
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.ordered], ids=repr)
+def test_shuffling_the_steps_shuffles_the_weights_alone(row):
+    layer, steps = _built(row), _steps()
+    order = torch.tensor([3, 0, 4, 1, 2])
+    output, weights = layer(steps, need_weights=True)
+    other, shuffled = layer(steps[:, order], need_weights=True)
+    assert_close(other, output)
+    assert_close(shuffled, weights[..., order])
+
+
+@each_row
+@given(st.integers(0, 3), st.lists(st.integers(0, 5), min_size=1, max_size=4))
+def test_further_padding_changes_nothing_and_batch_items_do_not_touch(row, more, lengths):
+    layer = _built(row)
+    if row.in_place:
+        more = min(more, 1)
+    steps, lengths = torch.randn(len(lengths), KEYS, DIM, dtype=torch.float64), torch.tensor(lengths)
+    output = _output(layer(steps, padding_mask(lengths, KEYS)))
+    wider = torch.cat([steps, torch.full((len(lengths), more, DIM), torch.nan, dtype=torch.float64)], 1)
+    other = _output(layer(wider, padding_mask(lengths, KEYS + more)))
+    assert_close(other[:, :KEYS] if row.in_place else other, output)
+    for place in range(len(lengths)):
+        alone = _output(layer(steps[place : place + 1], padding_mask(lengths[place : place + 1], KEYS)))
+        assert_close(alone[0], output[place])
+
+
+@each_row
+def test_nothing_to_read_gives_zeros(row):
+    layer = _built(row)
+    for shape in ((2, 0, DIM), (0, KEYS, DIM)):
+        output, weights = layer(torch.zeros(shape, dtype=torch.float64), need_weights=True)
+        assert output.shape[0] == weights.shape[0] == shape[0]
+        assert not output.any()
+
+
+@each_row
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_narrower_numbers_come_close(row, dtype):
+    wide = _built(row)
+    narrow = row.build().to(dtype)
+    narrow.load_state_dict(wide.state_dict())
+    wide.load_state_dict(narrow.state_dict())
+    steps, mask = _steps().detach().to(dtype), _mask()
+    output, weights = narrow(steps, mask, need_weights=True)
+    expected, expected_weights = wide(steps.double(), mask, need_weights=True)
+    assert output.dtype == weights.dtype == dtype
+    assert_close(output, expected, dtype)
+    assert_close(weights, expected_weights, dtype)
+
+
+@pytest.mark.compile
+@each_row
+def test_a_layer_compiles_and_exports(row):
+    layer, steps, mask = row.build(), torch.randn(BATCH, KEYS, DIM), _mask()
+    expected = tuple(layer(steps, mask, need_weights=True))
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    for ours, theirs in zip(tuple(compiled(steps, mask, need_weights=True)), expected, strict=True):
+        assert_close(ours, theirs)
+    program = torch.export.export(layer, (steps, mask))
+    assert_close(_output(program.module()(steps, mask)), expected[0])
+
+
+# --- facts of one layer ---
+
+
+@pytest.mark.parametrize(("score", "numbers"), [("luong", 35_600), ("bahdanau", 45_700)])
+def test_last_state_attention_has_the_parameters_of_keras_attention(score, numbers):
+    layer = LastStateAttention(100, score=score)
+    assert sum(parameter.numel() for parameter in layer.parameters()) == numbers
+
+
+def test_attention_pooling_has_the_parameters_of_its_example():
+    assert sum(parameter.numel() for parameter in AttentionPooling(300, 50).parameters()) == 15_100
+
+
+def test_one_hop_is_attention_pooling_without_a_bias():
+    hops, pooling = StructuredSelfAttention(DIM, 11, hops=1).double(), AttentionPooling(DIM, 11).double()
+    with torch.no_grad():
+        pooling.weight.copy_(hops.inner_proj)
+        pooling.context_vector.copy_(hops.hop_proj[0])
+    steps = _steps()
+    assert_close(hops(steps, _mask()).context.squeeze(1), pooling(steps, _mask()).vector)
+
+
+def test_att_blstm_pooling_is_attention_pooling_with_the_identity_then_tanh():
+    blstm, pooling = AttBlstmPooling(DIM).double(), AttentionPooling(DIM, DIM).double()
+    with torch.no_grad():
+        pooling.weight.copy_(torch.eye(DIM))
+        pooling.context_vector.copy_(blstm.weight)
+    steps = _steps()
+    assert_close(blstm(steps, _mask()).vector, torch.tanh(pooling(steps, _mask()).vector))
+
+
+def test_temporal_attention_without_weight_is_the_mean_times_the_step():
+    layer, steps = FeatureTemporalAttention(KEYS).double(), _steps()
+    nn.init.zeros_(layer.weight)
+    assert_close(layer(steps).output, steps / KEYS)
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_feature_attention_is_its_formula_with_gradients(rescale):
+    layer, x = FeatureAttention(DIM, rescale).double(), torch.randn(BATCH, DIM, dtype=torch.float64, requires_grad=True)
+    nn.init.normal_(layer.bias)
+    output, weights = layer(x, need_weights=True)
+    rows = [_softmax(layer.weight @ one + layer.bias) for one in x]
+    assert_close(weights, torch.stack(rows))
+    assert_close(output, torch.stack([w * one for w, one in zip(rows, x, strict=True)]) * (DIM if rescale else 1))
+    assert layer(x).weights is None
+    assert torch.autograd.gradcheck(lambda x: layer(x).output, x)
+
+
+def test_feature_attention_without_weight_is_x_over_its_features():
+    layer, x = FeatureAttention(DIM).double(), torch.randn(BATCH, DIM, dtype=torch.float64)
+    nn.init.zeros_(layer.weight)
+    assert_close(layer(x).output, x / DIM)
+
+
+# --- what a person reads ---
+
+
+@pytest.mark.messages
+@each_row
+def test_a_wrong_call_says_what_was_expected(row):
+    layer = row.build()
+    with pytest.raises(ValueError, match=r"has shape \(3, 7\); expected \[batch, keys, .*sequence\.unsqueeze\(0\)"):
+        layer(torch.zeros(3, DIM))
+    with pytest.raises(TypeError, match=r"mask is torch\.float32; a mask is boolean"):
+        layer(torch.zeros(BATCH, KEYS, DIM), torch.ones(BATCH, KEYS))
+    with pytest.raises(ValueError, match=r"mask has shape \(3, 1, 4\); expected something that broadcasts"):
+        layer(torch.zeros(BATCH, KEYS, DIM), torch.ones(BATCH, 4, dtype=torch.bool))
+    if getattr(layer, "dim", None):
+        with pytest.raises(ValueError, match=r"has 2 features; the layer expected 7\. Build it with dim=2\."):
+            layer(torch.zeros(BATCH, KEYS, 2))
+
+
+@pytest.mark.messages
+def test_sizes_and_names_are_refused_when_built():
+    with pytest.raises(ValueError, match=r"score is 'dot'; expected one of 'luong', 'bahdanau'\."):
+        LastStateAttention(4, score="dot")
+    with pytest.raises(ValueError, match=r"units is 0; expected a positive number"):
+        LastStateAttention(4, units=0)
+    for build in (AttentionPooling, StructuredSelfAttention):
+        with pytest.raises(ValueError, match=r"attention_dim is 0; expected a positive number"):
+            build(4, 0, *([1] if build is StructuredSelfAttention else []))
+    with pytest.raises(ValueError, match=r"dim is -1; expected a positive number"):
+        AttBlstmPooling(-1)
+    with pytest.raises(ValueError, match=r"max_len is 0; expected the length of the longest sequence"):
+        FeatureTemporalAttention(0)
+
+
+@pytest.mark.messages
+def test_feature_layers_say_what_they_take():
+    with pytest.raises(ValueError, match=r"have shape \(2, 5, 4\); expected \[batch, 4\]\. For sequences use"):
+        FeatureAttention(4)(torch.zeros(2, 5, 4))
+    with pytest.raises(ValueError, match=r"the sequence has 5 steps; the layer expected at most 4\. Build it"):
+        FeatureTemporalAttention(4)(torch.zeros(2, 5, 3))
