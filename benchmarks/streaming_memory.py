@@ -17,8 +17,7 @@ from heedful.data.bundled import load_pairs
 from heedful.tasks.corpora import STREAMED_PAIRS
 
 STEPS = 30
-# the scores of a batch over it would soon be more than all else
-VOCABULARY = 4000
+VOCABULARY = 8000
 # runs a command and says what memory it took at most, in kilobytes
 WATCH = "import resource,subprocess,sys; code=subprocess.call(sys.argv[1:]); "
 WATCH += "print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

@@ -1,9 +1,9 @@
-"""Large tensors without a call to the system: what one step frees, the next one uses."""
+"""What becomes of memory that large tensors free: kept for the next step, or given back to the system."""
 
 import ctypes
 
 # names and numbers of malloc.h
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 
 
 def keep_freed_memory() -> bool:
@@ -17,12 +17,27 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether anything was changed: False without glibc, where other allocators do this on their own.
     """
+    return _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20})
+
+
+def give_back_freed_memory() -> bool:
+    """Let glibc give every tensor from 16 MB on back to the system when it is freed, and at once.
+
+    By default it learns from the first of them to keep those up to 32 MB, in a heap whose holes soon are half as large
+    again as all that is in use (benchmarks/streaming_memory.py). The price is time, see `keep_freed_memory`.
+
+    Returns:
+        Whether anything was changed: False without glibc.
+    """
+    return _set({_M_MMAP_THRESHOLD: 16 * 2**20})
+
+
+def _set(settings: dict[int, int]) -> bool:
     try:
         libc = ctypes.CDLL(None)
         mallopt = libc.mallopt
         _ = libc.gnu_get_libc_version
     except (OSError, TypeError, AttributeError):
         return False
-    settings = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20}
     answers = [mallopt(name, value) for name, value in settings.items()]
     return all(answers)

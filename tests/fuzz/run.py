@@ -2,14 +2,17 @@
 
     python -m tests.fuzz.run recipes --runs 200000
 
-Needs atheris, which is installed apart (`pip install atheris`). An input is given twenty seconds and two gigabytes; a
-finding stops the run, and its input is left in the folder of `--findings`: put it into `tests/fuzz/findings` as
-`<target>-<what>`, see `test_findings.py` fail, and mend what is at fault.
+Needs atheris, which is installed apart (`pip install atheris`). On a machine that others use,
+`--pieces 50 --before "nice -n 19"` makes it fifty short runs, one after another, that share what they found to cover
+new code. An input is given twenty seconds and two gigabytes; a finding stops the run, and its input is left in the
+folder of `--findings`: put it into `tests/fuzz/findings` as `<target>-<what>`, see `test_findings.py` fail, and mend
+what is at fault.
 """
 
 import argparse
 import csv
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -23,32 +26,45 @@ FIELDS = ("date", "target", "inputs", "seconds", "edges", "features", "peak_mb",
 
 
 def main() -> None:
-    """Run one target, in a process of its own, and append its row to `results.csv`."""
+    """Run one target, in processes of its own, and append its row to `results.csv`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target")
     parser.add_argument("--runs", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--longest", type=int, default=4096, help="bytes of the longest input")
     parser.add_argument("--findings", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--pieces", type=int, default=1, help="processes, one after another, that share the work")
+    parser.add_argument("--before", default="", help="a command that is to start each of them")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
         fuzz(options)
         return
-    start = time.monotonic()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.fuzz.run", *sys.argv[1:], "--inside"], stderr=subprocess.PIPE, text=True
-    )
+    start, logs, code = time.monotonic(), [], 0
+    with tempfile.TemporaryDirectory() as corpus:
+        for piece in range(options.pieces):
+            code, log = run_piece(options, piece, corpus)
+            logs.append(log)
+            if code:
+                break
+    row = {"date": date.today().isoformat(), "target": options.target, "seconds": round(time.monotonic() - start)}
+    record(row | summary(logs))
+    sys.exit(code)
+
+
+def run_piece(options: argparse.Namespace, piece: int, corpus: str) -> tuple[int, str]:
+    """One process: its exit code, and what libFuzzer said."""
+    runs = options.runs // options.pieces + (piece < options.runs % options.pieces)
+    command = [*shlex.split(options.before), sys.executable, "-m", "tests.fuzz.run", options.target]
+    command += ["--runs", str(runs), "--seed", str(options.seed + piece), "--longest", str(options.longest)]
+    command += ["--findings", str(options.findings), "--inside", corpus]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     log = []
     for line in child.stderr:
         sys.stderr.write(line)
         log.append(line)
-    code = child.wait()
-    row = summary("".join(log)) | {"date": date.today().isoformat(), "target": options.target}
-    row |= {"seconds": round(time.monotonic() - start)}
-    record(row)
-    sys.exit(code)
+    return child.wait(), "".join(log)
 
 
 def fuzz(options: argparse.Namespace) -> None:
@@ -59,9 +75,8 @@ def fuzz(options: argparse.Namespace) -> None:
         from tests.fuzz import targets
 
     folder = targets.scratch()
-    (folder / "corpus").mkdir()
     for place, seed in enumerate(targets.seeds(options.target)):
-        (folder / "corpus" / f"seed-{place}").write_bytes(seed)
+        (options.inside / f"seed-{place}").write_bytes(seed)
     lines = "".join(f'"{re.escape(word)}"\n' for word in targets.words(options.target) if word.isidentifier())
     (folder / "words").write_text(lines)
     arguments = [
@@ -73,29 +88,29 @@ def fuzz(options: argparse.Namespace) -> None:
         f"-dict={folder / 'words'}",
         f"-artifact_prefix={options.findings}/{options.target}-",
         "-print_final_stats=1",
-        str(folder / "corpus"),
+        str(options.inside),
     ]
     atheris.Setup([sys.argv[0], *arguments], targets.TARGETS[options.target])
     atheris.Fuzz()
 
 
-def summary(log: str) -> dict[str, object]:
-    """What libFuzzer says at the end of a run."""
+def summary(logs: list[str]) -> dict[str, object]:
+    """What libFuzzer says at the end of each piece: inputs and findings of all, the most of the others."""
     import heedful
 
-    def last(pattern: str) -> int:
-        return int((re.findall(pattern, log) or ["0"])[-1])
+    def last(pattern: str) -> list[int]:
+        return [int((re.findall(pattern, log) or ["0"])[-1]) for log in logs]
 
     found = re.search(
         r"atheris-(\S+)\.dist-info", " ".join(str(path) for place in sys.path for path in Path(place).glob("atheris-*"))
     )
     return {
-        "inputs": last(r"stat::number_of_executed_units:\s*(\d+)"),
-        "edges": last(r"cov: (\d+)"),
-        "features": last(r"ft: (\d+)"),
+        "inputs": sum(last(r"stat::number_of_executed_units:\s*(\d+)")),
+        "edges": max(last(r"cov: (\d+)")),
+        "features": max(last(r"ft: (\d+)")),
         # a run that was interrupted ends badly, but has found nothing
-        "findings": len(re.findall(r"Test unit written to \S*-(?:crash|timeout|oom|leak)-", log)),
-        "peak_mb": last(r"stat::peak_rss_mb:\s*(\d+)"),
+        "findings": len(re.findall(r"Test unit written to \S*-(?:crash|timeout|oom|leak)-", "".join(logs))),
+        "peak_mb": max(last(r"stat::peak_rss_mb:\s*(\d+)")),
         "heedful": heedful.__version__,
         "atheris": found[1] if found else "",
     }

@@ -77,6 +77,21 @@ def read_rows(folder):
         return list(csv.DictReader(file))
 
 
+def test_validation_takes_batches_no_larger_than_those_of_training(tmp_path, monkeypatch):
+    sizes = []
+    recipe = small_recipe(tmp_path, max_steps=1, validate_every=1, tokens_per_batch=60)
+
+    def look(model, batches, summed):
+        sizes.extend(batch.num_target_tokens for batch in batches)
+        return validation_loss(model, batches, summed=summed)
+
+    validation_loss = translation.validation_loss
+    monkeypatch.setattr(translation, "validation_loss", look)
+    train_translator(recipe)
+    assert len(sizes) > 1
+    assert max(sizes) <= 60
+
+
 def test_callbacks_get_the_translator_and_every_validation(tmp_path):
     seen = []
 

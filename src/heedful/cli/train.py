@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heedful._errors import RecipeError
-from heedful._memory import keep_freed_memory
+from heedful._memory import give_back_freed_memory, keep_freed_memory
 
 from ._shell import say
 
@@ -58,7 +58,9 @@ def command(
     wanted = read_recipe(recipe, [*(changes or []), *given])
     from heedful.tasks.translation import train_translator
 
-    if not wanted.data.streaming:  # which is for those who have little memory
+    if wanted.data.streaming:  # which is for those who have little memory
+        give_back_freed_memory()
+    else:
         keep_freed_memory()
     run = train_translator(wanted, say=say)
     for name, scores in run.scores.items():

@@ -35,7 +35,7 @@ from .translator import Translator
 
 # unknown tokens of which a person is warned
 UNKNOWN = 0.1
-# real target tokens in a batch of the validation set
+# most real target tokens in a batch of the validation set
 VALIDATION_TOKENS = 4000
 
 
@@ -249,7 +249,9 @@ def validator(
     translator: Translator, valid: Corpus, processes: Processes
 ) -> Callable[[nn.Module], Mapping[str, float]]:
     """Loss, perplexity, accuracy, BLEU and chrF (greedy) of the model on the validation set, each process its share."""
-    order = valid.feed(VALIDATION_TOKENS, seed=0).epoch(0)
+    # who lowered the batches of training has little memory
+    tokens = min(VALIDATION_TOKENS, translator.recipe.training.tokens_per_batch)
+    order = valid.feed(tokens, seed=0).epoch(0)
     own = slice(processes.rank, None, processes.count)
     batches, sources = [order[place] for place in range(len(order))[own]], valid.pairs.source[own]
     quick = translator.recipe.decoding.model_copy(update={"beam": 1})
