@@ -49,14 +49,17 @@ class PacedTraining:
         command: script, by its name if it stands beside this file, and its arguments.
         log: file for what it says.
         threads: of its products.
+        python: the interpreter, this one if left out.
     """
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, threads: int) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, threads: int, python: str = sys.executable
+    ) -> None:
         self.name, self.log = name, log
         script = Path(__file__).parent / command[0]
         with log.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, str(script), *command[1:]],
+                [python, str(script), *command[1:]],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
