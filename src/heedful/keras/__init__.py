@@ -1,0 +1,9 @@
+"""Keras 3 layers that are attention, on TensorFlow, JAX and PyTorch (extra `heedful[keras]`).
+
+The backend is Keras' own choice, `KERAS_BACKEND` in the environment; on TensorFlow and JAX torch is never loaded. A
+mask is boolean, True = may look, and comes by itself from `Embedding(mask_zero=True)` and `Masking`.
+"""
+
+from .additive import AdditiveAttention as AdditiveAttention
+from .attention import Attention as Attention
+from .dot import DotAttention as DotAttention

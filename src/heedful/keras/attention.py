@@ -1,0 +1,99 @@
+"""Many steps in, one vector out, asked by the last step: the drop-in for the layer of keras-attention."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from ._additive import additive_attention
+from ._checks import check_choice, check_floats, check_mask, check_sequence, check_size
+from ._layer import HeedfulLayer
+from ._maths import Tensor, hide, last_visible, masked_softmax, read
+
+
+@keras.saving.register_keras_serializable(package="heedful")
+class Attention(HeedfulLayer):
+    """`tanh(W [context; last])`: the last real step asks all steps (Luong et al. 2015, section 3.1, equation 5).
+
+    Scores of a step: "luong" `last . W step`, "bahdanau" `energy . tanh(W last + U step)`, "dot" `last . step`,
+    "scaled_dot" the same over the root of the features; no biases. That the last step stands for the decoder state is
+    from the package `attention` 5.0; here steps that the mask hides count neither as steps nor as the last.
+
+    Args:
+        units: features of the vector that comes out.
+        score: "luong", "bahdanau", "dot" or "scaled_dot".
+        **kwargs: `kernel_initializer`, `kernel_regularizer`, and those of every Keras layer.
+
+    Call arguments:
+        inputs: `[batch, steps, features]`, as `LSTM(..., return_sequences=True)` gives them; any number of steps.
+        mask: boolean `[batch, steps]`, True = a real step; comes by itself from `Embedding(mask_zero=True)`.
+        return_attention_scores: return `(vector, weights)`, with weights `[batch, steps]`.
+
+    Output: `[batch, units]`; zeros for a sequence without a real step.
+
+    Raises:
+        ValueError: an unknown score, another rank, no steps, whole numbers, or a mask that does not fit.
+
+    >>> import numpy as np
+    >>> vector, weights = Attention(units=3)(np.ones((2, 7, 5)), return_attention_scores=True)
+    >>> tuple(vector.shape), tuple(weights.shape)
+    ((2, 3), (2, 7))
+    """
+
+    def __init__(self, units: int = 128, score: str = "luong", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_size("units", units)
+        check_choice("score", score, "luong", "bahdanau", "dot", "scaled_dot")
+        self.units, self.score = units, score
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for `[batch, steps, features]`."""
+        check_sequence(input_shape)
+        features = input_shape[-1]
+        if self.score == "luong":
+            self.score_kernel = self.add_matrix("score_kernel", features, features)
+        if self.score == "bahdanau":
+            self.query_kernel = self.add_matrix("query_kernel", features, features)
+            self.key_kernel = self.add_matrix("key_kernel", features, features)
+            self.energy = self.add_energy(features)
+        self.output_kernel = self.add_matrix("output_kernel", 2 * features, self.units)
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None, return_attention_scores: bool = False) -> Any:
+        """The vector, and the weights if asked for."""
+        self._check(inputs, mask)
+        steps = hide(inputs, mask)
+        last = last_visible(steps, mask)[:, None]
+        context, weights = self._look(last, steps, None if mask is None else mask[:, None], return_attention_scores)
+        vector = ops.tanh(ops.matmul(ops.concatenate([context, last], -1), self.output_kernel))[:, 0]
+        return (vector, ops.cast(weights, vector.dtype)[:, 0]) if return_attention_scores else vector
+
+    def _look(self, last: Tensor, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
+        if self.score == "bahdanau":
+            query, key = ops.matmul(last, self.query_kernel), ops.matmul(steps, self.key_kernel)
+            return additive_attention(query, key, steps, self.energy, mask, need_weights)
+        # there is one query: W is taken to it, not to every step
+        query = ops.matmul(last, ops.transpose(self.score_kernel)) if self.score == "luong" else last
+        query = query / steps.shape[-1] ** 0.5 if self.score == "scaled_dot" else query
+        weights = masked_softmax(ops.matmul(query, ops.swapaxes(steps, 1, 2)), mask)
+        return read(weights, steps), weights
+
+    @staticmethod
+    def _check(inputs: Tensor, mask: Tensor | None) -> None:
+        check_sequence(inputs.shape)
+        check_floats(inputs)
+        check_mask(mask, inputs.shape[:2])
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """`(batch, units)`."""
+        return (input_shape[0], self.units)
+
+    def compute_output_spec(
+        self, inputs: Tensor, mask: Tensor | None = None, return_attention_scores: bool = False
+    ) -> Any:
+        """Shapes and types of what `call` returns."""
+        self._check(inputs, mask)
+        vector = keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
+        return (vector, keras.KerasTensor(inputs.shape[:2], self.compute_dtype)) if return_attention_scores else vector
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units, "score": self.score}
