@@ -100,7 +100,7 @@ sides = [[5] * length] * rows
 feed = Feed(BatchSampler([length] * rows, [length] * rows, 10**9), sides, sides)
 learner = learner_of(model_of(attention), teacher_forcing=forcing)
 options = {"teacher_forcing": forcing["start"]} if forcing else {}
-learner.update([early.first_rows(feed.largest(), 2)], 1, 1.0, options)  # makes what stays: gradients and moments
+learner.update([feed.largest().full(2)], 1, 1.0, options)  # makes what stays: gradients and moments
 estimate = early.activation_bytes(learner, feed.largest())
 before = peak_memory()
 learner.update([feed.largest()], 2, 1.0, options)

@@ -41,6 +41,36 @@ class Batch:
         """The same batch on another device."""
         return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
+    def part(self, rows: slice, counts: bool = True) -> "Batch":
+        """Some of the pairs, without padding that none needs; with `counts` False, all of their targets are padding."""
+        sources, targets = self.source_lengths[rows], self.target_lengths[rows]
+        source_len, target_len = int(sources.max()), int(targets.max())
+        target_out = self.target_out[rows, :target_len]
+        if not counts:
+            target_out, targets = torch.full_like(target_out, PAD), torch.zeros_like(targets)
+        return Batch(
+            self.source[rows, :source_len],
+            sources,
+            self.target_in[rows, :target_len],
+            target_out,
+            targets,
+            self.index[rows],
+        )
+
+    def full(self, rows: int) -> "Batch":
+        """So many pairs, the first one again and again, as wide as the batch and without padding."""
+        width, height = self.source.shape[1], self.target_out.shape[1]
+        index = torch.zeros(rows, dtype=torch.int64)
+        one = torch.full_like(index, 1)
+        return Batch(
+            self.source[index].clamp_min(1),
+            one * width,
+            self.target_in[index].clamp_min(1),
+            self.target_out[index].clamp_min(1),
+            one * height,
+            self.index[index],
+        )
+
 
 class BatchSampler:
     """Which sentences go together, anew in every epoch and the same for the same (seed, epoch).

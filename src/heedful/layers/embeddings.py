@@ -13,6 +13,7 @@ class TokenEmbedding(nn.Module):
         dim: features of a vector.
         dropout: share of the features dropped in training.
         matrix: pretrained vectors `[vocab_size, dim]` to start from.
+        padding: whether id 0 is padding, whose vector is 0 for good; otherwise it is an id like any other.
 
     Raises:
         ValueError: the matrix has another shape.
@@ -21,9 +22,11 @@ class TokenEmbedding(nn.Module):
     tensor([0., 0., 0.], grad_fn=<SelectBackward0>)
     """
 
-    def __init__(self, vocab_size: int, dim: int, dropout: float = 0.0, matrix: Tensor | None = None) -> None:
+    def __init__(
+        self, vocab_size: int, dim: int, dropout: float = 0.0, matrix: Tensor | None = None, padding: bool = True
+    ) -> None:
         super().__init__()
-        self.table = nn.Embedding(vocab_size, dim, padding_idx=0)
+        self.table = nn.Embedding(vocab_size, dim, padding_idx=0 if padding else None)
         nn.init.normal_(self.table.weight, std=dim**-0.5)
         if matrix is not None and tuple(matrix.shape) != (vocab_size, dim):
             raise ValueError(
@@ -33,7 +36,8 @@ class TokenEmbedding(nn.Module):
         with torch.no_grad():
             if matrix is not None:
                 self.table.weight.copy_(matrix)
-            self.table.weight[0] = 0
+            if padding:
+                self.table.weight[0] = 0
         self.dropout = nn.Dropout(dropout)
 
     @property
@@ -53,5 +57,8 @@ class TokenEmbedding(nn.Module):
 
     def forward(self, ids: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps dim"]:
         """Vectors of `ids`; padding gives zeros."""
-        # by mask, not by the table's row 0 alone: a tied output layer trains that row, too
-        return self.dropout(self.table(ids).masked_fill(ids.eq(0).unsqueeze(-1), 0))
+        vectors = self.table(ids)
+        if self.table.padding_idx is not None:
+            # by mask, not by the table's row 0 alone: a tied output layer trains that row, too
+            vectors = vectors.masked_fill(ids.eq(0).unsqueeze(-1), 0)
+        return self.dropout(vectors)

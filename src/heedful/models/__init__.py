@@ -9,6 +9,9 @@ from .decoders import PlainDecoder as PlainDecoder
 from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
 from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder
+from .one_answer import Answer as Answer
+from .one_answer import OneAnswer as OneAnswer
+from .one_answer import count_parameters as count_parameters
 from .protocol import StepModel as StepModel
 from .protocol import StepOutput as StepOutput
 from .seq2seq import OutputLayer as OutputLayer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -37,7 +37,7 @@ class RecurrentEncoder(nn.Module):
     """Embedding, then GRU or LSTM layers over the real tokens only (packed by length).
 
     Args:
-        embedding: ids to vectors.
+        embedding: ids to vectors; `None` where the source is vectors already.
         embedding_dim: features of such a vector.
         units: features of a state, each direction.
         cell: "gru" or "lstm".
@@ -58,7 +58,7 @@ class RecurrentEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: TokenEmbedding,
+        embedding: TokenEmbedding | None,
         embedding_dim: int,
         units: int,
         cell: Cell = "gru",
@@ -70,22 +70,28 @@ class RecurrentEncoder(nn.Module):
         super().__init__()
         if merge not in get_args(Merge):
             raise ValueError(f"merge is {merge!r}; expected 'concat' or 'sum'.")
-        check_size("embedding_dim", embedding_dim, embedding.dim, "the features of the embedding")
-        self.embedding = embedding
+        if embedding is not None:
+            check_size("embedding_dim", embedding_dim, embedding.dim, "the features of the embedding")
+        self.embedding = nn.Identity() if embedding is None else embedding
         self.rnn = build_rnn(cell, embedding_dim, units, layers, dropout, bidirectional)
         self.dropout = nn.Dropout(dropout)
         self.sum_directions = bidirectional and merge == "sum"
         self.output_dim = units * (2 if bidirectional and merge == "concat" else 1)
 
-    def forward(self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]) -> EncoderOutput:
+    def forward(
+        self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"] | None = None
+    ) -> EncoderOutput:
         """Read `source`; what stands behind `lengths` has no influence.
 
         Args:
-            source: token ids, `[batch, source_len]`.
-            lengths: real tokens of each sentence, at least 1.
+            source: token ids, `[batch, source_len]`; without an embedding, vectors `[batch, source_len, features]`.
+            lengths: real tokens of each sentence, at least 1; all of them when left out.
         """
+        if lengths is None:
+            outputs, final = self.rnn(self.embedding(source))
+            return EncoderOutput(self.dropout(self._merge(outputs)), self._merge(self._summary(final)))
         lengths = lengths.cpu()  # where packing wants them
-        _check_lengths(lengths, *source.shape)
+        _check_lengths(lengths, *source.shape[:2])
         embedded = self.embedding(source)
         run = self._run_fast if suits_gru(self.rnn, embedded) else self._run
         outputs, summary = run(embedded, lengths)
@@ -95,9 +101,12 @@ class RecurrentEncoder(nn.Module):
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         outputs, final = self.rnn(packed)
         outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=embedded.shape[1])
+        return outputs, self._summary(final)
+
+    def _summary(self, final: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         hidden = final[0] if isinstance(final, tuple) else final
         directions = 2 if self.rnn.bidirectional else 1
-        return outputs, hidden[-directions:].transpose(0, 1).flatten(1)
+        return hidden[-directions:].transpose(0, 1).flatten(1)
 
     def _run_fast(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         ordered, order = lengths.sort(descending=True, stable=True)

@@ -1,12 +1,14 @@
 """Loss, schedules, the training loop, checkpoints, records."""
 
+from heedful._memory import keep_freed_memory
+
 from .averaging import average_weights
 from .feed import Batches, Feed
 from .interruption import TrainingInterrupted
 from .loop import Callback, TrainingResult, train
-from .losses import Loss, label_smoothed_cross_entropy, sequence_loss
+from .losses import Loss, absolute_loss, binary_loss, label_smoothed_cross_entropy, sequence_loss
 from .options import Ramp, TrainingOptions
-from .validation import validation_loss
+from .validation import mean_loss, validation_loss
 
 __all__ = [
     "Batches",
@@ -17,8 +19,12 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingOptions",
     "TrainingResult",
+    "absolute_loss",
     "average_weights",
+    "binary_loss",
+    "keep_freed_memory",
     "label_smoothed_cross_entropy",
+    "mean_loss",
     "sequence_loss",
     "train",
     "validation_loss",

@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,9 +12,8 @@ from torch import Tensor, nn
 
 from heedful._errors import OutputError, RecipeError
 from heedful._files import write_whole
-from heedful.data.batching import Batch
 
-from .feed import share
+from .feed import TrainingBatch, share
 from .learner import Learner
 from .options import TrainingOptions
 
@@ -24,10 +22,10 @@ TIGHT = 0.8
 # What the backward pass takes on top of what was kept for it: measured, 1.3 to 1.5 (tests/training/test_early.py).
 BACKWARD = 1.4
 # Numbers beside each weight that an optimiser keeps.
-MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}
+MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
 
 
-def check_before_training(learner: Learner, largest: Batch, epoch_len: int, folder: Path) -> list[str]:
+def check_before_training(learner: Learner, largest: TrainingBatch, epoch_len: int, folder: Path) -> list[str]:
     """Try what can be tried in a moment.
 
     Args:
@@ -75,7 +73,7 @@ def check_disk(model: nn.Module, options: TrainingOptions, folder: Path) -> None
         )
 
 
-def check_memory(learner: Learner, largest: Batch) -> Iterator[str]:
+def check_memory(learner: Learner, largest: TrainingBatch) -> Iterator[str]:
     """Refuse a batch that cannot fit into the memory; warn of one that hardly does."""
     free = free_memory(learner.device)
     state = state_bytes(learner)
@@ -99,7 +97,7 @@ def state_bytes(learner: Learner) -> int:
     return weights * (1 + MOMENTS[learner.options.optimizer]) // parts
 
 
-def activation_bytes(learner: Learner, batch: Batch) -> int:
+def activation_bytes(learner: Learner, batch: TrainingBatch) -> int:
     """Bytes that forward and backward pass take for this process's share of a batch.
 
     Measured on one pair and on two, padded as in the batch; each further pair takes what the second one took.
@@ -108,11 +106,11 @@ def activation_bytes(learner: Learner, batch: Batch) -> int:
         RecipeError: The model cannot be applied to the batch.
     """
     own = share(batch, 0, learner.processes.count)
-    one, two = (kept_bytes(learner, first_rows(own, rows)) for rows in (1, 2))
+    one, two = (kept_bytes(learner, own.full(rows)) for rows in (1, 2))
     return int(BACKWARD * (one + (two - one) * (len(own.index) - 1)))
 
 
-def kept_bytes(learner: Learner, batch: Batch) -> int:
+def kept_bytes(learner: Learner, batch: TrainingBatch) -> int:
     """Bytes of all tensors that autograd keeps of one forward pass, parameters not among them, and of one gradient.
 
     The gradient is that of the largest of them, commonly the logits: the backward pass begins beside all that was kept.
@@ -138,22 +136,6 @@ def kept_bytes(learner: Learner, batch: Batch) -> int:
         ) from error
     del loss
     return sum(kept.values()) + max(kept.values(), default=0)
-
-
-def first_rows(batch: Batch, rows: int) -> Batch:
-    """So many pairs, the first one if need be again and again, as wide as the batch and without padding."""
-    width, height = batch.source.shape[1], batch.target_out.shape[1]
-    index = torch.zeros(rows, dtype=torch.int64)
-    full = torch.full_like(index, 1)
-    return replace(
-        batch,
-        source=batch.source[index].clamp_min(1),
-        source_lengths=full * width,
-        target_in=batch.target_in[index].clamp_min(1),
-        target_out=batch.target_out[index].clamp_min(1),
-        target_lengths=full * height,
-        index=batch.index[index],
-    )
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:

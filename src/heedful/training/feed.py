@@ -1,19 +1,45 @@
 """Batches for the training loop: the order of an epoch as a sequence whose items are made when they are asked for."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from heedful.data.batching import Batch, BatchSampler, Sentence, collate
-from heedful.data.vocabulary import PAD
+
+
+@runtime_checkable
+class TrainingBatch(Protocol):
+    """What one update learns from: some examples on one device."""
+
+    @property
+    def index(self) -> torch.Tensor:
+        """The place of each example in the data set."""
+        ...
+
+    @property
+    def num_target_tokens(self) -> int:
+        """What the loss counts: real tokens of the targets, or answers."""
+        ...
+
+    def to(self, device: torch.device | str) -> "TrainingBatch":
+        """The same on another device."""
+        ...
+
+    def part(self, rows: slice, counts: bool = True) -> "TrainingBatch":
+        """Some of its examples; with `counts` False they take part but count for nothing."""
+        ...
+
+    def full(self, rows: int) -> "TrainingBatch":
+        """So many examples, the first one again and again, as wide as the batch and without padding."""
+        ...
 
 
 @runtime_checkable
 class Batches(Protocol):
     """What the loop trains on: any object that gives the batches of epoch `number`, always the same ones."""
 
-    def epoch(self, number: int) -> Sequence[Batch]:
+    def epoch(self, number: int) -> Sequence[Any]:
         """The batches of one epoch, in order: a pure function of the number and of what the object was made with."""
         ...
 
@@ -22,7 +48,7 @@ class Batches(Protocol):
 class Measured(Protocol):
     """Batches that can tell beforehand what they will need."""
 
-    def largest(self) -> Batch:
+    def largest(self) -> Any:
         """The batch that takes most memory."""
         ...
 
@@ -83,11 +109,11 @@ class Feed:
         )
 
 
-def share(batch: Batch, rank: int, count: int) -> Batch:
-    """The part of a batch that is one process's: every `count`-th pair from `rank` on, without padding that none needs.
+def share(batch: TrainingBatch, rank: int, count: int) -> Any:
+    """The part of a batch that is one process's: every `count`-th example from `rank` on.
 
-    Where there are fewer pairs than processes, those without one get a pair whose target is all padding: every process
-    must take part in every update, but that pair counts for nothing.
+    Where there are fewer examples than processes, those without one get one that counts for nothing: every process must
+    take part in every update.
 
     Args:
         batch: On the CPU; itself when there is one process.
@@ -101,17 +127,5 @@ def share(batch: Batch, rank: int, count: int) -> Batch:
     """
     if count == 1:
         return batch
-    own = slice(rank, None, count) if rank < len(batch.index) else slice(0, 1)
-    sources, targets = batch.source_lengths[own], batch.target_lengths[own]
-    source_len, target_len = int(sources.max()), int(targets.max())
-    target_out = batch.target_out[own, :target_len]
-    if rank >= len(batch.index):
-        target_out, targets = torch.full_like(target_out, PAD), torch.zeros_like(targets)
-    return Batch(
-        batch.source[own, :source_len],
-        sources,
-        batch.target_in[own, :target_len],
-        target_out,
-        targets,
-        batch.index[own],
-    )
+    filled = rank < len(batch.index)
+    return batch.part(slice(rank, None, count) if filled else slice(0, 1), counts=filled)

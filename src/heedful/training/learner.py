@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from heedful.data.batching import Batch
-
 from .averaging import follow
-from .feed import share
+from .feed import TrainingBatch, share
 from .losses import Loss
 from .optimizers import make_optimizer, set_rates
 from .options import TrainingOptions
@@ -81,7 +79,7 @@ class Learner:
 
     # --- one update ---
 
-    def update(self, batches: Sequence[Batch], step: int, rate: float, forcing: Mapping[str, float]) -> Numbers:
+    def update(self, batches: Sequence[TrainingBatch], step: int, rate: float, forcing: Mapping[str, float]) -> Numbers:
         """Change the weights once, along the mean gradient over all tokens of the batches and of all processes.
 
         Args:

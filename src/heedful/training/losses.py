@@ -1,4 +1,4 @@
-"""Cross-entropy over the real tokens of a batch: padding is in neither the sum nor the count.
+"""Losses as sums over what counts in a batch: padding is in neither the sum nor the count.
 
 Label smoothing is that of Szegedy et al. 2016 (https://arxiv.org/abs/1512.00567), section 7.
 """
@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from heedful.data.batching import Batch
+from heedful.data.examples import ExampleBatch
 from heedful.data.vocabulary import PAD
 
 
@@ -72,3 +73,36 @@ def sequence_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0, **opti
     """
     logits = model(batch.source, batch.source_lengths, batch.target_in, **options)
     return label_smoothed_cross_entropy(logits, batch.target_out, smoothing)
+
+
+def binary_loss(model: nn.Module, batch: ExampleBatch, smoothing: float = 0.0) -> Loss:
+    """Cross-entropy (in nats) of a model that answers yes or no: one logit for each example, above 0 for yes.
+
+    Args:
+        model: Maps `(inputs, lengths)` to what has a field `answer` [batch].
+        batch: Its answers are 1 (yes) and 0 (no).
+        smoothing: The right answer is held for so much less certain, in [0, 1).
+    """
+    logits = model(batch.inputs, batch.lengths).answer
+    right = batch.answers.to(logits.dtype)
+    each = binary_cross_entropy_with_logits(logits, right * (1 - smoothing) + smoothing / 2, reduction="none")
+    hits = (logits.detach() > 0) == (batch.answers > 0)
+    return Loss((each * batch.counts).sum(), batch.counts.sum(), (hits & batch.counts).sum())
+
+
+def absolute_loss(model: nn.Module, batch: ExampleBatch, smoothing: float = 0.0) -> Loss:
+    """Absolute error of a model that answers with one number for each example; no answer counts as right or wrong.
+
+    Args:
+        model: Maps `(inputs, lengths)` to what has a field `answer` [batch].
+        batch: Its answers are numbers.
+        smoothing: 0: a number is not smoothed.
+
+    Raises:
+        ValueError: If `smoothing` is not 0.
+    """
+    if smoothing:
+        raise ValueError(f"smoothing is {smoothing}; the answers are numbers, which have none: leave it at 0")
+    errors = (model(batch.inputs, batch.lengths).answer - batch.answers).abs()
+    total = (errors * batch.counts).sum()
+    return Loss(total, batch.counts.sum(), torch.full_like(total, torch.nan))

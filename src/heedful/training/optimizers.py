@@ -30,6 +30,8 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Op
         {"params": [parameters[name] for name in parameters if rates[name] == rate], "lr": rate, "peak": rate}
         for rate in dict.fromkeys(rates.values())
     ]
+    if options.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, alpha=options.betas[1], weight_decay=options.weight_decay)
     # A fused update takes every group in one pass over the memory; with float16 it would also have to undo the scale of
     # the gradients, and then they could not be clipped before.
     common = {"weight_decay": options.weight_decay, "fused": options.precision != "16"}

@@ -15,7 +15,7 @@ FREE_OPTIONS = LIMITS | {
     "nodes",
     "tensorboard",
 }
-LOWER_IS_BETTER = frozenset({"loss", "perplexity", "ter", "wer", "cer"})
+LOWER_IS_BETTER = frozenset({"loss", "mae", "perplexity", "ter", "wer", "cer"})
 
 
 class Ramp(BaseModel):
@@ -45,14 +45,14 @@ class TrainingOptions(BaseModel):
         tokens_per_batch: Real target tokens in a batch; whoever makes the batches reads it, the loop does not. With
             more processes, each takes its share of every batch.
         accumulate: Batches whose gradients make one update; the last update of an epoch may have fewer.
-        optimizer: "adamw", "adam" (whose weight decay is part of the gradient) or "sgd".
+        optimizer: "adamw", "adam" (whose weight decay is part of the gradient), "rmsprop" or "sgd".
         learning_rate: Peak learning rate.
         decoder_learning_rate: Peak rate of all that is not the encoder; None: the same.
         schedule: How the rates move, see `heedful.training.schedules`.
         warmup_steps: Steps in which the rates rise from 0 to their peak.
         plateau_patience: Validations without improvement after which the schedule "plateau" lowers the rates.
         plateau_factor: What it multiplies them by.
-        betas: Decay rates of Adam, of the mean and of the mean square of the gradient.
+        betas: Decay rates of Adam, of the mean and of the mean square of the gradient; RMSprop has the second alone.
         momentum: Of SGD.
         weight_decay: Decay of the weights, as the optimiser means it.
         gradient_clip: Largest norm of the whole gradient; None leaves it as it is.
@@ -80,7 +80,7 @@ class TrainingOptions(BaseModel):
 
     tokens_per_batch: int = Field(default=4000, gt=0)
     accumulate: int = Field(default=1, gt=0)
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0)
     decoder_learning_rate: float | None = Field(default=None, gt=0)
     schedule: Literal["constant", "inverse_sqrt", "cosine", "linear", "plateau"] = "constant"

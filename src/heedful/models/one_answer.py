@@ -1,0 +1,74 @@
+"""One sequence in, one answer out: encoder, pooling, head."""
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+
+from heedful.functional import padding_mask
+
+
+class Answer(NamedTuple):
+    """What a model says of its sequences.
+
+    Attributes:
+        answer: `[batch]`, a number or a logit for each.
+        weights: `[batch, steps]`, what the pooling looked at, or `None` unless asked for.
+    """
+
+    answer: Float[Tensor, " batch"]
+    weights: Float[Tensor, "batch steps"] | None = None
+
+
+class OneAnswer(nn.Module):
+    """A classifier of two classes, or a regression, of sequences.
+
+    Args:
+        encoder: maps `(inputs, lengths)` to what has a field `outputs` [batch, steps, features], as
+            `heedful.models.RecurrentEncoder` does.
+        pooling: maps `(outputs, mask, need_weights)` to a `heedful.attention.pooled.Pooled`, as every pooling of
+            heedful does.
+        head: maps its vectors to `[batch, 1]`.
+        masked: whether what stands behind the lengths is hidden; without, every step counts, padding too.
+
+    >>> import torch
+    >>> from heedful.attention import LastStateAttention
+    >>> from heedful.layers import TokenEmbedding
+    >>> from heedful.models import RecurrentEncoder
+    >>> encoder = RecurrentEncoder(TokenEmbedding(11, 3), 3, units=5, cell="lstm", bidirectional=False)
+    >>> model = OneAnswer(encoder, LastStateAttention(5, units=7), nn.Linear(7, 1))
+    >>> model(torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1])).answer.shape
+    torch.Size([2])
+    """
+
+    def __init__(self, encoder: nn.Module, pooling: nn.Module, head: nn.Module, masked: bool = True) -> None:
+        super().__init__()
+        self.encoder, self.pooling, self.head, self.masked = encoder, pooling, head, masked
+
+    def forward(
+        self,
+        inputs: Shaped[Tensor, "batch steps ..."],
+        lengths: Int[Tensor, " batch"] | None = None,
+        need_weights: bool = False,
+    ) -> Answer:
+        """Read sequences and answer.
+
+        Args:
+            inputs: what the encoder reads: ids `[batch, steps]`, or numbers `[batch, steps, features]`.
+            lengths: real steps of each, at least 1; all of them when left out.
+            need_weights: return what the pooling looked at, too.
+        """
+        lengths = lengths if self.masked else None
+        outputs = self.encoder(inputs, lengths).outputs
+        mask = None if lengths is None else padding_mask(lengths, outputs.shape[1])
+        vector, weights = self.pooling(outputs, mask, need_weights)
+        return Answer(self.head(vector).squeeze(-1), weights)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Numbers that training changes.
+
+    >>> count_parameters(nn.Linear(3, 5))
+    20
+    """
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
