@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -89,3 +90,28 @@ def test_without_joeynmt_the_message_says_how_to_install_it(script, tmp_path):
         SystemExit, match=r"holds no JoeyNMT; install it there:\s+pip install --no-deps --target FOLDER"
     ):
         script("joeynmt_training").check_installed(str(tmp_path))
+
+
+def test_a_finished_run_becomes_one_row_and_the_table_reads_both_protocols(script, monkeypatch, tmp_path, capsys):
+    experiments, record = script("experiments"), script("record")
+    for module in (experiments, record):
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    for seed, accuracies in ((1, [0.85, 0.88, 0.87]), (2, [0.86, 0.84, 0.85])):
+        for protocol, chosen in (("published", max(accuracies)), ("honest", 0.8 + seed / 100)):
+            run = tmp_path / "runs" / f"attention-{protocol}-{seed}"
+            run.mkdir(parents=True)
+            lines = [f"{place},{place},1.5,step,0,0.3,{accuracy}" for place, accuracy in enumerate(accuracies, 1)]
+            (run / "validations.csv").write_text("\n".join(["step,epoch,seconds,weights,best,loss,accuracy", *lines]))
+            figures = {"model": "attention", "protocol": protocol, "seed": seed, "test_accuracy": chosen}
+            (run / "result.json").write_text(json.dumps(figures))
+    (tmp_path / "runs" / "unfinished").mkdir()
+    for _ in range(2):
+        monkeypatch.setattr(sys, "argv", ["experiments.py", str(tmp_path / "runs")])
+        experiments.main()
+    rows = _rows(tmp_path / "results" / "experiments.csv")
+    assert len(rows) == 4
+    assert rows[-1]["accuracy by epoch"] == "0.86 0.84 0.85"
+    assert experiments.table(rows).splitlines()[2:] == [
+        "| attention | published | 2 | 88.00 | 87.00 | 1.41 | 85.83 |  |",
+        "| attention | honest | 2 |  |  |  |  | 81.50 ± 0.71 |",
+    ]
