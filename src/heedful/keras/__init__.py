@@ -6,4 +6,11 @@ mask is boolean, True = may look, and comes by itself from `Embedding(mask_zero=
 
 from .additive import AdditiveAttention as AdditiveAttention
 from .attention import Attention as Attention
+from .cross import AttentionLayer as AttentionLayer
+from .decoder import AttentionDecoder as AttentionDecoder
 from .dot import DotAttention as DotAttention
+from .features import FeatureAttention as FeatureAttention
+from .features import TemporalAttention as TemporalAttention
+from .local import LuongLocalAttention as LuongLocalAttention
+from .pooling import AttentionPooling as AttentionPooling
+from .structured import SelfAttentivePooling as SelfAttentivePooling

@@ -40,14 +40,26 @@ class PairLayer(HeedfulLayer):
     def build_score(self, query_dim: int, key_dim: int) -> None:
         """Make the weights of the score; a layer without any makes none."""
 
-    def compare(self, query: Tensor, key: Tensor) -> Tensor:
-        """`[batch, queries, keys]`."""
+    def remember(self, key: Tensor) -> Tensor:
+        """What of the keys does not depend on the query: computed once, for all queries and decoding steps."""
+        return key
+
+    def compare(self, query: Tensor, remembered: Tensor) -> Tensor:
+        """Scores `[batch, queries, keys]`."""
         raise NotImplementedError
 
-    def look(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **how: bool) -> tuple[Any, Any]:
-        """Context and weights; `how` says whether `dropped` and whether `need_weights`."""
-        weights = masked_softmax(self.compare(query, key), mask)
-        return self.read(weights, value, how["dropped"]), weights
+    def look(
+        self,
+        query: Tensor,
+        remembered: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        need_weights: bool = False,
+        dropped: bool = False,
+    ) -> tuple[Tensor, Any]:
+        """Context, and weights if they are wanted or come for free; `mask` broadcasts to the scores."""
+        weights = masked_softmax(self.compare(query, remembered), mask)
+        return self.read(weights, value, dropped), weights
 
     def read(self, weights: Tensor, value: Tensor, dropped: bool) -> Tensor:
         """The weighted sums of the values, with dropout if `dropped`."""
@@ -75,7 +87,7 @@ class PairLayer(HeedfulLayer):
             places, others = ops.arange(ops.shape(query)[1]), ops.arange(ops.shape(key)[1])
             seen = _both(seen, (places[:, None] >= others)[None])
         dropped = bool(training and self.dropout)
-        context, weights = self.look(query, key, value, seen, dropped=dropped, need_weights=return_attention_scores)
+        context, weights = self.look(query, self.remember(key), value, seen, return_attention_scores, dropped)
         return (context, ops.cast(weights, context.dtype)) if return_attention_scores else context
 
     def _check(self, inputs: Any, mask: Any) -> tuple[Any, Any]:

@@ -51,17 +51,26 @@ class AdditiveAttention(PairLayer):
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros") if self.use_bias else None
         self.energy = self.add_energy(self.units)
 
-    def compare(self, query: Tensor, key: Tensor) -> Tensor:
-        return additive_scores(*self._project(query, key), self.energy)
-
-    def look(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **how: bool) -> tuple[Any, Any]:
-        if how["dropped"]:
-            return super().look(query, key, value, mask, **how)
-        return additive_attention(*self._project(query, key), value, self.energy, mask, how["need_weights"])
-
-    def _project(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    def remember(self, key: Tensor) -> Tensor:
         key = ops.matmul(key, self.key_kernel)
-        return ops.matmul(query, self.query_kernel), key if self.bias is None else key + self.bias
+        return key if self.bias is None else key + self.bias
+
+    def compare(self, query: Tensor, remembered: Tensor) -> Tensor:
+        return additive_scores(ops.matmul(query, self.query_kernel), remembered, self.energy)
+
+    def look(
+        self,
+        query: Tensor,
+        remembered: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        need_weights: bool = False,
+        dropped: bool = False,
+    ) -> tuple[Tensor, Any]:
+        if dropped:
+            return super().look(query, remembered, value, mask, need_weights, dropped)
+        query = ops.matmul(query, self.query_kernel)
+        return additive_attention(query, remembered, value, self.energy, mask, need_weights)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "use_bias": self.use_bias}

@@ -6,13 +6,13 @@ import keras
 from keras import ops
 
 from ._additive import additive_attention
-from ._checks import check_choice, check_floats, check_mask, check_sequence, check_size
-from ._layer import HeedfulLayer
-from ._maths import Tensor, hide, last_visible, masked_softmax, read
+from ._checks import check_choice, check_size
+from ._maths import Tensor, last_visible, masked_softmax, read
+from ._sequence import SequenceLayer, Shape
 
 
 @keras.saving.register_keras_serializable(package="heedful")
-class Attention(HeedfulLayer):
+class Attention(SequenceLayer):
     """`tanh(W [context; last])`: the last real step asks all steps (Luong et al. 2015, section 3.1, equation 5).
 
     Scores of a step: "luong" `last . W step`, "bahdanau" `energy . tanh(W last + U step)`, "dot" `last . step`,
@@ -46,10 +46,8 @@ class Attention(HeedfulLayer):
         check_choice("score", score, "luong", "bahdanau", "dot", "scaled_dot")
         self.units, self.score = units, score
 
-    def build(self, input_shape: Any) -> None:
-        """Make the weights for `[batch, steps, features]`."""
-        check_sequence(input_shape)
-        features = input_shape[-1]
+    def build_weights(self, shape: Any) -> None:
+        features = shape[-1]
         if self.score == "luong":
             self.score_kernel = self.add_matrix("score_kernel", features, features)
         if self.score == "bahdanau":
@@ -58,16 +56,13 @@ class Attention(HeedfulLayer):
             self.energy = self.add_energy(features)
         self.output_kernel = self.add_matrix("output_kernel", 2 * features, self.units)
 
-    def call(self, inputs: Tensor, mask: Tensor | None = None, return_attention_scores: bool = False) -> Any:
-        """The vector, and the weights if asked for."""
-        self._check(inputs, mask)
-        steps = hide(inputs, mask)
+    def look(self, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
         last = last_visible(steps, mask)[:, None]
-        context, weights = self._look(last, steps, None if mask is None else mask[:, None], return_attention_scores)
-        vector = ops.tanh(ops.matmul(ops.concatenate([context, last], -1), self.output_kernel))[:, 0]
-        return (vector, ops.cast(weights, vector.dtype)[:, 0]) if return_attention_scores else vector
+        context, weights = self._context(last, steps, None if mask is None else mask[:, None], need_weights)
+        vector = ops.tanh(ops.matmul(ops.concatenate([context, last], -1), self.output_kernel))
+        return vector[:, 0], None if weights is None else weights[:, 0]
 
-    def _look(self, last: Tensor, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
+    def _context(self, last: Tensor, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
         if self.score == "bahdanau":
             query, key = ops.matmul(last, self.query_kernel), ops.matmul(steps, self.key_kernel)
             return additive_attention(query, key, steps, self.energy, mask, need_weights)
@@ -77,23 +72,9 @@ class Attention(HeedfulLayer):
         weights = masked_softmax(ops.matmul(query, ops.swapaxes(steps, 1, 2)), mask)
         return read(weights, steps), weights
 
-    @staticmethod
-    def _check(inputs: Tensor, mask: Tensor | None) -> None:
-        check_sequence(inputs.shape)
-        check_floats(inputs)
-        check_mask(mask, inputs.shape[:2])
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> Shape:
         """`(batch, units)`."""
         return (input_shape[0], self.units)
-
-    def compute_output_spec(
-        self, inputs: Tensor, mask: Tensor | None = None, return_attention_scores: bool = False
-    ) -> Any:
-        """Shapes and types of what `call` returns."""
-        self._check(inputs, mask)
-        vector = keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
-        return (vector, keras.KerasTensor(inputs.shape[:2], self.compute_dtype)) if return_attention_scores else vector
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "score": self.score}

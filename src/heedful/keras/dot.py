@@ -51,11 +51,17 @@ class DotAttention(PairLayer):
                 'Use score="general".'
             )
 
-    def compare(self, query: Tensor, key: Tensor) -> Tensor:
-        if self.score == "general":
-            query = ops.matmul(query, self.score_kernel)
-        scores = widen(ops.matmul(query, ops.swapaxes(key, 1, 2)))
-        return scores / key.shape[-1] ** 0.5 if self.score == "scaled_dot" else scores
+    def remember(self, key: Tensor) -> Tensor:
+        if self.score == "dot":
+            return key
+        return (
+            key / key.shape[-1] ** 0.5
+            if self.score == "scaled_dot"
+            else ops.matmul(key, ops.transpose(self.score_kernel))
+        )
+
+    def compare(self, query: Tensor, remembered: Tensor) -> Tensor:
+        return widen(ops.matmul(query, ops.swapaxes(remembered, 1, 2)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "score": self.score}
