@@ -55,7 +55,7 @@ def test_what_was_skipped_is_counted(run, tmp_path):
         "left out 1 (empty line); left out 1 (invalid UTF-8); left out 1 (too few columns); "
         "left out 1 (over-long line)." in outcome.err
     )
-    assert "with no token or more than 16 on a side." in outcome.err
+    assert ": a side has no token or more than 16." in outcome.err
 
 
 def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_command_goes_on(tmp_path):
@@ -108,6 +108,7 @@ def wait_for(child, happened):
     ("change", "sentence"),
     [
         ("model.unitz=3", "--set model.unitz=3: model.unitz is no key of a recipe; did you mean units?; expected "),
+        ("modle.units=3", "--set modle.units=3: modle is no key of a recipe; did you mean model?; expected name, "),
         ("model.units=many", "--set model.units=many: model.units is 'many'; it should be a valid integer"),
         ("model.units=-1", "--set model.units=-1: model.units is -1; it should be greater than 0"),
         ("model.units", "--set model.units: expected key=value, such as model.units=256"),

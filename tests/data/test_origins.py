@@ -116,6 +116,19 @@ def test_the_form_is_told_by_the_name(tmp_path):
     assert origin_of(tmp_path).form == origin_of(tmp_path / "part-*").form == "csv"
     with pytest.raises(DataError, match=r"a\.jsonl has columns with names; say which hold source and target"):
         origin_of("a.jsonl")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "state.json").touch()
+    assert origin_of(tmp_path / "saved", columns=("en", "fr")).form == "dataset"
+    with pytest.raises(DataError, match="saved has columns with names; say which hold source and target"):
+        origin_of(tmp_path / "saved")
+
+
+def test_two_tables_are_no_two_sides():
+    for names in (("a.tsv", "b.tsv"), ("a.csv.gz", "b.fr"), ("a.en", "b.jsonl")):
+        with pytest.raises(
+            DataError, match=r"^[ab]\.\S+ is a table, which holds both sides; give it alone, and a pattern"
+        ):
+            origin_of(*names)
 
 
 # --- folders and patterns ---

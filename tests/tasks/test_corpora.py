@@ -165,7 +165,7 @@ def test_limits_leave_out_and_count():
     kept = encode(pairs, tokenizers, Limits(3, 2.0), said.append).pairs
     assert both(kept) == [("a", "b")]
     assert said == [
-        "Left out 3 pairs of here with no token, more than 3 or more than 2 times as many as the other side on a side."
+        "Left out 3 pairs of here: a side has no token, more than 3 or more than 2 times as many as the other."
     ]
 
 

@@ -212,15 +212,15 @@ def test_pairs_that_are_too_long_or_hold_nothing_are_left_out_and_counted(small_
     assert corpus.pairs.source == ["I love you.", "No."]
     assert [ids.tolist() for ids in corpus.sources] == tokenizers.source.encode_batch(["I love you.", "No."])
     assert [ids.tolist() for ids in corpus.targets] == tokenizers.target.encode_batch(["Je t'aime.", "Non."])
-    assert said == ["Left out 2 pairs of here with no token or more than 16 on a side."]
-    with pytest.raises(DataError, match=r"Every pair of here has no token or more than 1 on a side; raise data"):
+    assert said == ["Left out 2 pairs of here: a side has no token or more than 16."]
+    with pytest.raises(DataError, match=r"In every pair of here a side has no token or more than 1; raise data"):
         encode(Pairs(sources, targets, {}, "here"), tokenizers, Limits(1))
 
 
 def test_a_validation_set_keeps_its_long_sentences(small_run):
     pairs = Pairs(["I love you " * 30], ["Je t'aime " * 30], {}, "here")
     assert len(encode(pairs, small_run.translator.tokenizers, None).sources) == 1
-    with pytest.raises(DataError, match=r"^Every pair of here has no token on a side; mend the data\.$"):
+    with pytest.raises(DataError, match=r"^In every pair of here a side has no token; mend the data\.$"):
         encode(Pairs([""], ["Non."], {}, "here"), small_run.translator.tokenizers, None)
 
 

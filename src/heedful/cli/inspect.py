@@ -19,6 +19,7 @@ EXAMPLES = (
     "heedful inspect pairs.tsv --picture pairs.png",
     "heedful inspect train.en.gz train.de.gz --model heedful-demo",
     "heedful inspect pairs.csv --columns english,french",
+    'heedful inspect "news/*.tsv.gz"',
     "heedful inspect tatoeba_en_fr",
 )
 PAIRS_PER_ADVANCE = 1000
@@ -41,7 +42,8 @@ def command(
     """Count, measure and show pairs: lengths, duplicates, odd lines, vocabulary, samples.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz.
-    Of a recipe, the pairs it learns from are looked at, and how many of its validation sentences are among them.
+    A folder may hold such files, or a data set of Hugging Face. Of a recipe, the pairs it learns from are looked at,
+    and how many of its validation sentences are among them.
     """
     from rich.console import Console
     from rich.text import Text

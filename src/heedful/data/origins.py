@@ -29,7 +29,15 @@ ROWS_PER_READ = 1000
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ROWS_TRIED, CHARS_TRIED = 50, 1 << 20
 Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset"]
-FORMS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".parquet": "parquet"}
+NAMED = ("json", "parquet", "dataset")
+FORMS: dict[str, Form] = {
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".jsonl": "json",
+    ".json": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+}
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,11 @@ def origin_of(
     target: str | PathLike[str] | None = None,
     columns: tuple[int | str, int | str] | None = None,
 ) -> Origin:
-    """The origin that paths name: two for lines; one for a table, whose form the end of its name tells.
+    """The origin that paths name: two for lines; one for a table, whose form the end of its name tells, or for a
+    folder that Hugging Face's `save_to_disk` wrote.
 
-    Raises `DataError` where a form needs columns and has none, and `ValueError` for columns that are no such.
+    Raises `DataError` where a form needs columns and has none or one side is a table, and `ValueError` for columns that
+    are no such.
 
     >>> origin_of("pairs.csv.gz", columns=("en", "fr")).form, origin_of("a.txt").form, origin_of("a.en", "a.fr").form
     ('csv', 'tsv', 'lines')
@@ -83,9 +93,13 @@ def origin_of(
     if columns is not None and (len(columns) != 2 or any(isinstance(one, int) and one < 0 for one in columns)):
         raise ValueError(f"columns must be two names, or two numbers counted from 0, such as (0, 1); got {columns}.")
     if target is not None:
+        if tables := [side for side in (place, target) if _suffix(Path(side)) in FORMS]:
+            raise DataError(
+                f"{tables[0]} is a table, which holds both sides; give it alone, and a pattern for several in quotes."
+            )
         return Origin("lines", fspath(place), fspath(target))
     form = _form(Path(place))
-    if columns is None and form in ("json", "parquet"):
+    if columns is None and form in NAMED:
         raise DataError(f"{place} has columns with names; say which hold source and target, such as en,fr.")
     return Origin(form, fspath(place), columns=columns or (0, 1))
 
@@ -113,10 +127,22 @@ def read_rows(origin: Origin) -> Iterator[Row]:
 
 def _form(path: Path) -> Form:
     """What the end of a file's name says; of a folder or a pattern, that of its first file."""
+    if _is_saved(path):
+        return "dataset"
     with suppress(DataError):  # told when it is read
         path = find_files(path)[0]
+    return FORMS.get(_suffix(path), "tsv")
+
+
+def _suffix(path: Path) -> str:
+    """The end of a name, that of packing apart."""
     suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".xz")]
-    return FORMS.get(suffixes[-1] if suffixes else "", "tsv")  # pyright: ignore[reportReturnType]
+    return suffixes[-1] if suffixes else ""
+
+
+def _is_saved(folder: Path) -> bool:
+    """Whether a folder is what `save_to_disk` of Hugging Face's data sets leaves."""
+    return any((folder / name).exists() for name in ("dataset_dict.json", "state.json"))
 
 
 def _aligned_rows(source: Path, target: Path) -> Iterator[Row]:
@@ -274,7 +300,7 @@ def _load_dataset(origin: Origin) -> Any:
     # each of its five tries to reach the hub would be a line on the screen
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        if not any((folder / name).exists() for name in ("dataset_dict.json", "state.json")):
+        if not _is_saved(folder):
             return datasets.load_dataset(origin.place, origin.subset, split=origin.split, streaming=True)
         data = datasets.load_from_disk(str(folder))
     except ConnectionError:

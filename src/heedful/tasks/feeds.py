@@ -44,7 +44,7 @@ class Limits:
         if self.max_length is not None:
             beyond.append(f"more than {self.max_length}")
         if self.max_ratio is not None:
-            beyond.append(f"more than {self.max_ratio:g} times as many as the other side")
+            beyond.append(f"more than {self.max_ratio:g} times as many as the other")
         return " or ".join([", ".join(beyond[:-1]), beyond[-1]] if len(beyond) > 1 else beyond)
 
 
@@ -127,11 +127,11 @@ def encode(
     fits = limits.fits(ids[0].lengths, ids[1].lengths)
     if not fits.any():
         way_out = "" if limits == Limits() else "raise data.max_length or data.max_ratio, or "
-        raise DataError(f"Every pair of {pairs.origin} has {limits} on a side; {way_out}mend the data.")
+        raise DataError(f"In every pair of {pairs.origin} a side has {limits}; {way_out}mend the data.")
     if fits.all():
         return Corpus(pairs, *ids)
     keep = np.flatnonzero(fits)
-    say(f"Left out {len(fits) - len(keep):,} pairs of {pairs.origin} with {limits} on a side.")
+    say(f"Left out {len(fits) - len(keep):,} pairs of {pairs.origin}: a side has {limits}.")
     return Corpus(pairs.select(keep.tolist()), ids[0].take(keep), ids[1].take(keep))
 
 

@@ -239,7 +239,7 @@ def check_recipe(content: object, origin: str, overrides: Sequence[str] = ()) ->
     messages = []
     for fault in faults:
         key = ".".join(map(str, fault["loc"]))
-        blamed = next((text for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0].strip()}.")), None)
+        blamed = next((text for text in overrides if _is_of(text, key, fault["type"])), None)
         messages.append(f"{f'--set {blamed}' if blamed else origin}: {_explain(fault, key)}".replace("\n", "\\n"))
     if len(messages) > MOST_FAULTS:
         messages[MOST_FAULTS:] = [f"{origin}: {len(messages) - MOST_FAULTS} more faults; mend these first"]
@@ -249,6 +249,12 @@ def check_recipe(content: object, origin: str, overrides: Sequence[str] = ()) ->
 def dump_recipe(recipe: Recipe) -> str:
     """The whole recipe, defaults included, as YAML that `load_recipe` reads back to an equal one."""
     return write_yaml(recipe.model_dump())
+
+
+def _is_of(override: str, key: str, fault: str) -> bool:
+    """Whether what an expression sets holds the fault, or first brought the key that there is not."""
+    named = f"{override.partition('=')[0].strip()}."
+    return f"{key}.".startswith(named) or (fault == "extra_forbidden" and named.startswith(f"{key}."))
 
 
 def _explain(fault: ErrorDetails, key: str) -> str:
