@@ -23,7 +23,7 @@ from torch import nn
 from heedful._files import write_whole
 from heedful.attention import LastPooling, LastStateAttention
 from heedful.data.examples import Examples
-from heedful.data.imdb import RankedWords, pad_before, read_reviews
+from heedful.data.imdb import RankedWords, Reviews, pad_before, read_reviews
 from heedful.layers import TokenEmbedding, init_like_keras
 from heedful.models import OneAnswer, RecurrentEncoder, count_parameters
 from heedful.training import TrainingOptions, binary_loss, keep_freed_memory, mean_loss, train
@@ -52,15 +52,12 @@ def load(folder: Path, seed: int) -> tuple[Examples, Examples]:
     """Training and test reviews as ids."""
     train_set, test_set = (read_reviews(folder / "imdb" / f"{split}.tsv.xz") for split in ("train", "test"))
     words = RankedWords(train_set.texts, NUM_WORDS)
-    return tuple(
-        Examples(
-            torch.from_numpy(pad_before([words.ids(text) for text in part.texts], STEPS)),
-            torch.from_numpy(part.labels),
-            batch_size=64,
-            seed=seed,
-        )
-        for part in (train_set, test_set)
-    )
+
+    def examples(part: Reviews) -> Examples:
+        ids = pad_before([words.ids(text) for text in part.texts], STEPS)
+        return Examples(torch.from_numpy(ids), torch.from_numpy(part.labels), batch_size=64, seed=seed)
+
+    return examples(train_set), examples(test_set)
 
 
 # %% One run.

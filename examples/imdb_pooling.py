@@ -38,10 +38,10 @@ def build() -> OneAnswer:
     """The old model: a single bias in each gate, embeddings from -1 to 1."""
     embedding = TokenEmbedding(NUM_WORDS, 100, matrix=torch.empty(NUM_WORDS, 100).uniform_(-1, 1), padding=False)
     encoder = RecurrentEncoder(embedding, 100, units=150, cell="gru")
-    head = nn.Sequential(nn.Dropout(0.2), nn.Linear(300, 1))
-    model = OneAnswer(encoder, AttentionPooling(300, 50), head)
+    answer = nn.Linear(300, 1)
+    model = OneAnswer(encoder, AttentionPooling(300, 50), nn.Sequential(nn.Dropout(0.2), answer))
     init_like_keras(encoder.rnn)
-    nn.init.trunc_normal_(head[1].weight, std=0.1)
+    nn.init.trunc_normal_(answer.weight, std=0.1)
     return model
 
 

@@ -1,7 +1,7 @@
 """Sequences that have one answer each (a label, a number), in batches for the training loop."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -33,22 +33,21 @@ class ExampleBatch:
 
     def to(self, device: torch.device | str) -> "ExampleBatch":
         """The same batch on another device."""
-        return ExampleBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return ExampleBatch(*(column.to(device) for column in self))
 
     def part(self, rows: slice, counts: bool = True) -> "ExampleBatch":
         """Some of the examples; with `counts` False they take part but count for nothing."""
-        part = ExampleBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
-        return part if counts else ExampleBatch(*list(part)[:3], torch.zeros_like(part.counts), part.index)
+        part = ExampleBatch(*(column[rows] for column in self))
+        return part if counts else replace(part, counts=torch.zeros_like(part.counts))
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(getattr(self, field.name) for field in fields(self))
 
     def full(self, rows: int) -> "ExampleBatch":
         """So many examples, the first one again and again, without padding."""
-        one = self.part(slice(0, 1))
-        lengths = torch.full_like(one.lengths, self.inputs.shape[1])
-        repeated = [column.expand(rows, *column.shape[1:]).clone() for column in one]
-        return ExampleBatch(repeated[0], lengths.expand(rows).clone(), *repeated[2:])
+        index = torch.zeros(rows, dtype=torch.int64)
+        repeated = ExampleBatch(*(column[index] for column in self))
+        return replace(repeated, lengths=torch.full_like(repeated.lengths, self.inputs.shape[1]))
 
 
 class Examples:

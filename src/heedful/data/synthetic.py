@@ -115,8 +115,8 @@ def attention_step(
 
 
 def _task(inputs: np.ndarray, answers: np.ndarray, places: np.ndarray) -> Task:
-    as_floats = (torch.from_numpy(np.asarray(array, dtype=np.float32)) for array in (inputs, answers))
-    return Task(*as_floats, torch.from_numpy(places))
+    as_floats = [torch.from_numpy(array.astype(np.float32)) for array in (inputs, answers)]
+    return Task(as_floats[0], as_floats[1], torch.from_numpy(places))
 
 
 def looks_right(weights: Float[Tensor, "examples steps"], places: Bool[Tensor, "examples steps"]) -> float:
