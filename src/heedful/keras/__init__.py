@@ -14,3 +14,4 @@ from .features import TemporalAttention as TemporalAttention
 from .local import LuongLocalAttention as LuongLocalAttention
 from .pooling import AttentionPooling as AttentionPooling
 from .structured import SelfAttentivePooling as SelfAttentivePooling
+from .weights import load_attention_weights as load_attention_weights
