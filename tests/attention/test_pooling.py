@@ -274,12 +274,9 @@ def test_further_padding_changes_nothing_and_batch_items_do_not_touch(row, more,
 
 
 @each_row
-def test_nothing_to_read_gives_zeros(row):
-    layer = _built(row)
-    for shape in ((2, 0, DIM), (0, KEYS, DIM)):
-        output, weights = layer(torch.zeros(shape, dtype=torch.float64), need_weights=True)
-        assert output.shape[0] == weights.shape[0] == shape[0]
-        assert not output.any()
+def test_an_empty_batch_gives_an_empty_batch(row):
+    output, weights = _built(row)(torch.zeros(0, KEYS, DIM, dtype=torch.float64), need_weights=True)
+    assert output.shape[0] == weights.shape[0] == 0
 
 
 @each_row
@@ -373,6 +370,14 @@ def test_a_wrong_call_says_what_was_expected(row):
     layer = row.build()
     with pytest.raises(ValueError, match=r"has shape \(3, 7\); expected \[batch, keys, .*sequence\.unsqueeze\(0\)"):
         layer(torch.zeros(3, DIM))
+    with pytest.raises(
+        ValueError, match=r"has shape \(3, 0, 7\), no steps; expected \[batch, keys, .* at least one step"
+    ):
+        layer(torch.zeros(3, 0, DIM))
+    with pytest.raises(
+        ValueError, match=r"the sequence is torch\.int64; expected floating-point features\. Put an emb"
+    ):
+        layer(torch.zeros(BATCH, KEYS, DIM, dtype=torch.long))
     with pytest.raises(TypeError, match=r"mask is torch\.float32; a mask is boolean"):
         layer(torch.zeros(BATCH, KEYS, DIM), torch.ones(BATCH, KEYS))
     with pytest.raises(ValueError, match=r"mask has shape \(3, 1, 4\); expected something that broadcasts"):

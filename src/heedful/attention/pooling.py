@@ -78,15 +78,26 @@ class Pooling(nn.Module, ABC):
 
 
 def check_sequence(steps: Tensor, dim: int | None = None) -> None:
-    """Refuse what is no batch of sequences, or has other features than the layer was built for.
+    """Refuse what is no batch of sequences, has no steps, holds ids, or has other features than the layer is for.
 
     Raises:
         ValueError: names what came, what was expected and the way out.
     """
+    axes = f"[batch, keys, {dim or 'features'}]"
     if steps.dim() != 3:
         raise ValueError(
-            f"the sequence has shape {tuple(steps.shape)}; expected [batch, keys, {dim or 'features'}]. "
+            f"the sequence has shape {tuple(steps.shape)}; expected {axes}. "
             "For one sequence write sequence.unsqueeze(0); a recurrent layer must return all its steps."
+        )
+    if steps.shape[1] == 0:
+        raise ValueError(
+            f"the sequence has shape {tuple(steps.shape)}, no steps; expected {axes} with at least one step. Leave empty "
+            "sequences out, or hide them by a mask."
+        )
+    if not steps.is_floating_point():
+        raise ValueError(
+            f"the sequence is {steps.dtype}; expected floating-point features. Put an embedding before this layer, or "
+            "cast them."
         )
     if dim is not None and steps.shape[2] != dim:
         raise ValueError(
@@ -188,8 +199,6 @@ class MaxPooling(Pooling):
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         seen = _all(steps) if visible is None else visible
         batch, keys, dim = steps.shape
-        if keys == 0:
-            return Pooled(steps.new_zeros(batch, dim), steps.new_zeros(batch, 0) if need_weights else None)
         largest, places = steps.masked_fill(~seen.unsqueeze(-1), -torch.inf).max(1)
         empty = ~seen.any(1, keepdim=True)
         weights = None
