@@ -91,8 +91,8 @@ def check_sequence(steps: Tensor, dim: int | None = None) -> None:
         )
     if steps.shape[1] == 0:
         raise ValueError(
-            f"the sequence has shape {tuple(steps.shape)}, no steps; expected {axes} with at least one step. Leave empty "
-            "sequences out, or hide them by a mask."
+            f"the sequence has shape {tuple(steps.shape)}, no steps; expected {axes} with at least one step. "
+            "Leave empty sequences out, or hide them by a mask."
         )
     if not steps.is_floating_point():
         raise ValueError(
