@@ -11,11 +11,55 @@ from heedful.kernels.additive import op, steps
 from heedful.kernels.additive.steps import AdditiveMemory as AdditiveMemory
 
 
-def _check(query: Tensor, key: Tensor, energy: Tensor) -> None:
-    if energy.ndim != 1 or not query.size(-1) == key.size(-1) == energy.size(0):
+def _check(query: Tensor, key: Tensor, energy: Tensor, value: Tensor) -> None:
+    """Refuse what does not fit together; kernels read addresses, and would see nothing of it."""
+    if not query.device == key.device == energy.device == value.device:
         raise ValueError(
-            f"query ends in {query.shape[-1]} units, key in {key.shape[-1]}, energy is {list(energy.shape)}; additive "
+            f"query is on {query.device}, key on {key.device}, value on {value.device}, energy on {energy.device}; one "
+            "device for all was expected. Move them with .to(device)."
+        )
+    for tensor in (query, key, energy, value):
+        if not tensor.dtype.is_floating_point:
+            raise TypeError(
+                f"one of query, key, value and energy is {tensor.dtype}; floating-point numbers were expected. Use "
+                ".float()."
+            )
+    asked, known, read = query.shape, key.shape, value.shape
+    if (
+        len(known) < 2
+        or asked[:-2] != known[:-2]
+        or known[:-1] != read[:-1]
+        or not len(asked) == len(known) == len(read)
+    ):
+        raise ValueError(
+            f"query is {list(asked)}, key {list(known)}, value {list(read)}; [*batch, queries, units], [*batch, keys, "
+            "units] and [*batch, keys, value_dim] with the same batch and keys were expected. Use .expand for what is "
+            "shared by a batch."
+        )
+    if energy.ndim != 1 or not asked[-1] == known[-1] == energy.shape[0]:
+        raise ValueError(
+            f"query ends in {asked[-1]} units, key in {known[-1]}, energy is {list(energy.shape)}; additive "
             "attention adds projected queries and keys of the same units. Project both to len(energy) units first."
+        )
+
+
+def _check_mask(mask: Tensor, query: Tensor, keys: int) -> None:
+    """Refuse a mask that is not boolean, elsewhere, or does not broadcast to [*batch, queries, keys]."""
+    if mask.dtype != torch.bool:
+        raise TypeError(
+            f"mask is {mask.dtype}; a boolean mask was expected, True = may look. Use mask.bool() or mask > 0."
+        )
+    if mask.device != query.device:
+        raise ValueError(
+            f"mask is on {mask.device}, query on {query.device}; one device was expected. Move it with .to(device)."
+        )
+    expected = (*query.shape[:-1], keys)
+    if mask.ndim > len(expected) or any(
+        size not in (1, whole) for size, whole in zip(reversed(mask.shape), reversed(expected), strict=False)
+    ):
+        raise ValueError(
+            f"mask is {list(mask.shape)}; what broadcasts to [*batch, queries, keys], {list(expected)}, was expected. "
+            "Use mask.unsqueeze(-2) for a mask [*batch, keys]."
         )
 
 
@@ -25,10 +69,17 @@ def remember_keys(key: Float[Tensor, "batch keys units"]) -> AdditiveMemory:
     Hand the result to `additive_scores` or `additive_attention` in the place of `key`. Gradients reach the keys from
     all steps; they are gathered and computed in one go at the end of the backward pass.
 
+    Raises:
+        ValueError: the key has not three axes.
+
     >>> memory = remember_keys(torch.zeros(2, 7, 16))
     >>> additive_scores(torch.zeros(2, 1, 16), memory, torch.ones(16)).shape
     torch.Size([2, 1, 7])
     """
+    if key.ndim != 3:
+        raise ValueError(
+            f"key is {list(key.shape)}; [batch, keys, units] was expected. Use key.flatten(0, -3), or unsqueeze(0)."
+        )
     return steps.remember_keys(key)
 
 
@@ -55,14 +106,18 @@ def additive_scores(
 
     The error is absolute: at most 1e-6 x sum|energy| in float32 for every finite input. Differentiable once.
 
+    Raises:
+        ValueError: shapes or devices do not fit together.
+        TypeError: a tensor is not of floating point.
+
     >>> query, key, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(5)
     >>> additive_scores(query, key, energy).shape
     torch.Size([2, 3, 7])
     """
     if isinstance(key, AdditiveMemory):
-        _check(query, key.key, energy)
+        _check(query, key.key, energy, key.key)
         return op.additive_scores(query, key, energy)
-    _check(query, key, energy)
+    _check(query, key, energy, key)
     scores = op.additive_scores(_flat(query), _flat(key), energy)
     return scores.view(*query.shape[:-1], key.shape[-2])
 
@@ -103,20 +158,23 @@ def additive_attention(
     `mask` broadcasts to [*batch, queries, keys], True = may look. A row that sees nothing reads zero. A key
     hidden from every query of its batch item may hold anything, NaN too. `need_weights`: (context, weights).
 
+    Raises:
+        ValueError: shapes or devices do not fit together; batch axes are those of the query, nothing but the mask
+            broadcasts.
+        TypeError: the mask is not boolean, or another tensor not of floating point.
+
     >>> query, key, value, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(2, 7, 4), torch.ones(5)
     >>> additive_attention(query, key, value, energy)[0, 0]
     tensor([1., 1., 1., 1.])
     """
     projected = key.key if isinstance(key, AdditiveMemory) else key
-    _check(query, projected, energy)
-    if mask is not None and mask.dtype != torch.bool:
-        raise TypeError(
-            f"mask is {mask.dtype}; a boolean mask was expected, True = may look. Use mask.bool() or mask > 0."
-        )
-    if query.ndim == projected.ndim == value.ndim == 3 and (mask is None or mask.ndim == 3):
+    _check(query, projected, energy, value)
+    rows, keys = query.shape[:-1], projected.shape[-2]
+    if mask is not None:
+        _check_mask(mask, query, keys)
+    if query.ndim == 3 and (mask is None or mask.ndim == 3):
         context, weights = op.additive_attention(query, key, value, energy, mask, need_weights)
         return context if weights is None else (context, weights)
-    rows, keys = query.shape[:-1], projected.shape[-2]
     if mask is not None:
         mask = _flat(mask.expand(*rows, keys))
     key = key if isinstance(key, AdditiveMemory) else _flat(key)

@@ -60,7 +60,7 @@ def fits(query: Tensor, memory: AdditiveMemory, energy: Tensor, mask: Tensor | N
         return False
     if not (factors.is_contiguous() and energy.is_contiguous()):
         return False
-    if mask is not None and (mask.shape[0] != key.shape[0] or mask.shape[1] != 1 or not mask.is_contiguous()):
+    if mask is not None and (mask.shape != (key.shape[0], 1, key.shape[1]) or not mask.is_contiguous()):
         return False
     if value is None:
         return True
