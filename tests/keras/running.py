@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras", reason="needs Keras: HEEDFUL_KERAS names no folder, and it is not installed")
+hk = importlib.import_module("heedful.keras")
 
 # Formulas are compared in float64, which Keras narrows to float32 on JAX and PyTorch.
 dtypes = importlib.import_module("keras.src.backend.common.dtypes")

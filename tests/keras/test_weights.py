@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.keras.running import keras
-
-from heedful.keras import Attention, load_attention_weights  # isort: skip
+from tests.keras.running import hk, keras
 
 OLD = Path(__file__).parent / "attention_5"
 
@@ -20,7 +18,7 @@ def old_model(score, units=5):
             keras.Input((9,)),
             layers.Embedding(11, 4, dtype="float32"),
             layers.Bidirectional(layers.LSTM(3, return_sequences=True, dtype="float32"), dtype="float32"),
-            Attention(units, score, dtype="float32"),
+            hk.Attention(units, score, dtype="float32"),
             layers.Dense(1, "sigmoid", dtype="float32"),
         ]
     )
@@ -32,7 +30,7 @@ def old_model(score, units=5):
 @pytest.mark.parametrize("score", ["luong", "bahdanau"])
 def test_predictions_are_those_of_the_old_package(score, ending):
     model, known = old_model(score), np.load(OLD / "predictions.npz")
-    load_attention_weights(model, OLD / f"{score}.{ending}")
+    hk.load_attention_weights(model, OLD / f"{score}.{ending}")
     np.testing.assert_allclose(model.predict(known["tokens"], verbose=0), known[score], atol=1e-5)
 
 
@@ -42,7 +40,7 @@ def test_what_does_not_fit_leaves_the_model_as_it_was(score, units, ending):
     model = old_model(score, units)
     before = model.get_weights()
     with pytest.raises(ValueError, match=r"luong.* does not fit the model .*expected the old model's layers"):
-        load_attention_weights(model, OLD / f"luong.{ending}")
+        hk.load_attention_weights(model, OLD / f"luong.{ending}")
     for kept, weight in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(kept, weight)
 
@@ -50,4 +48,4 @@ def test_what_does_not_fit_leaves_the_model_as_it_was(score, units, ending):
 def test_another_file_is_refused(tmp_path):
     (tmp_path / "notes.h5").write_text("no weights")
     with pytest.raises(ValueError, match=r"notes.h5 is no file of weights; expected what model.save"):
-        load_attention_weights(old_model("luong"), tmp_path / "notes.h5")
+        hk.load_attention_weights(old_model("luong"), tmp_path / "notes.h5")
