@@ -59,6 +59,20 @@ def edited_weights(content: bytes, data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[8 + size :]
 
 
+def edited_bytes(content: bytes, data: bytes) -> bytes:
+    """Bytes of which up to eight are others; three say where (two) and what to add.
+
+    >>> edited_bytes(b"abc", bytes([0, 1, 2]))
+    b'adc'
+    """
+    changed = bytearray(content)
+    for first in range(0, min(len(data), 3 * MOST_EDITS), 3):
+        high, low, what = data[first : first + 3].ljust(3, b"\0")
+        place = (256 * high + low) % len(changed)
+        changed[place] = (changed[place] + what) % 256
+    return bytes(changed)
+
+
 def _spots(values: Any) -> Iterator[tuple[Any, Any]]:
     """Every place within plain values: what holds it, and its key or index there."""
     keys = list(values) if isinstance(values, dict) else range(len(values)) if isinstance(values, list) else ()

@@ -11,23 +11,28 @@ import json
 import lzma
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+from safetensors.torch import save
+
 from heedful._errors import HeedfulError, ModelFolderError
-from heedful.data.readers import parse_lines, read_lines, read_pairs
+from heedful.data.origins import Origin
+from heedful.data.readers import gather, parse_lines, read_lines, read_pairs
 from heedful.data.tokenizers import KINDS, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import SPECIAL_TOKENS
 from heedful.tasks.build import build_model
 from heedful.tasks.model_folder import CONFIG, FILES, METRICS, RECIPE, TOKENIZER, WEIGHTS, file_hashes, load_folder
-from heedful.tasks.recipe import Recipe, check_recipe, dump_recipe
+from heedful.tasks.recipe import ModelOptions, Recipe, check_recipe, dump_recipe
 from heedful.tasks.recipe_files import load_recipe, settle_recipe, shipped_recipes
 from heedful.tasks.recipe_yaml import parse_yaml
 from heedful.tasks.translator import Translator
-from tests.fuzz.edits import edited, edited_weights
+from tests.fuzz.edits import edited, edited_bytes, edited_weights
 
 Found = TypeVar("Found")
 
@@ -139,8 +144,30 @@ def model_folders(data: bytes) -> None:
         assert isinstance(found.text, str)
 
 
+def data_sets(data: bytes) -> None:
+    """A data set of Hugging Face in a folder of which one file is another, as `model_folders` has it."""
+    choice, rest = data[0] if data else 0, data[1:]
+    files = right_data_set()
+    name = sorted(files)[choice % len(files)]
+    folder = scratch() / f"data set without {name}"
+    if not folder.is_dir():
+        shutil.copytree(scratch() / "data set", folder)
+    (folder / name).write_bytes(rest if choice // len(files) % 2 else edited_file(name, files[name], rest))
+    refused(lambda: gather(Origin("dataset", str(folder), columns=("en", "pair.fr"))))
+
+
+def embeddings(data: bytes) -> None:
+    """A pretrained embedding; the first byte says whether the others are the file, or edits of a right one."""
+    path, choice = scratch() / "embedding.safetensors", data[0] if data else 0
+    path.write_bytes(data[1:] if choice % 2 else edited_weights(right_embedding(), data[1:]))
+    options = ModelOptions(embedding_dim=3, units=2, target_embeddings=str(path))
+    if model := refused(lambda: build_model(options, 7, 7)):
+        assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    one.__name__: one for one in (recipes, expressions, readers, texts, vocabularies, model_folders)
+    one.__name__: one
+    for one in (recipes, expressions, readers, data_sets, texts, vocabularies, model_folders, embeddings)
 }
 
 
@@ -220,10 +247,29 @@ def small_model(name: str) -> tuple[Path, dict[str, Any], bytes]:
     return folder, config, (folder / name).read_bytes()
 
 
+@cache
+def right_data_set() -> dict[str, bytes]:
+    """The files of a saved data set, a few kilobytes."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    rows = [{"en": "Go.", "pair": {"fr": "Va !"}, "id": 3}, {"en": "Hi.", "pair": {"fr": "Salut."}, "id": None}]
+    datasets.Dataset.from_list(rows).save_to_disk(str(scratch() / "data set"))
+    return {path.name: path.read_bytes() for path in (scratch() / "data set").iterdir()}
+
+
+@cache
+def right_embedding() -> bytes:
+    """A safetensors file with one matrix."""
+    return save({"words": torch.arange(21, dtype=torch.float32).view(7, 3)})
+
+
 def edited_file(name: str, content: bytes, data: bytes) -> bytes:
-    """A file of a model folder with edits."""
+    """A file of a model folder or a data set with edits."""
     if name == WEIGHTS:
         return edited_weights(content, data)
+    if name.endswith(".arrow"):
+        return edited_bytes(content, data)
     if name == RECIPE:
         return json.dumps(edited(parse_yaml(content.decode(), name), data)).encode()  # JSON is YAML, all but a little
     return json.dumps(edited(json.loads(content), data)).encode()
@@ -263,6 +309,12 @@ def seeds(name: str) -> list[bytes]:
     if name == "vocabularies":
         files = [json.dumps(values).encode() for values in right_vocabularies()]
         return [*(b"\1" + file for file in files), *(bytes([2 * place]) for place in range(len(files)))]
+    if name == "data_sets":
+        files = right_data_set()
+        whole = [bytes([len(files) + place]) + files[name] for place, name in enumerate(sorted(files))]
+        return [*whole, *(bytes([place]) for place in range(len(files)))]
+    if name == "embeddings":
+        return [b"\0", b"\1" + right_embedding()]
     kinds = len(HARMED)
     whole = [bytes([kinds + HARMED.index(file)]) + small_model(file)[2] for file in FILES]
     return [*whole, *(bytes([HARMED.index(file)]) for file in FILES)]
@@ -288,4 +340,6 @@ def words(name: str) -> list[str]:
             "merges",
             "added_tokens",
         ]
+    if name == "data_sets":
+        return ["_type", "Value", "Translation", "Sequence", "string", "dtype", "features", "filename", "ARROW1"]
     return [METRICS, WEIGHTS, "F32", "F64", "I64", "dtype", "shape", "data_offsets", "__metadata__", "[", "{"]

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import heedful
 from heedful._errors import ModelFolderError, brief
-from heedful.tasks.model_folder import CONFIG, FILES, LARGEST, METRICS, RECIPE, TOKENIZER, WEIGHTS, load_folder
+from heedful.tasks.model_folder import AGAIN, CONFIG, FILES, LARGEST, METRICS, RECIPE, TOKENIZER, WEIGHTS, load_folder
 from heedful.tasks.translator import Translator
 from tests.small import rehash
 
@@ -296,13 +296,13 @@ def test_a_weight_that_is_no_number_is_refused(refused, folder, number, dtype):
     name = sorted(weights)[-1]
     weights[name].view(-1)[-1] = number
     save_file(weights, folder / WEIGHTS)
-    assert refused().startswith(f"FOLDER/model.safetensors: {name!r} holds NaN or infinity, so it translates nothing; ")
+    assert refused().startswith(f"FOLDER/model.safetensors: {name!r} holds NaN or infinity; ")
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float8_e4m3fn])
 def test_weights_of_another_type_are_refused(refused, folder, dtype):
     save_file({name: tensor.to(dtype) for name, tensor in load_file(folder / WEIGHTS).items()}, folder / WEIGHTS)
-    assert refused().endswith(f"is of {dtype}; expected floating-point numbers.")
+    assert refused().endswith(f"is of {dtype}; expected floating-point numbers; {AGAIN}.")
 
 
 def test_half_precision_is_read_as_single(small_run, folder):

@@ -1,9 +1,12 @@
 """A translator: text to text, independent of the company a sentence keeps, and honest about what it looked at."""
 
+import pickle
+import re
+
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 
 from heedful._errors import DataError, RecipeError
@@ -245,3 +248,32 @@ def test_a_pretrained_embedding_need_not_travel_with_the_model(tmp_path):
     assert again.translate(SENTENCES)[0][0].text == first.translate(SENTENCES)[0][0].text
     with pytest.raises(RecipeError, match=r"source_embeddings: .*words\.safetensors cannot be read"):
         build_model(ModelOptions(**first.recipe.model.model_dump()), vocabulary, 9)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            save({"a": torch.full((9, 6), torch.nan)}),
+            "'a' holds NaN or infinity; give a .safetensors file with a matrix",
+        ),
+        (
+            save({"a": torch.ones(9, 6, dtype=torch.int64)}),
+            "'a' is of torch.int64; expected floating-point numbers; give",
+        ),
+        (save({"a": torch.ones(9, 6)})[:-1], "is damaged or no safetensors file "),
+        (b"\xff" * 8 + bytes(99), "is damaged or no safetensors file (its header is too large); give"),
+        (save({"a": torch.ones(9, 6)}).replace(b"}}", b"\n}")[:-1], "is damaged or no safetensors file "),
+        (pickle.dumps([1]), "is damaged or no safetensors file ("),
+        (
+            save({"a": torch.ones(9), "b": torch.ones(2, 3)}),
+            "holds tensors of shapes [(9,), (2, 3)]; expected a single",
+        ),
+        (save({"a": torch.ones(8, 6)}), "matrix has shape (8, 6); expected [vocab_size, dim] = [9, 6]"),
+    ],
+)
+def test_an_embedding_that_cannot_serve_is_refused_in_a_sentence(tmp_path, content, sentence):
+    path = tmp_path / "words.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=f"^model.target_embeddings: .*{re.escape(sentence)}.*$"):
+        build_model(ModelOptions(embedding_dim=6, units=3, target_embeddings=str(path)), 9, 9)

@@ -281,9 +281,14 @@ def _parquet_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[
 
 
 def _dataset_rows(origin: Origin) -> Iterator[Row]:
+    import datasets
+
     data = _load_dataset(origin)
     keys = _keys(origin.columns, list(data.features or ()), str(origin))
     try:
+        if isinstance(data, datasets.Dataset):
+            # Arrow ends the process over a damaged file that it was not asked to check
+            data.data.table.validate(full=True)
         for batch in data.select_columns(sorted({key[0] for key in keys})).iter(batch_size=ROWS_PER_READ):
             for values in zip(*batch.values(), strict=True):
                 record = dict(zip(batch, values, strict=True))

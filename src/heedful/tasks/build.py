@@ -1,11 +1,9 @@
 """From a recipe's numbers to a model of blocks: the one place that knows both."""
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from heedful._errors import RecipeError
+from heedful._errors import RecipeError, brief
 from heedful.attention import Attention, BahdanauAttention, LuongAttention
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import (
@@ -20,6 +18,7 @@ from heedful.models import (
 )
 
 from .recipe import ModelOptions, expand_path
+from .weights import read_weights
 
 
 def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq:
@@ -108,11 +107,16 @@ def _matrix(path: str | None, name: str) -> Tensor | None:
     if path is None:
         return None
     try:
-        tensors = load_file(expand_path(path))
-    except (OSError, SafetensorError) as error:
-        raise RecipeError(f"model.{name}: {path} cannot be read ({error}); give a .safetensors file.") from None
+        tensors = read_weights(expand_path(path))
+    except OSError as error:
+        raise RecipeError(f"model.{name}: {path} cannot be read: {error.strerror}; give a .safetensors file.") from None
+    except ValueError as error:
+        # a line end within would begin another fault
+        fault = str(error).replace("\n", " ")
+        raise RecipeError(f"model.{name}: {fault}; give a .safetensors file with a matrix.") from None
     if len(tensors) != 1 or next(iter(tensors.values())).dim() != 2:
         raise RecipeError(
-            f"model.{name}: {path} holds {len(tensors)} tensors; expected a single matrix [ids, features]."
+            f"model.{name}: {path} holds tensors of shapes {brief([tuple(one.shape) for one in tensors.values()])}; "
+            "expected a single matrix [ids, features]."
         )
     return next(iter(tensors.values())).to(torch.float32)

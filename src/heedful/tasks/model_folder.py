@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 import heedful
@@ -26,6 +25,7 @@ from heedful.data.tokenizers import TokenizerPair
 
 from .recipe import Recipe, check_recipe, dump_recipe
 from .recipe_yaml import LONGEST_TEXT, parse_yaml
+from .weights import read_weights
 
 FORMAT = 1
 TASK = "translation"
@@ -38,8 +38,6 @@ WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
 )
 # bytes that heedful never writes more of; JSON takes up to thirty times as much memory
 LARGEST = {CONFIG: 2**20, TOKENIZER: 2**24, RECIPE: LONGEST_TEXT, METRICS: 2**20}
-LARGEST_HEADER = 2**20
-FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 AGAIN = "copy the whole folder again, or train anew"
 
 
@@ -209,17 +207,7 @@ def _read_recipe(folder: Path, config: dict[str, Any]) -> Recipe:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Finite floating-point numbers by name; they take as much memory as the file has bytes."""
     try:
-        with path.open("rb") as file:
-            if int.from_bytes(file.read(8), "little") > LARGEST_HEADER:
-                raise SafetensorError("its header is too large")
-        weights = load_file(path)
-    except SafetensorError as error:
-        raise ModelFolderError(f"{path} is damaged or no safetensors file ({error}); {AGAIN}.") from None
-    for name, tensor in weights.items():
-        if tensor.dtype not in FLOATS:
-            raise ModelFolderError(f"{path}: {name!r} is of {tensor.dtype}; expected floating-point numbers.")
-        if not tensor.isfinite().all():
-            raise ModelFolderError(f"{path}: {name!r} holds NaN or infinity, so it translates nothing; {AGAIN}.")
-    return weights
+        return read_weights(path)
+    except ValueError as error:
+        raise ModelFolderError(f"{error}; {AGAIN}.") from None
