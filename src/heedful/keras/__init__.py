@@ -13,5 +13,7 @@ from .features import FeatureAttention as FeatureAttention
 from .features import TemporalAttention as TemporalAttention
 from .local import LuongLocalAttention as LuongLocalAttention
 from .pooling import AttentionPooling as AttentionPooling
+from .recording import AttentionRecorder as AttentionRecorder
+from .recording import attention_weights as attention_weights
 from .structured import SelfAttentivePooling as SelfAttentivePooling
 from .weights import load_attention_weights as load_attention_weights

@@ -23,6 +23,7 @@ class AttentionLayer(HeedfulLayer):
     Call arguments:
         inputs: `[encoder_outputs, decoder_outputs]`, `[batch, source, features]` and `[batch, target, features]`.
         mask: `[encoder_mask, decoder_mask]`, boolean, True = real, either may be None.
+        return_attention_scores: True, unless the context is wanted alone.
 
     Output: context `[batch, target, encoder features]` and weights `[batch, target, source]`.
 
@@ -54,9 +55,10 @@ class AttentionLayer(HeedfulLayer):
         )
         self.additive.build([decoder, encoder])
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Any, mask: Any = None, return_attention_scores: bool = True) -> Any:
         """Context and weights."""
-        return self.additive(_turned(inputs), mask=_turned(mask, "mask"), return_attention_scores=True)
+        how = {"mask": _turned(mask, "mask"), "return_attention_scores": return_attention_scores}
+        return self.additive(_turned(inputs), **how)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """That of the decoder, for the context; none for the weights."""
@@ -67,9 +69,9 @@ class AttentionLayer(HeedfulLayer):
         encoder, decoder = _two(input_shape)
         return (*decoder[:-1], encoder[-1]), (decoder[0], decoder[1], encoder[1])
 
-    def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_output_spec(self, inputs: Any, mask: Any = None, return_attention_scores: bool = True) -> Any:
         """Shapes and types of what `call` returns."""
-        how = {"mask": _turned(mask, "mask"), "return_attention_scores": True}
+        how = {"mask": _turned(mask, "mask"), "return_attention_scores": return_attention_scores}
         return self.additive.compute_output_spec(_turned(inputs), **how)
 
     def get_config(self) -> dict[str, Any]:

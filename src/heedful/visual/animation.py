@@ -22,11 +22,15 @@ from .style import HEAT, INK, PAPER, QUIET, RULE, SERIES
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What the model looked at after `step` updates, and how good it was then ({"BLEU": 12.3, "loss": 2.9})."""
+    """What the model looked at after `step` updates, and how good it was then ({"BLEU": 12.3, "loss": 2.9}).
+
+    `unit` names what is counted, where it is not updates.
+    """
 
     step: int
     alignment: Alignment
     scores: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "step"
 
     @property
     def caption(self) -> str:
@@ -38,7 +42,7 @@ class Snapshot:
         scores = [
             f"{name} {value:.1f}" if abs(value) >= 10 else f"{name} {value:.2f}" for name, value in self.scores.items()
         ]
-        return "   ·   ".join([f"step {self.step:,}", *scores])
+        return "   ·   ".join([f"{self.unit} {self.step:,}", *scores])
 
 
 def draw_frames(snapshots: Sequence[Snapshot], title: str = "", dpi: int = 100) -> list[Image.Image]:
