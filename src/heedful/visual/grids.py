@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from heedful._files import write_whole
@@ -44,6 +45,8 @@ def draw_grids(panels: Mapping[str, np.ndarray], title: str = "", caption: str =
         axes.imshow(matrix, cmap=HEAT, vmin=0, vmax=top, aspect="auto", interpolation="nearest")
         look = {"fontsize": 10.5, "color": INK, "family": families, "parse_math": False}
         axes.set_title(drawable(name, families), loc="left", **look)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
         axes.tick_params(length=0, labelsize=8.5, labelcolor=QUIET)
         axes.spines[:].set_visible(False)
         axes.set_xlabel("step", fontsize=9, color=QUIET)
