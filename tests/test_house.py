@@ -152,7 +152,7 @@ def test_the_type_checker_sees_the_public_names():
 
 
 def test_an_unknown_name_is_refused_with_what_is_offered():
-    with pytest.raises(AttributeError, match="no attribute 'attend'; it offers Attention"):
+    with pytest.raises(AttributeError, match="no attribute 'attend'; it offers AttBlstmPooling, Attention"):
         _ = heedful.attend
 
 
