@@ -25,10 +25,13 @@ def rows() -> list[dict[str, str]]:
 
 def read_run(folder: Path) -> dict[str, object]:
     """The figures of one run, and what each validation gave."""
-    with (folder / "validations.csv").open(newline="") as file:
+    validations = folder / "validations.csv"
+    # Keras keeps the epochs of training and validation in one table
+    kept, prefix = (validations, "") if validations.exists() else (folder / "epochs.csv", "val_")
+    with kept.open(newline="") as file:
         epochs = list(csv.DictReader(file))
-    metrics = [name for name in epochs[0] if name not in PLACE]
-    by_epoch = {f"{name} by epoch": " ".join(epoch[name] for epoch in epochs) for name in metrics}
+    metrics = [name for name in epochs[0] if name not in PLACE and name.startswith(prefix)]
+    by_epoch = {f"{name.removeprefix(prefix)} by epoch": " ".join(epoch[name] for epoch in epochs) for name in metrics}
     return {"run": folder.name} | json.loads((folder / "result.json").read_text()) | by_epoch
 
 

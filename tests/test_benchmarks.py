@@ -105,12 +105,18 @@ def test_a_finished_run_becomes_one_row_and_the_table_reads_both_protocols(scrip
             figures = {"model": "attention", "protocol": protocol, "seed": seed, "test_accuracy": chosen}
             (run / "result.json").write_text(json.dumps(figures))
     (tmp_path / "runs" / "unfinished").mkdir()
+    keras = tmp_path / "runs" / "zz-of-keras"
+    keras.mkdir()
+    (keras / "epochs.csv").write_text(
+        "epoch,accuracy,loss,val_accuracy,val_loss\n0,0.7,0.5,0.8,0.4\n1,0.8,0.4,0.9,0.3\n"
+    )
+    (keras / "result.json").write_text(json.dumps({"model": "attention", "backend": "jax"}))
     for _ in range(2):
         monkeypatch.setattr(sys, "argv", ["experiments.py", str(tmp_path / "runs")])
         experiments.main()
     rows = _rows(tmp_path / "results" / "experiments.csv")
-    assert len(rows) == 4
-    assert rows[-1]["accuracy by epoch"] == "0.86 0.84 0.85"
+    assert len(rows) == 5
+    assert [row["accuracy by epoch"] for row in rows[-2:]] == ["0.86 0.84 0.85", "0.8 0.9"]
     assert experiments.table(rows).splitlines()[2:] == [
         "| attention | published | 2 | 88.00 | 87.00 | 1.41 | 85.83 |  |",
         "| attention | honest | 2 |  |  |  |  | 81.50 ± 0.71 |",
