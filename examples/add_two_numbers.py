@@ -23,8 +23,8 @@ from heedful.attention import LastStateAttention
 from heedful.data.examples import Examples
 from heedful.data.synthetic import add_two_numbers, looks_right
 from heedful.layers import init_like_keras
-from heedful.models import OneAnswer, RecurrentEncoder, count_parameters
-from heedful.training import TrainingOptions, absolute_loss, mean_loss, train
+from heedful.models import OneAnswer, RecurrentEncoder, answer_all, count_parameters
+from heedful.training import TrainingOptions, absolute_loss, train
 from heedful.training.watching import AttentionFrames
 
 
@@ -60,9 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
     model = build()
 
     def validate(learnt: nn.Module) -> dict[str, float]:
-        weights = [learnt(batch.inputs, need_weights=True).weights for batch in judge.in_order()]
-        looks = looks_right(torch.cat(weights), held_out.places)
-        return {"mae": mean_loss(learnt, judge.in_order(), absolute_loss)["loss"], "looks_right": looks}
+        answer, weights = answer_all(learnt, judge.in_order(), need_weights=True)
+        error = (answer - held_out.answers).abs().mean().item()
+        return {"mae": error, "looks_right": looks_right(weights, held_out.places)}
 
     frames = AttentionFrames(shown.inputs, shown.places, output / "frames")
     train(
@@ -80,11 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
     # the model as it is at its best epoch, on examples it has never seen
     test = add_two_numbers(wish.examples // 5, random, apart=wish.apart)
     fixed = add_two_numbers(wish.examples // 5, random, at=(4, 9))
-    with torch.no_grad():
-        looks = [looks_right(model(task.inputs, need_weights=True).weights, task.places) for task in (test, fixed)]
-        error = (model(test.inputs).answer - test.answers).abs().mean().item()
-    figures = {"task": name, "parameters": count_parameters(model), "mae": error}
-    figures |= {"looks_right": looks[0], "looks_right_at_4_and_9": looks[1]}
+    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=500).in_order(), True)
+    _, weights_fixed = answer_all(model, Examples(fixed.inputs, fixed.answers, batch_size=500).in_order(), True)
+    figures = {"task": name, "parameters": count_parameters(model), "mae": (answer - test.answers).abs().mean().item()}
+    figures |= {"looks_right": looks_right(weights, test.places)}
+    figures |= {"looks_right_at_4_and_9": looks_right(weights_fixed, fixed.places)}
     write_whole(output / "result.json", json.dumps(figures) + "\n")
     print(json.dumps(figures, indent=2), f"Pictures and figures are in {output}.", sep="\n")
 

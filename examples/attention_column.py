@@ -20,7 +20,7 @@ from heedful._files import write_whole
 from heedful.attention import FeatureAttention, FeatureTemporalAttention
 from heedful.data.examples import Examples
 from heedful.data.synthetic import attention_column, attention_step
-from heedful.models import Answer
+from heedful.models import Answer, answer_all
 from heedful.training import TrainingOptions, binary_loss, mean_loss, train
 from heedful.visual.bars import write_bars
 
@@ -88,8 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         seed=wish.seed,
         loss=binary_loss,
     )
-    with torch.no_grad():
-        answer, weights = model(test.inputs, need_weights=True)
+    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=300).in_order(), True)
     mean = weights.mean(0)
     write_bars(mean.numpy(), output / "attention.png", title="mean attention over 300 examples")
     figures = {"task": name, "seed": wish.seed, "accuracy": ((answer > 0) == (test.answers > 0)).double().mean().item()}

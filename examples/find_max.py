@@ -22,8 +22,8 @@ from heedful.attention import LastStateAttention
 from heedful.data.examples import Examples
 from heedful.data.synthetic import find_maximum, looks_right
 from heedful.layers import init_like_keras
-from heedful.models import OneAnswer, RecurrentEncoder, count_parameters
-from heedful.training import TrainingOptions, absolute_loss, mean_loss, train
+from heedful.models import OneAnswer, RecurrentEncoder, answer_all, count_parameters
+from heedful.training import TrainingOptions, absolute_loss, train
 from heedful.training.watching import AttentionFrames
 from heedful.visual.bars import write_bars
 from heedful.visual.grids import write_grids
@@ -59,9 +59,9 @@ def main(arguments: list[str] | None = None) -> None:
     model = build()
 
     def validate(learnt: nn.Module) -> dict[str, float]:
-        weights = [learnt(batch.inputs, need_weights=True).weights for batch in judge.in_order()]
-        looks = looks_right(torch.cat(weights), held_out.places)
-        return {"mae": mean_loss(learnt, judge.in_order(), absolute_loss)["loss"], "looks_right": looks}
+        answer, weights = answer_all(learnt, judge.in_order(), need_weights=True)
+        error = (answer - held_out.answers).abs().mean().item()
+        return {"mae": error, "looks_right": looks_right(weights, held_out.places)}
 
     frames = AttentionFrames(held_out.inputs[:12], held_out.places[:12], output / "frames")
     train(
@@ -78,8 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     frames.animate(output / "attention.gif")
 
-    with torch.no_grad():
-        answer, weights = model(test.inputs, need_weights=True)
+    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=1000).in_order(), True)
     largest = nn.functional.one_hot(weights.argmax(1), weights.shape[1])
     panels = {"attention": weights[:12], "its largest": largest[:12], "truth": test.places[:12].float()}
     write_grids({name: numbers.numpy() for name, numbers in panels.items()}, output / "attention.png")

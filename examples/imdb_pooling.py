@@ -25,7 +25,7 @@ from heedful.attention import AttentionPooling
 from heedful.data.examples import Examples
 from heedful.data.imdb import START, UNKNOWN, RankedWords, pad_after, read_reviews
 from heedful.layers import TokenEmbedding, init_like_keras
-from heedful.models import OneAnswer, RecurrentEncoder, count_parameters
+from heedful.models import OneAnswer, RecurrentEncoder, answer_all, count_parameters
 from heedful.training import TrainingOptions, binary_loss, keep_freed_memory, mean_loss, train
 from heedful.training.watching import Histograms
 from heedful.visual.highlight import Reading, write_highlights
@@ -68,8 +68,7 @@ def load(folder: Path, seed: int) -> tuple[RankedWords, list[Examples]]:
 def marked(model: OneAnswer, words: RankedWords, test: Examples, places: Tensor) -> list[Reading]:
     """Some reviews, and what the model looked at in them."""
     part = test.chosen(places)
-    with torch.no_grad():
-        answer, weights = model(part.inputs, part.lengths, need_weights=True)
+    answer, weights = answer_all(model, part.in_order(), need_weights=True)
     readings = []
     for ids, length, logit, own, label in zip(part.inputs, part.lengths, answer, weights, part.answers, strict=True):
         chosen = [place for place in range(int(length)) if ids[place] != START]

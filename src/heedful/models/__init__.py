@@ -11,6 +11,7 @@ from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder
 from .one_answer import Answer as Answer
 from .one_answer import OneAnswer as OneAnswer
+from .one_answer import answer_all as answer_all
 from .one_answer import count_parameters as count_parameters
 from .protocol import StepModel as StepModel
 from .protocol import StepOutput as StepOutput

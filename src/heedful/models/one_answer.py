@@ -1,7 +1,9 @@
 """One sequence in, one answer out: encoder, pooling, head."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
@@ -63,6 +65,30 @@ class OneAnswer(nn.Module):
         mask = None if lengths is None else padding_mask(lengths, outputs.shape[1])
         vector, weights = self.pooling(outputs, mask, need_weights)
         return Answer(self.head(vector).squeeze(-1), weights)
+
+
+@torch.no_grad()
+def answer_all(model: nn.Module, batches: Iterable[Any], need_weights: bool = False) -> Answer:
+    """What a model says of all batches, one after the other, gathered on the CPU.
+
+    Args:
+        model: as it is: in evaluation mode, or not.
+        batches: of one width where the weights are wanted; each has `inputs`, `lengths` and `to`, as
+            `heedful.data.examples.ExampleBatch` does.
+        need_weights: gather what the pooling looked at, too.
+
+    >>> from types import SimpleNamespace
+    >>> class Mean(nn.Linear):
+    ...     def forward(self, inputs, lengths, need_weights):
+    ...         return Answer(inputs.mean(1))
+    >>> batch = SimpleNamespace(inputs=torch.tensor([[1.0, 3.0]]), lengths=torch.tensor([2]), to=lambda device: batch)
+    >>> answer_all(Mean(1, 1), [batch, batch]).answer
+    tensor([2., 2.])
+    """
+    device = next(model.parameters()).device
+    found = [model(batch.inputs, batch.lengths, need_weights) for batch in (one.to(device) for one in batches)]
+    answer = torch.cat([one.answer for one in found]).cpu()
+    return Answer(answer, torch.cat([one.weights for one in found]).cpu() if need_weights else None)
 
 
 def count_parameters(model: nn.Module) -> int:
