@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from heedful.functional import additive_attention, additive_scores, padding_mask, remember_keys
+from heedful.functional import additive_attention, additive_scores, padding_mask, remember_keys, remember_values
 from tests.kernels.oracle import leaves
 from tests.tolerances import assert_close
 
@@ -88,6 +90,61 @@ def test_export_gets_the_plain_tanh_form(strict):
     assert not any("heedful" in target for target in targets)
     for found, expected in zip(program.module()(*tensors), Layer()(*tensors), strict=True):
         assert_close(found, expected)
+
+
+class Step(torch.nn.Module):
+    """Two steps over a memory, as scores and as attention."""
+
+    def forward(self, query, key, value, energy):
+        memory = remember_keys(key)
+        scores = additive_scores(query, memory, energy)
+        return scores, additive_attention(query + 1, memory, remember_values(value), energy)
+
+
+def large(queries: int) -> tuple[torch.Tensor, ...]:
+    """Large enough for the kernels."""
+    return torch.randn(2, queries, 64), torch.randn(2, 40, 64), torch.randn(2, 40, 4), torch.randn(64)
+
+
+# TorchScript is on its way out, and many still write traces; the shape checker cannot read its sizes.
+@pytest.mark.messages
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("queries", [1, 5])
+@pytest.mark.parametrize("record", [torch.jit.trace, lambda module, tensors: make_fx(module)(*tensors)])
+def test_what_records_operators_misses_none(record, queries):
+    recorded, other = record(Step(), large(queries)), large(queries)
+    for found, expected in zip(recorded(*other), Step()(*other), strict=True):
+        assert_close(found, expected)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("queries", [1, 5])
+def test_tensors_without_numbers_get_their_shapes(queries, inside):
+    mode = FakeTensorMode()
+    tensors = [mode.from_tensor(tensor).requires_grad_() for tensor in large(queries)]
+    with mode if inside else torch.enable_grad():
+        scores, context = Step()(*tensors)
+        gradients = torch.autograd.grad(scores.sum() + context.sum(), tensors)
+    assert (scores.shape, context.shape) == ((2, queries, 40), (2, queries, 4))
+    assert [gradient.shape for gradient in gradients] == [tensor.shape for tensor in tensors]
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_the_meta_device_gets_shapes(queries):
+    scores, context = Step()(*(tensor.to("meta") for tensor in large(queries)))
+    assert (scores.shape, context.shape) == ((2, queries, 40), (2, queries, 4))
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_transforms_of_torch_func(queries):
+    tensors = large(queries)
+    many = torch.func.vmap(Step())(*(torch.stack([tensor, tensor]) for tensor in tensors))
+    for found, expected in zip(many, Step()(*tensors), strict=True):
+        assert_close(found[1], expected)
+    found = torch.func.grad(lambda query: Step()(query, *tensors[1:])[1].sum())(tensors[0])
+    own = leaves(*tensors)
+    (expected,) = torch.autograd.grad(Step()(*own)[1].sum(), own[:1])
+    assert_close(found, expected)
 
 
 @pytest.mark.parametrize("masked", [False, True])

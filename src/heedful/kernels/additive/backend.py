@@ -8,10 +8,31 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 
 from heedful.kernels.additive import chunked
 
 _lock = threading.Lock()
+_PLAIN = {Tensor, torch.nn.Parameter}
+
+
+def reads_numbers(*tensors: Tensor) -> bool:
+    """Whether a kernel may read these tensors' addresses, and nobody records or transforms what is done to them.
+
+    All are on one device. Where a graph is made (torch.compile, make_fx, TorchScript), under torch.func and for fake tensors, only operators
+    that torch knows are seen.
+
+    >>> reads_numbers(torch.zeros(3)), reads_numbers(torch.zeros(3, device="meta"))
+    (True, False)
+    """
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        return False
+    if torch._C._get_tracing_state() is not None or peek_interpreter_stack() is not None:
+        return False
+    for tensor in tensors:
+        if type(tensor) not in _PLAIN:
+            return False
+    return not tensors[0].is_meta
 
 
 def choice(device: str) -> tuple[str, str]:

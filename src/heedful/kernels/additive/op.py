@@ -1,18 +1,20 @@
 """Additive attention as operators: gradients written by hand, and the choice of the path.
 
 Eager code takes a `torch.autograd.Function`, which costs a third of an operator's call; `torch.compile` keeps the
-operators `heedful::additive_scores` and `heedful::additive_attention` whole; `torch.export` gets the plain tanh form.
+operators `heedful::additive_scores` and `heedful::additive_attention` whole, as does whatever else records or has no
+numbers; `torch.export`, TorchScript and `torch.func` get the plain tanh form.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
 from heedful.kernels.additive import reference
-from heedful.kernels.additive.backend import backend
+from heedful.kernels.additive.backend import backend, reads_numbers
 from heedful.kernels.additive.plan import FEW
 from heedful.kernels.additive.steps import AdditiveMemory, fits, step_attention, step_scores
 
@@ -184,15 +186,14 @@ _attention_op.register_autograd(_attention_autograd, setup_context=_keep_inputs)
 
 def additive_scores(query: Tensor, key: Tensor | AdditiveMemory, energy: Tensor) -> Tensor:
     """Scores [batch, queries, keys] by the fastest path for device and mode."""
-    if isinstance(key, AdditiveMemory):
-        if not torch.compiler.is_compiling() and fits(query, key, energy, None, None):
-            return step_scores(query, key, energy)
-        key = key.key
-    if not torch.compiler.is_compiling():
+    memory, key = (key, key.key) if isinstance(key, AdditiveMemory) else (None, key)
+    if reads_numbers(query, key, energy):
+        if memory is not None and fits(query, memory, energy, None, None):
+            return step_scores(query, memory, energy)
         if not _differentiates(query, key, energy):
             return _scores(query, key, energy)[0]
         return _Scores.apply(query, key, energy)  # pyright: ignore[reportReturnType]: apply is not annotated
-    if _is_exporting():
+    if _is_for_others():
         return reference.additive_scores(query, key, energy)
     return _scores_op(query, key, energy)
 
@@ -201,12 +202,11 @@ def additive_attention(
     query: Tensor, key: Tensor | AdditiveMemory, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Context [batch, queries, value_dim], and weights [batch, queries, keys] if asked for; `mask` has three axes."""
-    if isinstance(key, AdditiveMemory):
-        if not torch.compiler.is_compiling() and fits(query, key, energy, mask, value):
-            context, weights = step_attention(query, key, value, energy, mask)
+    memory, key = (key, key.key) if isinstance(key, AdditiveMemory) else (None, key)
+    if reads_numbers(query, key, value, energy):
+        if memory is not None and fits(query, memory, energy, mask, value):
+            context, weights = step_attention(query, memory, value, energy, mask)
             return context, weights if need_weights else None
-        key = key.key
-    if not torch.compiler.is_compiling():
         wanted = _differentiates(query, key, value, energy)
         if mask is None and _is_small(query, key, value, energy, wanted):
             context, weights = reference.small_attention(query, key, value, energy)
@@ -215,7 +215,7 @@ def additive_attention(
             context, weights, _ = _attention(query, key, value, energy, mask, need_weights, False)
             return context, None if weights is None else weights.to(value.dtype)
         return _Attention.apply(query, key, value, energy, mask, need_weights)  # pyright: ignore[reportReturnType]
-    if _is_exporting():
+    if _is_for_others():
         whole = None if mask is None else mask.expand(query.shape[0], query.shape[1], key.shape[1])
         context, weights = reference.additive_attention(query, key, value, energy, whole)
         return context, weights if need_weights else None
@@ -241,6 +241,10 @@ def _is_small(query: Tensor, key: Tensor, value: Tensor, energy: Tensor, wanted:
     return own and query.is_cpu and not torch.is_autocast_enabled("cpu")
 
 
-def _is_exporting() -> bool:
-    """Whether `torch.export` is tracing; torch 2.6 cannot tell, and takes the operators."""
-    return getattr(torch.compiler, "is_exporting", lambda: False)()
+def _is_for_others() -> bool:
+    """Whether a graph that may run without heedful is made (TorchScript; torch.export, which torch 2.6 cannot tell from
+    torch.compile), or torch.func transforms the call and wants operators with rules of their own.
+    """
+    if torch.compiler.is_compiling():
+        return getattr(torch.compiler, "is_exporting", lambda: False)()
+    return torch._C._get_tracing_state() is not None or peek_interpreter_stack() is not None

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from heedful._pytree import register_pytree
 from heedful.kernels.additive import cpu
-from heedful.kernels.additive.backend import choice
+from heedful.kernels.additive.backend import choice, reads_numbers
 from heedful.kernels.additive.later import gathers, later, note
 from heedful.kernels.additive.plan import Side, constants, exponentials, kernels
 from heedful.kernels.threads import share
@@ -37,7 +37,7 @@ class AdditiveMemory:
 
 def remember_keys(key: Tensor) -> AdditiveMemory:
     """Take the exponentials of projected keys once, for many steps."""
-    if torch.compiler.is_compiling() or choice(key.device.type)[0] != "numba":
+    if not reads_numbers(key) or choice(key.device.type)[0] != "numba":
         return AdditiveMemory(key, None)
     dtype = torch.float64 if key.dtype == torch.float64 else torch.float32
     factors, _ = exponentials(key.detach().to(dtype))
@@ -46,7 +46,7 @@ def remember_keys(key: Tensor) -> AdditiveMemory:
 
 def remember_values(value: Tensor) -> Tensor:
     """The same values, whose gradient is gathered over all steps of a backward pass."""
-    if torch.compiler.is_compiling() or choice(value.device.type)[0] != "numba":
+    if not reads_numbers(value) or choice(value.device.type)[0] != "numba":
         return value
     return later(value, _merge_values)
 
