@@ -166,6 +166,16 @@ def test_magnitudes_from_1e_30_to_1e30(kind, queries):
     assert max(gradient_errors(query, key, energy, normal(2, queries, 7))) < 1e-5
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e10, 1e15, 1e30])
+@pytest.mark.parametrize("scale", [1.0, 8.0, 60.0])
+@pytest.mark.parametrize("queries", [1, 5])
+def test_an_energy_of_any_size(queries, scale, size):
+    query, key = normal(2, queries, 80, scale=scale), normal(2, 7, 80, scale=scale)
+    energy, flow = normal(80, scale=size), normal(2, queries, 7)
+    assert error(query, key, energy) < 1e-6
+    assert max(gradient_errors(query, key, energy, flow)) < 1e-5
+
+
 @pytest.mark.parametrize("flush", [False, True])
 def test_denormal_arguments(flush):
     query, key, energy = torch.full((1, 5, 3), 1e-42), torch.full((1, 7, 3), -2e-42), normal(3)

@@ -234,6 +234,21 @@ def _invert(unit, energy, units, digits):
 
 
 @njit(**INNER)
+def _largest(unit, energy, units):
+    """The largest magnitude, 1 if it is less."""
+    found = unit
+    for u in range(units):
+        found = max(found, abs(get(unit, energy, u)))
+    return found
+
+
+@njit(**INNER)
+def _divide(unit, energy, units, size):
+    for u in range(units):
+        put(energy, u, get(unit, energy, u) / size)
+
+
+@njit(**INNER)
 def _add_products(
     wide, unit, limit, x, y, energy, units, own, index, count, rows, sums, width, mask, mask_query, mask_key
 ):  # fmt: skip
@@ -341,10 +356,16 @@ def _forward(unit, limit, near, far, wide, job):
     bias, trace, scale = unit - unit, unit - unit, -unit - unit
     if near is not None:
         bias += _copy(unit, near_energy, energy, near_units)
-        if wide is None:
-            scale *= _invert(unit, energy, near_units, digits)
     if far is not None:
         bias += _copy(unit, far_energy, direct_energy, far_units)
+    if near is not None and wide is None:
+        scale *= _invert(unit, energy, near_units, digits)
+    else:
+        # times four denominators, a large energy would exceed the numbers
+        size = max(_largest(unit, energy, near_units), _largest(unit, direct_energy, far_units))
+        _divide(unit, energy, near_units, size)
+        _divide(unit, direct_energy, far_units, size)
+        scale *= size
     start, stop = next_slice(job)
     while start < stop:
         row, count = start, 0
