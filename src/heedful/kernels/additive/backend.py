@@ -19,8 +19,8 @@ _PLAIN = {Tensor, torch.nn.Parameter}
 def reads_numbers(*tensors: Tensor) -> bool:
     """Whether a kernel may read these tensors' addresses, and nobody records or transforms what is done to them.
 
-    All are on one device. Where a graph is made (torch.compile, make_fx, TorchScript), under torch.func and for fake tensors, only operators
-    that torch knows are seen.
+    All are on one device. Where a graph is made (torch.compile, make_fx, TorchScript), under torch.func and for fake
+    tensors, only operators that torch knows are seen.
 
     >>> reads_numbers(torch.zeros(3)), reads_numbers(torch.zeros(3, device="meta"))
     (True, False)
