@@ -315,6 +315,12 @@ def test_last_state_attention_has_the_parameters_of_keras_attention(score, numbe
     assert sum(parameter.numel() for parameter in layer.parameters()) == numbers
 
 
+def test_last_state_attention_begins_as_in_keras_attention():
+    score = LastStateAttention(100, score="bahdanau").attention.score
+    for weight, limit in ((score.query_proj, 0.03**0.5), (score.energy, (6 / 101) ** 0.5)):
+        assert 0.95 * limit < weight.detach().abs().max() <= limit
+
+
 def test_attention_pooling_has_the_parameters_of_its_example():
     assert sum(parameter.numel() for parameter in AttentionPooling(300, 50).parameters()) == 15_100
 

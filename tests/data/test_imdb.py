@@ -71,3 +71,17 @@ def test_the_reviews_are_those_of_the_published_set(data_folder):
     words = RankedWords(reviews.texts, num_words=12)
     # the first words of Keras' own list, line breaks of HTML among them
     assert words.names[4:] == ["the", "and", "a", "of", "to", "is", "br", "in"]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused_in_one_sentence(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("any") / "train.tsv"
+    path.write_bytes(content)
+    try:
+        reviews = read_reviews(path)
+    except DataError as error:
+        message = str(error)
+    else:
+        message = f"{len(reviews.texts)} reviews"
+        assert len(reviews.texts) == len(reviews.labels) > 0
+    assert message.isprintable()

@@ -27,7 +27,7 @@ class LastStateAttention(Pooling):
         units: features of the vector that comes out.
         score: "luong" or "bahdanau".
 
-    Parameters, matrices Glorot uniform: `query_proj [dim, dim]` (the `W` of "luong"; "bahdanau" has those of
+    Parameters, all Glorot uniform: `query_proj [dim, dim]` (the `W` of "luong"; "bahdanau" has those of
     `AdditiveScore`, under `attention.score`), and `output_proj [units, 2 dim]`.
 
     Raises:
@@ -52,7 +52,12 @@ class LastStateAttention(Pooling):
             # there is one query: W is taken to it, not to every step
             self.query_proj = nn.Parameter(torch.empty(dim, dim))
             nn.init.xavier_uniform_(self.query_proj)
-        self.attention = Attention(DotScore(dim) if score == "luong" else AdditiveScore(dim, dim, dim))
+            self.attention = Attention(DotScore(dim))
+        else:
+            additive = AdditiveScore(dim, dim, dim)
+            # as a matrix of one row, in keeping with the others
+            nn.init.xavier_uniform_(additive.energy.unsqueeze(0))
+            self.attention = Attention(additive)
         self.output_proj = nn.Parameter(torch.empty(units, 2 * dim))
         nn.init.xavier_uniform_(self.output_proj)
 
