@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         seed=wish.seed,
         loss=binary_loss,
     )
-    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=300).in_order(), True)
+    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=300).in_order())
     mean = weights.mean(0)
     write_bars(mean.numpy(), output / "attention.png", title="mean attention over 300 examples")
     figures = {"task": name, "seed": wish.seed, "accuracy": ((answer > 0) == (test.answers > 0)).double().mean().item()}

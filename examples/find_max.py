@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = build()
 
     def validate(learnt: nn.Module) -> dict[str, float]:
-        answer, weights = answer_all(learnt, judge.in_order(), need_weights=True)
+        answer, weights = answer_all(learnt, judge.in_order())
         error = (answer - held_out.answers).abs().mean().item()
         return {"mae": error, "looks_right": looks_right(weights, held_out.places)}
 
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     frames.animate(output / "attention.gif")
 
-    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=1000).in_order(), True)
+    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=1000).in_order())
     largest = nn.functional.one_hot(weights.argmax(1), weights.shape[1])
     panels = {"attention": weights[:12], "its largest": largest[:12], "truth": test.places[:12].float()}
     write_grids({name: numbers.numpy() for name, numbers in panels.items()}, output / "attention.png")

@@ -68,7 +68,7 @@ def load(folder: Path, seed: int) -> tuple[RankedWords, list[Examples]]:
 def marked(model: OneAnswer, words: RankedWords, test: Examples, places: Tensor) -> list[Reading]:
     """Some reviews, and what the model looked at in them."""
     part = test.chosen(places)
-    answer, weights = answer_all(model, part.in_order(), need_weights=True)
+    answer, weights = answer_all(model, part.in_order())
     readings = []
     for ids, length, logit, own, label in zip(part.inputs, part.lengths, answer, weights, part.answers, strict=True):
         chosen = [place for place in range(int(length)) if ids[place] != START]

@@ -1,7 +1,7 @@
 """Encoders: token ids in, one vector for each token and a summary of the sentence out."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -72,7 +72,7 @@ class RecurrentEncoder(nn.Module):
             raise ValueError(f"merge is {merge!r}; expected 'concat' or 'sum'.")
         if embedding is not None:
             check_size("embedding_dim", embedding_dim, embedding.dim, "the features of the embedding")
-        self.embedding = nn.Identity() if embedding is None else embedding
+        self.embedding: Any = nn.Identity() if embedding is None else embedding
         self.rnn = build_rnn(cell, embedding_dim, units, layers, dropout, bidirectional)
         self.dropout = nn.Dropout(dropout)
         self.sum_directions = bidirectional and merge == "sum"

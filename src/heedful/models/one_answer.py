@@ -68,27 +68,27 @@ class OneAnswer(nn.Module):
 
 
 @torch.no_grad()
-def answer_all(model: nn.Module, batches: Iterable[Any], need_weights: bool = False) -> Answer:
-    """What a model says of all batches, one after the other, gathered on the CPU.
+def answer_all(
+    model: nn.Module, batches: Iterable[Any]
+) -> tuple[Float[Tensor, " examples"], Float[Tensor, "examples steps"]]:
+    """What a model says of all batches, and what it looked at, gathered on the CPU.
 
     Args:
         model: as it is: in evaluation mode, or not.
-        batches: of one width where the weights are wanted; each has `inputs`, `lengths` and `to`, as
-            `heedful.data.examples.ExampleBatch` does.
-        need_weights: gather what the pooling looked at, too.
+        batches: of one width; each has `inputs`, `lengths` and `to`, as `heedful.data.examples.ExampleBatch` does.
 
     >>> from types import SimpleNamespace
     >>> class Mean(nn.Linear):
     ...     def forward(self, inputs, lengths, need_weights):
-    ...         return Answer(inputs.mean(1))
+    ...         return Answer(inputs.mean(1), torch.full(inputs.shape, 1 / inputs.shape[1]))
     >>> batch = SimpleNamespace(inputs=torch.tensor([[1.0, 3.0]]), lengths=torch.tensor([2]), to=lambda device: batch)
-    >>> answer_all(Mean(1, 1), [batch, batch]).answer
+    >>> answer_all(Mean(1, 1), [batch, batch])[0]
     tensor([2., 2.])
     """
     device = next(model.parameters()).device
-    found = [model(batch.inputs, batch.lengths, need_weights) for batch in (one.to(device) for one in batches)]
-    answer = torch.cat([one.answer for one in found]).cpu()
-    return Answer(answer, torch.cat([one.weights for one in found]).cpu() if need_weights else None)
+    found = [model(batch.inputs, batch.lengths, need_weights=True) for batch in (one.to(device) for one in batches)]
+    answer, weights = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+    return answer, weights
 
 
 def count_parameters(model: nn.Module) -> int:
