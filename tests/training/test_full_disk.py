@@ -90,7 +90,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(small_disk):
     said = filled(small_disk / "run", "fill")
     assert said.startswith(f"cannot write {small_disk / 'run'}")
-    assert "; free some space" in said
+    assert ": No space left on device; free some space" in said
     assert said.endswith("the checkpoint of step 8 is whole, and the same command goes on from it\n")
     (small_disk / "filler").unlink()
     assert_goes_on(small_disk / "run")

@@ -12,10 +12,13 @@ EXAMPLES = ("heedful demo", "heedful demo --output tour --seconds 60")
 
 
 def command(
-    output: Annotated[Path, typer.Option(help="Folder for the models, pictures and scores.")] = Path("heedful-demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of both models' first weights and batches.")] = 1,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the models, pictures and scores.")] = Path(
+        "heedful-demo"
+    ),
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of both models' first weights and batches.")] = 1,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Training time of each model; the recipe's own when left out.")
+        float | None,
+        typer.Option(metavar="X", min=1, help="Training time of each model; the recipe's own when left out."),
     ] = None,
 ) -> None:
     """Train a translator with attention and a twin without, on English-French pairs that ship with heedful.

@@ -12,7 +12,7 @@ import typer
 
 from heedful._errors import DataError
 
-from ._shell import Columns, Model, load_translator, parse_columns, progress, say, skipped_lines
+from ._shell import Beam, Columns, Model, load_translator, parse_columns, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
@@ -41,8 +41,8 @@ def command(
     ] = None,
     columns: Columns = None,
     bundled: Annotated[str | None, typer.Option(metavar="NAME", help="A set that ships with heedful instead.")] = None,
-    split: Annotated[str, typer.Option(help="Which part of --bundled: train, val or test.")] = "test",
-    beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which part of --bundled: train, val or test.")] = "test",
+    beam: Beam = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.

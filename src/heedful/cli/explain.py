@@ -21,7 +21,8 @@ def command(
     model: Model,
     sentence: Annotated[str, typer.Argument(metavar="SENTENCE", help="What to translate, in quotes.")],
     output: Annotated[
-        Path | None, typer.Option(help="Draw it into a file instead: .png, .svg, .html (to hover over) or .json.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw it into a file instead: .png, .svg, .html (to hover over) or .json."),
     ] = None,
 ) -> None:
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.

@@ -34,7 +34,9 @@ def command(
         str | None, typer.Argument(metavar="TARGET", help="The translations, where DATA is sources.")
     ] = None,
     columns: Columns = None,
-    picture: Annotated[Path | None, typer.Option(help="Write histograms to this file, .png or .svg.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write histograms to this file, .png or .svg.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="Say how its vocabulary fits: a model folder or a run.")
     ] = None,

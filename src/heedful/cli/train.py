@@ -23,7 +23,10 @@ EXAMPLES = (
 
 def command(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that ships with heedful.")
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="A YAML file, or one that ships with heedful by its name: pairs is for your own."
+        ),
     ],
     changes: Annotated[
         list[str] | None,
@@ -46,7 +49,8 @@ def command(
     """Train what a recipe describes, and score it.
 
     After Ctrl-C, or a kill, the same command goes on from the last checkpoint. The recipe's output folder gets the
-    model, the training's records and the curves; the scores go to standard output, everything else to standard error.
+    model, the training's records and the curves, and `recipe.yaml`, in which every key for --set stands with its value.
+    The scores go to standard output, everything else to standard error.
     """
     short = {
         "start_from": start_from,

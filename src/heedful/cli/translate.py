@@ -16,7 +16,7 @@ from heedful._errors import DataError
 from heedful._files import whole_file
 
 from ._formats import Alignments, formatter
-from ._shell import Model, check_sentence, load_translator, progress, say, skipped_lines
+from ._shell import Beam, Model, check_sentence, load_translator, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Lines
@@ -40,10 +40,13 @@ def command(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="A file, one sentence a line; - or nothing: standard input.")
     ] = "-",
-    output: Annotated[Path | None, typer.Option(help="Write to this file, whole or not at all.")] = None,
-    beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to this file, whole or not at all.")
+    ] = None,
+    beam: Beam = None,
     nbest: Annotated[
-        int | None, typer.Option(min=1, help="Write so many of each sentence: INDEX ||| TRANSLATION ||| SCORE.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Write so many of each sentence: INDEX ||| TRANSLATION ||| SCORE."),
     ] = None,
     alignments: Annotated[
         Alignments | None,
@@ -52,14 +55,23 @@ def command(
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Sentences decoded side by side: of speed and memory alone.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Sentences decoded side by side: of speed and memory alone."),
     ] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one sentence after another.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Draw at random instead of searching the best.")] = False,
-    temperature: Annotated[float | None, typer.Option(help="Of --sample: above 1 flatter, below sharper.")] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Of --sample: draw from so many tokens.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Of --sample: draw from so much probability.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of --sample: the same seed draws the same.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(metavar="X", help="Of --sample: above 1 flatter, below sharper.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of --sample: draw from so many tokens.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(metavar="X", help="Of --sample: draw from so much probability.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Of --sample: the same seed draws the same.")
+    ] = None,
 ) -> None:
     """Translate, one sentence a line, in the order of the input.
 

@@ -1,6 +1,7 @@
 """Files that are never half written and, when read, can run no code."""
 
 import errno
+import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,8 +23,8 @@ def save(content: dict[str, Any], path: Path) -> None:
         try:
             torch.save(content, temporary)
         except RuntimeError as error:
-            # How torch says that the disk is full.
-            raise OSError(errno.ENOSPC, str(error)) from error
+            # How torch says that the disk is full: "unexpected pos 64 vs 0".
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def load(path: Path) -> dict[str, Any]:
