@@ -34,52 +34,59 @@ def flows_of(outputs: Sequence[np.ndarray]) -> Arrays:
 
 
 def run(layer: Any, inputs: Any, **call: Any) -> tuple[Arrays, Arrays, dict[str, np.ndarray]]:
-    """Outputs, gradients of all input arrays, and of all weights by name, of sum(output * flow)."""
-    layer.build(keras.tree.map_structure(lambda array: array.shape, inputs)) if not layer.built else None
-    flat = keras.tree.flatten(inputs)
+    """Outputs, gradients of all floating inputs, and of all weights by name, of sum(output * flow)."""
+    if not layer.built:
+        layer.build(keras.tree.map_structure(lambda array: array.shape, inputs))
+    arrays = keras.tree.flatten(inputs)
+    floats = [place for place, array in enumerate(arrays) if array.dtype.kind == "f"]
     outputs = numpy_of(keras.tree.flatten(layer(inputs, **call)))
     flows = flows_of(outputs)
+
+    def packed(tensors: Any) -> Any:
+        everything = list(arrays)
+        for place, tensor in zip(floats, tensors, strict=True):
+            everything[place] = tensor
+        return keras.tree.pack_sequence_as(inputs, everything)
 
     def loss(results: Any) -> Any:
         pairs = zip(keras.tree.flatten(results), flows, strict=True)
         return sum(keras.ops.sum(out * keras.ops.cast(flow, out.dtype)) for out, flow in pairs)
 
-    given = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[BACKEND](layer, inputs, flat, call, loss)
-    of_inputs, of_weights = [numpy_of(list(grads)) for grads in given]
+    gradients = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[BACKEND]
+    grads = numpy_of(list(gradients(layer, [arrays[place] for place in floats], packed, call, loss)))
     names = [weight.path.split("/", 1)[-1] for weight in layer.trainable_weights]
-    return outputs, of_inputs, dict(zip(names, of_weights, strict=True))
+    return outputs, grads[: len(floats)], dict(zip(names, grads[len(floats) :], strict=True))
 
 
-def _tensorflow(layer, inputs, flat, call, loss):
+def _tensorflow(layer, arrays, packed, call, loss):
     import tensorflow as tf
 
-    tensors = [tf.constant(array) for array in flat]
+    tensors = [tf.constant(array) for array in arrays]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        total = loss(layer(keras.tree.pack_sequence_as(inputs, tensors), **call))
-    weights = layer.trainable_weights
-    zero = tf.UnconnectedGradients.ZERO
-    grads = tape.gradient(total, [*tensors, *(weight.value for weight in weights)], unconnected_gradients=zero)
-    return grads[: len(flat)], grads[len(flat) :]
+        total = loss(layer(packed(tensors), **call))
+    weights = [weight.value for weight in layer.trainable_weights]
+    grads = tape.gradient(total, [*tensors, *weights], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return map(tf.convert_to_tensor, grads)  # an embedding's gradient is sparse
 
 
-def _jax(layer, inputs, flat, call, loss):
+def _jax(layer, arrays, packed, call, loss):
     import jax
 
-    def total(tensors, weights):
+    @jax.jit  # compiled once, not operation by operation
+    def gradients(tensors, weights):
         state = [variable.value for variable in layer.non_trainable_variables]
-        packed = keras.tree.pack_sequence_as(inputs, tensors)
-        return loss(layer.stateless_call(weights, state, packed, **call)[0])
+        total = lambda tensors, weights: loss(layer.stateless_call(weights, state, packed(tensors), **call)[0])  # noqa: E731
+        return jax.grad(total, argnums=(0, 1))(tensors, weights)
 
     weights = [weight.value for weight in layer.trainable_variables]
-    return jax.grad(total, argnums=(0, 1))([jax.numpy.asarray(array) for array in flat], weights)
+    of_inputs, of_weights = gradients([jax.numpy.asarray(array) for array in arrays], weights)
+    return *of_inputs, *of_weights
 
 
-def _torch(layer, inputs, flat, call, loss):
+def _torch(layer, arrays, packed, call, loss):
     import torch
 
-    tensors = [torch.tensor(array, requires_grad=array.dtype.kind == "f") for array in flat]
+    tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
     weights = [weight.value for weight in layer.trainable_weights]
-    total = loss(layer(keras.tree.pack_sequence_as(inputs, tensors), **call))
-    grads = torch.autograd.grad(total, [*tensors, *weights], materialize_grads=True)
-    return grads[: len(flat)], grads[len(flat) :]
+    return torch.autograd.grad(loss(layer(packed(tensors), **call)), [*tensors, *weights], materialize_grads=True)

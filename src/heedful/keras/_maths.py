@@ -38,6 +38,11 @@ def last_visible(steps: Tensor, visible: Tensor | None) -> Tensor:
     return ops.sum(hide(steps, ops.logical_and(visible, seen == seen[:, -1:])), 1)
 
 
+def project(steps: Tensor, kernel: Any) -> Tensor:
+    """`steps @ kernel` along the last axis; as an einsum, whose gradient XLA also compiles inside a loop."""
+    return ops.einsum("bsi,io->bso", steps, kernel)
+
+
 def read(weights: Tensor, value: Tensor) -> Tensor:
     """Weighted sums of the values, `[batch, queries, keys]` and `[batch, keys, features]`."""
     return ops.matmul(ops.cast(weights, value.dtype), value)

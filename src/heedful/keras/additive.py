@@ -3,11 +3,10 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._additive import additive_attention, additive_scores
 from ._checks import check_size
-from ._maths import Tensor
+from ._maths import Tensor, project
 from ._pair import PairLayer
 
 
@@ -52,11 +51,11 @@ class AdditiveAttention(PairLayer):
         self.energy = self.add_energy(self.units)
 
     def remember(self, key: Tensor) -> Tensor:
-        key = ops.matmul(key, self.key_kernel)
+        key = project(key, self.key_kernel)
         return key if self.bias is None else key + self.bias
 
     def compare(self, query: Tensor, remembered: Tensor) -> Tensor:
-        return additive_scores(ops.matmul(query, self.query_kernel), remembered, self.energy)
+        return additive_scores(project(query, self.query_kernel), remembered, self.energy)
 
     def look(
         self,
@@ -69,7 +68,7 @@ class AdditiveAttention(PairLayer):
     ) -> tuple[Tensor, Any]:
         if dropped:
             return super().look(query, remembered, value, mask, need_weights, dropped)
-        query = ops.matmul(query, self.query_kernel)
+        query = project(query, self.query_kernel)
         return additive_attention(query, remembered, value, self.energy, mask, need_weights)
 
     def get_config(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from keras import ops
 
 from ._additive import additive_attention
 from ._checks import check_choice, check_size
-from ._maths import Tensor, last_visible, masked_softmax, read
+from ._maths import Tensor, last_visible, masked_softmax, project, read
 from ._sequence import SequenceLayer, Shape
 
 
@@ -59,15 +59,15 @@ class Attention(SequenceLayer):
     def look(self, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
         last = last_visible(steps, mask)[:, None]
         context, weights = self._context(last, steps, None if mask is None else mask[:, None], need_weights)
-        vector = ops.tanh(ops.matmul(ops.concatenate([context, last], -1), self.output_kernel))
+        vector = ops.tanh(project(ops.concatenate([context, last], -1), self.output_kernel))
         return vector[:, 0], None if weights is None else weights[:, 0]
 
     def _context(self, last: Tensor, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
         if self.score == "bahdanau":
-            query, key = ops.matmul(last, self.query_kernel), ops.matmul(steps, self.key_kernel)
+            query, key = project(last, self.query_kernel), project(steps, self.key_kernel)
             return additive_attention(query, key, steps, self.energy, mask, need_weights)
         # there is one query: W is taken to it, not to every step
-        query = ops.matmul(last, ops.transpose(self.score_kernel)) if self.score == "luong" else last
+        query = project(last, ops.transpose(self.score_kernel)) if self.score == "luong" else last
         query = query / steps.shape[-1] ** 0.5 if self.score == "scaled_dot" else query
         weights = masked_softmax(ops.matmul(query, ops.swapaxes(steps, 1, 2)), mask)
         return read(weights, steps), weights

@@ -109,7 +109,8 @@ class AttentionDecoder(HeedfulLayer):
         self.embedding.build(tokens)
         self.bridge.build((batch, features if summary is None else summary[-1]))
         self.recurrent.build((batch, None, self.embedding_dim + extra))
-        self.attention.build([(batch, None, self.units), encoded])
+        if not self.attention.built:  # a loaded one is
+            self.attention.build([(batch, None, self.units), encoded])
         self.combine.build((batch, None, combined))
         self.readout.build((batch, None, self.units))
 

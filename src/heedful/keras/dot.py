@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from ._checks import check_choice
-from ._maths import Tensor, widen
+from ._maths import Tensor, project, widen
 from ._pair import PairLayer
 
 
@@ -52,13 +52,9 @@ class DotAttention(PairLayer):
             )
 
     def remember(self, key: Tensor) -> Tensor:
-        if self.score == "dot":
-            return key
-        return (
-            key / key.shape[-1] ** 0.5
-            if self.score == "scaled_dot"
-            else ops.matmul(key, ops.transpose(self.score_kernel))
-        )
+        if self.score == "general":
+            return project(key, ops.transpose(self.score_kernel))
+        return key / key.shape[-1] ** 0.5 if self.score == "scaled_dot" else key
 
     def compare(self, query: Tensor, remembered: Tensor) -> Tensor:
         return widen(ops.matmul(query, ops.swapaxes(remembered, 1, 2)))

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from ._checks import check_choice, check_size
-from ._maths import Tensor, masked_softmax, widen
+from ._maths import Tensor, masked_softmax, project, widen
 from .dot import DotAttention
 
 
@@ -84,8 +84,8 @@ class LuongLocalAttention(DotAttention):
     def _center(self, query: Tensor, count: Tensor) -> Tensor:
         """The place of each query, `[batch, queries, 1]`, counted from 0."""
         if self.mode == "predictive":
-            inner = ops.tanh(ops.matmul(query, self.place_kernel))
-            return count * ops.sigmoid(widen(ops.matmul(inner, self.place_vector)))
+            inner = ops.tanh(project(query, self.place_kernel))
+            return count * ops.sigmoid(widen(project(inner, self.place_vector)))
         place = ops.cast(ops.arange(ops.shape(query)[1]), count.dtype)[:, None]
         place = ops.broadcast_to(place, (ops.shape(query)[0], ops.shape(query)[1], 1))
         return ops.minimum(place, count - 1) if self.clamp else place

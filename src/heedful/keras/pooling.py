@@ -7,7 +7,7 @@ from keras import ops
 
 from ._additive import additive_attention
 from ._checks import check_size
-from ._maths import Tensor
+from ._maths import Tensor, project
 from ._sequence import SequenceLayer, Shape
 
 
@@ -49,7 +49,7 @@ class AttentionPooling(SequenceLayer):
     def look(self, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
         query = ops.broadcast_to(self.bias, (ops.shape(steps)[0], 1, self.units))
         mask = None if mask is None else mask[:, None]
-        key = ops.matmul(steps, self.kernel)
+        key = project(steps, self.kernel)
         context, weights = additive_attention(query, key, steps, self.context_vector, mask, need_weights)
         return context[:, 0], None if weights is None else weights[:, 0]
 

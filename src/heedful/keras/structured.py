@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from ._checks import check_size
-from ._maths import Tensor, masked_softmax, read
+from ._maths import Tensor, masked_softmax, project, read
 from ._sequence import SequenceLayer, Shape
 
 
@@ -47,7 +47,7 @@ class SelfAttentivePooling(SequenceLayer):
         self.hop_kernel = self.add_matrix("hop_kernel", self.units, self.hops)
 
     def look(self, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
-        scores = ops.matmul(ops.tanh(ops.matmul(steps, self.inner_kernel)), self.hop_kernel)
+        scores = project(ops.tanh(project(steps, self.inner_kernel)), self.hop_kernel)
         weights = masked_softmax(ops.swapaxes(scores, 1, 2), None if mask is None else mask[:, None])
         return read(weights, steps), weights
 
