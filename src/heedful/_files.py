@@ -75,7 +75,7 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 if final.exists():
                     final.rename(old)
                 temporary.rename(final)
-            except BaseException:
+            except BaseException:  # Ctrl-C, too, between the two renamings
                 if old.exists():
                     old.rename(final)
                 raise

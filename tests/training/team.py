@@ -16,19 +16,20 @@ from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions
 from heedful.training import Feed, sequence_loss, train, validation_loss
 from heedful.training.processes import start
-from tests.training.tiny import VOCABULARY, options, tiny_feed
+from tests.training.tiny import VOCABULARY, WatchedFeed, options, tiny_feed
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Stop:
+class Stop(WatchedFeed):
     """Counts what happens in one process, and ends it at one of these.
 
     "batch": one is fetched. "loss": a forward pass begins. "half": a file is half written. "named": it has its name.
     """
 
     def __init__(self, feed: Feed, rank: int, what: str, count: int, how: str):
-        self.feed, self.what, self.left, self.how = feed, what, count, how
+        super().__init__(feed)
+        self.what, self.left, self.how = what, count, how
         self.mine = int(os.environ.get("LOCAL_RANK", 0)) == rank
 
     def happens(self, what: str) -> bool:
@@ -40,20 +41,9 @@ class Stop:
             raise ValueError("this process has had enough")
         os.kill(os.getpid(), getattr(signal, self.how))
 
-    def largest(self):
-        return self.feed.largest()
-
-    def epoch(self, number: int) -> "Stop":
-        self.batches = self.feed.epoch(number)
-        return self
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, place: int):
+    def before_batch(self) -> None:
         if self.happens("batch"):
             self.end()
-        return self.batches[place]
 
     def loss(self, model, batch, **given):
         # the first forward passes are tried before the training, on the model as it is

@@ -14,7 +14,7 @@ from torch import nn
 
 from heedful._errors import DataError, HeedfulError, ModelFolderError, OutputError, RecipeError
 from heedful.training import Ramp, TrainingInterrupted, average_weights, sequence_loss, train
-from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import WatchedFeed, held_out, options, tiny_feed, tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCKS = {"seconds", "tokens_per_second"}
@@ -43,27 +43,17 @@ def assert_same_run(one: Path, other: Path, model: nn.Module, other_model: nn.Mo
     assert weights[0] == weights[1]
 
 
-class SignalAt:
+class SignalAt(WatchedFeed):
     """Batches that send this process a signal while the batch of a step is fetched."""
 
     def __init__(self, step: int, number: int = signal.SIGINT):
-        self.feed, self.number, self.left = tiny_feed(), number, step
+        super().__init__(tiny_feed())
+        self.number, self.left = number, step
 
-    def largest(self):
-        return self.feed.largest()
-
-    def epoch(self, number: int) -> "SignalAt":
-        self.batches = self.feed.epoch(number)
-        return self
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, place: int):
+    def before_batch(self) -> None:
         self.left -= 1
         if self.left == 0:
             signal.raise_signal(self.number)
-        return self.batches[place]
 
 
 # --- exact resume ---
@@ -320,19 +310,21 @@ def scripted(name: str, values: list[float]):
     return lambda model: {name: left.pop(0) if len(left) > 1 else left[0]}
 
 
+class Snapshots(dict[int, dict[str, torch.Tensor]]):
+    """The weights at each validation, by step."""
+
+    def on_validation(self, step, model, metrics):
+        self[step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
 @pytest.mark.parametrize(
     ("name", "values"), [("loss", [5.0, 3.0, 4.0, 3.0, 2.0]), ("bleu", [1.0, 20.0, 19.0, 20.0, 21.0])]
 )
 def test_it_ends_when_patience_does_and_keeps_the_best(tmp_path, name, values):
-    kept = {}
-
-    class Snapshots:
-        def on_validation(self, step, model, metrics):
-            kept[step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
     model = tiny_model()
     how = options(max_steps=None, validate_every=2, best_by=name, patience=2)
-    result = train(model, tiny_feed(), scripted(name, values), how, tmp_path, callbacks=[Snapshots()])
+    kept = Snapshots()
+    result = train(model, tiny_feed(), scripted(name, values), how, tmp_path, callbacks=[kept])
     assert (result.stopped, result.step, result.best_step, result.averaged) == ("patience", 8, 4, False)
     assert result.metrics == {name: values[1]}
     assert all(torch.equal(tensor, kept[4][name]) for name, tensor in model.state_dict().items())
@@ -349,16 +341,11 @@ def test_a_first_metric_that_is_no_number_is_beaten_by_any(tmp_path):
 
 @pytest.mark.parametrize(("of_mean", "averaged"), [(1.0, True), (9.0, False)])
 def test_the_mean_of_the_last_is_kept_only_if_it_is_better(tmp_path, of_mean, averaged):
-    kept = {}
-
-    class Snapshots:
-        def on_validation(self, step, model, metrics):
-            kept[step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
     model = tiny_model()
     how = options(max_steps=8, validate_every=2, average_last=3)
     validate = scripted("loss", [5.0, 4.0, 3.0, 6.0, of_mean])
-    result = train(model, tiny_feed(), validate, how, tmp_path, callbacks=[Snapshots()])
+    kept = Snapshots()
+    result = train(model, tiny_feed(), validate, how, tmp_path, callbacks=[kept])
     expected = average_weights(kept[step] for step in (4, 6, 8)) if averaged else kept[6]
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
     assert (result.averaged, result.best_step, result.metrics) == (averaged, 6, {"loss": 1.0 if averaged else 3.0})

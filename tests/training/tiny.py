@@ -5,7 +5,7 @@ import random
 import torch
 from torch import Tensor, nn
 
-from heedful.data.batching import BatchSampler
+from heedful.data.batching import Batch, BatchSampler
 from heedful.training import Feed, TrainingOptions, validation_loss
 
 VOCABULARY = 11
@@ -39,6 +39,30 @@ def tiny_feed(pairs: int = 23, seed: int = 3) -> Feed:
     sources = [[draw.randint(4, VOCABULARY - 1) for _ in range(draw.randint(1, 6))] for _ in range(pairs)]
     lengths = [len(source) for source in sources]
     return Feed(BatchSampler(lengths, lengths, tokens_per_batch=15, seed=seed), sources, sources)
+
+
+class WatchedFeed:
+    """A feed before each of whose batches something happens: `before_batch`."""
+
+    def __init__(self, feed: Feed):
+        self.feed = feed
+
+    def before_batch(self) -> None:
+        raise NotImplementedError
+
+    def largest(self) -> Batch:
+        return self.feed.largest()
+
+    def epoch(self, number: int) -> "WatchedFeed":
+        self.batches = self.feed.epoch(number)
+        return self
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, place: int) -> Batch:
+        self.before_batch()
+        return self.batches[place]
 
 
 def held_out(model: nn.Module) -> dict[str, float]:

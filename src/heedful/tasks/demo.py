@@ -234,7 +234,7 @@ def _work(content: dict[str, object]) -> None:
         except KeyboardInterrupt as interrupt:
             _put(log, str(interrupt) or "Stopped.")
             raise SystemExit(1) from None
-        except Exception as error:
+        except Exception as error:  # whatever ends a process of the demo is told by its log alone
             traceback.print_exc()
             _put(log, f"{type(error).__name__}: {error}")
             raise SystemExit(1) from None
