@@ -118,6 +118,7 @@ def test_the_public_names_are_these():
         "FeatureAttention",
         "FeatureTemporalAttention",
         "HeedfulError",
+        "HierarchicalAttention",
         "LastPooling",
         "LastStateAttention",
         "LuongAttention",

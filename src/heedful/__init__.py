@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
+    from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
     from heedful.attention import LuongAttention as LuongAttention
@@ -43,6 +44,7 @@ _PUBLIC = {
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
+    "HierarchicalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",

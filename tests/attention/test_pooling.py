@@ -157,7 +157,7 @@ def test_every_layer_of_the_shelf_has_a_row():
         if isinstance(thing, type) and issubclass(thing, nn.Module) and hasattr(thing, "source")
     }
     shelf |= {name for name, thing in vars(heedful.attention).items() if _is_pooling(thing)}
-    assert {type(row.build()).__name__ for row in ROWS} | {"FeatureAttention"} == shelf
+    assert {type(row.build()).__name__ for row in ROWS} | {"FeatureAttention", "HierarchicalAttention"} == shelf
 
 
 def _is_pooling(thing: object) -> bool:

@@ -9,6 +9,8 @@ from .base import Memory as Memory
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
+from .hierarchical import Document as Document
+from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .luong import LuongAttention as LuongAttention
 from .pooling import AttBlstmPooling as AttBlstmPooling
