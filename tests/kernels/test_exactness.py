@@ -79,6 +79,18 @@ def test_saturated_units_give_the_sum_of_the_energy(sign):
     assert largest(grad_key) <= 5 * 3e-8 * largest(energy)
 
 
+@pytest.mark.parametrize("shift", [8.0, 10.0, 15.0, -15.0])
+def test_the_slope_far_out_keeps_its_digits(shift):
+    query, key, energy = normal(2, 5, 37, shift=shift), normal(2, 7, 37, shift=shift), normal(37)
+    flow = normal(2, 5, 7)
+    own = leaves(query, key, energy)
+    grad_query, grad_key, _ = oracle.gradients(additive_scores(*own), own, [flow])
+    # 1 - tanh^2 has no digit left there, not in float64 either
+    slope = torch.cosh(query.double()[:, :, None] + key.double()[:, None]) ** -2 * energy * flow[..., None]
+    for found, expected in ((grad_query, slope.sum(2)), (grad_key, slope.sum(1))):
+        assert largest(found - expected) < 1e-5 * largest(expected)
+
+
 @pytest.mark.parametrize("queries", [2, 4])
 def test_a_channel_with_two_wide_ranges(queries):
     query = torch.tensor([-43.0, 43.0] * (queries // 2)).view(1, queries, 1)

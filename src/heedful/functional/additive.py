@@ -11,8 +11,21 @@ from heedful.kernels.additive import op, steps
 from heedful.kernels.additive.steps import AdditiveMemory as AdditiveMemory
 
 
+def _fits(query: Tensor, key: Tensor, energy: Tensor, value: Tensor) -> bool:
+    """Whether all is as it mostly is, three axes and one type; told in half a microsecond, a tenth of a small call."""
+    if not (query.ndim == key.ndim == value.ndim == 3 and energy.ndim == 1 and query.is_floating_point()):
+        return False
+    (batch, _, units), known, read = query.shape, key.shape, value.shape
+    if not (known[0] == batch == read[0] and known[1] == read[1] and known[2] == units == energy.shape[0]):
+        return False
+    same = query.dtype is key.dtype is value.dtype is energy.dtype
+    return same and query.device == key.device == value.device == energy.device
+
+
 def _check(query: Tensor, key: Tensor, energy: Tensor, value: Tensor) -> None:
     """Refuse what does not fit together; kernels read addresses, and would see nothing of it."""
+    if _fits(query, key, energy, value):
+        return
     if not query.device == key.device == energy.device == value.device:
         raise ValueError(
             f"query is on {query.device}, key on {key.device}, value on {value.device}, energy on {energy.device}; one "
@@ -169,12 +182,12 @@ def additive_attention(
     """
     projected = key.key if isinstance(key, AdditiveMemory) else key
     _check(query, projected, energy, value)
-    rows, keys = query.shape[:-1], projected.shape[-2]
     if mask is not None:
-        _check_mask(mask, query, keys)
+        _check_mask(mask, query, projected.shape[-2])
     if query.ndim == 3 and (mask is None or mask.ndim == 3):
         context, weights = op.additive_attention(query, key, value, energy, mask, need_weights)
         return context if weights is None else (context, weights)
+    rows, keys = query.shape[:-1], projected.shape[-2]
     if mask is not None:
         mask = _flat(mask.expand(*rows, keys))
     key = key if isinstance(key, AdditiveMemory) else _flat(key)

@@ -395,6 +395,20 @@ def _estimate(typingctx, value):
     return value(value), codegen
 
 
+def reciprocal(unit, x):
+    """1 / x: by Newton's step from an estimate, or a division."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(reciprocal)
+def _reciprocal(unit, x):
+    def estimated(unit, x):
+        near = _estimate(x)
+        return near * (splat(unit + unit) - x * near)
+
+    return estimated if _estimates(unit) else lambda unit, x: splat(unit) / x
+
+
 def reciprocals(unit, first, second):
     """1 / first and 1 / second: by Newton's step from an estimate, or one division for both (NaN in both then)."""
     raise NotImplementedError("compiled code only")
@@ -403,14 +417,18 @@ def reciprocals(unit, first, second):
 @overload(reciprocals)
 def _reciprocals(unit, first, second):
     def estimated(unit, first, second):
-        near, far, two = _estimate(first), _estimate(second), splat(unit + unit)
-        return near * (two - first * near), far * (two - second * far)
+        return reciprocal(unit, first), reciprocal(unit, second)
 
     def divided(unit, first, second):
         both = splat(unit) / (first * second)
         return both * second, both * first
 
-    return estimated if unit == types.float32 and _BYTES == 64 else divided
+    return estimated if _estimates(unit) else divided
+
+
+def _estimates(unit):
+    """Whether the CPU has an instruction for an estimate of 1 / x."""
+    return unit == types.float32 and _BYTES == 64
 
 
 def lanes(unit):

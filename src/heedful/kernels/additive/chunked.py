@@ -50,10 +50,10 @@ def scores_backward(
     """Gradients of query, key and energy, every tanh computed again in its block."""
     grad_query, grad_key, grad_energy = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(energy)
     for b, q in blocks(query.shape[0], query.shape[1], key.shape[1] * query.shape[2]):
-        tanh = (query[b, q].unsqueeze(2) + key[b].unsqueeze(1)).tanh_()
-        upstream = grad[b, q]
-        grad_energy += torch.einsum("bqk,bqku->u", upstream, tanh)
-        slope = tanh.square_().neg_().add_(1.0).mul_(upstream.unsqueeze(-1))
+        near, far, upstream = query[b, q].unsqueeze(2), key[b].unsqueeze(1), grad[b, q]
+        grad_energy += torch.einsum("bqk,bqku->u", upstream, (near + far).tanh_())
+        # 1 - tanh^2 would lose every digit far out
+        slope = (near + far).cosh_().pow_(-2).mul_(upstream.unsqueeze(-1))
         grad_query[b, q] = slope.sum(dim=2)
         grad_key[b] += slope.sum(dim=1)
     return grad_query * energy, grad_key * energy, grad_energy

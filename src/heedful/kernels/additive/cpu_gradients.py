@@ -19,6 +19,7 @@ from heedful.kernels.simd import (
     load_some,
     place_of,
     put,
+    reciprocal,
     reciprocals,
     scratch,
     shift,
@@ -198,7 +199,8 @@ def _four_slopes(
     direct, wide, of_x, of_y, unit, limit, x, y, stride, flow, found_x, grad_y, sums, index, some, rows, units, u, fresh
 ):  # fmt: skip
     """One register of units of `rows` queries with four keys, `some` of them real; the keys' sums stay in registers."""
-    one, cut = splat(unit), splat(limit)
+    # far out: nothing multiplies these denominators
+    one, cut = splat(unit), splat(limit * limit * limit * limit)
     left = units - u
     k0 = _load(direct, unit, left, y, get_index(index, 0) * stride + u)
     k1 = _load(direct, unit, left, y, get_index(index, 1) * stride + u)
@@ -209,22 +211,24 @@ def _four_slopes(
         q = _load(direct, unit, left, x, row * stride + u)
         p0, p1 = power(unit, direct, wide, q, k0, cut), power(unit, direct, wide, q, k1, cut)
         p2, p3 = power(unit, direct, wide, q, k2, cut), power(unit, direct, wide, q, k3, cut)
-        if direct is None:
+        if direct is None and wide is None:
             r0, r1 = reciprocals(unit, p0 + one, p1 + one)
             r2, r3 = reciprocals(unit, p2 + one, p3 + one)
         else:
-            # each by itself: what is no number may stand among the units taken directly
-            r0, r1, r2, r3 = one / (p0 + one), one / (p1 + one), one / (p2 + one), one / (p3 + one)
+            # each by itself: two together may exceed the numbers, or one may be none
+            r0, r1 = reciprocal(unit, p0 + one), reciprocal(unit, p1 + one)
+            r2, r3 = reciprocal(unit, p2 + one), reciprocal(unit, p3 + one)
         s0, s1 = r0 * splat(get(unit, flow, 4 * row)), r1 * splat(get(unit, flow, 4 * row + 1))
         s2, s3 = r2 * splat(get(unit, flow, 4 * row + 2)), r3 * splat(get(unit, flow, 4 * row + 3))
-        w0, w1, w2, w3 = s0 * r0, s1 * r1, s2 * r2, s3 * r3
         if direct is None and wide is None:
+            w0, w1, w2, w3 = s0 * r0, s1 * r1, s2 * r2, s3 * r3
             # P = q k: each factor that a sum has in common is left to its end
             if of_x is not None:
                 found = (w0 * k0 + w1 * k1) + (w2 * k2 + w3 * k3)
             w0, w1, w2, w3 = w0 * q, w1 * q, w2 * q, w3 * q
         else:
-            w0, w1, w2, w3 = w0 * p0, w1 * p1, w2 * p2, w3 * p3
+            # P r is nearly 1 far out, where r r would be no number
+            w0, w1, w2, w3 = s0 * (p0 * r0), s1 * (p1 * r1), s2 * (p2 * r2), s3 * (p3 * r3)
             found = (w0 + w1) + (w2 + w3)
         if direct is not None:
             g0, g1 = splat(get(unit, flow, 4 * row)), splat(get(unit, flow, 4 * row + 1))

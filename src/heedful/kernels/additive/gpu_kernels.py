@@ -121,9 +121,9 @@ def _tanh(x, y, r, mode, small):
 
 @triton.jit
 def _reciprocals(p1, p2, p3, p4, mode):
-    """1 / (1 + P) of four units, from one division; of its own where a unit may hold no number."""
+    """1 / (1 + P) of four units, from one division; of its own where four together may exceed the numbers."""
     d1, d2, d3, d4 = 1 + p1, 1 + p2, 1 + p3, 1 + p4
-    if mode == DIRECT:
+    if mode != NARROW:
         r1, r2, r3, r4 = 1 / d1, 1 / d2, 1 / d3, 1 / d4
     else:
         d12, d34 = d1 * d2, d3 * d4
@@ -163,6 +163,9 @@ def slopes_kernel(
     x3, x4 = tl.load(x + 2 * x_unit, rows, 0.0), tl.load(x + 3 * x_unit, rows, 0.0)
     f1 = tl.zeros((tile_rows, tile_columns), dtype=grad.dtype.element_ty)
     f2, f3, f4, m1, m2, m3, m4 = f1, f1, f1, f1, f1, f1, f1
+    # the slope keeps its digits far beyond where tanh has rounded to 1
+    far = tl.cast(cut, grad.dtype.element_ty)
+    far = far * far * (far * far)
     for first in range(0, keys, tile_columns):
         column = first + tl.arange(0, tile_columns)
         columns = column < keys
@@ -172,17 +175,17 @@ def slopes_kernel(
             y1, y2 = tl.load(y + column, columns, 0.0), tl.load(y + y_unit + column, columns, 0.0)
             y3 = tl.load(y + 2 * y_unit + column, columns, 0.0)
             y4 = tl.load(y + 3 * y_unit + column, columns, 0.0)
-            p1, p2 = _power(x1, y1, mode, cut), _power(x2, y2, mode, cut)
-            p3, p4 = _power(x3, y3, mode, cut), _power(x4, y4, mode, cut)
+            p1, p2 = _power(x1, y1, mode, far), _power(x2, y2, mode, far)
+            p3, p4 = _power(x3, y3, mode, far), _power(x4, y4, mode, far)
             if mode == DIRECT:
                 # What is hidden may hold no number.
                 p1, p2 = tl.where(g == 0, 1.0, p1), tl.where(g == 0, 1.0, p2)
                 p3, p4 = tl.where(g == 0, 1.0, p3), tl.where(g == 0, 1.0, p4)
             r1, r2, r3, r4 = _reciprocals(p1, p2, p3, p4, mode)
-            f1 += g * r1 * r1 * p1
-            f2 += g * r2 * r2 * p2
-            f3 += g * r3 * r3 * p3
-            f4 += g * r4 * r4 * p4
+            f1 += g * r1 * (r1 * p1)
+            f2 += g * r2 * (r2 * p2)
+            f3 += g * r3 * (r3 * p3)
+            f4 += g * r4 * (r4 * p4)
             if weigh:
                 m1 += g * _tanh(x1, y1, r1, mode, small)
                 m2 += g * _tanh(x2, y2, r2, mode, small)

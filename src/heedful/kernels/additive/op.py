@@ -227,7 +227,11 @@ def _differentiates(*tensors: Tensor) -> bool:
     """Whether autograd must know of the call: a gradient is wanted, or a tangent may be carried along."""
     if forward_ad._current_level >= 0:
         return True
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if torch.is_grad_enabled():
+        for tensor in tensors:
+            if tensor.requires_grad:
+                return True
+    return False
 
 
 def _is_small(query: Tensor, key: Tensor, value: Tensor, energy: Tensor, wanted: bool) -> bool:
