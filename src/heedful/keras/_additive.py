@@ -58,6 +58,9 @@ def _tensor(variable: Any) -> Tensor:
 
 @ops.custom_gradient
 def _scores(query, key, energy):
+    # or TensorFlow's tape would keep every tanh of eager code for a gradient that nobody asks it for
+    query, key, energy = map(ops.stop_gradient, (query, key, energy))
+
     def one(query):
         return ops.matmul(ops.tanh(query[:, None] + key), energy)
 

@@ -131,8 +131,10 @@ class PairLayer(HeedfulLayer):
 
 def _named(inputs: Any) -> tuple[Any, Any, Any]:
     """Query, value and key, of tensors or of shapes; the key is the value when left out."""
-    if not isinstance(inputs, list | tuple) or len(inputs) not in (2, 3):
-        came = f"{len(inputs)} of them" if isinstance(inputs, list | tuple) else f"a {type(inputs).__name__}"
+    # a list of numbers or None is the shape of a single tensor
+    several = isinstance(inputs, list | tuple) and not isinstance(inputs[0], int | None)
+    if not several or len(inputs) not in (2, 3):
+        came = f"{len(inputs)} of them" if several else "a single tensor"
         raise ValueError(f"inputs is {came}; expected a list, [query, value] or [query, value, key].")
     query, value, *key = inputs
     return query, value, key[0] if key else value

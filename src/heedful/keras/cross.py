@@ -79,8 +79,9 @@ class AttentionLayer(HeedfulLayer):
 
 
 def _two(inputs: Any, name: str = "inputs") -> tuple[Any, Any]:
-    if not isinstance(inputs, list | tuple) or len(inputs) != 2:
-        came = f"{len(inputs)} of them" if isinstance(inputs, list | tuple) else f"a {type(inputs).__name__}"
+    several = isinstance(inputs, list | tuple) and not isinstance(inputs[0], int)
+    if not several or len(inputs) != 2:
+        came = f"{len(inputs)} of them" if several else "a single tensor"
         raise ValueError(f"{name} is {came}; expected a list of two, of the encoder and of the decoder.")
     return inputs[0], inputs[1]
 

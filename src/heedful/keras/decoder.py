@@ -237,8 +237,9 @@ class AttentionDecoder(HeedfulLayer):
         check_sequence(encoded.shape, "encoded", "[batch, source, features]")
         check_floats(encoded, "encoded")
         check_mask(None if mask is None else mask[1], encoded.shape[:2], "[batch, source]")
-        if "int" not in keras.backend.standardize_dtype(tokens.dtype):
-            raise ValueError(f"tokens is {tokens.dtype}; expected whole numbers, ids below {self.vocabulary_size}.")
+        dtype = keras.backend.standardize_dtype(tokens.dtype)
+        if "int" not in dtype:
+            raise ValueError(f"tokens is {dtype}; expected whole numbers, ids below {self.vocabulary_size}.")
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """False where the token is padding, id 0."""
@@ -278,8 +279,9 @@ class _Cell:
 
 def _named(inputs: Any) -> tuple[Any, Any, Any]:
     """Tokens, encoder outputs, and the summary or None."""
-    if not isinstance(inputs, list | tuple) or len(inputs) not in (2, 3):
-        came = f"{len(inputs)} of them" if isinstance(inputs, list | tuple) else f"a {type(inputs).__name__}"
+    several = isinstance(inputs, list | tuple) and not isinstance(inputs[0], int | None)
+    if not several or len(inputs) not in (2, 3):
+        came = f"{len(inputs)} of them" if several else "a single tensor"
         raise ValueError(f"inputs is {came}; expected a list, [tokens, encoded] or [tokens, encoded, summary].")
     tokens, encoded, *summary = inputs
     return tokens, encoded, summary[0] if summary else None
