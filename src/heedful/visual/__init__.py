@@ -8,5 +8,6 @@
 - `heedful.visual.curves`: loss and accuracy while a model learns
 - `heedful.visual.grids`: the weights of many examples side by side with the truth; frames joined to a GIF
 - `heedful.visual.bars`: weights as bars
+- `heedful.visual.picture`: what each word looked at, over the picture it tells of
 - `heedful.visual.highlight`: a page of texts whose words are marked
 """
