@@ -1,6 +1,7 @@
 """Keras and its backends are installed apart: `pip install --target FOLDER -r .ci/keras.txt`, `HEEDFUL_KERAS=FOLDER`.
 
-`KERAS_BACKEND=tensorflow pytest tests/keras`, and again with jax and torch: one backend, one process.
+`KERAS_BACKEND=tensorflow pytest tests/keras`, and again with jax and torch: one backend, one process. Without Keras the
+tests skip.
 """
 
 import os

@@ -70,6 +70,10 @@ CALLS = {
         lambda: hk.AttentionDecoder(9, 3, 4, "bahdanau"),
         r"attention is 'bahdanau'; expected a layer such as heedful\.keras\.AdditiveAttention\(units\)",
     ),
+    "an attention that counts": (
+        lambda: hk.AttentionDecoder(9, 3, 4, hk.LuongLocalAttention("monotonic")),
+        r'attention is "monotonic", which counts queries; a step has one\. Use mode="predictive"',
+    ),
     "floats for tokens": (
         lambda: hk.AttentionDecoder(9, 3, 4, hk.DotAttention())([HALF, STEPS]),
         r"tokens is .*float\d+; expected whole numbers, ids below 9",

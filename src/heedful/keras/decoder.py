@@ -27,8 +27,8 @@ class AttentionDecoder(HeedfulLayer):
         vocabulary_size: how many token ids there are; id 0 is padding.
         embedding_dim: features of an embedded token.
         units: features of a state, and of the features before the output layer.
-        attention: a layer over query and value, `AdditiveAttention`, `DotAttention` or `LuongLocalAttention` (its
-            "monotonic" mode counts queries from the start of a call, so not with steps).
+        attention: a layer over query and value, `AdditiveAttention`, `DotAttention` or `LuongLocalAttention` ("predictive"
+            alone: "monotonic" counts queries, and a step has one).
         wiring: "bahdanau" or "luong".
         input_feeding: with "luong", hand the features to the next step.
         cell: "gru" or "lstm".
@@ -80,6 +80,8 @@ class AttentionDecoder(HeedfulLayer):
             raise ValueError(
                 f"attention is {attention!r}; expected a layer such as heedful.keras.AdditiveAttention(units)."
             )
+        if getattr(attention, "mode", None) == "monotonic":
+            raise ValueError('attention is "monotonic", which counts queries; a step has one. Use mode="predictive".')
         self.vocabulary_size, self.embedding_dim, self.units = vocabulary_size, embedding_dim, units
         self.attention, self.wiring, self.input_feeding = attention, wiring, input_feeding
         self.cell, self.dropout = cell, dropout
