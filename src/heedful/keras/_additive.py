@@ -7,9 +7,9 @@ again. No exponentials are multiplied, so nothing can overflow.
 
 from typing import Any
 
-from keras import backend, ops
+from keras import backend
 
-from ._maths import Tensor, masked_softmax, read, widen
+from ._maths import Tensor, masked_softmax, ops, read, widen
 
 
 def additive_scores(query: Tensor, key: Tensor, energy: Tensor) -> Tensor:

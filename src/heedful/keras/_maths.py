@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from keras import backend, ops
+import keras
+from keras import backend
 
 Tensor = Any  # of whichever backend
+ops: Any = keras.ops  # not annotated; what can be inferred of it mixes all backends
 LOWEST = -1e30  # a score that no visible key has; finite, so that no gradient is NaN
 
 

@@ -3,11 +3,10 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._checks import check_floats, check_mask, check_sequence
 from ._layer import HeedfulLayer
-from ._maths import Tensor, hide
+from ._maths import Tensor, hide, ops
 
 Shape = tuple[int | None, ...]
 

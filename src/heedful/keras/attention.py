@@ -3,11 +3,10 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._additive import additive_attention
 from ._checks import check_choice, check_size
-from ._maths import Tensor, last_visible, masked_softmax, project, read
+from ._maths import Tensor, last_visible, masked_softmax, ops, project, read
 from ._sequence import SequenceLayer, Shape
 
 

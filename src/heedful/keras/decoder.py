@@ -4,11 +4,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from ._checks import check_choice, check_dropout, check_floats, check_mask, check_sequence, check_size
 from ._layer import HeedfulLayer
-from ._maths import Tensor, hide
+from ._maths import Tensor, hide, ops
 from ._pair import PairLayer
 
 Memory = tuple[Tensor, Tensor, Tensor | None]  # remembered keys, values, mask [batch, 1, source]
@@ -27,8 +26,8 @@ class AttentionDecoder(HeedfulLayer):
         vocabulary_size: how many token ids there are; id 0 is padding.
         embedding_dim: features of an embedded token.
         units: features of a state, and of the features before the output layer.
-        attention: a layer over query and value, `AdditiveAttention`, `DotAttention` or `LuongLocalAttention` ("predictive"
-            alone: "monotonic" counts queries, and a step has one).
+        attention: a layer over query and value, `AdditiveAttention`, `DotAttention` or `LuongLocalAttention`, whose
+            "monotonic" mode is refused: it counts queries, and a step has one.
         wiring: "bahdanau" or "luong".
         input_feeding: with "luong", hand the features to the next step.
         cell: "gru" or "lstm".
@@ -86,7 +85,7 @@ class AttentionDecoder(HeedfulLayer):
         self.attention, self.wiring, self.input_feeding = attention, wiring, input_feeding
         self.cell, self.dropout = cell, dropout
         kind = keras.layers.GRUCell if cell == "gru" else keras.layers.LSTMCell
-        shared = {"dtype": self.dtype_policy}
+        shared: Any = {"dtype": self.dtype_policy}
         self.embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, name="embedding", **shared)
         self.recurrent = keras.layers.RNN(kind(units, **shared), return_sequences=True, name="recurrent", **shared)
         self.bridge = keras.layers.Dense(units, "tanh", name="bridge", **shared)

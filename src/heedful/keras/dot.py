@@ -3,10 +3,9 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._checks import check_choice
-from ._maths import Tensor, project, widen
+from ._maths import Tensor, ops, project, widen
 from ._pair import PairLayer
 
 

@@ -3,11 +3,10 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._checks import check_floats, check_size
 from ._layer import HeedfulLayer
-from ._maths import Tensor, masked_softmax
+from ._maths import Tensor, masked_softmax, ops
 from ._sequence import SequenceLayer, Shape
 
 

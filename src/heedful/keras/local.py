@@ -3,10 +3,9 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._checks import check_choice, check_size
-from ._maths import Tensor, masked_softmax, project, widen
+from ._maths import Tensor, masked_softmax, ops, project, widen
 from .dot import DotAttention
 
 

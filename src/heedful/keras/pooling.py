@@ -3,11 +3,10 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._additive import additive_attention
 from ._checks import check_size
-from ._maths import Tensor, project
+from ._maths import Tensor, ops, project
 from ._sequence import SequenceLayer, Shape
 
 

@@ -3,10 +3,9 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from ._checks import check_size
-from ._maths import Tensor, masked_softmax, project, read
+from ._maths import Tensor, masked_softmax, ops, project, read
 from ._sequence import SequenceLayer, Shape
 
 

@@ -72,7 +72,7 @@ def _copy(path: Path, folder: Path) -> Path:
             f"{path} is no file of weights; expected what model.save or model.save_weights wrote, .h5 or .keras."
         )
     with h5py.File(copy, "r+") as file:
-        root = file.get("model_weights", file)
+        root: Any = file.get("model_weights", file)
         if "layer_names" in root.attrs:
             _rename_whole(root)
             return copy
