@@ -177,9 +177,6 @@ class MeanPooling(Pooling):
     tensor([[1.5000]])
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         seen = _all(steps) if visible is None else visible
         weights = seen.to(steps.dtype) / seen.sum(1, keepdim=True).clamp_min(1)
@@ -192,9 +189,6 @@ class MaxPooling(Pooling):
     >>> MaxPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
     tensor([[2.]])
     """
-
-    def __init__(self) -> None:
-        super().__init__()
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         seen = _all(steps) if visible is None else visible
@@ -214,9 +208,6 @@ class LastPooling(Pooling):
     >>> LastPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
     tensor([[2.]])
     """
-
-    def __init__(self) -> None:
-        super().__init__()
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         weights = None
