@@ -88,20 +88,23 @@ def test_the_largest_batch_is_the_one_with_most_cells():
 MEASURED = """
 import json, sys
 import torch
-from tests.memory import peak_memory
+from heedful._memory import give_back_freed_memory
+from tests.memory import forget_peak, peak_memory
 from heedful.data.batching import BatchSampler
 from heedful.training import early
 from heedful.training.feed import Feed
 from tests.training.test_early import learner_of, model_of
 
 torch.set_num_threads(1)
-attention, rows, length, forcing = json.loads(sys.argv[1])
+give_back_freed_memory()
+attention, rows, length, forcing, precision = json.loads(sys.argv[1])
 sides = [[5] * length] * rows
 feed = Feed(BatchSampler([length] * rows, [length] * rows, 10**9), sides, sides)
-learner = learner_of(model_of(attention), teacher_forcing=forcing)
+learner = learner_of(model_of(attention), teacher_forcing=forcing, precision=precision)
 options = {"teacher_forcing": forcing["start"]} if forcing else {}
 learner.update([feed.largest().full(2)], 1, 1.0, options)  # makes what stays: gradients and moments
 estimate = early.activation_bytes(learner, feed.largest())
+forget_peak()
 before = peak_memory()
 learner.update([feed.largest()], 2, 1.0, options)
 print(json.dumps([estimate, peak_memory() - before]))
@@ -114,7 +117,12 @@ def model_of(attention: str) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "case", [("bahdanau", 97, 40, None), ("luong", 83, 51, None), ("luong", 61, 33, {"start": 0.5, "end": 0.5})]
+    "case",
+    [
+        ("bahdanau", 97, 40, None, "32"),
+        ("luong", 83, 51, None, "bf16"),
+        ("luong", 61, 33, {"start": 0.5, "end": 0.5}, "32"),
+    ],
 )
 def test_the_estimate_is_near_what_an_update_takes(case):
     command = [sys.executable, "-c", MEASURED, json.dumps(case)]
@@ -122,7 +130,18 @@ def test_the_estimate_is_near_what_an_update_takes(case):
     assert done.returncode == 0, done.stderr
     estimate, taken = json.loads(done.stdout)
     assert taken > 40e6
-    assert 0.7 < estimate / taken < 1.5, (estimate, taken)
+    assert 0.8 < estimate / taken < 1.25, (estimate, taken)
+
+
+def test_the_estimate_leaves_no_trace(tmp_path):
+    model = tiny_model()
+    model.source.weight.requires_grad_(False)
+    learner = learner_of(model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert early.activation_bytes(learner, tiny_feed().largest()) > 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
 
 
 def test_a_model_that_does_not_fit_the_data_is_refused(tmp_path):

@@ -3,12 +3,16 @@
 import math
 import os
 import shutil
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from heedful._errors import OutputError, RecipeError
 from heedful._files import write_whole
@@ -19,8 +23,8 @@ from .options import TrainingOptions
 
 # Warn from this part of the free memory on; above all of it, refuse.
 TIGHT = 0.8
-# What the backward pass takes on top of what was kept for it: measured, 1.3 to 1.5 (tests/training/test_early.py).
-BACKWARD = 1.4
+# Examples of the smaller of two batches from which a larger one is estimated.
+FEW = 8
 # Numbers beside each weight that an optimiser keeps.
 MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
 
@@ -100,42 +104,84 @@ def state_bytes(learner: Learner) -> int:
 def activation_bytes(learner: Learner, batch: TrainingBatch) -> int:
     """Bytes that forward and backward pass take for this process's share of a batch.
 
-    Measured on one pair and on two, padded as in the batch; each further pair takes what the second one took.
+    Measured on eight examples and on sixteen, padded as in the batch; each further one takes what these took more.
 
     Raises:
         RecipeError: The model cannot be applied to the batch.
     """
     own = share(batch, 0, learner.processes.count)
-    one, two = (kept_bytes(learner, own.full(rows)) for rows in (1, 2))
-    return int(BACKWARD * (one + (two - one) * (len(own.index) - 1)))
+    rows = len(own.index)
+    if rows <= 2 * FEW:
+        return most_bytes(learner, own.full(rows))
+    few, more = (most_bytes(learner, own.full(count)) for count in (FEW, 2 * FEW))
+    return few + (more - few) * (rows - FEW) // FEW
 
 
-def kept_bytes(learner: Learner, batch: TrainingBatch) -> int:
-    """Bytes of all tensors that autograd keeps of one forward pass, parameters not among them, and of one gradient.
-
-    The gradient is that of the largest of them, commonly the logits: the backward pass begins beside all that was kept.
-    """
-    own = {parameter.untyped_storage().data_ptr() for parameter in learner.model.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
+def most_bytes(learner: Learner, batch: TrainingBatch) -> int:
+    """Most bytes of all tensors that live at once in a forward and a backward pass, without weights and gradients."""
     forcing, smoothing = learner.options.teacher_forcing, learner.options.label_smoothing
     options = {"teacher_forcing": min(forcing.start, forcing.end)} if forcing else {}
+    counter = LiveBytes()
+    learning = [one for one in learner.model.parameters() if one.requires_grad]
+    hooks = [one.register_post_accumulate_grad_hook(counter.leave_out_gradient) for one in learning]
     try:
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), learner.fabric.autocast():
-            # the loss holds what was kept, so that no two tensors have the same address
-            loss = learner.loss(learner.model, batch.to(learner.device), smoothing=smoothing, **options)
+        with counter:
+            with learner.fabric.autocast():
+                loss = learner.loss(learner.model, batch.to(learner.device), smoothing=smoothing, **options)
+            loss.total.backward()
     except (IndexError, RuntimeError) as error:
         raise RecipeError(
             f"the model cannot be applied to the training data: {error}; see that the sizes of both fit each other"
         ) from error
-    del loss
-    return sum(kept.values()) + max(kept.values(), default=0)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        learner.model.zero_grad()
+    return counter.most
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations make, as long as they live.
+
+    - `live`, `most`: now, and at most.
+
+    >>> with LiveBytes() as counter:
+    ...     _ = torch.ones(100) + torch.ones(100)
+    >>> counter.most
+    1200
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.most = 0
+        self.known: dict[int, weakref.finalize] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        given = {one.untyped_storage()._cdata for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in given:
+                self.count(tensor.untyped_storage())
+        return made
+
+    def count(self, storage: torch.UntypedStorage) -> None:
+        """One more storage, until it is gone."""
+        name = storage._cdata
+        if name not in self.known:
+            self.live += storage.nbytes()
+            self.most = max(self.most, self.live)
+            self.known[name] = weakref.finalize(storage, self.forget, name, storage.nbytes())
+
+    def forget(self, name: int, size: int) -> None:
+        """One less."""
+        del self.known[name]
+        self.live -= size
+
+    def leave_out_gradient(self, parameter: Tensor) -> None:
+        """A gradient that has come to its parameter is counted elsewhere."""
+        gradient = parameter.grad
+        if gradient is not None and (known := self.known.get(gradient.untyped_storage()._cdata)):
+            known()
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
