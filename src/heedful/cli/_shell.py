@@ -27,7 +27,14 @@ Model = Annotated[
         metavar="MODEL", help="A model folder, the folder of the run that holds it as `model`, or hf:NAME on the hub."
     ),
 ]
-Beam = Annotated[int | None, typer.Option(metavar="N", min=1, help="Hypotheses kept; 1 is greedy.")]
+
+
+def count(meaning: str, least: int = 1) -> Any:
+    """An option that takes a whole number."""
+    return typer.Option(metavar="N", min=least, help=meaning)
+
+
+Beam = Annotated[int | None, count("Hypotheses kept; 1 is greedy.")]
 Columns = Annotated[
     str | None, typer.Option(metavar="SOURCE,TARGET", help="Columns of a table: names, or numbers from 0.")
 ]

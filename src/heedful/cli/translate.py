@@ -16,7 +16,7 @@ from heedful._errors import DataError
 from heedful._files import whole_file
 
 from ._formats import Alignments, formatter
-from ._shell import Beam, Model, check_sentence, load_translator, progress, say, skipped_lines
+from ._shell import Beam, Model, check_sentence, count, load_translator, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Lines
@@ -44,34 +44,24 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="Write to this file, whole or not at all.")
     ] = None,
     beam: Beam = None,
-    nbest: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Write so many of each sentence: INDEX ||| TRANSLATION ||| SCORE."),
-    ] = None,
+    nbest: Annotated[int | None, count("Write so many of each sentence: INDEX ||| TRANSLATION ||| SCORE.")] = None,
     alignments: Annotated[
         Alignments | None,
         typer.Option(
             parser=Alignments.of, metavar=f"[{'|'.join(Alignments)}]", help="What each word looked at; see above."
         ),
     ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Sentences decoded side by side: of speed and memory alone."),
-    ] = None,
+    batch_size: Annotated[int | None, count("Sentences decoded side by side: of speed and memory alone.")] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one sentence after another.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Draw at random instead of searching the best.")] = False,
     temperature: Annotated[
         float | None, typer.Option(metavar="X", help="Of --sample: above 1 flatter, below sharper.")
     ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Of --sample: draw from so many tokens.")
-    ] = None,
+    top_k: Annotated[int | None, count("Of --sample: draw from so many tokens.")] = None,
     top_p: Annotated[
         float | None, typer.Option(metavar="X", help="Of --sample: draw from so much probability.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Of --sample: the same seed draws the same.")
-    ] = None,
+    seed: Annotated[int | None, count("Of --sample: the same seed draws the same.", least=0)] = None,
 ) -> None:
     """Translate, one sentence a line, in the order of the input.
 
