@@ -89,11 +89,21 @@ def test_padding_changes_nothing():
         np.testing.assert_allclose(numpy_of(model(short)), numpy_of(model(long)), atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "jit", [False, pytest.param(True, marks=pytest.mark.skipif(BACKEND == "torch", reason="slow"))]
-)
-def test_every_layer_learns_in_fit_compiled_or_not(jit):
-    model = everything()
+def looping():
+    """A model of the layers that loop, over queries and over steps."""
+    source, target = keras.Input((9,), dtype="int32"), keras.Input((4,), dtype="int32")
+    steps, asking = [layers.Embedding(11, 6, mask_zero=True)(tokens) for tokens in (source, target)]
+    decoder = hk.AttentionDecoder(11, 3, 5, hk.AdditiveAttention(4), "bahdanau")
+    return keras.Model([source, target], [decoder([target, steps]), hk.AdditiveAttention(5)([asking, steps])])
+
+
+# JAX compiles by itself; the eager backend would ask for a C++ compiler
+COMPILED = pytest.param(looping, True, marks=pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's XLA"))
+
+
+@pytest.mark.parametrize(("build", "jit"), [(everything, "auto" if BACKEND == "jax" else False), COMPILED])
+def test_every_layer_learns_in_fit_compiled_or_not(build, jit):
+    model = build()
     model.compile("adam", ["mse"] * len(model.outputs), jit_compile=jit)
     targets = [np.zeros((3, *out.shape[1:])) for out in model.outputs]
     before = model.get_weights()
