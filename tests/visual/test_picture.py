@@ -14,7 +14,7 @@ def test_the_place_looked_at_keeps_its_light_and_the_others_are_dark():
     weights = np.zeros((1, 3, 3))
     weights[0, 0, 2] = 0.7
     (axes,) = draw_looks(PICTURE, ["dog"], weights).axes
-    shown = axes.images[0].get_array()
+    shown = np.asarray(axes.images[0].get_array())
     assert shown[0, -1, 0] == pytest.approx(200 / 255)
     assert shown[-1, 0, 0] == pytest.approx(0.25 * 200 / 255)
 
