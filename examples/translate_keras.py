@@ -52,7 +52,9 @@ def ids(sentences: list[list[str]], known: dict[str, int], start: bool = False) 
 def build(sources: int, targets: int, wiring: str, units: int = 192) -> tuple[keras.Model, keras.Model]:
     """The model that is trained, (source, target so far) -> logits, and its encoder alone."""
     source = keras.Input((None,), dtype="int32", name="source")
-    embedded = keras.layers.Embedding(sources, 128, mask_zero=True)(source)
+    # words that start apart, not within 0.05 of each other as Keras has it, are learnt in a fraction of the steps
+    apart = keras.initializers.RandomNormal(stddev=1.0)
+    embedded = keras.layers.Embedding(sources, 128, apart, mask_zero=True)(source)
     embedded = keras.layers.Dropout(0.2)(embedded)
     read = keras.layers.GRU(units, return_sequences=True)
     encoded = keras.layers.Bidirectional(read, merge_mode="sum", name="encoder")(embedded)
@@ -109,7 +111,7 @@ def main() -> None:
 
     found = list(translate(model, encoder, ids(asked, known), spoken))
     said = [" ".join(sentence) for sentence, _ in found]
-    bleu = corpus_bleu(said, [[" ".join(sentence) for sentence in wanted]], tokenize="none")
+    bleu = corpus_bleu(said, [[" ".join(sentence) for sentence in wanted]], tokenize="none", force=True)
     lines = ["\t".join(row) for row in zip(map(" ".join, asked), said, map(" ".join, wanted), strict=True)]
     (options.output / "translations.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for place in np.argsort([-len(sentence) for sentence in asked], kind="stable")[:3]:

@@ -103,13 +103,14 @@ COMPILED = pytest.param(looping, True, marks=pytest.mark.skipif(BACKEND != "tens
 
 @pytest.mark.parametrize(("build", "jit"), [(everything, "auto" if BACKEND == "jax" else False), COMPILED])
 def test_every_layer_learns_in_fit_compiled_or_not(build, jit):
+    keras.utils.set_random_seed(3)
     model = build()
     model.compile("adam", ["mse"] * len(model.outputs), jit_compile=jit)
     targets = [np.zeros((3, *out.shape[1:])) for out in model.outputs]
     before = model.get_weights()
-    history = model.fit([TOKENS, TARGET], targets, epochs=2, batch_size=2, verbose=0).history
+    history = model.fit([TOKENS, TARGET], targets, epochs=6, verbose=0).history
     assert np.isfinite(history["loss"]).all()
-    assert history["loss"][1] < history["loss"][0]
+    assert history["loss"][-1] < history["loss"][0]
     still = [
         weight.path
         for weight, old in zip(model.weights, before, strict=True)

@@ -20,7 +20,8 @@ def additive_scores(query: Tensor, key: Tensor, energy: Tensor) -> Tensor:
         key: `[batch, keys, units]`.
         energy: `[units]`.
     """
-    query, key, energy = widen(query), widen(key), widen(_tensor(energy))
+    query = widen(query)
+    key, energy = [ops.cast(part, query.dtype) for part in (key, _tensor(energy))]
     if backend.backend() == "torch":
         from heedful.functional import additive_scores as fused
 

@@ -42,7 +42,7 @@ def last_visible(steps: Tensor, visible: Tensor | None) -> Tensor:
 
 def project(steps: Tensor, kernel: Any) -> Tensor:
     """`steps @ kernel` along the last axis; as an einsum, whose gradient XLA also compiles inside a loop."""
-    return ops.einsum("bsi,io->bso", steps, kernel)
+    return ops.einsum("bsi,io->bso", steps, ops.cast(kernel, steps.dtype))
 
 
 def read(weights: Tensor, value: Tensor) -> Tensor:
