@@ -87,7 +87,7 @@ class AttentionDecoder(HeedfulLayer):
         kind = keras.layers.GRUCell if cell == "gru" else keras.layers.LSTMCell
         shared: Any = {"dtype": self.dtype_policy}
         # Keras starts words within 0.05 of each other: so alike that learning takes several times as many steps
-        apart = keras.initializers.RandomNormal(stddev=1.0)
+        apart: Any = keras.initializers.RandomNormal(stddev=1.0)
         self.embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, apart, name="embedding", **shared)
         self.recurrent = keras.layers.RNN(kind(units, **shared), return_sequences=True, name="recurrent", **shared)
         self.bridge = keras.layers.Dense(units, "tanh", name="bridge", **shared)
