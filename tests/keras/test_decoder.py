@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.keras.rows import SEEN, SEQUENCE
-from tests.keras.running import BACKEND, hk, keras, numpy_of
+from tests.keras.running import hk, keras, numpy_of
 
 START, END = 1, 2
 MASK = np.where(SEEN.any(1, keepdims=True), SEEN, np.arange(7) < 2)
