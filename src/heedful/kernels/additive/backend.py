@@ -60,7 +60,7 @@ def _choice(device: str) -> tuple[str, str]:
 def _numba() -> tuple[str, str]:
     try:
         lanes = _try_numba()
-    except Exception as fault:
+    except Exception as fault:  # Numba, LLVM, the cache and the linker each have errors of their own
         reason = f"the Numba kernels do not run here ({type(fault).__name__}: {fault})"
         warnings.warn(f"additive attention takes its slower PyTorch path: {reason}", RuntimeWarning, stacklevel=2)
         return "chunked", reason
