@@ -19,7 +19,7 @@ def attention():
 
 
 def test_a_query_without_its_axis(attention):
-    message = r"query has shape \(2, 4\); expected \[batch, queries, 4\]\. .* write query\.unsqueeze\(1\)\."
+    message = r"query has shape \(2, 4\); expected \[batch, queries, features\]\. .* write query\[:, None\];"
     with pytest.raises(ValueError, match=message):
         attention(torch.zeros(2, 4), KEY)
     with pytest.raises(ValueError, match=message):
@@ -27,7 +27,7 @@ def test_a_query_without_its_axis(attention):
 
 
 def test_a_key_without_its_axis(attention):
-    message = r"key has shape \(2, 6\); expected \[batch, keys, 6\]\. .* write key\.unsqueeze\(1\)\."
+    message = r"key has shape \(2, 6\); expected \[batch, keys, features\]\. .* write key\[:, None\];"
     with pytest.raises(ValueError, match=message):
         attention(QUERY, torch.zeros(2, 6))
     with pytest.raises(ValueError, match=message):
@@ -35,13 +35,13 @@ def test_a_key_without_its_axis(attention):
 
 
 def test_a_query_of_the_wrong_size(attention):
-    message = r"query has 5 features; AdditiveScore expected 4\. Build the score for 5, or project the query to 4\."
+    message = r"query has 5 features; AdditiveScore expected 4\. Build it for 5, or project query to 4\."
     with pytest.raises(ValueError, match=message):
         attention(torch.zeros(BATCH, QUERIES, 5), KEY)
 
 
 def test_a_key_of_the_wrong_size(attention):
-    message = r"key has 5 features; AdditiveScore expected 6\. Build the score for 5, or project the key to 6\."
+    message = r"key has 5 features; AdditiveScore expected 6\. Build it for 5, or project key to 6\."
     with pytest.raises(ValueError, match=message):
         attention(QUERY, torch.zeros(BATCH, KEYS, 5))
     with pytest.raises(ValueError, match=message):
@@ -87,12 +87,28 @@ def test_values_that_do_not_fit_the_keys(attention, shape):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64], ids=str)
 def test_a_mask_that_is_not_boolean(attention, dtype):
-    message = rf"mask is {dtype}; a mask is boolean, True where a query may look\. Write .*padding_mask"
+    message = rf"mask is {str(dtype)[6:]}; a mask is boolean, True = may look\. Write `mask=numbers > 0`\."
     for call in (attention, lambda _, *rest, mask: attention.remember(*rest, mask=mask)):
-        with pytest.raises(TypeError, match=message):
+        with pytest.raises(ValueError, match=message):
             call(QUERY, KEY, mask=MASK.to(dtype))
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(ValueError, match=message):
         attention.extend(attention.remember(KEY), KEY, mask=MASK.to(dtype))
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_whole_numbers(place):
+    given = [QUERY, KEY, VALUE]
+    given[place] = given[place].long()
+    name = ("query", "key", "value")[place]
+    message = rf"{name} is int64; expected floating-point features\. Put an embedding before, or cast it\."
+    with pytest.raises(ValueError, match=message):
+        BahdanauAttention(query_dim=4, key_dim=6, hidden_dim=11)(*given)
+
+
+def test_a_wrong_type_is_a_type_error_and_a_value_error(attention):
+    for kind in (TypeError, ValueError):
+        with pytest.raises(kind, match="a mask is boolean"):
+            attention(QUERY, KEY, mask=MASK.float())
 
 
 def test_a_mask_that_is_no_tensor(attention):

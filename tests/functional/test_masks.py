@@ -64,7 +64,9 @@ def test_a_mask_that_does_not_broadcast_is_refused(shape):
 
 
 def test_a_mask_of_numbers_is_refused():
-    with pytest.raises(TypeError, match=r"mask is torch\.int64; a mask is boolean, True where a query may look"):
+    with pytest.raises(
+        ValueError, match=r"mask is int64; a mask is boolean, True = may look\. Write `mask=numbers > 0`"
+    ):
         check_mask(torch.ones(2, 3, 5, dtype=torch.long), 2, 3, 5)
 
 

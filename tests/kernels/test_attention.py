@@ -224,7 +224,7 @@ def test_units_that_differ_are_refused():
 @pytest.mark.messages
 def test_a_mask_of_numbers_is_refused():
     query, key, value, energy = inputs(1, 2, 3, 5, 4)
-    with pytest.raises(TypeError, match=r"mask is torch.float32; a boolean mask was expected.*mask > 0"):
+    with pytest.raises(ValueError, match=r"mask is float32; a mask is boolean.*`mask=numbers > 0`"):
         additive_attention(query, key, value, energy, torch.zeros(1, 2, 3))  # pyright: ignore[reportArgumentType]
 
 

@@ -87,3 +87,32 @@ def test_both_ways_agree(monkeypatch):
     small = additive_attention(*own)
     monkeypatch.setattr(op, "_is_small", lambda *_: False)
     assert_close(small, additive_attention(*own))
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 16), (9, 8, 1, 300), (3, 1, 1, 5)])
+def test_the_only_key_is_read_whole(sizes):
+    own = tensors(*sizes)
+    exact = oracle.leaves(*own, dtype=torch.float64)
+    context = additive_attention(*own)
+    expected, _ = oracle.attention(*exact)
+    assert torch.equal(context, own[2].expand_as(context))
+    flow = torch.randn_like(context)
+    for found, wanted in zip(
+        torch.autograd.grad(context, own, flow), torch.autograd.grad(expected, exact, flow.double()), strict=True
+    ):
+        assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("which", range(4))
+def test_the_only_key_shows_what_is_no_number(which, dtype):
+    own = [tensor.detach() for tensor in tensors(3, 2, 1, 5, dtype)]
+    own[which].view(-1)[0] = torch.nan
+    expected, _ = oracle.attention(*own)
+    assert torch.equal(additive_attention(*own).isnan(), expected.isnan())
+
+
+def test_the_only_key_may_be_huge_and_its_value_infinite():
+    query, key, value, energy = (tensor.detach() for tensor in tensors(2, 1, 1, 5))
+    value[0, 0, 0] = torch.inf
+    assert torch.equal(additive_attention(query * 3e38, key * 3e38, value, energy), value)

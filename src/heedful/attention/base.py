@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful._pytree import concatenate, register_pytree
 from heedful.functional import check_mask, hide, widen
 
@@ -79,8 +80,8 @@ class Attention(nn.Module):
         dropout: share of the weights that is dropped in training (the weights returned are those before).
 
     Raises:
-        ValueError: a shape does not fit; the message names what came, what was expected and the way out.
-        TypeError: the mask is not boolean.
+        ValueError: a shape does not fit, the mask is not boolean or another tensor not of floating point (both a
+            TypeError, too); the message names what came, what was expected and the way out.
 
     >>> from heedful.attention.scores import DotScore
     >>> attention = Attention(DotScore(4))
@@ -94,7 +95,7 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout}; expected a share of the weights from 0 to below 1.")
+            raise _refusals.no_share(dropout)
         self.score = score
         self.window = EverywhereWindow() if window is None else window
         self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
@@ -306,43 +307,31 @@ class Attention(nn.Module):
 
     def _check_query(self, query: Tensor, batch: int) -> None:
         if query.dim() != 3:
-            raise ValueError(
-                f"query has shape {tuple(query.shape)}; expected [batch, queries, {self.query_dim}]. "
-                "For one query per batch item write query.unsqueeze(1)."
-            )
+            raise _refusals.not_three_axes("query", query.shape, "[batch, queries, features]")
         if query.shape[0] != batch:
-            raise ValueError(f"query has {query.shape[0]} batch items but key has {batch}; expected the same number.")
+            raise _refusals.other_batch(query.shape[0], batch)
         if query.shape[2] != self.query_dim:
-            raise ValueError(
-                f"query has {query.shape[2]} features; {type(self.score).__name__} expected {self.query_dim}. "
-                f"Build the score for {query.shape[2]}, or project the query to {self.query_dim}."
-            )
+            raise _refusals.other_features("query", query.shape[2], type(self.score).__name__, self.query_dim)
+        if not query.is_floating_point():
+            raise _refusals.not_floats(query.dtype, "query")
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
         if key.dim() != 3:
-            raise ValueError(
-                f"key has shape {tuple(key.shape)}; expected [batch, keys, {self.key_dim}]. "
-                "For one key per batch item write key.unsqueeze(1)."
-            )
+            raise _refusals.not_three_axes("key", key.shape, "[batch, keys, features]")
         if key.shape[2] != self.key_dim:
-            raise ValueError(self._wrong_key(key.shape[2]))
+            raise self._wrong_key(key.shape[2])
         if value is not None and (value.dim() != 3 or value.shape[:2] != key.shape[:2]):
-            raise ValueError(
-                f"value has shape {tuple(value.shape)}; expected [batch, keys, value_dim] = "
-                f"[{key.shape[0]}, {key.shape[1]}, any], one value for each key."
-            )
+            raise _refusals.not_a_value_for_each_key(value.shape, key.shape)
+        for name, tensor in (("key", key), ("value", value)):
+            if tensor is not None and not tensor.is_floating_point():
+                raise _refusals.not_floats(tensor.dtype, name)
 
-    def _wrong_key(self, features: int) -> str:
+    def _wrong_key(self, features: int) -> ValueError:
         score = type(self.score).__name__
         if self.score.compares_directly:
-            return (
-                f"key has {features} features but query has {self.query_dim}; {score} compares them directly. "
-                f"Use GeneralScore(query_dim={self.query_dim}, key_dim={features})."
-            )
-        return (
-            f"key has {features} features; {score} expected {self.key_dim}. "
-            f"Build the score for {features}, or project the key to {self.key_dim}."
-        )
+            instead = f"GeneralScore(query_dim={self.query_dim}, key_dim={features})"
+            return _refusals.no_direct_comparison(features, self.query_dim, score, instead)
+        return _refusals.other_features("key", features, score, self.key_dim)
 
     @staticmethod
     def _check_continuation(old: Tensor, new: Tensor) -> None:

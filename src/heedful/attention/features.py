@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful._pytree import register_pytree
 from heedful.functional import hide, linear, masked_softmax, visible_keys
 
@@ -69,11 +70,12 @@ class FeatureAttention(nn.Module):
         Raises:
             ValueError: a shape that does not fit.
         """
-        if features.dim() != 2 or features.shape[1] != self.dim:
-            raise ValueError(
-                f"the features have shape {tuple(features.shape)}; expected [batch, {self.dim}]. For sequences use "
-                "FeatureTemporalAttention or a pooling."
-            )
+        if features.dim() != 2:
+            raise _refusals.not_a_vector(features.shape, "FeatureTemporalAttention")
+        if features.shape[1] != self.dim:
+            raise _refusals.other_features("the input", features.shape[1], "the layer", self.dim)
+        if not features.is_floating_point():
+            raise _refusals.not_floats(features.dtype, "the input")
         weights = masked_softmax(linear(features, self.weight, self.bias))
         output = weights * features * (self.dim if self.rescale else 1)
         return Weighed(output, weights if need_weights else None)
@@ -123,16 +125,13 @@ class FeatureTemporalAttention(nn.Module):
             need_weights: return the weights `[batch, keys, dim]`, which sum to 1 over the steps, too.
 
         Raises:
-            ValueError: a shape that does not fit, or a sequence longer than `max_len`.
-            TypeError: the mask is not boolean.
+            ValueError: a shape that does not fit, a sequence longer than `max_len`, or a mask that is not boolean (a
+                TypeError, too).
         """
         check_sequence(steps)
         batch, keys, _ = steps.shape
         if keys > self.max_len:
-            raise ValueError(
-                f"the sequence has {keys} steps; the layer expected at most {self.max_len}. Build it with "
-                f"max_len={keys}, or cut the sequence."
-            )
+            raise _refusals.too_long(keys, self.max_len, "max_len")
         visible = visible_keys(mask, batch, keys)
         steps = steps if visible is None else hide(steps, visible)
         scores = linear(steps.transpose(1, 2), self.weight[:keys, :keys], self.bias[:keys])

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.functional import last_visible, linear
 
 from .base import Attention
@@ -45,7 +46,7 @@ class LastStateAttention(Pooling):
         check_sizes(units=units)
         names = get_args(LastStateScoreName)
         if score not in names:
-            raise ValueError(f"score is {score!r}; expected one of {', '.join(map(repr, names))}.")
+            raise _refusals.unknown_choice("score", score, names)
         self.units = units
         self.query_proj = None
         if score == "luong":

@@ -2,6 +2,8 @@
 
 from typing import Literal, get_args
 
+from heedful import _refusals
+
 from .base import Attention
 from .scores import ConcatScore, DotScore, GeneralScore, ScaledDotScore, Score
 from .source import LUONG_2015, mechanism
@@ -35,14 +37,12 @@ def LuongAttention(  # noqa: N802
 
 def _score(query_dim: int, key_dim: int, name: str, hidden_dim: int) -> Score:
     if name not in get_args(LuongScoreName):
-        raise ValueError(f"score is {name!r}; expected one of {', '.join(map(repr, get_args(LuongScoreName)))}.")
+        raise _refusals.unknown_choice("score", name, get_args(LuongScoreName))
     if name == "general":
         return GeneralScore(query_dim, key_dim)
     if name == "concat":
         return ConcatScore(query_dim, key_dim, hidden_dim)
     if query_dim != key_dim:
-        raise ValueError(
-            f"key has {key_dim} features but query has {query_dim}; {name!r} compares them directly. "
-            f'Use LuongAttention({query_dim}, {key_dim}, score="general").'
-        )
+        instead = f'LuongAttention({query_dim}, {key_dim}, score="general")'
+        raise _refusals.no_direct_comparison(key_dim, query_dim, repr(name), instead)
     return DotScore(query_dim) if name == "dot" else ScaledDotScore(query_dim)

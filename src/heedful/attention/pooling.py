@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful._pytree import register_pytree
 from heedful.functional import additive_attention, hide, last_visible, linear, visible_keys
 
@@ -60,8 +61,7 @@ class Pooling(nn.Module, ABC):
             need_weights: return the weights beside the same vector.
 
         Raises:
-            ValueError: a shape that does not fit.
-            TypeError: the mask is not boolean.
+            ValueError: a shape that does not fit, or a mask that is not boolean (a TypeError, too).
         """
         check_sequence(steps, self.dim)
         visible = visible_keys(mask, steps.shape[0], steps.shape[1])
@@ -83,26 +83,14 @@ def check_sequence(steps: Tensor, dim: int | None = None) -> None:
     Raises:
         ValueError: names what came, what was expected and the way out.
     """
-    axes = f"[batch, keys, {dim or 'features'}]"
     if steps.dim() != 3:
-        raise ValueError(
-            f"the sequence has shape {tuple(steps.shape)}; expected {axes}. "
-            "For one sequence write sequence.unsqueeze(0); a recurrent layer must return all its steps."
-        )
+        raise _refusals.not_a_sequence(steps.shape)
     if steps.shape[1] == 0:
-        raise ValueError(
-            f"the sequence has shape {tuple(steps.shape)}, no steps; expected {axes} with at least one step. "
-            "Leave empty sequences out, or hide them by a mask."
-        )
+        raise _refusals.no_steps(steps.shape)
     if not steps.is_floating_point():
-        raise ValueError(
-            f"the sequence is {steps.dtype}; expected floating-point features. Put an embedding before this layer, or "
-            "cast them."
-        )
+        raise _refusals.not_floats(steps.dtype)
     if dim is not None and steps.shape[2] != dim:
-        raise ValueError(
-            f"the sequence has {steps.shape[2]} features; the layer expected {dim}. Build it with dim={steps.shape[2]}."
-        )
+        raise _refusals.other_features("the sequence", steps.shape[2], "the layer", dim)
 
 
 class AttentionPooling(Pooling):

@@ -59,8 +59,7 @@ class StructuredSelfAttention(nn.Module):
             need_weights: return the weights, too.
 
         Raises:
-            ValueError: a shape that does not fit.
-            TypeError: the mask is not boolean.
+            ValueError: a shape that does not fit, or a mask that is not boolean (a TypeError, too).
         """
         check_sequence(steps, self.dim)
         visible = visible_keys(mask, steps.shape[0], steps.shape[1])

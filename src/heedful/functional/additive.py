@@ -3,10 +3,11 @@
 import math
 from typing import Literal, overload
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from heedful import _refusals
+from heedful.functional.masks import check_boolean
 from heedful.kernels.additive import op, steps
 from heedful.kernels.additive.steps import AdditiveMemory as AdditiveMemory
 
@@ -31,12 +32,9 @@ def _check(query: Tensor, key: Tensor, energy: Tensor, value: Tensor) -> None:
             f"query is on {query.device}, key on {key.device}, value on {value.device}, energy on {energy.device}; one "
             "device for all was expected. Move them with .to(device)."
         )
-    for tensor in (query, key, energy, value):
+    for name, tensor in (("query", query), ("key", key), ("value", value), ("energy", energy)):
         if not tensor.dtype.is_floating_point:
-            raise TypeError(
-                f"one of query, key, value and energy is {tensor.dtype}; floating-point numbers were expected. Use "
-                ".float()."
-            )
+            raise _refusals.not_floats(tensor.dtype, name)
     asked, known, read = query.shape, key.shape, value.shape
     if (
         len(known) < 2
@@ -58,10 +56,7 @@ def _check(query: Tensor, key: Tensor, energy: Tensor, value: Tensor) -> None:
 
 def _check_mask(mask: Tensor, query: Tensor, keys: int) -> None:
     """Refuse a mask that is not boolean, elsewhere, or does not broadcast to [*batch, queries, keys]."""
-    if mask.dtype != torch.bool:
-        raise TypeError(
-            f"mask is {mask.dtype}; a boolean mask was expected, True = may look. Use mask.bool() or mask > 0."
-        )
+    check_boolean(mask)
     if mask.device != query.device:
         raise ValueError(
             f"mask is on {mask.device}, query on {query.device}; one device was expected. Move it with .to(device)."
@@ -120,8 +115,7 @@ def additive_scores(
     The error is absolute: at most 1e-6 x sum|energy| in float32 for every finite input. Differentiable once.
 
     Raises:
-        ValueError: shapes or devices do not fit together.
-        TypeError: a tensor is not of floating point.
+        ValueError: shapes or devices do not fit together, or a tensor is not of floating point (a TypeError, too).
 
     >>> query, key, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(5)
     >>> additive_scores(query, key, energy).shape
@@ -173,8 +167,7 @@ def additive_attention(
 
     Raises:
         ValueError: shapes or devices do not fit together; batch axes are those of the query, nothing but the mask
-            broadcasts.
-        TypeError: the mask is not boolean, or another tensor not of floating point.
+            broadcasts. Or the mask is not boolean, or another tensor not of floating point (both a TypeError, too).
 
     >>> query, key, value, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(2, 7, 4), torch.ones(5)
     >>> additive_attention(query, key, value, energy)[0, 0]

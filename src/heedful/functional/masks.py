@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
+from heedful import _refusals
+
 
 def padding_mask(lengths: Int[Tensor, " batch"], max_len: int) -> Bool[Tensor, "batch 1 {max_len}"]:
     """Mask that hides every key past its sentence's length.
@@ -43,17 +45,11 @@ def check_mask(mask: Tensor | None, batch: int, queries: int, keys: int) -> None
         keys: number of keys.
 
     Raises:
-        TypeError: the mask is not boolean.
-        ValueError: the shape does not broadcast.
+        ValueError: the mask is not boolean (a TypeError, too), or the shape does not broadcast.
     """
     if mask is None:
         return
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        came = mask.dtype if isinstance(mask, Tensor) else f"a {type(mask).__name__}"
-        raise TypeError(
-            f"mask is {came}; a mask is boolean, True where a query may look. "
-            "Write `mask=numbers > 0` or `padding_mask(lengths, max_len)`."
-        )
+    check_boolean(mask)
     expected = (batch, queries, keys)
     fits = mask.dim() == 3 and all(size in (1, want) for size, want in zip(mask.shape, expected, strict=True))
     if not fits:
@@ -62,6 +58,18 @@ def check_mask(mask: Tensor | None, batch: int, queries: int, keys: int) -> None
             f"[batch, queries, keys] = {list(expected)}. `padding_mask(lengths, max_len)` gives [batch, 1, keys]; "
             "so does `mask.unsqueeze(1)` for a mask [batch, keys]."
         )
+
+
+def check_boolean(mask: Tensor) -> None:
+    """Refuse a mask that is not boolean.
+
+    Raises:
+        ValueError: a tensor of another type, or no tensor; a TypeError, too.
+
+    >>> check_boolean(torch.tensor([True]))
+    """
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise _refusals.not_boolean(mask.dtype if isinstance(mask, Tensor) else f"a {type(mask).__name__}")
 
 
 def hide(
@@ -88,17 +96,18 @@ def visible_keys(mask: Tensor | None, batch: int, keys: int) -> Bool[Tensor, "ba
         keys: number of keys.
 
     Raises:
-        TypeError: the mask is not boolean.
-        ValueError: the shape does not fit.
+        ValueError: the mask is not boolean (a TypeError, too), or the shape does not fit.
 
     >>> visible_keys(padding_mask(torch.tensor([1]), 3), 1, 3)
     tensor([[ True, False, False]])
     """
     if mask is None:
         return None
-    mask = mask.unsqueeze(1) if isinstance(mask, Tensor) and mask.dim() == 2 else mask
-    check_mask(mask, batch, 1, keys)
-    return mask.squeeze(1).expand(batch, keys)
+    check_boolean(mask)
+    rows = mask.squeeze(1) if mask.dim() == 3 else mask
+    if rows.dim() != 2 or rows.shape[0] not in (1, batch) or rows.shape[1] not in (1, keys):
+        raise _refusals.mask_misfits(mask.shape, (batch, keys))
+    return rows.expand(batch, keys)
 
 
 def last_visible(

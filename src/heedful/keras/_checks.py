@@ -1,52 +1,59 @@
-"""Bad input is refused here, for every layer in the same words: what came, what was expected, the way out."""
+"""Bad input is refused here, for every layer, in the words of `heedful._refusals`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from keras import backend
 
-Shape = Sequence[int | None]
+from heedful import _refusals
+from heedful._refusals import SEQUENCE, Shape
 
 
 def check_choice(name: str, given: Any, *expected: str) -> None:
     """Refuse a word that is not one of `expected`. Raises ValueError."""
     if given not in expected:
-        raise ValueError(f"{name} is {given!r}; expected one of {', '.join(map(repr, expected))}.")
+        raise _refusals.unknown_choice(name, given, expected)
 
 
 def check_size(name: str, given: Any) -> None:
     """Refuse a size that is not a whole number from 1 up. Raises ValueError."""
     if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-        raise ValueError(f"{name} is {given!r}; expected a positive number of features.")
+        raise _refusals.no_size(name, given)
 
 
 def check_dropout(given: float) -> None:
     """Refuse what is no share from 0 to below 1. Raises ValueError."""
     if not 0 <= given < 1:
-        raise ValueError(f"dropout is {given!r}; expected a share of the weights from 0 to below 1.")
+        raise _refusals.no_share(given)
 
 
-def check_sequence(shape: Shape, name: str = "the sequence", axes: str = "[batch, steps, features]") -> None:
+def check_sequence(shape: Shape, name: str = "the sequence", axes: str = SEQUENCE) -> None:
     """Refuse the shape of what is no batch of sequences of known features. Raises ValueError."""
     if len(shape) != 3:
-        raise ValueError(
-            f"{name} has shape {tuple(shape)}; expected {axes}. For one sequence write sequence[None]; a recurrent "
-            "layer must return all its steps, return_sequences=True."
-        )
+        raise _refusals.not_a_sequence(shape) if axes == SEQUENCE else _refusals.not_three_axes(name, shape, axes)
     if shape[1] == 0:
-        raise ValueError(f"{name} has shape {tuple(shape)}, no steps; expected {axes} with at least one step.")
+        raise _refusals.no_steps(shape, name, axes)
     if shape[2] is None:
         raise ValueError(f"{name} has shape {tuple(shape)}; expected {axes} with a known number of features.")
+
+
+def check_vector(shape: Shape) -> None:
+    """Refuse the shape of what is no batch of vectors of known features. Raises ValueError."""
+    if len(shape) != 2 or shape[1] is None:
+        raise _refusals.not_a_vector(shape, "TemporalAttention")
+
+
+def check_features(name: str, shape: Shape, who: str, expected: int | None) -> None:
+    """Refuse other features than the layer was built for; `None`: it is not built, or takes any. Raises ValueError."""
+    came = shape[-1]
+    if expected is not None and came is not None and came != expected:
+        raise _refusals.other_features(name, came, who, expected)
 
 
 def check_floats(tensor: Any, name: str = "the sequence") -> None:
     """Refuse whole numbers, which are token ids more often than not. Raises ValueError."""
     dtype = backend.standardize_dtype(tensor.dtype)
     if not backend.is_float_dtype(dtype):
-        raise ValueError(
-            f"{name} is {dtype}; expected floating-point features. Put keras.layers.Embedding before this layer, or "
-            "cast them."
-        )
+        raise _refusals.not_floats(dtype, name)
 
 
 def check_mask(mask: Any, shape: Shape, axes: str = "[batch, steps]", name: str = "mask") -> None:
@@ -56,11 +63,7 @@ def check_mask(mask: Any, shape: Shape, axes: str = "[batch, steps]", name: str 
     dtype = getattr(mask, "dtype", None)
     came = f"a {type(mask).__name__}" if dtype is None else backend.standardize_dtype(dtype)
     if came != "bool":
-        raise ValueError(f"{name} is {came}; a mask is boolean, True where one may look. Write `mask=numbers > 0`.")
+        raise _refusals.not_boolean(came, name)
     fits = len(mask.shape) == len(shape)
-    fits = fits and all(None in pair or pair[0] == pair[1] for pair in zip(mask.shape, shape, strict=True))
-    if not fits:
-        raise ValueError(
-            f"{name} has shape {tuple(mask.shape)}; expected {axes} = {list(shape)}. "
-            "`keras.layers.Embedding(mask_zero=True)` and `keras.layers.Masking` give such a mask."
-        )
+    if not fits or any(None not in pair and pair[0] != pair[1] for pair in zip(mask.shape, shape, strict=True)):
+        raise _refusals.mask_misfits(mask.shape, shape, axes, name)

@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
-from ._checks import check_dropout, check_floats, check_mask, check_sequence
+from heedful import _refusals
+
+from ._checks import check_dropout, check_features, check_floats, check_mask, check_sequence
 from ._layer import HeedfulLayer
 from ._maths import Tensor, hide, masked_softmax, ops, read
 
@@ -29,12 +31,21 @@ class PairLayer(HeedfulLayer):
         check_dropout(dropout)
         self.dropout, self.seed = dropout, seed
         self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
+        self.query_dim: int | None = None
+        self.key_dim: int | None = None
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for the shapes of query, value and, if given, key."""
         query, value, key = _named(input_shape)
         _check_shapes(query, value, key)
+        self.check_sizes(query, key)
+        self.query_dim, self.key_dim = query[-1], key[-1]
         self.build_score(query[-1], key[-1])
+
+    def check_sizes(self, query: Any, key: Any) -> None:
+        """Refuse the shapes of a query and a key that the score has no weights for."""
+        check_features("query", query, type(self).__name__, self.query_dim)
+        check_features("key", key, type(self).__name__, self.key_dim)
 
     def build_score(self, query_dim: int, key_dim: int) -> None:
         """Make the weights of the score; a layer without any makes none."""
@@ -93,6 +104,7 @@ class PairLayer(HeedfulLayer):
         """Refuse what does not fit; the masks of query and value."""
         query, value, key = _named(inputs)
         _check_shapes(query.shape, value.shape, key.shape)
+        self.check_sizes(query.shape, key.shape)
         for name, tensor in (("query", query), ("value", value), ("key", key)):
             check_floats(tensor, name)
         query_mask, value_mask = _masks(mask)
@@ -157,8 +169,7 @@ def _both(mask: Tensor | None, other: Tensor) -> Tensor:
 def _check_shapes(query: Any, value: Any, key: Any) -> None:
     for name, shape, axes in (("query", query, "queries"), ("value", value, "keys"), ("key", key, "keys")):
         check_sequence(shape, name, f"[batch, {axes}, features]")
-    if None not in (value[1], key[1]) and value[1] != key[1]:
-        raise ValueError(
-            f"value has shape {tuple(value)}; expected [batch, keys, value_dim] = "
-            f"[{key[0]}, {key[1]}, any], one value for each key."
-        )
+    if None not in (query[0], key[0]) and query[0] != key[0]:
+        raise _refusals.other_batch(query[0], key[0])
+    if any(None not in pair and pair[0] != pair[1] for pair in zip(value[:2], key[:2], strict=True)):
+        raise _refusals.not_a_value_for_each_key(value, key)

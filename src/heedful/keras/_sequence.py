@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from ._checks import check_floats, check_mask, check_sequence
+from ._checks import check_features, check_floats, check_mask, check_sequence
 from ._layer import HeedfulLayer
 from ._maths import Tensor, hide, ops
 
@@ -20,10 +20,13 @@ class SequenceLayer(HeedfulLayer):
         return_attention_scores: return the weights, too.
     """
 
+    features: int | None = None
+
     def build(self, input_shape: Any) -> None:
         """Make the weights for `[batch, steps, features]`."""
         shape = self.arranged_shape(input_shape)
         check_sequence(shape)
+        self.features = shape[-1]
         self.build_weights(shape)
 
     def build_weights(self, shape: Any) -> None:
@@ -54,7 +57,9 @@ class SequenceLayer(HeedfulLayer):
 
     def _arrange(self, inputs: Any, mask: Any) -> tuple[Tensor, Tensor | None]:
         """`arrange`, after a look at ranks and types."""
-        check_sequence(self.arranged_shape(keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs)))
+        shape = self.arranged_shape(keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs))
+        check_sequence(shape)
+        check_features("the sequence", shape, "the layer", self.features)
         keras.tree.map_structure(check_floats, inputs)
         steps, mask = self.arrange(inputs, mask)
         check_mask(mask, steps.shape[:2])

@@ -52,7 +52,10 @@ class Attention(SequenceLayer):
         if self.score == "bahdanau":
             self.query_kernel = self.add_matrix("query_kernel", features, features)
             self.key_kernel = self.add_matrix("key_kernel", features, features)
-            self.energy = self.add_energy(features)
+            # Glorot uniform as of a matrix of one column, which it is in the layer that this one replaces
+            limit = (6 / (features + 1)) ** 0.5
+            start = keras.initializers.RandomUniform(-limit, limit)
+            self.energy = self.add_weight(name="energy", shape=(features,), initializer=start)
         self.output_kernel = self.add_matrix("output_kernel", 2 * features, self.units)
 
     def look(self, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from heedful import _refusals
+
 from ._checks import check_choice
 from ._maths import Tensor, ops, project, widen
 from ._pair import PairLayer
@@ -41,14 +43,15 @@ class DotAttention(PairLayer):
         check_choice("score", score, "general", "dot", "scaled_dot")
         self.score = score
 
+    def check_sizes(self, query: Any, key: Any) -> None:
+        if self.score == "general":
+            super().check_sizes(query, key)
+        elif query[-1] != key[-1]:
+            raise _refusals.no_direct_comparison(key[-1], query[-1], repr(self.score), 'score="general"')
+
     def build_score(self, query_dim: int, key_dim: int) -> None:
         if self.score == "general":
             self.score_kernel = self.add_matrix("score_kernel", query_dim, key_dim)
-        elif query_dim != key_dim:
-            raise ValueError(
-                f"key has {key_dim} features but query has {query_dim}; {self.score!r} compares them directly. "
-                'Use score="general".'
-            )
 
     def remember(self, key: Tensor) -> Tensor:
         if self.score == "general":

@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
-from ._checks import check_floats, check_size
+from heedful import _refusals
+
+from ._checks import check_features, check_floats, check_size, check_vector
 from ._layer import HeedfulLayer
 from ._maths import Tensor, masked_softmax, ops
 from ._sequence import SequenceLayer, Shape
@@ -34,18 +36,18 @@ class FeatureAttention(HeedfulLayer):
     def __init__(self, rescale: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rescale = rescale
+        self.features: int | None = None
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for `[batch, features]`."""
-        _check_vector(input_shape)
-        features = input_shape[-1]
+        check_vector(input_shape)
+        features = self.features = input_shape[-1]
         self.kernel = self.add_matrix("kernel", features, features)
         self.bias = self.add_weight(name="bias", shape=(features,), initializer="zeros")
 
     def call(self, inputs: Tensor, return_attention_scores: bool = False) -> Any:
         """The weighed features, and the weights if asked for."""
-        _check_vector(inputs.shape)
-        check_floats(inputs, "the input")
+        self._check(inputs)
         weights = masked_softmax(ops.matmul(inputs, self.kernel) + self.bias)
         weights = ops.cast(weights, inputs.dtype)
         output = weights * inputs * (inputs.shape[-1] if self.rescale else 1)
@@ -57,9 +59,14 @@ class FeatureAttention(HeedfulLayer):
 
     def compute_output_spec(self, inputs: Tensor, return_attention_scores: bool = False) -> Any:
         """Shapes and types of what `call` returns."""
-        check_floats(inputs, "the input")
+        self._check(inputs)
         output = keras.KerasTensor(inputs.shape, self.compute_dtype)
         return (output, keras.KerasTensor(inputs.shape, self.compute_dtype)) if return_attention_scores else output
+
+    def _check(self, inputs: Any) -> None:
+        check_vector(inputs.shape)
+        check_floats(inputs, "the input")
+        check_features("the input", inputs.shape, "the layer", self.features)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rescale": self.rescale}
@@ -105,16 +112,14 @@ class TemporalAttention(SequenceLayer):
                 f"the sequence has shape {tuple(shape)}, an unknown number of steps; this layer has a weight for each "
                 "pair of steps. Name the longest, TemporalAttention(max_steps=...)."
             )
+        self.features = None  # the weights are of steps: any features will do
         self.kernel = self.add_matrix("kernel", steps, steps)
         self.bias = self.add_weight(name="bias", shape=(steps,), initializer="zeros")
 
     def look(self, steps: Tensor, mask: Tensor | None, need_weights: bool) -> tuple[Tensor, Any]:
         count, longest = steps.shape[1], self.bias.shape[0]
         if count is not None and count > longest:
-            raise ValueError(
-                f"the sequence has {count} steps; the layer expected at most {longest}. Build it with "
-                f"max_steps={count}, or cut the sequence."
-            )
+            raise _refusals.too_long(count, longest, "max_steps")
         count = ops.shape(steps)[1]
         scores = ops.matmul(ops.swapaxes(steps, 1, 2), self.kernel[:count, :count]) + self.bias[:count]
         weights = masked_softmax(scores, None if mask is None else mask[:, None])
@@ -136,11 +141,3 @@ class TemporalAttention(SequenceLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "max_steps": self.max_steps, "single_vector": self.single_vector}
-
-
-def _check_vector(shape: Any) -> None:
-    if len(shape) != 2 or shape[-1] is None:
-        raise ValueError(
-            f"the input has shape {tuple(shape)}; expected [batch, features]. For sequences use TemporalAttention or a "
-            "pooling."
-        )

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from ._checks import check_choice, check_size
+from ._checks import check_choice, check_features, check_size
 from ._maths import Tensor, masked_softmax, ops, project, widen
 from .dot import DotAttention
 
@@ -53,6 +53,11 @@ class LuongLocalAttention(DotAttention):
         check_choice("mode", mode, "predictive", "monotonic")
         check_size("half_width", half_width)
         self.mode, self.half_width, self.clamp = mode, half_width, clamp
+
+    def check_sizes(self, query: Any, key: Any) -> None:
+        super().check_sizes(query, key)
+        if self.mode == "predictive":
+            check_features("query", query, type(self).__name__, self.query_dim)
 
     def build_score(self, query_dim: int, key_dim: int) -> None:
         super().build_score(query_dim, key_dim)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.attention.source import Source
 
 
@@ -17,7 +18,7 @@ def check_sizes(**sizes: int) -> None:
     """
     for name, size in sizes.items():
         if size < 1:
-            raise ValueError(f"{name} is {size}; expected a positive number of features.")
+            raise _refusals.no_size(name, size)
 
 
 class Score(nn.Module, ABC):

@@ -1,0 +1,123 @@
+"""What the doors of PyTorch and of Keras say of bad input, in the same words; loads neither of them.
+
+Each function returns the error to raise: what came, what was expected, the way out.
+"""
+
+from collections.abc import Sequence
+
+Shape = Sequence[int | None]
+SEQUENCE = "[batch, steps, features]"
+_ALL_STEPS = "a recurrent layer must return all its steps (in Keras return_sequences=True)."
+
+
+class WrongTypeError(TypeError, ValueError):
+    """A tensor of another type than asked for; Python calls that a TypeError, Keras a ValueError: this is both.
+
+    >>> try:
+    ...     raise not_boolean("float32")
+    ... except ValueError as error:
+    ...     print(isinstance(error, TypeError))
+    True
+    """
+
+
+def not_a_sequence(shape: Shape, axes: str = SEQUENCE) -> ValueError:
+    """The shape has not the three axes of a batch of sequences."""
+    return ValueError(
+        f"the sequence has shape {tuple(shape)}; expected {axes}. For one sequence write sequence[None]; {_ALL_STEPS}"
+    )
+
+
+def not_three_axes(name: str, shape: Shape, axes: str) -> ValueError:
+    """Query, key or value has not three axes."""
+    return ValueError(
+        f"{name} has shape {tuple(shape)}; expected {axes}. For one of them in each batch item write {name}[:, None]; "
+        f"{_ALL_STEPS}"
+    )
+
+
+def not_a_vector(shape: Shape, other_layer: str) -> ValueError:
+    """The shape is not that of a batch of vectors; `other_layer` takes sequences."""
+    return ValueError(
+        f"the input has shape {tuple(shape)}; expected [batch, features]. For sequences use {other_layer} or a pooling."
+    )
+
+
+def no_steps(shape: Shape, name: str = "the sequence", axes: str = SEQUENCE) -> ValueError:
+    """There is nothing to look at."""
+    return ValueError(
+        f"{name} has shape {tuple(shape)}, no steps; expected {axes} with at least one step. Leave empty sequences "
+        "out, or hide them by a mask."
+    )
+
+
+def too_long(steps: int, most: int, argument: str) -> ValueError:
+    """The layer has weights for fewer steps, as `argument` said."""
+    return ValueError(
+        f"the sequence has {steps} steps; the layer expected at most {most}. Build it with {argument}={steps}, or cut "
+        "the sequence."
+    )
+
+
+def not_floats(dtype: object, name: str = "the sequence") -> WrongTypeError:
+    """Whole numbers, which are token ids more often than not."""
+    return WrongTypeError(
+        f"{name} is {_dtype(dtype)}; expected floating-point features. Put an embedding before, or cast it."
+    )
+
+
+def not_boolean(came: object, name: str = "mask") -> WrongTypeError:
+    """A mask of numbers; `came` is a dtype, or says what else it is."""
+    return WrongTypeError(f"{name} is {_dtype(came)}; a mask is boolean, True = may look. Write `mask=numbers > 0`.")
+
+
+def mask_misfits(shape: Shape, sizes: Shape, axes: str = "[batch, steps]", name: str = "mask") -> ValueError:
+    """A mask of another shape than what it belongs to."""
+    return ValueError(
+        f"{name} has shape {tuple(shape)}; expected {axes} = {list(sizes)}. It has one entry for each step, True = a "
+        "real step."
+    )
+
+
+def other_features(name: str, came: int, who: str, expected: int) -> ValueError:
+    """The weights of `who` are for another number of features."""
+    return ValueError(
+        f"{name} has {came} features; {who} expected {expected}. Build it for {came}, or project {name} to {expected}."
+    )
+
+
+def no_direct_comparison(key: int, query: int, who: str, instead: str) -> ValueError:
+    """Query and key differ in features, and `who` has no matrix between them."""
+    return ValueError(f"key has {key} features but query has {query}; {who} compares them directly. Use {instead}.")
+
+
+def other_batch(query: int, key: int) -> ValueError:
+    """Query and key differ in batch items."""
+    return ValueError(f"query has {query} batch items but key has {key}; expected the same number.")
+
+
+def not_a_value_for_each_key(value: Shape, key: Shape) -> ValueError:
+    """Value and key differ in batch items or steps."""
+    return ValueError(
+        f"value has shape {tuple(value)}; expected [batch, keys, value_dim] = [{key[0]}, {key[1]}, any], one value for "
+        "each key."
+    )
+
+
+def unknown_choice(name: str, given: object, expected: Sequence[str]) -> ValueError:
+    """A word that is none of those expected."""
+    return ValueError(f"{name} is {given!r}; expected one of {', '.join(map(repr, expected))}.")
+
+
+def no_size(name: str, given: object) -> ValueError:
+    """A number of features that is none."""
+    return ValueError(f"{name} is {given!r}; expected a positive number of features.")
+
+
+def no_share(given: object) -> ValueError:
+    """A dropout that is none."""
+    return ValueError(f"dropout is {given!r}; expected a share of the weights from 0 to below 1.")
+
+
+def _dtype(came: object) -> str:
+    return str(came).removeprefix("torch.")
