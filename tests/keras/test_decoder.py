@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.keras.rows import SEEN, SEQUENCE
-from tests.keras.running import hk, keras, numpy_of
+from tests.keras.rows import SEEN, SEQUENCE, additive, general, local, pair
+from tests.keras.running import hk, keras, numpy_of, weights_of
 
 START, END = 1, 2
 MASK = np.where(SEEN.any(1, keepdims=True), SEEN, np.arange(7) < 2)
@@ -18,6 +18,75 @@ WIRINGS = {
 def decoder(name, words=9, units=6):
     wiring, feeding, cell, attention = WIRINGS[name]
     return hk.AttentionDecoder(words, 3, units, attention(), wiring, feeding, cell)
+
+
+def sigmoid(numbers):
+    return 1 / (1 + np.exp(-numbers))
+
+
+def gru(w, inputs, state):
+    """Cho et al. 2014 with the reset behind the product, as cuDNN and Keras have it."""
+    (hidden,) = state
+    given, kept = inputs @ w["kernel"] + w["bias"][0], hidden @ w["recurrent_kernel"] + w["bias"][1]
+    update, reset, _ = np.split(sigmoid(given + kept), 3)
+    fresh = np.tanh(np.split(given, 3)[2] + reset * np.split(kept, 3)[2])
+    return [update * hidden + (1 - update) * fresh]
+
+
+def lstm(w, inputs, state):
+    hidden, cell = state
+    gates = np.split(inputs @ w["kernel"] + hidden @ w["recurrent_kernel"] + w["bias"], 4)
+    cell = sigmoid(gates[1]) * cell + sigmoid(gates[0]) * np.tanh(gates[2])
+    return [sigmoid(gates[3]) * np.tanh(cell), cell]
+
+
+LOOKS = {"bahdanau": pair(additive), "luong": pair(general, local), "luong, input feeding": pair(general)}
+
+
+def formula(name, layer, tokens, source, seen):
+    """Logits and weights of one batch item, token after token, from the equations."""
+    wiring, feeding, kind, _ = WIRINGS[name]
+    w = weights_of(layer)
+    cell, attention = [
+        {path.split("/")[-1]: matrix for path, matrix in w.items() if part in path.split("/")[0]}
+        for part in ("recurrent", "attention")
+    ]
+    state = [np.tanh(source[seen].mean(0) @ w["bridge/kernel"] + w["bridge/bias"])]
+    state = state if kind == "gru" else [*state, np.zeros_like(state[0])]
+    features, logits, looked = np.zeros_like(state[0]), [], []
+
+    def look(hidden):
+        context, weights = LOOKS[name](attention, [hidden[None], source], [np.ones(1, bool), seen])
+        looked.append(weights[0])
+        return context[0]
+
+    for token in tokens:
+        word = w["embedding/embeddings"][token]
+        if wiring == "bahdanau":
+            context = look(state[0])
+            state = {"gru": gru, "lstm": lstm}[kind](cell, np.concatenate([word, context]), state)
+            together = np.concatenate([state[0], word, context])
+        else:
+            inputs = np.concatenate([word, features]) if feeding else word
+            state = {"gru": gru, "lstm": lstm}[kind](cell, inputs, state)
+            together = np.concatenate([look(state[0]), state[0]])
+        features = np.tanh(together @ w["combine/kernel"] + w.get("combine/bias", 0))
+        logits.append(features @ w["readout/kernel"] + w["readout/bias"])
+    return np.stack(logits), np.stack(looked)
+
+
+@pytest.mark.parametrize("name", WIRINGS)
+def test_it_is_its_equations(name):
+    layer = decoder(name)
+    layer.build([(3, 4), SEQUENCE.shape])
+    rng = np.random.default_rng(7)
+    layer.set_weights([rng.standard_normal(weight.shape) for weight in layer.weights])
+    tokens = rng.integers(1, 9, (3, 4))
+    logits, weights = layer([tokens, SEQUENCE], mask=[None, MASK], return_attention_scores=True)
+    for item in range(3):
+        wanted, looked = formula(name, layer, tokens[item], SEQUENCE[item], MASK[item])
+        np.testing.assert_allclose(numpy_of(logits)[item], wanted, atol=1e-10)
+        np.testing.assert_allclose(numpy_of(weights)[item], looked, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", WIRINGS)

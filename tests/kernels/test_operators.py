@@ -73,6 +73,18 @@ def test_a_memory_in_a_compiled_step():
     assert_close(torch.compile(step, backend="aot_eager", fullgraph=True)(*tensors), step(*tensors))
 
 
+@pytest.mark.compile
+@pytest.mark.filterwarnings("error:.*lru_cache:UserWarning")
+def test_the_backward_pass_of_an_eager_call_in_compiled_code_is_not_traced():
+    look = torch.compiler.disable(twice)
+    eager = leaves(*inputs())
+    compiled = leaves(*eager)
+    twice(*eager, None).backward()
+    torch.compile(lambda *own: look(*own, None).backward(), backend="eager")(*compiled)
+    for a, b in zip(compiled, eager, strict=True):
+        assert_close(a.grad, b.grad)
+
+
 class Layer(torch.nn.Module):
     """Attention as a module, for export."""
 

@@ -94,6 +94,8 @@ class _Scores(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         query, key, energy = ctx.saved_tensors
+        if torch.compiler.is_compiling():  # what calls backward() is compiled: a kernel is not to be traced
+            return _scores_backward_op(grad, query, key, energy)
         return _scores_gradients(grad, query, key, energy, ctx.plan)
 
 
@@ -113,6 +115,9 @@ class _Attention(torch.autograd.Function):
         query, key, value, energy, mask, weights = ctx.saved_tensors
         if grad_context is None:
             grad_context = value.new_zeros(*query.shape[:2], value.shape[2])
+        if torch.compiler.is_compiling():
+            own = query, key, value, energy, mask
+            return *_attention_backward_op(grad_context, grad_weights, *own), None, None
         saved = query, key, value, energy, mask, weights
         return *_attention_gradients(grad_context, grad_weights, *saved, ctx.plan), None, None
 
