@@ -54,7 +54,7 @@ def scores_kernel(
     inside = rows[:, None] & columns[None, :]
     visible = inside
     if masked:
-        places = row[:, None].to(tl.int64) * mask_row + column[None, :] * mask_column
+        places = row[:, None].to(tl.int64) * mask_row + column[None, :].to(tl.int64) * mask_column
         visible = tl.load(mask + batch * mask_batch + places, inside, 0) != 0
     found = tl.zeros((tile_rows, tile_columns), dtype=out.dtype.element_ty)
     if tl.sum(tl.sum(visible.to(tl.int32), 1), 0) > 0:
