@@ -110,8 +110,8 @@ def unknown_choice(name: str, given: object, expected: Sequence[str]) -> ValueEr
 
 
 def no_size(name: str, given: object) -> ValueError:
-    """A number of features that is none."""
-    return ValueError(f"{name} is {given!r}; expected a positive number of features.")
+    """What is no size."""
+    return ValueError(f"{name} is {given!r}; expected a whole number (int) from 1 up.")
 
 
 def no_share(given: object) -> ValueError:

@@ -167,5 +167,5 @@ def test_a_dropout_that_is_no_share(dropout):
     ],
 )
 def test_sizes_below_one(build, message):
-    with pytest.raises(ValueError, match=message + "; expected a positive number of features"):
+    with pytest.raises(ValueError, match=message + "; expected a whole number"):
         build()

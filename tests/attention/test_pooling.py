@@ -391,14 +391,18 @@ def test_a_wrong_call_says_what_was_expected(row):
 
 @pytest.mark.messages
 def test_sizes_and_names_are_refused_when_built():
-    with pytest.raises(ValueError, match=r"score is 'dot'; expected one of 'luong', 'bahdanau'\."):
-        LastStateAttention(4, score="dot")
-    with pytest.raises(ValueError, match=r"units is 0; expected a positive number"):
+    with pytest.raises(
+        ValueError, match=r"score is 'loung'; expected one of 'luong', 'bahdanau', 'dot', 'scaled_dot'\."
+    ):
+        LastStateAttention(4, score="loung")
+    with pytest.raises(ValueError, match=r"units is 2\.5; expected a whole number \(int\) from 1 up\."):
+        LastStateAttention(4, units=2.5)
+    with pytest.raises(ValueError, match=r"units is 0; expected a whole number"):
         LastStateAttention(4, units=0)
     for build in (AttentionPooling, StructuredSelfAttention):
-        with pytest.raises(ValueError, match=r"attention_dim is 0; expected a positive number"):
+        with pytest.raises(ValueError, match=r"attention_dim is 0; expected a whole number"):
             build(4, 0, *([1] if build is StructuredSelfAttention else []))
-    with pytest.raises(ValueError, match=r"dim is -1; expected a positive number"):
+    with pytest.raises(ValueError, match=r"dim is -1; expected a whole number"):
         AttBlstmPooling(-1)
     with pytest.raises(ValueError, match=r"max_len is 0; expected the length of the longest sequence"):
         FeatureTemporalAttention(0)

@@ -85,13 +85,13 @@ def general(w, query, key):
 def local(w, place, query, seen):
     """Luong's local-p with a half width of 2."""
     center = seen.sum() / (1 + np.exp(-(np.tanh(query @ w["place_kernel"]) @ w["place_vector"]).item()))
-    places = np.arange(len(seen))
+    places = np.cumsum(seen) - 1
     return np.abs(places - np.round(center)) <= 2, np.exp(-((places - center) ** 2) / (2 * 1.0**2))
 
 
 def along(w, place, query, seen):
     """Luong's local-m with a half width of 1, kept inside."""
-    return np.abs(np.arange(len(seen)) - min(place, seen.sum() - 1)) <= 1, 1.0
+    return np.abs(np.cumsum(seen) - 1 - min(place, seen.sum() - 1)) <= 1, 1.0
 
 
 def pooling(w, steps, mask):

@@ -107,6 +107,15 @@ def test_what_it_says_greedily_is_what_it_would_say_of_the_whole(name):
     assert not weights[:, :, :][~np.broadcast_to(MASK[:, None], weights.shape)].any()
 
 
+def test_it_starts_as_it_is_told_and_pays_for_its_matrices():
+    layer = hk.AttentionDecoder(9, 3, 6, hk.AdditiveAttention(4), kernel_initializer="ones", kernel_regularizer="l2")
+    layer.build([(3, 4), SEQUENCE.shape])
+    kernels = {path: matrix for path, matrix in weights_of(layer).items() if path.endswith("/kernel")}
+    assert len(kernels) == 4
+    assert all((matrix == 1).all() for matrix in kernels.values())
+    assert len(layer.losses) == 4
+
+
 def test_padding_has_no_part_in_the_loss():
     layer = decoder("luong")
     model = keras.Model(inputs := [keras.Input((None,), dtype="int32"), keras.Input((7, 5))], layer(inputs))

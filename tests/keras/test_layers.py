@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.keras.rows import ROWS
-from tests.keras.running import flows_of, keras, run, weights_of
+from tests.keras.rows import QUERY, ROWS, SEQUENCE
+from tests.keras.running import flows_of, hk, keras, numpy_of, run, weights_of
 
 TREE = keras.tree
 each = pytest.mark.parametrize("name", ROWS)
@@ -88,3 +88,32 @@ def test_what_is_hidden_may_hold_anything(name):
             np.testing.assert_array_equal(found, wanted)
     for grad, mask in zip(runs[1][2:], masks, strict=False):
         assert mask is None or not grad[~mask].any()
+
+
+@pytest.mark.parametrize("mode", ["predictive", "monotonic"])
+def test_local_attention_counts_real_keys_wherever_padding_is(mode):
+    layer = hk.LuongLocalAttention(mode, half_width=2)
+    bare, weights = layer([QUERY, SEQUENCE], return_attention_scores=True)
+    nothing = np.full((3, 9, 5), np.nan)
+    for padded, places in (([nothing, SEQUENCE], range(9, 16)), ([SEQUENCE, nothing], range(7))):
+        steps = np.concatenate(padded, 1)
+        seen = ~np.isnan(steps).any(-1)
+        found, looked = layer([QUERY, steps], mask=[None, seen], return_attention_scores=True)
+        np.testing.assert_allclose(numpy_of(found), numpy_of(bare), atol=1e-12)
+        np.testing.assert_allclose(numpy_of(looked)[..., places], numpy_of(weights), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "float16"])
+def test_half_precision_does_not_overflow(dtype):
+    large = np.full((1, 3, 512), 30.0)
+    kind = {"dtype": dtype}
+    for layer in (hk.Attention(3, "dot", **kind), hk.Attention(3, "scaled_dot", **kind)):
+        assert np.isfinite(numpy_of(layer(large))).all()
+    for layer in (hk.DotAttention("dot", **kind), hk.LuongLocalAttention("monotonic", "dot", **kind)):
+        assert np.isfinite(numpy_of(layer([large, large]))).all()
+
+
+def test_matrices_of_one_shape_start_apart():
+    layer = hk.Attention(4, "bahdanau")
+    layer.build((None, 7, 5))
+    assert not np.allclose(numpy_of(layer.query_kernel.value), numpy_of(layer.key_kernel.value))

@@ -18,6 +18,10 @@ STEPS, QUERY = np.ones((2, 7, 5)), np.ones((2, 3, 4))
 HALF = np.ones((2, 7), "float32")
 
 
+TOKENS = np.array([[1, 4, 5], [1, 6, 7]])
+decoder = hk.AttentionDecoder(9, 3, 4, hk.DotAttention())
+
+
 def used(layer, inputs):
     """A layer that has been called."""
     layer(inputs)
@@ -94,7 +98,7 @@ CALLS = {
         lambda: hk.DotAttention()([QUERY, STEPS[:, :6], STEPS]),
         r"value has shape \(2, 6, 5\); expected \[batch, keys, value_dim\] = \[2, 7, any\], one value for each key",
     ),
-    "no size": (lambda: hk.AdditiveAttention(0), r"units is 0; expected a positive number of features"),
+    "no size": (lambda: hk.AdditiveAttention(0), r"units is 0; expected a whole number \(int\) from 1 up"),
     "a share": (lambda: hk.DotAttention(dropout=1.5), r"dropout is 1\.5; expected a share of the weights from 0"),
     "unknown length": (
         lambda: hk.TemporalAttention()(keras.Input((None, 5))),
@@ -117,6 +121,39 @@ CALLS = {
     "an attention that counts": (
         lambda: hk.AttentionDecoder(9, 3, 4, hk.LuongLocalAttention("monotonic")),
         r'attention is "monotonic", which counts queries; a step has one\. Use mode="predictive"',
+    ),
+    "an attention that drops": (
+        lambda: hk.AttentionDecoder(9, 3, 4, hk.DotAttention(dropout=0.5)),
+        r"the attention has dropout 0\.5; expected none, .*Use dropout= of the decoder",
+    ),
+    "an attention of other sizes": (
+        lambda: hk.AttentionDecoder(9, 3, 6, used(hk.DotAttention(), [QUERY, STEPS]))([TOKENS, STEPS]),
+        r"query has 6 features; DotAttention expected 4",
+    ),
+    "no tokens": (lambda: decoder([TOKENS[:, :0], STEPS]), r"tokens has shape \(2, 0\); expected \[batch, steps\]"),
+    "tokens of another batch": (
+        lambda: decoder([TOKENS[:1], STEPS]),
+        r"tokens has 1 batch items but encoded has 2; expected the same number",
+    ),
+    "another encoder": (
+        lambda: used(decoder, [TOKENS, STEPS])([TOKENS, STEPS[..., :4]]),
+        r"encoded has 4 features; the decoder expected 5",
+    ),
+    "a mask for a list": (
+        lambda: decoder([TOKENS, STEPS], mask=np.ones((2, 7), bool)),
+        r"mask is a \w+; expected a list, \[None, encoder_mask\]",
+    ),
+    "a decoder without weights": (
+        lambda: hk.AttentionDecoder(9, 3, 4, hk.DotAttention()).greedy(STEPS, 1, 2, 5),
+        r"the decoder has no weights yet; expected a call on \[tokens, encoded\]",
+    ),
+    "no steps to say": (
+        lambda: used(decoder, [TOKENS, STEPS]).greedy(STEPS, 1, 2, max_steps=0),
+        r"max_steps is 0; expected a whole number \(int\) from 1 up",
+    ),
+    "tokens with an axis for a step": (
+        lambda: used(decoder, [TOKENS, STEPS]).step(TOKENS, *decoder.start(keras.ops.convert_to_tensor(STEPS))),
+        r"tokens has shape \(2, 3\); expected \[batch\]",
     ),
     "floats for tokens": (
         lambda: hk.AttentionDecoder(9, 3, 4, hk.DotAttention())([HALF, STEPS]),

@@ -27,6 +27,8 @@ TWINS = {
             "output_kernel": "output_proj",
         },
     ),
+    "dot": (lambda: LastStateAttention(5, 4, "dot"), {"output_kernel": "output_proj"}),
+    "scaled": (lambda: LastStateAttention(5, 4, "scaled_dot"), {"output_kernel": "output_proj"}),
     "pooling": (
         lambda: AttentionPooling(5, 6),
         {"kernel": "weight", "bias": "bias", "context_vector": "context_vector"},

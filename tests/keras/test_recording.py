@@ -70,3 +70,22 @@ def test_every_epoch_leaves_a_picture(tmp_path):
     assert last.caption.startswith("epoch 2   ·   loss ")
     np.testing.assert_allclose(last.alignment.weights[:2], hk.attention_weights(model, SEQUENCE[:2]), atol=1e-12)
     np.testing.assert_array_equal(last.alignment.weights[2:], np.eye(2, 7))
+
+
+def test_long_inputs_make_small_pictures(tmp_path):
+    model = sequential()
+    long = np.random.default_rng(1).standard_normal((3, 300, 5))
+    recorder = hk.AttentionRecorder(long, tmp_path)
+    model.fit(long, long[:, 0, :1], epochs=1, verbose=0, callbacks=[recorder])
+    for name in ("epoch_000.png", "epoch_001.png", "attention.gif"):
+        with Image.open(tmp_path / name) as picture:
+            assert max(picture.size) < 1500
+            # the largest weight is as dark as can be
+            assert np.asarray(picture.convert("L")).min() < 60
+
+
+@pytest.mark.parametrize(("name", "has"), [("columns", 7), ("rows", 2)])
+def test_labels_that_do_not_fit_are_refused_before_the_first_epoch(name, has, tmp_path):
+    recorder = hk.AttentionRecorder(SEQUENCE[:2], tmp_path, **{name: ["a", "b", "c"]})
+    with pytest.raises(ValueError, match=f"{name} has 3 labels; expected {has}, as many as the picture has {name}"):
+        sequential().fit(SEQUENCE, SEQUENCE[:, 0, :1], verbose=0, callbacks=[recorder])

@@ -10,23 +10,24 @@ from heedful.functional import last_visible, linear
 
 from .base import Attention
 from .pooling import Pooled, Pooling
-from .scores import AdditiveScore, DotScore
+from .scores import AdditiveScore, DotScore, ScaledDotScore
 from .scores.base import check_sizes
 from .source import LUONG_2015
 
-LastStateScoreName = Literal["luong", "bahdanau"]
+LastStateScoreName = Literal["luong", "bahdanau", "dot", "scaled_dot"]
 
 
 class LastStateAttention(Pooling):
     """`tanh(W_c [context; last])`: the last visible step asks all steps, and context and last step make one vector.
 
-    "luong" scores `last . W step`, "bahdanau" `energy . tanh(W last + U step)`; no biases. That the last step stands
+    "luong" scores `last . W step`, "bahdanau" `energy . tanh(W last + U step)`, "dot" `last . step`, and "scaled_dot"
+    divides that by the root of `dim`; no biases. That the last step stands
     for the state of a decoder is from keras-attention; the scores and the attentional vector are the papers'.
 
     Args:
         dim: features of a step.
         units: features of the vector that comes out.
-        score: "luong" or "bahdanau".
+        score: "luong", "bahdanau", "dot" or "scaled_dot".
 
     Parameters, all Glorot uniform: `query_proj [dim, dim]` (the `W` of "luong"; "bahdanau" has those of
     `AdditiveScore`, under `attention.score`), and `output_proj [units, 2 dim]`.
@@ -53,12 +54,13 @@ class LastStateAttention(Pooling):
             # there is one query: W is taken to it, not to every step
             self.query_proj = nn.Parameter(torch.empty(dim, dim))
             nn.init.xavier_uniform_(self.query_proj)
-            self.attention = Attention(DotScore(dim))
-        else:
+        if score == "bahdanau":
             additive = AdditiveScore(dim, dim, dim)
             # as a matrix of one row, in keeping with the others
             nn.init.xavier_uniform_(additive.energy.unsqueeze(0))
             self.attention = Attention(additive)
+        else:
+            self.attention = Attention(ScaledDotScore(dim) if score == "scaled_dot" else DotScore(dim))
         self.output_proj = nn.Parameter(torch.empty(units, 2 * dim))
         nn.init.xavier_uniform_(self.output_proj)
 

@@ -22,23 +22,27 @@ def check_size(name: str, given: Any) -> None:
 
 def check_dropout(given: float) -> None:
     """Refuse what is no share from 0 to below 1. Raises ValueError."""
-    if not 0 <= given < 1:
+    if not isinstance(given, int | float) or not 0 <= given < 1:
         raise _refusals.no_share(given)
 
 
 def check_sequence(shape: Shape, name: str = "the sequence", axes: str = SEQUENCE) -> None:
-    """Refuse the shape of what is no batch of sequences of known features. Raises ValueError."""
+    """Refuse the shape of what is no batch of sequences. Raises ValueError."""
     if len(shape) != 3:
         raise _refusals.not_a_sequence(shape) if axes == SEQUENCE else _refusals.not_three_axes(name, shape, axes)
     if shape[1] == 0:
         raise _refusals.no_steps(shape, name, axes)
-    if shape[2] is None:
+
+
+def check_known(shape: Shape, name: str = "the sequence", axes: str = SEQUENCE) -> None:
+    """Refuse to make weights for features whose number is not known. Raises ValueError."""
+    if shape[-1] is None:
         raise ValueError(f"{name} has shape {tuple(shape)}; expected {axes} with a known number of features.")
 
 
 def check_vector(shape: Shape) -> None:
-    """Refuse the shape of what is no batch of vectors of known features. Raises ValueError."""
-    if len(shape) != 2 or shape[1] is None:
+    """Refuse the shape of what is no batch of vectors. Raises ValueError."""
+    if len(shape) != 2:
         raise _refusals.not_a_vector(shape, "TemporalAttention")
 
 

@@ -24,8 +24,14 @@ class HeedfulLayer(keras.layers.Layer):
 
     def add_matrix(self, name: str, *shape: int) -> Any:
         """A matrix `[inputs, outputs]`, multiplied from the right."""
-        start, penalty = self.kernel_initializer, self.kernel_regularizer
-        return self.add_weight(name=name, shape=shape, initializer=start, regularizer=penalty)
+        return self.add_weight(
+            name=name, shape=shape, initializer=self.fresh_initializer(), regularizer=self.kernel_regularizer
+        )
+
+    def fresh_initializer(self) -> Any:
+        """A copy: an initialiser without a seed of the user's draws the same numbers each time it is called."""
+        start = self.kernel_initializer
+        return start.clone() if isinstance(start, keras.initializers.Initializer) else start
 
     def add_energy(self, units: int, name: str = "energy") -> Any:
         """The vector of an additive score, normal with standard deviation `units ** -0.5`."""

@@ -6,7 +6,7 @@ import keras
 
 from heedful import _refusals
 
-from ._checks import check_dropout, check_features, check_floats, check_mask, check_sequence
+from ._checks import check_dropout, check_features, check_floats, check_known, check_mask, check_sequence
 from ._layer import HeedfulLayer
 from ._maths import Tensor, hide, masked_softmax, ops, read
 
@@ -38,6 +38,8 @@ class PairLayer(HeedfulLayer):
         """Make the weights for the shapes of query, value and, if given, key."""
         query, value, key = _named(input_shape)
         _check_shapes(query, value, key)
+        for name, shape, axes in (("query", query, "queries"), ("key", key, "keys")):
+            check_known(shape, name, f"[batch, {axes}, features]")
         self.check_sizes(query, key)
         self.query_dim, self.key_dim = query[-1], key[-1]
         self.build_score(query[-1], key[-1])
@@ -143,7 +145,7 @@ class PairLayer(HeedfulLayer):
 def _named(inputs: Any) -> tuple[Any, Any, Any]:
     """Query, value and key, of tensors or of shapes; the key is the value when left out."""
     # a list of numbers or None is the shape of a single tensor
-    several = isinstance(inputs, list | tuple) and not isinstance(inputs[0], int | None)
+    several = isinstance(inputs, list | tuple) and not (inputs and isinstance(inputs[0], int | None))
     if not several or len(inputs) not in (2, 3):
         came = f"{len(inputs)} of them" if several else "a single tensor"
         raise ValueError(f"inputs is {came}; expected a list, [query, value] or [query, value, key].")

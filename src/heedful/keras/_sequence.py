@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from ._checks import check_features, check_floats, check_mask, check_sequence
+from ._checks import check_features, check_floats, check_known, check_mask, check_sequence
 from ._layer import HeedfulLayer
 from ._maths import Tensor, hide, ops
 
@@ -26,6 +26,7 @@ class SequenceLayer(HeedfulLayer):
         """Make the weights for `[batch, steps, features]`."""
         shape = self.arranged_shape(input_shape)
         check_sequence(shape)
+        check_known(shape)
         self.features = shape[-1]
         self.build_weights(shape)
 

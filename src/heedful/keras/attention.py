@@ -6,7 +6,7 @@ import keras
 
 from ._additive import additive_attention
 from ._checks import check_choice, check_size
-from ._maths import Tensor, last_visible, masked_softmax, ops, project, read
+from ._maths import Tensor, last_visible, masked_softmax, ops, project, read, widen
 from ._sequence import SequenceLayer, Shape
 
 
@@ -71,7 +71,8 @@ class Attention(SequenceLayer):
         # there is one query: W is taken to it, not to every step
         query = project(last, ops.transpose(self.score_kernel)) if self.score == "luong" else last
         query = query / steps.shape[-1] ** 0.5 if self.score == "scaled_dot" else query
-        weights = masked_softmax(ops.matmul(query, ops.swapaxes(steps, 1, 2)), mask)
+        # in half precision a product of many features overflows
+        weights = masked_softmax(ops.matmul(widen(query), ops.swapaxes(widen(steps), 1, 2)), mask)
         return read(weights, steps), weights
 
     def compute_output_shape(self, input_shape: Any) -> Shape:

@@ -79,7 +79,7 @@ class AttentionLayer(HeedfulLayer):
 
 
 def _two(inputs: Any, name: str = "inputs") -> tuple[Any, Any]:
-    several = isinstance(inputs, list | tuple) and not isinstance(inputs[0], int)
+    several = isinstance(inputs, list | tuple) and not (inputs and isinstance(inputs[0], int))
     if not several or len(inputs) != 2:
         came = f"{len(inputs)} of them" if several else "a single tensor"
         raise ValueError(f"{name} is {came}; expected a list of two, of the encoder and of the decoder.")

@@ -5,7 +5,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._checks import check_choice, check_dropout, check_floats, check_mask, check_sequence, check_size
+from ._checks import (
+    check_choice,
+    check_dropout,
+    check_features,
+    check_floats,
+    check_known,
+    check_mask,
+    check_sequence,
+    check_size,
+)
 from ._layer import HeedfulLayer
 from ._maths import Tensor, hide, ops
 from ._pair import PairLayer
@@ -32,7 +41,8 @@ class AttentionDecoder(HeedfulLayer):
         input_feeding: with "luong", hand the features to the next step.
         cell: "gru" or "lstm".
         dropout: share of the features dropped in training, in front of the output layer.
-        **kwargs: those of every Keras layer.
+        **kwargs: `kernel_initializer` and `kernel_regularizer` of every matrix outside the attention (a cell's
+            recurrent one stays orthogonal), and those of every Keras layer.
 
     Call arguments:
         inputs: `[tokens, encoded]` or `[tokens, encoded, summary]`: whole-number ids `[batch, steps]` of what was said
@@ -79,22 +89,38 @@ class AttentionDecoder(HeedfulLayer):
             raise ValueError(
                 f"attention is {attention!r}; expected a layer such as heedful.keras.AdditiveAttention(units)."
             )
+        if attention.dropout:
+            raise ValueError(
+                f"the attention has dropout {attention.dropout}; expected none, for the decoder looks anew at each "
+                "step. Use dropout= of the decoder."
+            )
         if getattr(attention, "mode", None) == "monotonic":
             raise ValueError('attention is "monotonic", which counts queries; a step has one. Use mode="predictive".')
         self.vocabulary_size, self.embedding_dim, self.units = vocabulary_size, embedding_dim, units
         self.attention, self.wiring, self.input_feeding = attention, wiring, input_feeding
         self.cell, self.dropout = cell, dropout
+        self.features: int | None = None
         kind = keras.layers.GRUCell if cell == "gru" else keras.layers.LSTMCell
         shared: Any = {"dtype": self.dtype_policy}
         # Keras starts words within 0.05 of each other: so alike that learning takes several times as many steps
         apart: Any = keras.initializers.RandomNormal(stddev=1.0)
         self.embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, apart, name="embedding", **shared)
-        self.recurrent = keras.layers.RNN(kind(units, **shared), return_sequences=True, name="recurrent", **shared)
-        self.bridge = keras.layers.Dense(units, "tanh", name="bridge", **shared)
+        self.recurrent = keras.layers.RNN(
+            kind(units, **self._matrix()), return_sequences=True, name="recurrent", **shared
+        )
+        self.bridge = keras.layers.Dense(units, "tanh", name="bridge", **self._matrix())
         bias = wiring == "bahdanau"
-        self.combine = keras.layers.Dense(units, "tanh", use_bias=bias, name="combine", **shared)
+        self.combine = keras.layers.Dense(units, "tanh", use_bias=bias, name="combine", **self._matrix())
         self.drop = keras.layers.Dropout(dropout, **shared)
-        self.readout = keras.layers.Dense(vocabulary_size, name="readout", **shared)
+        self.readout = keras.layers.Dense(vocabulary_size, name="readout", **self._matrix())
+
+    def _matrix(self) -> dict[str, Any]:
+        """How a part's matrix starts, its penalty, and its types."""
+        return {
+            "kernel_initializer": self.fresh_initializer(),
+            "kernel_regularizer": self.kernel_regularizer,
+            "dtype": self.dtype_policy,
+        }
 
     @property
     def _feeds(self) -> bool:
@@ -103,17 +129,20 @@ class AttentionDecoder(HeedfulLayer):
     def build(self, input_shape: Any) -> None:
         """Make the weights for the shapes of tokens, encoder outputs and, if given, summary."""
         tokens, encoded, summary = _named(input_shape)
-        check_sequence(encoded, "encoded", "[batch, source, features]")
-        if len(tokens) != 2:
-            raise ValueError(f"tokens has shape {tuple(tokens)}; expected [batch, steps], one id for each step.")
+        _check_shapes(tokens, encoded)
+        check_known(encoded, "encoded", "[batch, source, features]")
+        self.features = encoded[-1]
         batch, features = encoded[0], encoded[-1]
         extra = {"bahdanau": features, "luong": self.units if self.input_feeding else 0}[self.wiring]
         combined = self.units + features + (self.embedding_dim if self.wiring == "bahdanau" else 0)
         self.embedding.build(tokens)
         self.bridge.build((batch, features if summary is None else summary[-1]))
         self.recurrent.build((batch, None, self.embedding_dim + extra))
-        if not self.attention.built:  # a loaded one is
-            self.attention.build([(batch, None, self.units), encoded])
+        looks = [(batch, None, self.units), encoded]
+        if self.attention.built:  # a loaded one is, and one that is shared
+            self.attention.check_sizes(*looks)
+        else:
+            self.attention.build(looks)
         self.combine.build((batch, None, combined))
         self.readout.build((batch, None, self.units))
 
@@ -138,6 +167,8 @@ class AttentionDecoder(HeedfulLayer):
             mask: boolean `[batch, source]`, True = a real token.
             summary: `[batch, any features]`; the mean of the real encoder outputs when left out.
         """
+        if not self.built:
+            raise ValueError("the decoder has no weights yet; expected a call on [tokens, encoded] before.")
         check_mask(mask, encoded.shape[:2], "[batch, source]")
         encoded = hide(encoded, mask)
         if summary is None:
@@ -155,7 +186,12 @@ class AttentionDecoder(HeedfulLayer):
             tokens: the last tokens, `[batch]`.
             memory: from `start`.
             state: from `start` or the last step.
+
+        Raises:
+            ValueError: tokens of another rank.
         """
+        if len(tokens.shape) != 1:
+            raise ValueError(f"tokens has shape {tuple(tokens.shape)}; expected [batch], one id for each sentence.")
         features, state, weights = self._step(self.embedding(tokens), memory, state, need_weights=True)
         return self.readout(features), state, weights
 
@@ -180,7 +216,11 @@ class AttentionDecoder(HeedfulLayer):
 
         Returns:
             tokens `[batch, steps]` and weights `[batch, steps, source]`, as arrays.
+
+        Raises:
+            ValueError: the decoder has not been called yet, `max_steps` is below 1, or the mask does not fit.
         """
+        check_size("max_steps", max_steps)
         encoded = ops.convert_to_tensor(encoded)
         mask = None if mask is None else ops.convert_to_tensor(mask)
         memory, state = self.start(encoded, mask, summary)
@@ -237,8 +277,11 @@ class AttentionDecoder(HeedfulLayer):
 
     def _check(self, inputs: Any, mask: Any) -> None:
         tokens, encoded, _ = _named(inputs)
-        check_sequence(encoded.shape, "encoded", "[batch, source, features]")
+        _check_shapes(tokens.shape, encoded.shape)
+        check_features("encoded", encoded.shape, "the decoder", self.features)
         check_floats(encoded, "encoded")
+        if mask is not None and not isinstance(mask, list | tuple):
+            raise ValueError(f"mask is a {type(mask).__name__}; expected a list, [None, encoder_mask].")
         check_mask(None if mask is None else mask[1], encoded.shape[:2], "[batch, source]")
         dtype = keras.backend.standardize_dtype(tokens.dtype)
         if "int" not in dtype:
@@ -280,9 +323,18 @@ class _Cell:
         return self.call(inputs, states)
 
 
+def _check_shapes(tokens: Any, encoded: Any) -> None:
+    """Refuse shapes of tokens and encoder outputs that do not fit together."""
+    check_sequence(encoded, "encoded", "[batch, source, features]")
+    if len(tokens) != 2 or tokens[1] == 0:
+        raise ValueError(f"tokens has shape {tuple(tokens)}; expected [batch, steps], an id for each, and a step.")
+    if None not in (tokens[0], encoded[0]) and tokens[0] != encoded[0]:
+        raise ValueError(f"tokens has {tokens[0]} batch items but encoded has {encoded[0]}; expected the same number.")
+
+
 def _named(inputs: Any) -> tuple[Any, Any, Any]:
     """Tokens, encoder outputs, and the summary or None."""
-    several = isinstance(inputs, list | tuple) and not isinstance(inputs[0], int | None)
+    several = isinstance(inputs, list | tuple) and not (inputs and isinstance(inputs[0], int | None))
     if not several or len(inputs) not in (2, 3):
         came = f"{len(inputs)} of them" if several else "a single tensor"
         raise ValueError(f"inputs is {came}; expected a list, [tokens, encoded] or [tokens, encoded, summary].")

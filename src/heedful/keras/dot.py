@@ -59,7 +59,8 @@ class DotAttention(PairLayer):
         return key / key.shape[-1] ** 0.5 if self.score == "scaled_dot" else key
 
     def compare(self, query: Tensor, remembered: Tensor) -> Tensor:
-        return widen(ops.matmul(query, ops.swapaxes(remembered, 1, 2)))
+        # in half precision a product of many features overflows
+        return ops.matmul(widen(query), ops.swapaxes(widen(remembered), 1, 2))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "score": self.score}

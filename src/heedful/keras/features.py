@@ -6,7 +6,7 @@ import keras
 
 from heedful import _refusals
 
-from ._checks import check_features, check_floats, check_size, check_vector
+from ._checks import check_features, check_floats, check_known, check_size, check_vector
 from ._layer import HeedfulLayer
 from ._maths import Tensor, masked_softmax, ops
 from ._sequence import SequenceLayer, Shape
@@ -41,6 +41,7 @@ class FeatureAttention(HeedfulLayer):
     def build(self, input_shape: Any) -> None:
         """Make the weights for `[batch, features]`."""
         check_vector(input_shape)
+        check_known(input_shape, "the input", "[batch, features]")
         features = self.features = input_shape[-1]
         self.kernel = self.add_matrix("kernel", features, features)
         self.bias = self.add_weight(name="bias", shape=(features,), initializer="zeros")

@@ -15,7 +15,7 @@ class LuongLocalAttention(DotAttention):
 
     "predictive" (local-p) takes `p = S sigmoid(v . tanh(W query))`, S being the number of real keys, and multiplies the
     softmax inside the window by `exp(-(s - p)^2 / (2 sigma^2))`, `sigma = half_width / 2`: the weights sum to less than
-    1. "monotonic" (local-m) takes `p = t`, the number of the query.
+    1. "monotonic" (local-m) takes `p = t`, the number of the query. Places count real keys, wherever padding is.
 
     Args:
         mode: "predictive" or "monotonic".
@@ -75,10 +75,12 @@ class LuongLocalAttention(DotAttention):
         dropped: bool = False,
     ) -> tuple[Tensor, Any]:
         scores = self.compare(query, remembered)
-        places = ops.cast(ops.arange(ops.shape(value)[1]), scores.dtype)
-        # real keys are those that some query may see
-        count = ops.shape(value)[1] if mask is None else ops.sum(ops.cast(ops.any(mask, 1), scores.dtype), 1)
-        center = self._center(query, ops.cast(ops.reshape(count, (-1, 1, 1)), scores.dtype))
+        # real keys are those that some query may see; padding may stand in front of them
+        real = (
+            ops.ones_like(scores[:1, :1]) if mask is None else ops.cast(ops.any(mask, 1, keepdims=True), scores.dtype)
+        )
+        places = ops.cumsum(real, -1) - 1
+        center = self._center(query, ops.sum(real, -1, keepdims=True))
         window = ops.abs(places - ops.round(center)) <= self.half_width
         weights = masked_softmax(scores, window if mask is None else ops.logical_and(window, mask))
         if self.mode == "predictive":

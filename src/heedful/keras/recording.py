@@ -12,7 +12,11 @@ import numpy as np
 from heedful._files import make_folder
 from heedful.visual.alignment import Alignment
 from heedful.visual.animation import Snapshot, write_animation
+from heedful.visual.grids import join_frames, write_grids
 from heedful.visual.heatmap import write_heatmap
+
+# A grid of more rows or columns has no room for labels and numbers.
+LABELLED = 40
 
 
 def attention_weights(model: Any, inputs: Any, layer: str | None = None) -> np.ndarray:
@@ -60,14 +64,18 @@ def attention_weights(model: Any, inputs: Any, layer: str | None = None) -> np.n
 class AttentionRecorder(keras.callbacks.Callback):
     """After every epoch, a picture of what a layer looks at; at the end, all of them as an animation.
 
-    Writes `epoch_000.png` (before training), `epoch_001.png`, ... and `attention.gif` into a folder.
+    Writes `epoch_000.png` (before training), `epoch_001.png`, ... and `attention.gif` into a folder. Weights `[batch,
+    steps]` make one picture of all inputs; where there are queries, hops, heads or features, it shows the first input,
+    and of its heads the first: a row for each query (of `TemporalAttention`, for each step, with a column for each
+    feature). More than 40 rows or columns are drawn without labels and numbers, the darkest colour being the largest
+    weight so far.
 
     Args:
         inputs: a few inputs of the model, for example the first rows of the validation set.
         folder: where the pictures go; it is made.
         layer: the layer's name; may be left out where the model has one attention layer.
         columns: what stands over the columns, for example the source's tokens; numbers when left out.
-        rows: what stands beside the rows: the inputs, or for a layer with queries the queries of the first input.
+        rows: what stands beside the rows; numbers when left out.
         truth: weights to compare with, shaped like one picture, drawn below it.
         animate: write the animation.
 
@@ -104,22 +112,42 @@ class AttentionRecorder(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """The animation."""
-        if self.animate:
+        if not self.animate:
+            return
+        if self._labelled():
             write_animation(self.snapshots, self.folder / "attention.gif")
+        else:
+            join_frames([self._path(snapshot.step) for snapshot in self.snapshots], self.folder / "attention.gif")
 
     def _record(self, epoch: int, scores: dict[str, float]) -> None:
         picture = attention_weights(self.model, self.inputs, self.layer).astype(np.float64)
         while picture.ndim > 2:
             picture = picture[0]
-        rows = list(self.rows or map(str, range(len(picture))))
+        rows = _labels("rows", self.rows, picture.shape[0])
         if self.truth is not None:
             picture = np.concatenate([picture, np.asarray(self.truth, np.float64)])
             rows += [f"truth {row}" for row in rows]
-        columns = list(self.columns or map(str, range(picture.shape[1])))
+        columns = _labels("columns", self.columns, picture.shape[1])
         snapshot = Snapshot(epoch, Alignment(columns, rows, picture), scores, unit="epoch")
         self.snapshots.append(snapshot)
-        shown = Alignment(columns, rows, picture, snapshot.caption)
-        write_heatmap(shown, self.folder / f"epoch_{epoch:03}.png", scale=1.0)
+        if self._labelled():
+            write_heatmap(Alignment(columns, rows, picture, snapshot.caption), self._path(epoch), scale=1.0)
+            return
+        largest = max(float(earlier.alignment.weights.max()) for earlier in self.snapshots)
+        write_grids({"attention": picture}, self._path(epoch), caption=snapshot.caption, scale=largest)
+
+    def _labelled(self) -> bool:
+        return max(self.snapshots[0].alignment.weights.shape) <= LABELLED
+
+    def _path(self, epoch: int) -> Path:
+        return self.folder / f"epoch_{epoch:03}.png"
+
+
+def _labels(name: str, given: Sequence[str] | None, count: int) -> list[str]:
+    """The labels of rows or columns; their numbers where none are given."""
+    if given is not None and len(given) != count:
+        raise ValueError(f"{name} has {len(given)} labels; expected {count}, as many as the picture has {name}.")
+    return list(given or map(str, range(count)))
 
 
 def _find(model: Any, name: str | None) -> Any:

@@ -18,8 +18,10 @@ from .heatmap import save_figure
 from .style import HEAT, INK, PAPER, QUIET
 
 
-def draw_grids(panels: Mapping[str, np.ndarray], title: str = "", caption: str = "") -> Figure:
-    """One heat map for each panel, side by side, all on one scale from 0 to the largest number of all.
+def draw_grids(
+    panels: Mapping[str, np.ndarray], title: str = "", caption: str = "", scale: float | None = None
+) -> Figure:
+    """One heat map for each panel, side by side, all on one scale from 0 to `scale`, or to the largest number of all.
 
     panels: [rows, steps] each, by the name that stands above it ("attention", "argmax", "truth")
 
@@ -34,12 +36,12 @@ def draw_grids(panels: Mapping[str, np.ndarray], title: str = "", caption: str =
     matrices = {name: _matrix(name, numbers) for name, numbers in panels.items()}
     families = font_families([*panels, title, caption])
     rows, steps = np.max([matrix.shape for matrix in matrices.values()], axis=0)
-    cell = float(np.clip(4.0 / max(rows, steps), 0.06, 0.3))
+    cell = float(np.clip(4.0 / max(rows, steps), 0.02, 0.3))
     width, height = max(cell * steps, 1.4), max(cell * rows, 0.6)
     figure = Figure(figsize=(len(panels) * (width + 0.4) + 0.3, height + 1.1), facecolor=PAPER)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     FigureCanvasAgg(figure)
-    top = max(float(matrix.max(initial=0)) for matrix in matrices.values()) or 1.0
+    top = scale or max(float(matrix.max(initial=0)) for matrix in matrices.values()) or 1.0
     for place, (name, matrix) in enumerate(matrices.items(), start=1):
         axes = figure.add_subplot(1, len(panels), place)
         axes.imshow(matrix, cmap=HEAT, vmin=0, vmax=top, aspect="auto", interpolation="nearest")
@@ -59,10 +61,15 @@ def draw_grids(panels: Mapping[str, np.ndarray], title: str = "", caption: str =
 
 
 def write_grids(
-    panels: Mapping[str, np.ndarray], path: str | os.PathLike[str], title: str = "", caption: str = "", dpi: int = 120
+    panels: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    title: str = "",
+    caption: str = "",
+    scale: float | None = None,
+    dpi: int = 120,
 ) -> Path:
     """Write `draw_grids` to a .png or .svg file, whole or not at all, and return its path."""
-    return save_figure(draw_grids(panels, title, caption), path, dpi)
+    return save_figure(draw_grids(panels, title, caption, scale), path, dpi)
 
 
 def join_frames(

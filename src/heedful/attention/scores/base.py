@@ -11,13 +11,13 @@ from heedful.attention.source import Source
 
 
 def check_sizes(**sizes: int) -> None:
-    """Refuse a number of features below 1.
+    """Refuse what is no number of features from 1 up.
 
     Raises:
         ValueError: names the first such size.
     """
     for name, size in sizes.items():
-        if size < 1:
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise _refusals.no_size(name, size)
 
 
