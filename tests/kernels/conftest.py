@@ -12,7 +12,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from heedful.kernels.additive import backend, op
+from heedful.kernels.additive import backend, op, plan
 
 MODULES = {"numba": "cpu", "chunked": "chunked", "triton": "gpu"}
 DEVICE = os.environ.get("HEEDFUL_DEVICE", "cpu")
@@ -31,7 +31,8 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_call_is_too_small():
-    """Small tensors would take the plain formula, and test no kernel."""
+    """Small tensors would take the plain formula and test no kernel, or take no factors."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(op, "_is_small", lambda *_: False)
+        patch.setattr(plan, "_LITTLE", 0)
         yield

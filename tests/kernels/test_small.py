@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from heedful.functional import additive_attention
-from heedful.kernels.additive import op, reference
+from heedful.kernels.additive import op, plan, reference
 from tests.kernels import oracle
 from tests.tolerances import assert_close
 
@@ -58,9 +58,16 @@ def test_beyond_that_it_is_not(sizes, plain):
     assert not plain
 
 
-def test_one_query_without_gradient_is_faster_in_the_kernel(plain):
-    with torch.no_grad():
-        additive_attention(*tensors(2, 1, 5, 7))
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("sizes", [(2, 1, 5, 7), (1, 8, 8, 16), (2, 3, 5, 7), (3, 50, 7, 15)])
+def test_without_gradient_the_kernel_takes_little_without_factors(sizes, masked, plain):
+    own = [tensor.detach() * 9 for tensor in tensors(*sizes)]
+    mask = torch.rand(sizes[:3]) < 0.7 if masked else None
+    assert plan.plan(*own[:2], own[3], None).product is None
+    context, weights = additive_attention(*own, mask, need_weights=True)
+    expected, expected_weights = oracle.attention(*own, mask)
+    assert_close(context, expected)
+    assert_close(weights, expected_weights)
     assert not plain
 
 

@@ -15,11 +15,10 @@ from torch.autograd.function import once_differentiable
 
 from heedful.kernels.additive import reference
 from heedful.kernels.additive.backend import backend, reads_numbers
-from heedful.kernels.additive.plan import FEW
 from heedful.kernels.additive.steps import AdditiveMemory, fits, step_attention, step_scores
 
 _COMPUTED = torch.float32, torch.float64
-# Up to so many elements of batch x queries x keys x units, PyTorch's own operators cost less than a call of ours.
+# Up to so many elements of batch x queries x keys x units, PyTorch's own operators cost less, forth and back, than ours.
 _FEW = 4096
 
 
@@ -245,8 +244,8 @@ def _is_small(query: Tensor, key: Tensor, value: Tensor, energy: Tensor, wanted:
     """Whether the plain formula costs less than a call of ours, with or without a gradient (`wanted`): few elements, or
     hardly a key.
     """
-    (batch, queries, units), keys = query.shape, key.shape[1]
-    if keys > 2 and (batch * queries * keys * units > _FEW or (queries <= FEW and not wanted)):
+    keys = key.shape[1]
+    if keys > 2 and not (wanted and query.numel() * keys <= _FEW):
         return False
     own = query.dtype is key.dtype is value.dtype is energy.dtype and query.dtype in _COMPUTED
     return own and query.is_cpu and not torch.is_autocast_enabled("cpu")

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from heedful.kernels.threads import share
 
-# Up to so many queries the factors of the keys do not repay themselves.
-FEW = 2
+# Up to so many queries, or elements of batch x queries x keys x units, factors do not repay themselves.
+_FEW, _LITTLE = 2, 2**14
 # The number 1, the cut of P, the largest magnitude with a factor, the logarithm of numbers whose square is finite.
 NUMBERS = {
     torch.float32: (np.float32(1), np.float32(2.0**27), np.float32(43), 44.0),
@@ -134,7 +134,7 @@ def plan(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Pla
     """Factors for every unit, if they repay themselves and the range allows it; `seen` [batch, keys] bounds the
     range.
     """
-    if query.shape[1] <= FEW:
+    if query.shape[1] <= _FEW or query.numel() * key.shape[1] <= _LITTLE:
         return Plan(None, Side(query.contiguous(), key.contiguous(), energy.contiguous()))
     x, query_peak = exponentials(query)
     y, key_peak = exponentials(key)
