@@ -18,7 +18,7 @@ from heedful.kernels.additive.backend import backend, reads_numbers
 from heedful.kernels.additive.steps import AdditiveMemory, fits, step_attention, step_scores
 
 _COMPUTED = torch.float32, torch.float64
-# Up to so many elements of batch x queries x keys x units, PyTorch's own operators cost less, forth and back, than ours.
+# Up to so many elements of batch x queries x keys x units, PyTorch's operators cost less than ours, forth and back.
 _FEW = 4096
 
 
