@@ -121,6 +121,20 @@ class _Attention(torch.autograd.Function):
         return *_attention_gradients(grad_context, grad_weights, *saved, ctx.plan), None, None
 
 
+class _OnlyKey(torch.autograd.Function):
+    """A single key, whose weight is 1 whatever its score: a gradient for the value alone."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, energy):
+        ctx.save_for_backward(query, key, energy)
+        return reference.only_key_attention(query, key, value, energy)
+
+    @staticmethod
+    def backward(ctx, grad):
+        query, key, energy = map(torch.zeros_like, ctx.saved_tensors)
+        return query, key, grad if grad.shape[1] == 1 else grad.sum(1, keepdim=True), energy
+
+
 @torch.library.custom_op("heedful::additive_scores", mutates_args=())
 def _scores_op(query: Tensor, key: Tensor, energy: Tensor) -> Tensor:
     return _scores(query, key, energy)[0]
@@ -214,7 +228,8 @@ def additive_attention(
         wanted = _differentiates(query, key, value, energy)
         if mask is None and _is_small(query, key, value, energy, wanted):
             if key.shape[1] == 1 and not need_weights:
-                return reference.only_key_attention(query, key, value, energy), None
+                read = _OnlyKey.apply if wanted and forward_ad._current_level < 0 else reference.only_key_attention
+                return read(query, key, value, energy), None  # pyright: ignore[reportReturnType]: apply is not annotated
             context, weights = reference.small_attention(query, key, value, energy)
             return context, weights if need_weights else None
         if not wanted:
