@@ -37,24 +37,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--smallest", type=int, default=1, help="elements of eager's tensor")
     parser.add_argument("--largest", type=int, default=LARGEST)
+    parser.add_argument("--shapes", nargs="*", help="these alone, such as 256x1x16x64, with more runs where it was close")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     lost = []
     for (queries, keys), units, batch in itertools.product(LENGTHS, UNITS, BATCHES):
         shape = batch, queries, keys, units
         size = batch * queries * keys * units
-        if not given.smallest <= size <= given.largest:
+        name = "x".join(map(str, shape))
+        if not given.smallest <= size <= given.largest or (given.shapes and name not in given.shapes):
             continue
         sides = torch_sides(shape, compiled=False)
         sides = {name: sides[name] for name in ("heedful", "eager")}
         ratios = {}
         for backward in (False, True):
-            found = interleaved(sides, backward, max(1, min(given.runs, 2**31 // size)), warm_up=1)
+            runs = given.runs if given.shapes else min(given.runs, 2**31 // size)
+            found = interleaved(sides, backward, max(1, runs), warm_up=1)
             ratios[backward] = round(found["eager"].median / found["heedful"].median, 2)
         append(
             "additive_sweep",
             threads=given.threads,
-            shape="x".join(map(str, shape)),
+            shape=name,
             forward=ratios[False],
             both=ratios[True],
         )
