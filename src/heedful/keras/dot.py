@@ -46,7 +46,7 @@ class DotAttention(PairLayer):
     def check_sizes(self, query: Any, key: Any) -> None:
         if self.score == "general":
             super().check_sizes(query, key)
-        elif query[-1] != key[-1]:
+        elif None not in (query[-1], key[-1]) and query[-1] != key[-1]:
             raise _refusals.no_direct_comparison(key[-1], query[-1], repr(self.score), 'score="general"')
 
     def build_score(self, query_dim: int, key_dim: int) -> None:
