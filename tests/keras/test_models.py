@@ -75,6 +75,21 @@ def test_saved_and_loaded_without_custom_objects_it_predicts_the_same(tmp_path, 
         np.testing.assert_array_equal(numpy_of(found), out)
 
 
+@pytest.mark.parametrize("score", ["luong", "bahdanau"])
+@pytest.mark.parametrize("known", [{}, {"Attention": hk.Attention}])
+def test_the_old_readme_runs_after_one_import_changed(score, known, tmp_path):
+    inputs = keras.Input(shape=(10, 1))
+    steps = layers.LSTM(16, return_sequences=True)(inputs)
+    model = keras.Model(inputs, layers.Dense(1)(hk.Attention(units=32, score=score)(steps)))
+    model.compile(loss="mae", optimizer="adam")
+    rows = np.random.default_rng(0).uniform(size=(20, 10, 1))
+    model.fit(rows, rows[:, 0], epochs=1, verbose=0)
+    model.save(tmp_path / "model.h5")
+    again = keras.models.load_model(tmp_path / "model.h5", custom_objects=known)
+    np.testing.assert_array_equal(again.predict(rows, verbose=0), model.predict(rows, verbose=0))
+    assert again.evaluate(rows, rows[:, 0], verbose=0) == pytest.approx(model.evaluate(rows, rows[:, 0], verbose=0))
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_the_configuration_builds_the_same_layer(name):
     layer = ROWS[name].build()
