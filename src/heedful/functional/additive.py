@@ -82,6 +82,7 @@ def remember_keys(key: Float[Tensor, "batch keys units"]) -> AdditiveMemory:
     Raises:
         ValueError: the key has not three axes.
 
+    >>> import torch
     >>> memory = remember_keys(torch.zeros(2, 7, 16))
     >>> additive_scores(torch.zeros(2, 1, 16), memory, torch.ones(16)).shape
     torch.Size([2, 1, 7])
@@ -96,6 +97,7 @@ def remember_keys(key: Float[Tensor, "batch keys units"]) -> AdditiveMemory:
 def remember_values(value: Float[Tensor, "batch keys value_dim"]) -> Float[Tensor, "batch keys value_dim"]:
     """The same values, whose gradient from many decoding steps is computed in one go at the end of the backward pass.
 
+    >>> import torch
     >>> remember_values(torch.ones(2, 7, 4)).shape
     torch.Size([2, 7, 4])
     """
@@ -119,6 +121,7 @@ def additive_scores(
     Raises:
         ValueError: shapes or devices do not fit together, or a tensor is not of floating point (a TypeError, too).
 
+    >>> import torch
     >>> query, key, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(5)
     >>> additive_scores(query, key, energy).shape
     torch.Size([2, 3, 7])
@@ -171,6 +174,7 @@ def additive_attention(
         ValueError: shapes or devices do not fit together; batch axes are those of the query, nothing but the mask
             broadcasts. Or the mask is not boolean, or another tensor not of floating point (both a TypeError, too).
 
+    >>> import torch
     >>> query, key, value, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(2, 7, 4), torch.ones(5)
     >>> additive_attention(query, key, value, energy)[0, 0]
     tensor([1., 1., 1., 1.])
