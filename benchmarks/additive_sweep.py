@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--smallest", type=int, default=1, help="elements of eager's tensor")
     parser.add_argument("--largest", type=int, default=LARGEST)
-    parser.add_argument("--shapes", nargs="*", help="these alone, such as 256x1x16x64, with more runs where it was close")
+    parser.add_argument(
+        "--shapes", nargs="*", help="these alone, such as 256x1x16x64, with more runs where it was close"
+    )
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     lost = []
