@@ -4,7 +4,7 @@ The backend is Keras' own choice, `KERAS_BACKEND` in the environment; on TensorF
 mask is boolean, True = may look, and comes by itself from `Embedding(mask_zero=True)` and `Masking`.
 """
 
-from . import _short_names as _short_names
+from . import _h5 as _h5
 from .additive import AdditiveAttention as AdditiveAttention
 from .attention import Attention as Attention
 from .cross import AttentionLayer as AttentionLayer

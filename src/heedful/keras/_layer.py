@@ -46,11 +46,6 @@ class HeedfulLayer(keras.layers.Layer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The layer of a configuration; where Keras' reader of .h5 took the word "dot" for its function, the word."""
-        return super().from_config({name: getattr(value, "__name__", value) for name, value in config.items()})
-
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """No mask: the steps are gone."""
         return None
