@@ -1,4 +1,4 @@
-"""Keras and its backends are installed apart: `pip install --target FOLDER -r .ci/keras.txt`, `HEEDFUL_KERAS=FOLDER`.
+"""Keras and its backends are installed apart: `pip install --target FOLDER -r .ci/keras-tensorflow.txt`, `HEEDFUL_KERAS=FOLDER`.
 
 `KERAS_BACKEND=tensorflow pytest tests/keras`, and again with jax and torch: one backend, one process. Without Keras the
 tests skip.
