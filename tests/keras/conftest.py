@@ -1,7 +1,7 @@
-"""Keras and its backends are installed apart: `pip install --target FOLDER -r .ci/keras-tensorflow.txt`, `HEEDFUL_KERAS=FOLDER`.
+"""Keras is installed apart, once for each backend: `pip install --target FOLDER -r .ci/keras-jax.txt`.
 
-`KERAS_BACKEND=tensorflow pytest tests/keras`, and again with jax and torch: one backend, one process. Without Keras the
-tests skip.
+`HEEDFUL_KERAS=FOLDER KERAS_BACKEND=jax pytest tests/keras`: one backend, one environment, one process.
+Without Keras the tests skip.
 """
 
 import os
