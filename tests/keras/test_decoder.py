@@ -20,6 +20,14 @@ def decoder(name, words=9, units=6):
     return hk.AttentionDecoder(words, 3, units, attention(), wiring, feeding, cell)
 
 
+def with_any_weights(name):
+    layer = decoder(name)
+    layer.build([(3, 6), SEQUENCE.shape])
+    rng = np.random.default_rng(6)
+    layer.set_weights([rng.standard_normal(weight.shape) for weight in layer.weights])
+    return layer
+
+
 def sigmoid(numbers):
     return 1 / (1 + np.exp(-numbers))
 
@@ -77,11 +85,8 @@ def formula(name, layer, tokens, source, seen):
 
 @pytest.mark.parametrize("name", WIRINGS)
 def test_it_is_its_equations(name):
-    layer = decoder(name)
-    layer.build([(3, 4), SEQUENCE.shape])
-    rng = np.random.default_rng(7)
-    layer.set_weights([rng.standard_normal(weight.shape) for weight in layer.weights])
-    tokens = rng.integers(1, 9, (3, 4))
+    layer = with_any_weights(name)
+    tokens = np.random.default_rng(7).integers(1, 9, (3, 4))
     logits, weights = layer([tokens, SEQUENCE], mask=[None, MASK], return_attention_scores=True)
     for item in range(3):
         wanted, looked = formula(name, layer, tokens[item], SEQUENCE[item], MASK[item])
@@ -91,10 +96,7 @@ def test_it_is_its_equations(name):
 
 @pytest.mark.parametrize("name", WIRINGS)
 def test_what_it_says_greedily_is_what_it_would_say_of_the_whole(name):
-    layer = decoder(name)
-    layer.build([(3, 6), SEQUENCE.shape])
-    rng = np.random.default_rng(6)
-    layer.set_weights([rng.standard_normal(weight.shape) for weight in layer.weights])
+    layer = with_any_weights(name)
     tokens, weights = layer.greedy(SEQUENCE, START, END, max_steps=6, mask=MASK)
     for row in tokens:
         (ends,) = np.flatnonzero(row == END)[:1] if (row == END).any() else (len(row),)
