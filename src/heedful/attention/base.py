@@ -80,7 +80,8 @@ class Attention(nn.Module):
         dropout: share of the weights that is dropped in training (the weights returned are those before).
 
     Raises:
-        ValueError: a shape does not fit, the mask is not boolean or another tensor not of floating point (both a
+        ValueError: a window with a gain and a normaliser that chooses one key, which do not compose; or, in a call, a
+            shape does not fit, the mask is not boolean or another tensor not of floating point (both a
             TypeError, too); the message names what came, what was expected and the way out.
 
     >>> from heedful.attention.scores import DotScore
@@ -100,6 +101,8 @@ class Attention(nn.Module):
         self.window = EverywhereWindow() if window is None else window
         self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
         self.dropout = nn.Dropout(dropout)
+        if self.window.scales and self.normalizer.chooses:
+            raise _refusals.a_scaled_choice(type(self.window).__name__, type(self.normalizer).__name__)
 
     @property
     def query_dim(self) -> int:
