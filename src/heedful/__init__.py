@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from heedful.attention import AttentionOutput as AttentionOutput
     from heedful.attention import AttentionPooling as AttentionPooling
     from heedful.attention import BahdanauAttention as BahdanauAttention
+    from heedful.attention import ChorowskiAttention as ChorowskiAttention
+    from heedful.attention import CoverageAttention as CoverageAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from heedful.attention import Memory as Memory
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
+    from heedful.attention import TacotronAttention as TacotronAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
 
@@ -41,6 +44,8 @@ _PUBLIC = {
     "AttentionOutput": "heedful.attention",
     "AttentionPooling": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
+    "ChorowskiAttention": "heedful.attention",
+    "CoverageAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
@@ -53,6 +58,7 @@ _PUBLIC = {
     "Memory": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
+    "TacotronAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,
     "padding_mask": "heedful.functional",
