@@ -1,10 +1,15 @@
 """From a recipe's numbers to a model."""
 
+from typing import get_args
+
 import pytest
 import torch
 
-from heedful.tasks.build import build_model
+from heedful.data.vocabulary import BOS
+from heedful.decoding import Constraints, beam_search
+from heedful.tasks.build import MECHANISMS, build_model
 from heedful.tasks.recipe import ModelOptions
+from tests.tolerances import assert_close
 
 BATCH = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2]), torch.tensor([[2, 4], [2, 5]])
 
@@ -28,3 +33,31 @@ def test_a_tied_output_layer_projects_readout_units_to_those_of_a_token():
     model = build_model(ModelOptions(embedding_dim=5, units=6, readout_units=7, tie_embeddings=True), 11, 13)
     assert model.output.project.weight.shape == (5, 7)
     assert model(*BATCH).shape == (2, 2, 13)
+
+
+def test_a_recipe_knows_every_mechanism_by_name():
+    names = get_args(ModelOptions.model_fields["attention"].annotation)
+    assert sorted(names) == sorted(["bahdanau", "luong", "none", *MECHANISMS])
+
+
+@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize("wiring", ["bahdanau", "luong", "luong_input_feeding", "look_between"])
+def test_a_mechanism_learns_and_decodes_in_every_wiring(name, wiring):
+    options = ModelOptions(attention=name, wiring=wiring, embedding_dim=5, units=6, decoder_layers=2, dropout=0)
+    assert options.score is None
+    model = build_model(options, 11, 13)
+    source, lengths, target = BATCH
+    logits = model(source, lengths, target)
+    logits.logsumexp(-1).sum().backward()
+    slopes = [parameter.grad for parameter in model.decoder.attention.parameters()]
+    assert all(each is None or each.isfinite().all() for each in slopes)
+    assert any(each is not None and each.any() for each in slopes)
+    # all hypotheses to their full length, with states that change places
+    limits = Constraints(min_length=5, max_length=5)
+    found = beam_search(model.eval(), source, lengths, beam=3, constraints=limits, need_weights=True)
+    for best, length in zip(found, lengths.tolist(), strict=True):
+        assert best[0].weights.shape == (5, length)
+        forced = torch.tensor([[BOS, *best[0].tokens]])
+        told = model(source[[found.index(best)]], torch.tensor([length]), forced).log_softmax(-1)
+        said = told[0, :5].gather(1, forced[0, 1:, None]).squeeze(1)
+        assert_close(torch.tensor(best[0].log_probs[:5]), said)
