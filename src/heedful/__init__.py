@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
     from heedful.attention import LuongAttention as LuongAttention
+    from heedful.attention import LuongLocalAttention as LuongLocalAttention
     from heedful.attention import MaxPooling as MaxPooling
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
+    from heedful.attention import SineAttention as SineAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
     from heedful.attention.catalogue import catalogue as catalogue
@@ -53,10 +55,12 @@ _PUBLIC = {
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
+    "LuongLocalAttention": "heedful.attention",
     "MaxPooling": "heedful.attention",
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
+    "SineAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",

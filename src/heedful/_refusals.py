@@ -109,9 +109,9 @@ def unknown_choice(name: str, given: object, expected: Sequence[str]) -> ValueEr
     return ValueError(f"{name} is {given!r}; expected one of {', '.join(map(repr, expected))}.")
 
 
-def no_size(name: str, given: object) -> ValueError:
+def no_size(name: str, given: object, least: int = 1) -> ValueError:
     """What is no size."""
-    return ValueError(f"{name} is {given!r}; expected a whole number (int) from 1 up.")
+    return ValueError(f"{name} is {given!r}; expected a whole number (int) from {least} up.")
 
 
 def no_share(given: object) -> ValueError:

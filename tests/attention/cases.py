@@ -91,6 +91,10 @@ FEW_CASES = list(dict.fromkeys([Case(row, WINDOWS[0], NORMALIZERS[0]) for row in
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_of_few = pytest.mark.parametrize("case", FEW_CASES, ids=str)
 each_distribution = pytest.mark.parametrize("case", [case for case in CASES if case.distribution], ids=str)
+# Weights that a small change of a score changes a little, or a choice that jumps.
+each_smooth_of_few = pytest.mark.parametrize(
+    "case", [case for case in FEW_CASES if not case.normalizer.chooses], ids=str
+)
 each_placeless_case = pytest.mark.parametrize("case", [case for case in CASES if not case.window.positional], ids=str)
 
 
@@ -119,6 +123,9 @@ def some_mask() -> Tensor:
 
 def gradients(output: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
     """Gradients of a random weighing of the output, the same for every output of one shape; 0 where there is none."""
+    if not output.requires_grad:
+        # a choice without a gradient
+        return tuple(torch.zeros_like(leaf) for leaf in leaves)
     upstream = torch.randn(output.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     upstream = upstream.to(output.dtype)
     return torch.autograd.grad(output, leaves, upstream, retain_graph=True, materialize_grads=True)

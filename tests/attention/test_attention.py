@@ -19,6 +19,7 @@ from tests.attention.cases import (
     each_distribution,
     each_of_few,
     each_placeless_case,
+    each_smooth_of_few,
     gradients,
     some_mask,
     weights_of,
@@ -86,7 +87,7 @@ def test_context_weights_and_gradients_are_those_of_the_loops(case, masked):
         assert_close(actual, expected)
 
 
-@each_of_few
+@each_smooth_of_few
 @each_way
 def test_gradients_are_those_of_finite_differences(case, need_weights):
     attention = case.build()
@@ -167,8 +168,9 @@ def test_shuffling_the_memory_changes_nothing(case):
 def test_one_visible_key_is_read_whole(case, need_weights):
     attention = case.build()
     query, key, value = draw(attention)
-    # the first three places, which every query sees through every window
-    places = (torch.arange(BATCH).unsqueeze(1) + torch.arange(QUERIES)) % 3
+    first = case.first_place(QUERIES, KEYS)
+    shown = [[key for key in range(KEYS) if case.window.rule(first + place, key)] for place in range(QUERIES)]
+    places = torch.tensor([[keys[item % len(keys)] for keys in shown] for item in range(BATCH)])
     mask = torch.nn.functional.one_hot(places, KEYS).bool()
     output = attention(query, key, value, mask, need_weights)
     assert_close(output.context, value[torch.arange(BATCH).unsqueeze(1), places])
@@ -201,7 +203,9 @@ def test_degenerate_sizes(case, batch, queries, keys):
         for need_weights in (False, True):
             output = attention(query, key, value, mask, need_weights)
             assert output.context.shape == (batch, queries, value.shape[2])
-            wanted = value[:, :1].expand_as(output.context) if keys else torch.zeros_like(output.context)
+            # of one key, a query reads it or, where the window hides it, nothing
+            shown = [keys > 0 and case.window.rule(place, 0) for place in range(queries)]
+            wanted = value[:, :1] * torch.tensor(shown).view(1, -1, 1) if keys else torch.zeros_like(output.context)
             assert (keys and not case.distribution) or assert_close(output.context, wanted) is None
             assert all(each.isfinite().all() for each in gradients(output.context, query, key, value))
         assert weights_of(attention(query, key, value, mask, need_weights=True)).shape == (batch, queries, keys)

@@ -1,10 +1,26 @@
 """One row per normaliser: how it is built, its weights for the visible scores of one query. The facts run from it."""
 
+import itertools
+
+import entmax
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heedful.attention import normalizers
-from heedful.attention.normalizers import Normalizer, SoftmaxNormalizer
+from heedful.attention.normalizers import (
+    Entmax15Normalizer,
+    HardmaxNormalizer,
+    Normalizer,
+    SigmoidNormalizer,
+    SmoothedNormalizer,
+    SoftmaxNormalizer,
+    SoftmaxOneNormalizer,
+    SparsemaxNormalizer,
+    StraightThroughNormalizer,
+    TopKNormalizer,
+)
 from tests.attention.rows import BATCH, KEYS, QUERIES, NormalizerRow, built, exported, written
 from tests.tolerances import assert_close
 
@@ -15,9 +31,73 @@ def softmax(scores, temperature=1.0):
     return powers / powers.sum()
 
 
+def sparsemax(scores):
+    """Martins and Astudillo 2016: the nearest point of the simplex, by trying every set of keys for its support."""
+    found = []
+    for size in range(1, len(scores) + 1):
+        for support in itertools.combinations(range(len(scores)), size):
+            inside = scores[list(support)]
+            share = inside - (inside.sum() - 1) / size
+            if (share.detach() > 0).all():
+                weights = torch.zeros_like(scores)
+                weights[list(support)] = share
+                found.append(weights)
+    return min(found, key=lambda weights: ((weights - scores) ** 2).sum().item())
+
+
+def entmax15(scores):
+    """Peters 2019: (s / 2 - tau)^2 above tau; tau by bisection, then one Newton step, which carries the gradient."""
+    low, high = float(scores.detach().max()) / 2 - 1, float(scores.detach().max()) / 2
+    for _ in range(200):
+        middle = (low + high) / 2
+        above = float(((scores.detach() / 2 - middle).clamp_min(0) ** 2).sum()) > 1
+        low, high = (middle, high) if above else (low, middle)
+    root = (scores / 2 - low).clamp_min(0)
+    tau = low + ((root**2).sum() - 1) / (2 * root.detach().sum())
+    return (scores / 2 - tau).clamp_min(0) ** 2
+
+
+def hardmax(scores):
+    """The first of the largest; no gradient."""
+    known = scores.tolist()
+    best = max(range(len(known)), key=lambda place: (known[place], -place))
+    return torch.eye(len(scores), dtype=scores.dtype)[best] + 0 * scores.sum()
+
+
+def straight_through(scores):
+    """Bengio 2013: the value of one, the gradient of the other."""
+    soft = softmax(scores)
+    return hardmax(scores) + soft - soft.detach()
+
+
+def smoothed(scores):
+    """Chorowski 2015, section 2.3: sigmoids, divided by their sum."""
+    powers = 1 / (1 + torch.exp(-scores))
+    return powers / powers.sum()
+
+
+def two_best(scores):
+    """Zhao 2019: softmax among the two largest."""
+    known = scores.tolist()
+    places = sorted(range(len(known)), key=lambda place: (-known[place], place))[:2]
+    weights = torch.zeros_like(scores)
+    weights[places] = softmax(scores[places])
+    return weights
+
+
 NORMALIZERS = [
     NormalizerRow(SoftmaxNormalizer, softmax),
     NormalizerRow(lambda: SoftmaxNormalizer(0.4), lambda scores: softmax(scores, 0.4), "temperature"),
+    NormalizerRow(
+        SoftmaxOneNormalizer, lambda scores: softmax(torch.cat((scores, scores.new_zeros(1))))[:-1], distribution=False
+    ),
+    NormalizerRow(SparsemaxNormalizer, sparsemax),
+    NormalizerRow(Entmax15Normalizer, entmax15),
+    NormalizerRow(SigmoidNormalizer, lambda scores: 1 / (1 + len(scores) * torch.exp(-scores)), distribution=False),
+    NormalizerRow(SmoothedNormalizer, smoothed),
+    NormalizerRow(HardmaxNormalizer, hardmax, chooses=True),
+    NormalizerRow(StraightThroughNormalizer, straight_through, chooses=True),
+    NormalizerRow(lambda: TopKNormalizer(2), two_best),
 ]
 
 each_normalizer = pytest.mark.parametrize("row", NORMALIZERS, ids=str)
@@ -71,3 +151,109 @@ def test_temperature_sharpens_and_flattens():
 def test_a_temperature_that_is_no_positive_number_is_refused(temperature):
     with pytest.raises(ValueError, match=rf"temperature is {temperature}; expected a number above 0"):
         SoftmaxNormalizer(temperature)
+
+
+def rows(least=-60, most=60):
+    """Scores of one row, of any number of keys."""
+    number = st.floats(least, most, allow_nan=False, width=32)
+    return st.lists(number, min_size=1, max_size=8).map(lambda row: torch.tensor([[row]], dtype=torch.float64))
+
+
+@given(rows(), st.data())
+def test_sparse_weights_are_those_of_another_library(scores, data):
+    for ours, theirs in ((SparsemaxNormalizer(), entmax.sparsemax), (Entmax15Normalizer(), entmax.entmax15)):
+        # `entmax` fails on a row whose scores are all minus infinity, so nothing is hidden here
+        assert_close(ours(scores, None)[0], theirs(scores, dim=-1))
+        leaf, other = scores.clone().requires_grad_(), scores.clone().requires_grad_()
+        upstream = torch.arange(scores.shape[-1], dtype=torch.float64)
+        (ours(leaf, None)[0] * upstream).sum().backward()
+        (theirs(other, dim=-1) * upstream).sum().backward()
+        assert_close(leaf.grad, other.grad)  # pyright: ignore[reportArgumentType]
+
+
+@given(rows(), st.floats(-1e3, 1e3))
+def test_a_constant_changes_no_distribution_but_the_smoothed(scores, constant):
+    for normalizer in (SparsemaxNormalizer(), Entmax15Normalizer()):
+        assert_close(normalizer(scores + constant, None)[0], normalizer(scores, None)[0], torch.float32)
+
+
+@pytest.mark.parametrize(("normalizer", "gap"), [(SparsemaxNormalizer(), 1.0), (Entmax15Normalizer(), 2.0)])
+def test_a_gap_makes_sparse_weights_one_hot(normalizer, gap):
+    for more, alone in ((1e-3, True), (-1e-3, False)):
+        weights, _ = normalizer(torch.tensor([[[0.0, gap + more]]], dtype=torch.float64), None)
+        assert (weights[0, 0, 0] == 0) == alone
+
+
+@each_normalizer
+def test_leading_axes_scores_of_ten_thousand_and_rows_of_minus_infinity(row):
+    """Half precision comes widened to float32, whatever the numbers were."""
+    scores = torch.tensor([1e4, -1e4, 0.0, 1e4, -torch.inf]).expand(1, 2, 5).clone()
+    scores[0, 1] = -torch.inf
+    scores.requires_grad_()
+    weights, _ = row.build()(scores, None)
+    (weights * torch.arange(5.0) + 0 * scores.nan_to_num()).sum().backward()
+    assert weights.isfinite().all()
+    assert scores.grad.isfinite().all()
+    assert not weights[0, 1].any()
+    assert not scores.grad[0, 1].any()
+    assert not weights[0, 0, 4]
+
+
+def test_a_sink_takes_what_no_key_earns():
+    normalizer = SoftmaxOneNormalizer(learned=True)
+    assert_close(normalizer(torch.full((1, 1, 3), -50.0), None)[0].sum(), torch.tensor(0.0))
+    with torch.no_grad():
+        normalizer.sink.fill_(-200.0)
+    assert_close(normalizer(torch.full((1, 1, 3), -50.0), None)[0], torch.full((1, 1, 3), 1 / 3))
+    normalizer(torch.zeros(1, 1, 3), None)[0].sum().backward()
+    assert normalizer.sink.grad.isfinite()
+    # an added key of score 0 and value 0 is the same
+    scores = torch.randn(2, 3, 5, dtype=torch.float64)
+    whole = torch.softmax(torch.cat((scores, torch.zeros(2, 3, 1, dtype=torch.float64)), -1), -1)
+    assert_close(SoftmaxOneNormalizer()(scores, None)[0], whole[..., :-1])
+
+
+def test_of_equal_scores_the_first_is_chosen():
+    scores, mask = torch.tensor([[[2.0, 5.0, 5.0, 5.0]]]), torch.tensor([[[True, False, True, True]]])
+    for normalizer in (HardmaxNormalizer(), StraightThroughNormalizer(), TopKNormalizer(1)):
+        assert normalizer(scores, mask)[0].tolist() == [[[0, 0, 1, 0]]]
+    assert TopKNormalizer(3)(torch.zeros(1, 1, 5), None)[0].bool().tolist() == [[[True, True, True, False, False]]]
+
+
+@given(rows())
+def test_a_straight_choice_is_hard_with_a_soft_gradient(scores):
+    hard, soft = scores.clone().requires_grad_(), scores.clone().requires_grad_()
+    upstream = torch.arange(scores.shape[-1], dtype=torch.float64)
+    weights, _ = StraightThroughNormalizer()(hard, None)
+    assert weights.equal(HardmaxNormalizer()(scores, None)[0])
+    (weights * upstream).sum().backward()
+    (torch.softmax(soft, -1) * upstream).sum().backward()
+    assert_close(hard.grad, soft.grad)
+
+
+def test_all_keys_of_top_k_are_a_softmax():
+    scores = torch.randn(2, 3, 5, dtype=torch.float64)
+    assert_close(TopKNormalizer(5)(scores, None)[0], torch.softmax(scores, -1))
+    assert_close(TopKNormalizer(9)(scores, None)[0], torch.softmax(scores, -1))
+
+
+def test_one_key_of_a_sigmoid_moves_its_own_weight_alone():
+    scores = torch.randn(1, 1, 5, dtype=torch.float64)
+    moved = scores.clone()
+    moved[0, 0, 2] += 3
+    before, after = SigmoidNormalizer()(scores, None)[0], SigmoidNormalizer()(moved, None)[0]
+    assert (before != after).nonzero()[:, 2].tolist() == [2]
+    assert_close(SigmoidNormalizer()(torch.zeros(1, 1, 5), None)[0].sum(), torch.tensor(5 / 6))
+
+
+def test_smoothed_weights_do_not_underflow():
+    scores = torch.tensor([[[-1000.0, -1001.0]]])
+    assert_close(SmoothedNormalizer()(scores, None)[0], torch.softmax(scores, -1))
+    assert_close(SmoothedNormalizer()(torch.tensor([[[90.0, 40.0]]]), None)[0], torch.full((1, 1, 2), 0.5))
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize("k", [0, -1, 1.5, True])
+def test_a_k_that_is_no_number_of_keys_is_refused(k):
+    with pytest.raises(ValueError, match=rf"k is {k!r}; expected a whole number from 1 up, the keys that keep"):
+        TopKNormalizer(k)

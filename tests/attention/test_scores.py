@@ -15,6 +15,7 @@ from heedful.attention.scores import (
     NormalizedAdditiveScore,
     ScaledDotScore,
     Score,
+    SineScore,
 )
 from tests.attention import oracle
 from tests.attention.rows import BATCH, KEYS, QUERIES, ScoreRow, built, exported, written
@@ -48,6 +49,11 @@ def normalized_additive(query, key, p):
     return p["gain"] / (energy**2).sum().sqrt() * (energy @ torch.tanh(hidden))
 
 
+def sine(query, key, p):
+    """energy . sin(W query + U key + b)"""
+    return p["energy"] @ torch.sin(p["query_proj"] @ query + p["key_proj"] @ key + p.get("bias", 0))
+
+
 SCORES = [
     ScoreRow(lambda: DotScore(4), dot),
     ScoreRow(lambda: ScaledDotScore(4), lambda query, key, p: dot(query, key, p) / math.sqrt(4)),
@@ -62,6 +68,8 @@ SCORES = [
         "bias",
     ),
     ScoreRow(lambda: NormalizedAdditiveScore(4, 6, 11), normalized_additive),
+    ScoreRow(lambda: SineScore(4, 6, 11), sine),
+    ScoreRow(lambda: SineScore(4, 6, 11, bias=False), sine, "no bias"),
 ]
 
 each_score = pytest.mark.parametrize("row", SCORES, ids=str)
@@ -191,3 +199,24 @@ def test_a_score_without_a_fused_path_says_so():
 
     with pytest.raises(TypeError, match="PlainScore has no fused path; call it for scores, then normalise them"):
         PlainScore(2, 3).attend(torch.ones(1, 1, 2), torch.ones(1, 1, 3), torch.ones(1, 1, 3), None)
+
+
+def test_a_sine_score_is_bounded_and_periodic():
+    score = randomised(SineScore(4, 6, 11))
+    query, key = (tensor.detach() for tensor in inputs(score))
+    actual = values(score, query, key)
+    assert (actual.abs() <= score.energy.abs().sum()).all()
+    assert (values(score, query * 1e3, key * -1e3).abs() <= score.energy.abs().sum()).all()
+    with torch.no_grad():
+        score.bias.add_(2 * math.pi)
+    assert_close(values(score, query, key), actual)
+
+
+def test_the_error_of_a_sine_score_in_float32_is_a_millionth_of_the_energy():
+    score = SineScore(16, 16, 128)
+    query, key = torch.randn(2, 33, 16), torch.randn(2, 65, 16)
+    hidden = (query.double() @ score.query_proj.double().T)[:, :, None] + (key.double() @ score.key_proj.double().T)[
+        :, None
+    ]
+    error = (values(score, query, key) - torch.sin(hidden) @ score.energy.double()).abs().max()
+    assert error <= 1e-6 * score.energy.abs().sum()

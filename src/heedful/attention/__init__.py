@@ -16,6 +16,7 @@ from .last_state import LastStateAttention as LastStateAttention
 from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
+from .luong_local import LuongLocalAttention as LuongLocalAttention
 from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
 from .pooling import LastPooling as LastPooling
@@ -23,4 +24,5 @@ from .pooling import MaxPooling as MaxPooling
 from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
+from .sine import SineAttention as SineAttention
 from .structured import StructuredSelfAttention as StructuredSelfAttention

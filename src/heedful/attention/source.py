@@ -60,6 +60,34 @@ LIN_2017 = partial(Source, paper="Lin et al.: A Structured Self-attentive Senten
 KERAS_ATTENTION = partial(Source, paper="Rémy: keras-attention", year=2019)
 VASWANI_2017 = partial(Source, paper="Vaswani et al.: Attention Is All You Need", year=2017)
 
+BELTAGY_2020 = partial(Source, paper="Beltagy, Peters and Cohan: Longformer: The Long-Document Transformer", year=2020)
+BENGIO_2013 = partial(
+    Source,
+    paper="Bengio, Léonard and Courville: Estimating or Propagating Gradients Through Stochastic Neurons for "
+    "Conditional Computation",
+    year=2013,
+)
+MARTINS_2016 = partial(
+    Source,
+    paper="Martins and Astudillo: From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label "
+    "Classification",
+    year=2016,
+)
+MILLER_2023 = partial(Source, paper="Miller: Attention Is Off By One", year=2023)
+PARMAR_2018 = partial(Source, paper="Parmar et al.: Image Transformer", year=2018)
+PETERS_2019 = partial(Source, paper="Peters, Niculae and Martins: Sparse Sequence-to-Sequence Models", year=2019)
+RAMAPURAM_2024 = partial(
+    Source, paper="Ramapuram et al.: Theory, Analysis, and Best Practices for Sigmoid Self-Attention", year=2024
+)
+XIAO_2024 = partial(Source, paper="Xiao et al.: Efficient Streaming Language Models with Attention Sinks", year=2024)
+ZHAO_2019 = partial(
+    Source,
+    paper="Zhao et al.: Explicit Sparse Transformer: Concentrated Attention Through Explicit Selection",
+    year=2019,
+)
+# our own; what of it is not new stands on that page
+HEEDFUL_2026 = partial(Source, paper="heedful: docs/sine_attention.md", year=2026)
+
 
 def mechanism(source: Source) -> Callable[[Builder], Builder]:
     """Mark a builder function as a named mechanism, with its source: it gets its line in the catalogue.

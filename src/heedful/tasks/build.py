@@ -1,10 +1,20 @@
 """From a recipe's numbers to a model of blocks: the one place that knows both."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from heedful._errors import RecipeError, brief
-from heedful.attention import Attention, BahdanauAttention, CoverageAttention, LuongAttention, TacotronAttention
+from heedful.attention import (
+    Attention,
+    BahdanauAttention,
+    CoverageAttention,
+    LuongAttention,
+    LuongLocalAttention,
+    SineAttention,
+    TacotronAttention,
+)
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import (
     Decoder,
@@ -21,7 +31,13 @@ from .recipe import ModelOptions, expand_path
 from .weights import read_weights
 
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
-MECHANISMS = {"coverage": CoverageAttention, "location": TacotronAttention}
+MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
+    "coverage": CoverageAttention,
+    "local_m": lambda query_dim, key_dim, _: LuongLocalAttention(query_dim, key_dim, "monotonic", clamp=True),
+    "local_p": lambda query_dim, key_dim, hidden_dim: LuongLocalAttention(query_dim, key_dim, hidden_dim=hidden_dim),
+    "location": TacotronAttention,
+    "sine": SineAttention,
+}
 
 
 def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq:

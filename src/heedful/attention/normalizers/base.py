@@ -3,10 +3,38 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful.attention.source import Source
+
+
+def finite_rows(
+    scores: Float[Tensor, "*batch queries keys"], mask: Bool[Tensor, "*#batch #queries #keys"] | None, below: float
+) -> tuple[Float[Tensor, "*batch queries keys"], Bool[Tensor, "*batch queries keys"]]:
+    """Scores whose hidden keys lie `below` the largest visible one, and what is hidden: nothing in them is infinite.
+
+    A row that sees nothing is all zeros.
+
+    >>> finite_rows(torch.tensor([[[1.0, 5.0]]]), torch.tensor([[[True, False]]]), below=2.0)[0]
+    tensor([[[ 1., -1.]]])
+    """
+    hidden = scores == -torch.inf
+    if mask is not None:
+        hidden = hidden | ~mask
+    if not scores.shape[-1]:
+        return scores, hidden
+    largest = scores.detach().masked_fill(hidden, -torch.inf).amax(-1, keepdim=True)
+    floor = torch.where(largest == -torch.inf, 0, largest - below)
+    return torch.where(hidden, floor, scores), hidden
+
+
+def erase(
+    weights: Float[Tensor, "*batch queries keys"], hidden: Bool[Tensor, "*batch queries keys"]
+) -> Float[Tensor, "*batch queries keys"]:
+    """Weights of 0 where hidden, and no gradient there."""
+    return weights.masked_fill(hidden, 0)
 
 
 class Normalizer(nn.Module, ABC):

@@ -9,3 +9,4 @@ from .dot import DotScore as DotScore
 from .general import GeneralScore as GeneralScore
 from .location_sensitive import LocationSensitiveScore as LocationSensitiveScore
 from .scaled_dot import ScaledDotScore as ScaledDotScore
+from .sine import SineScore as SineScore

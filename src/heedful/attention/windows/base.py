@@ -7,7 +7,19 @@ from typing import Any, ClassVar
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.attention.source import Source
+
+
+def check_reach(least: int = 0, **numbers: int) -> None:
+    """Refuse what is no whole number of places from `least` up.
+
+    Raises:
+        ValueError: names the first such number.
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise _refusals.no_size(name, number, least)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""Top-k: softmax among the best few keys (Zhao et al. 2019, explicit sparse Transformer)."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from heedful.attention.source import ZHAO_2019
+from heedful.functional import masked_softmax
+
+from .base import Normalizer, finite_rows
+
+
+class TopKNormalizer(Normalizer):
+    """`weights = softmax` over the k largest visible scores, 0 elsewhere; of equal scores the first ones stay.
+
+    Args:
+        k: how many keys keep a weight.
+
+    Raises:
+        ValueError: `k` is not a whole number from 1 up.
+
+    >>> TopKNormalizer(2)(torch.tensor([[[1.0, 1.0, 1.0]]]), None)[0]
+    tensor([[[0.5000, 0.5000, 0.0000]]])
+    """
+
+    source = ZHAO_2019(place="section 2.2")
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"k is {k!r}; expected a whole number from 1 up, the keys that keep a weight.")
+        self.k = k
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch queries keys"],
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
+        finite, hidden = finite_rows(scores.detach(), mask, below=1.0)
+        # hidden keys are last in a stable order, equal scores in the order of their places
+        order = finite.masked_fill(hidden, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+        kept = torch.zeros_like(hidden).scatter(-1, order[..., : self.k], True)
+        return masked_softmax(scores, kept & ~hidden), state
