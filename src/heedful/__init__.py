@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from heedful.attention import MaxPooling as MaxPooling
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
+    from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
+    from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
@@ -51,7 +53,9 @@ _PUBLIC = {
     "MaxPooling": "heedful.attention",
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
+    "MonotonicAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
+    "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,

@@ -13,6 +13,8 @@ from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .luong import LuongAttention as LuongAttention
+from .monotonic import MonotonicAttention as MonotonicAttention
+from .monotonic import StepwiseAttention as StepwiseAttention
 from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
 from .pooling import LastPooling as LastPooling

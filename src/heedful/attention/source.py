@@ -48,6 +48,23 @@ LIN_2017 = partial(Source, paper="Lin et al.: A Structured Self-attentive Senten
 # no paper: the first version of that package, which had these and later lost them
 KERAS_ATTENTION = partial(Source, paper="Rémy: keras-attention", year=2019)
 VASWANI_2017 = partial(Source, paper="Vaswani et al.: Attention Is All You Need", year=2017)
+RAFFEL_2017 = partial(
+    Source, paper="Raffel et al.: Online and Linear-Time Attention by Enforcing Monotonic Alignments", year=2017
+)
+HE_2019 = partial(
+    Source,
+    paper="He, Deng and He: Robust Sequence-to-Sequence Acoustic Modeling with Stepwise Monotonic Attention for "
+    "Neural TTS",
+    year=2019,
+)
+ZHANG_2018 = partial(
+    Source,
+    paper="Zhang, Ling and Dai: Forward Attention in Sequence-to-Sequence Acoustic Modeling for Speech Synthesis",
+    year=2018,
+)
+PAULUS_2018 = partial(
+    Source, paper="Paulus, Xiong and Socher: A Deep Reinforced Model for Abstractive Summarization", year=2018
+)
 
 
 def mechanism(source: Source) -> Callable[[Builder], Builder]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from heedful._errors import RecipeError, brief
-from heedful.attention import Attention, BahdanauAttention, LuongAttention
+from heedful.attention import Attention, BahdanauAttention, LuongAttention, MonotonicAttention
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import (
     Decoder,
@@ -87,6 +87,8 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
 
 
 def _attention(options: ModelOptions, key_dim: int) -> Attention:
+    if options.attention == "monotonic":
+        return MonotonicAttention(options.decoder_units, key_dim, options.attention_units)
     if options.score == "additive":
         return BahdanauAttention(options.decoder_units, key_dim, options.attention_units)
     try:

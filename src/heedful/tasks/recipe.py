@@ -19,8 +19,8 @@ from .recipe_yaml import write_yaml
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
 # faults of one recipe that are told
 MOST_FAULTS = 20
-_WIRINGS = {"bahdanau": "bahdanau", "luong": "luong", "none": "none"}
-_SCORES = {"bahdanau": "additive", "luong": "general"}
+_WIRINGS = {"bahdanau": "bahdanau", "luong": "luong", "monotonic": "bahdanau", "none": "none"}
+_SCORES = {"bahdanau": "additive", "luong": "general", "monotonic": "additive"}
 
 
 def _same_as(name: str, table: Mapping[str, str] | None = None) -> Any:
@@ -32,7 +32,8 @@ class ModelOptions(Section):
     """The encoder-decoder in numbers.
 
     Args:
-        attention: Whose: "bahdanau", "luong" or "none"; sets the defaults of `wiring` and `score`.
+        attention: Whose: "bahdanau", "luong", "monotonic" (only forward, with the additive score) or "none"; sets the
+            defaults of `wiring` and `score`.
         wiring: Order of looking and updating: "bahdanau" looks with the state before the update, "luong" with the one
             after it, "luong_input_feeding" feeds what it saw to the next step, "look_between" looks between the first
             decoder layer and those above, "none" is a plain encoder-decoder.
@@ -55,7 +56,7 @@ class ModelOptions(Section):
         target_embeddings: Likewise of the target tokens, and of both sides where they share one.
     """
 
-    attention: Literal["bahdanau", "luong", "none"] = "bahdanau"
+    attention: Literal["bahdanau", "luong", "monotonic", "none"] = "bahdanau"
     wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "none"] = Field(
         default_factory=_same_as("attention", _WIRINGS)
     )
@@ -90,6 +91,8 @@ class ModelOptions(Section):
                 f"attention {self.attention!r} does not go with score {self.score!r}; "
                 "leave score out, or set it to null where there is no attention"
             )
+        if self.attention == "monotonic" and self.score != "additive":
+            raise ValueError(f"attention 'monotonic' does not go with score {self.score!r}; leave score out")
         if self.wiring == "look_between" and self.decoder_layers < 2:
             raise ValueError("wiring 'look_between' looks between two layers; set decoder_layers to 2 or more")
         if self.share_embeddings and self.source_embeddings:
