@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from heedful.attention.normalizers import MonotonicNormalizer
+from heedful.decoding import beam_search, greedy
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions
 
@@ -28,3 +30,28 @@ def test_a_tied_output_layer_projects_readout_units_to_those_of_a_token():
     model = build_model(ModelOptions(embedding_dim=5, units=6, readout_units=7, tie_embeddings=True), 11, 13)
     assert model.output.project.weight.shape == (5, 7)
     assert model(*BATCH).shape == (2, 2, 13)
+
+
+@pytest.mark.parametrize("wiring", ["bahdanau", "luong", "luong_input_feeding", "look_between"])
+def test_a_model_that_only_looks_forward_learns_and_translates(wiring):
+    options = ModelOptions(
+        attention="monotonic", wiring=wiring, embedding_dim=5, units=6, decoder_layers=2, dropout=0.0
+    )
+    model = build_model(options, 11, 13)
+    assert isinstance(model.decoder.attention.normalizer, MonotonicNormalizer)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.decoder.attention.score.offset.item()
+    model(*BATCH).square().sum().backward()
+    optimizer.step()
+    assert model.decoder.attention.score.offset.item() != before
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+    with torch.no_grad():
+        model.decoder.attention.score.offset.fill_(0.0)
+    source, lengths, _ = BATCH
+    for hypothesis in greedy(model, source, lengths, need_weights=True):
+        places = [row.argmax() for row in torch.as_tensor(hypothesis.weights) if row.any()]
+        assert places == sorted(places)
+    one = [found[0].tokens for found in beam_search(model, source, lengths, beam=1)]
+    assert one == [found.tokens for found in greedy(model, source, lengths)]
+    assert all(len(found) == 3 for found in beam_search(model, source, lengths, beam=3, nbest=3))

@@ -106,8 +106,8 @@ class NormalizedAdditiveScore(Score):
         query_dim: features of a query.
         key_dim: features of a key.
         hidden_dim: features of the tanh layer.
-        offset: first value of a learned `r` added to every score, for normalisers that read scores as log-odds (Raffel et al. 2017); none by
-            default, since softmax does not see it.
+        offset: first value of a learned `r` that is added to every score, for normalisers that read scores as log-odds
+            (Raffel et al. 2017); none by default, since softmax does not see it.
 
     Parameters: those of `AdditiveScore` with its bias, under `additive`, `gain []`, which starts at
     `hidden_dim ** -0.5`, and `offset []` if asked for.
