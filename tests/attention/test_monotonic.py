@@ -8,6 +8,8 @@ import torch
 from heedful._pytree import reorder
 from heedful.attention import Attention, MonotonicAttention, StepwiseAttention
 from heedful.attention.normalizers import (
+    ConstrainedSoftmaxNormalizer,
+    ConstrainedSparsemaxNormalizer,
     ForwardNormalizer,
     IntraTemporalNormalizer,
     MonotonicNormalizer,
@@ -73,6 +75,40 @@ def intra_temporal(rows):
     return torch.stack(out)
 
 
+def constrained_softmax(rows, fertility=0.9):
+    """By the paper's rounds: whoever exceeds its budget gets just that, and the others share the rest."""
+    budget, out = torch.full_like(rows[0], fertility), []
+    for row in rows:
+        full = torch.zeros_like(row, dtype=torch.bool)
+        for _ in range(len(row) + 1):
+            powers = torch.where(full, 0.0, row.exp())
+            left = 1 - budget[full].sum()
+            weights = torch.where(full, budget, powers * left / powers.sum().clamp_min(1e-300))
+            full = full | (weights > budget)
+        budget = budget - weights
+        out.append(weights)
+    return torch.stack(out)
+
+
+def constrained_sparsemax(rows, fertility=0.9):
+    """By trying every split of the keys into those at 0, those at their budget and those between."""
+    budget, out = torch.full_like(rows[0], fertility), []
+    for row in rows:
+        found = budget
+        for split in itertools.product((0, 1, 2), repeat=len(row)):
+            full, some = torch.tensor(split) == 1, torch.tensor(split) == 2
+            if not some.any():
+                continue
+            tau = (row[some].sum() + budget[full].sum() - 1) / some.sum()
+            weights = torch.where(full, budget, torch.where(some, row - tau, 0.0))
+            if torch.allclose(weights, (row - tau).clamp_min(0).minimum(budget), rtol=0, atol=1e-13):
+                found = weights
+                break
+        budget = budget - found
+        out.append(found)
+    return torch.stack(out)
+
+
 # how it is built, its weights for the visible scores of all queries in order
 ROWS = {
     "monotonic": (lambda: MonotonicNormalizer(noise=0.0), monotonic),
@@ -81,6 +117,8 @@ ROWS = {
     "stepwise, absorb": (lambda: StepwiseNormalizer(noise=0.0, absorb=True), lambda rows: stepwise(rows, absorb=True)),
     "forward": (ForwardNormalizer, forward),
     "intra-temporal": (IntraTemporalNormalizer, intra_temporal),
+    "constrained softmax": (lambda: ConstrainedSoftmaxNormalizer(0.9), constrained_softmax),
+    "constrained sparsemax": (lambda: ConstrainedSparsemaxNormalizer(0.9), constrained_sparsemax),
 }
 HARD = {
     "monotonic, hard": lambda: MonotonicNormalizer().eval(),
@@ -357,7 +395,7 @@ def long_weights(name, rows):
     return torch.stack(out)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [name for name in ROWS if "constrained" not in name])
 @pytest.mark.parametrize(("spread", "error"), [(1.0, 1e-5), (30.0, 1e-3)])
 def test_long_memories_and_targets_in_float32(name, spread, error):
     """2,000 keys, 200 queries; scores of 100 carry a rounding of 1e-5 into each exponent, 200 times."""
@@ -442,3 +480,80 @@ def test_every_parameter_learns(build):
     for gradient in gradients(attention(query, key, value).context, *attention.parameters()):
         assert gradient.isfinite().all()
         assert gradient.any()
+
+
+CONSTRAINED = [ConstrainedSoftmaxNormalizer, ConstrainedSparsemaxNormalizer]
+each_constrained = pytest.mark.parametrize("kind", CONSTRAINED)
+
+
+def sparsemax(row):
+    """Martins and Astudillo 2016, algorithm 1."""
+    ordered = row.sort(descending=True).values
+    places = torch.arange(1, len(row) + 1, dtype=row.dtype)
+    support = int((1 + places * ordered > ordered.cumsum(0)).sum())
+    return (row - (ordered[:support].sum() - 1) / support).clamp_min(0)
+
+
+def test_with_room_for_every_query_budgets_change_nothing():
+    scores = torch.randn(1, 3, KEYS, dtype=torch.float64)
+    weights, left = run(ConstrainedSoftmaxNormalizer(4.0), scores)
+    assert_close(weights, torch.softmax(scores, -1))
+    assert_close(left, 4 - weights.sum(1))
+    assert_close(run(ConstrainedSparsemaxNormalizer(4.0), scores)[0][0], torch.stack([*map(sparsemax, scores[0])]))
+
+
+@each_constrained
+def test_nothing_else_within_the_budgets_is_nearer(kind):
+    scores, budget = torch.randn(KEYS, dtype=torch.float64) * 2, torch.rand(KEYS, dtype=torch.float64) * 0.5 + 0.15
+    weights = kind()(scores.view(1, 1, -1), None, budget.unsqueeze(0))[0][0, 0]
+    assert_close(weights.sum(), torch.tensor(1.0).double())
+    assert (weights <= budget).all()
+
+    def distance(tried):
+        if kind is ConstrainedSparsemaxNormalizer:
+            return (tried - scores).square().sum(-1)
+        return (torch.xlogy(tried, tried) - tried * torch.log_softmax(scores, 0)).sum(-1)
+
+    tried = torch.cat((torch.rand(40000, KEYS).double(), weights + torch.randn(40000, KEYS).double() * 0.01))
+    tried = tried / tried.sum(-1, keepdim=True)
+    tried = tried[((tried >= 0) & (tried <= budget)).all(-1)]
+    assert len(tried) > 100
+    assert (distance(tried) >= distance(weights)).all()
+
+
+@each_constrained
+def test_no_key_receives_more_than_its_budget(kind):
+    scores = torch.randn(3, 60, 40) * torch.tensor([1.0, 30.0, 1e4]).view(3, 1, 1)
+    weights, left = run(kind(2.0), scores.requires_grad_())
+    assert (weights.sum(1) <= 2 + 1e-5).all()
+    assert (left >= 0).all()
+    assert_close(weights.sum(-1), torch.ones(3, 60))
+    (gradient,) = torch.autograd.grad(weights.square().sum(), scores)
+    assert gradient.isfinite().all()
+    assert not run(kind(0.5), scores[:, :30])[0][:, 20:].any(), "nothing is left"
+
+
+@each_constrained
+def test_the_sink_takes_what_no_other_can(kind):
+    scores, mask = torch.zeros(1, 5, 4), torch.tensor([[[True, True, True, False]]])
+    weights, left = run(kind(0.5, sink=True), scores, mask)
+    assert_close(weights.sum(-1), torch.ones(1, 5))
+    assert_close(weights.sum(1), torch.tensor([[0.5, 0.5, 4.0, 0.0]]))
+    assert left[0, 2] == torch.inf
+    with pytest.raises(
+        ValueError, match=r"fertility is 0\.0; expected the weight that a key may receive in all, above 0"
+    ):
+        kind(0.0)
+
+
+@pytest.mark.compile
+@each_builder
+def test_compiled_in_one_graph(build):
+    attention = Attention(DotScore(4), normalizer=build()).double()
+    arguments, mask = draw(attention), some_mask()
+    expected = attention(*arguments, mask, need_weights=True)
+    torch.compiler.reset()
+    actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights=True)
+    assert_close(weights_of(actual), weights_of(expected))
+    for one, other in zip(gradients(actual.context, *arguments), gradients(expected.context, *arguments), strict=True):
+        assert_close(one, other)

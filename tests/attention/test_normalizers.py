@@ -21,7 +21,14 @@ NORMALIZERS = [
 ]
 
 # Their weights depend on the queries before: tests/attention/test_monotonic.py
-STATEFUL = {"ForwardNormalizer", "IntraTemporalNormalizer", "MonotonicNormalizer", "StepwiseNormalizer"}
+STATEFUL = {
+    "ConstrainedSoftmaxNormalizer",
+    "ConstrainedSparsemaxNormalizer",
+    "ForwardNormalizer",
+    "IntraTemporalNormalizer",
+    "MonotonicNormalizer",
+    "StepwiseNormalizer",
+}
 
 each_normalizer = pytest.mark.parametrize("row", NORMALIZERS, ids=str)
 

@@ -62,6 +62,16 @@ ZHANG_2018 = partial(
     paper="Zhang, Ling and Dai: Forward Attention in Sequence-to-Sequence Acoustic Modeling for Speech Synthesis",
     year=2018,
 )
+MARTINS_2017 = partial(
+    Source,
+    paper="Martins and Kreutzer: Learning What's Easy: Fully Differentiable Neural Easy-First Taggers",
+    year=2017,
+)
+MALAVIYA_2018 = partial(
+    Source,
+    paper="Malaviya, Ferreira and Martins: Sparse and Constrained Attention for Neural Machine Translation",
+    year=2018,
+)
 PAULUS_2018 = partial(
     Source, paper="Paulus, Xiong and Socher: A Deep Reinforced Model for Abstractive Summarization", year=2018
 )

@@ -35,6 +35,18 @@ def first_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]
     return pad(places, (0, 1), value=keys).amin(1) % max(keys, 1)
 
 
+def last_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]:
+    """The last visible key of each batch item, which in padded rows is not the last key; the end where there is none.
+
+    >>> last_place(torch.tensor([[True, True, False], [False, False, False]]))
+    tensor([1, 3])
+    """
+    keys = visible.shape[1]
+    places = torch.where(visible, torch.arange(keys, device=visible.device), -1)
+    place = pad(places, (0, 1), value=-1).amax(1)
+    return torch.where(place < 0, keys, place)
+
+
 def one_hot(place: Shaped[Tensor, " batch"], like: Float[Tensor, "batch keys"]) -> Float[Tensor, "batch keys"]:
     """1 at one place of each row; a row of zeros for a place past the end.
 

@@ -8,17 +8,8 @@ from torch import Tensor
 
 from heedful.attention.source import HE_2019
 
-from ._alignment import first_place, grown, kept_where_empty, moved, one_hot, readable
+from ._alignment import first_place, grown, kept_where_empty, last_place, moved, one_hot, readable
 from .base import Normalizer
-
-
-def last_visible(visible: Bool[Tensor, "batch keys"]) -> Bool[Tensor, "batch keys"]:
-    """True at the last visible key of each row alone, which in padded rows is not the last key.
-
-    >>> last_visible(torch.tensor([[True, True, False]]))
-    tensor([[False,  True, False]])
-    """
-    return visible & (visible.cumsum(1) == visible.sum(1, keepdim=True))
 
 
 def stepwise_weights(
@@ -34,7 +25,7 @@ def stepwise_weights(
     """
     stay, go = torch.sigmoid(energy), torch.sigmoid(-energy)
     if absorb:
-        last = last_visible(visible)
+        last = one_hot(last_place(visible), energy).bool()
         stay, go = torch.where(last, 1.0, stay), torch.where(last, 0.0, go)
     return torch.where(visible, previous * stay + moved(previous * go), 0.0)
 
@@ -91,7 +82,7 @@ class StepwiseNormalizer(Normalizer):
     @staticmethod
     def _choose(energy: Tensor, visible: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         start = first_place(visible) if state is None else state
-        moves = (one_hot(start, energy).bool() & (energy < 0) & ~last_visible(visible)).any(1)
+        moves = (one_hot(start, energy).bool() & (energy < 0)).any(1) & (start != last_place(visible))
         place = kept_where_empty(start + moves, start, visible)
         weights = torch.where(visible, one_hot(place, energy), 0.0)
         return weights.unsqueeze(1), place
