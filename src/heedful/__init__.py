@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from heedful.attention import AttentionOutput as AttentionOutput
     from heedful.attention import AttentionPooling as AttentionPooling
     from heedful.attention import BahdanauAttention as BahdanauAttention
+    from heedful.attention import ChorowskiAttention as ChorowskiAttention
+    from heedful.attention import CoverageAttention as CoverageAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
+    from heedful.attention import ForwardAttention as ForwardAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
+    from heedful.attention import TacotronAttention as TacotronAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
 
@@ -43,8 +47,11 @@ _PUBLIC = {
     "AttentionOutput": "heedful.attention",
     "AttentionPooling": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
+    "ChorowskiAttention": "heedful.attention",
+    "CoverageAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
+    "ForwardAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
@@ -57,6 +64,7 @@ _PUBLIC = {
     "NormedBahdanauAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
+    "TacotronAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,
     "padding_mask": "heedful.functional",

@@ -119,5 +119,13 @@ def no_share(given: object) -> ValueError:
     return ValueError(f"dropout is {given!r}; expected a share of the weights from 0 to below 1.")
 
 
+def a_scaled_choice(window: str, normalizer: str) -> ValueError:
+    """A gain on a choice of one key: the product is no choice."""
+    return ValueError(
+        f"{window} multiplies the weights, but {normalizer} chooses one key of weight 1; a scaled choice is none. Use "
+        f"SoftmaxNormalizer with {window}, or a window without a gain, such as LocalMonotonicWindow."
+    )
+
+
 def _dtype(came: object) -> str:
     return str(came).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""Every score with every window and every normaliser, and the inputs on which the facts of this folder are tried."""
+"""Scores with windows and normalisers, and the inputs on which the facts of this folder are tried."""
 
 import itertools
 from dataclasses import dataclass
@@ -14,9 +14,6 @@ from tests.attention.test_normalizers import NORMALIZERS
 from tests.attention.test_scores import SCORES
 from tests.attention.test_windows import WINDOWS
 
-# (score, window, normaliser) by class name: refused at construction, with the reason and an alternative
-REFUSED: list[tuple[str, str, str]] = []
-
 
 @dataclass(frozen=True)
 class Case:
@@ -28,6 +25,16 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.score}-{self.window}-{self.normalizer}"
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gain of the window meets a choice of one key."""
+        return self.window.scales and self.normalizer.chooses
+
+    @property
+    def distribution(self) -> bool:
+        """Whether the weights of a row that sees something sum to 1."""
+        return self.normalizer.distribution and not self.window.scales
 
     def compose(self, dropout: float = 0.0) -> Attention:
         return Attention(self.score.build(), self.window.build(), self.normalizer.build(), dropout)
@@ -57,14 +64,33 @@ class Case:
         return oracle.look(scores, value, may_look, self.normalizer.weigh)
 
 
-CASES = list(itertools.starmap(Case, itertools.product(SCORES, WINDOWS, NORMALIZERS)))
+PRODUCT = list(itertools.starmap(Case, itertools.product(SCORES, WINDOWS, NORMALIZERS)))
+
+
+def spread(rounds: int) -> list[Case]:
+    """Each row of the three tables at least `rounds` times, beside others each time: the product grows too fast."""
+    longest = max(len(SCORES), len(WINDOWS), len(NORMALIZERS))
+    places = range(rounds * longest)
+    triples = [
+        (
+            place % len(SCORES),
+            (place + place // longest) % len(WINDOWS),
+            (place + 2 * (place // longest)) % len(NORMALIZERS),
+        )
+        for place in places
+    ]
+    chosen = [Case(SCORES[score], WINDOWS[window], NORMALIZERS[normalizer]) for score, window, normalizer in triples]
+    return [case for case in dict.fromkeys(chosen) if not case.refused]
+
+
+# Every score alone and the plainest composition first: what is fused is tried with each of them.
+CASES = list(dict.fromkeys([Case(row, WINDOWS[0], NORMALIZERS[0]) for row in SCORES] + spread(2)))
 # Where the third part does not matter: each row of the three tables at least once.
-FEW_CASES = [Case(row, WINDOWS[0], NORMALIZERS[0]) for row in SCORES] + [
-    Case(SCORES[-1], window, normalizer) for window, normalizer in itertools.product(WINDOWS[1:], NORMALIZERS)
-]
+FEW_CASES = list(dict.fromkeys([Case(row, WINDOWS[0], NORMALIZERS[0]) for row in SCORES] + spread(1)))
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_of_few = pytest.mark.parametrize("case", FEW_CASES, ids=str)
+each_distribution = pytest.mark.parametrize("case", [case for case in CASES if case.distribution], ids=str)
 each_placeless_case = pytest.mark.parametrize("case", [case for case in CASES if not case.window.positional], ids=str)
 
 

@@ -40,6 +40,8 @@ class WindowRow:
     aligned_to_end: bool = False
     # which keys are seen depends on their places
     positional: bool = True
+    # the weights are multiplied by a gain
+    scales: bool = False
 
     def __str__(self) -> str:
         return type(self.build()).__name__
@@ -52,6 +54,10 @@ class NormalizerRow:
     build: Callable[[], Normalizer]
     weigh: Callable[[Tensor], Tensor]
     option: str = ""
+    # a row that sees something sums to 1
+    distribution: bool = True
+    # one key takes it all: no small change of a score changes the weights
+    chooses: bool = False
 
     def __str__(self) -> str:
         return f"{type(self.build()).__name__}{self.option and '-'}{self.option}"

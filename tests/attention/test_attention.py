@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from heedful._pytree import reorder
 from heedful.attention import Attention
 from heedful.attention.normalizers import SoftmaxNormalizer
 from heedful.attention.scores import DotScore
 from heedful.attention.windows import EverywhereWindow
 from tests.attention.cases import (
-    CASES,
-    REFUSED,
+    PRODUCT,
     draw,
     each_case,
+    each_distribution,
     each_of_few,
     each_placeless_case,
     gradients,
@@ -23,21 +24,45 @@ from tests.attention.cases import (
     weights_of,
 )
 from tests.attention.rows import BATCH, KEYS, QUERIES
+from tests.attention.test_scores import SCORES
 from tests.tolerances import assert_close
 
 each_way = pytest.mark.parametrize("need_weights", [False, True], ids=["fused", "weights"])
 
 
-def test_no_pair_is_refused_but_these():
-    refused = []
-    for case in CASES:
-        try:
-            attention = case.compose()
-        except ValueError:
-            refused.append(tuple(type(row.build()).__name__ for row in (case.score, case.window, case.normalizer)))
+def test_nothing_is_refused_but_a_gain_on_a_choice():
+    for case in PRODUCT:
+        if case.refused:
+            message = (
+                f"{case.window} multiplies the weights, but {type(case.normalizer.build()).__name__} chooses one key"
+            )
+            with pytest.raises(ValueError, match=message):
+                case.compose()
         else:
-            assert isinstance(attention, Attention)
-    assert refused == REFUSED == []
+            assert isinstance(case.compose(), Attention)
+
+
+@pytest.mark.parametrize("score", SCORES, ids=str)
+def test_every_composition_is_that_of_the_loops(score):
+    """The whole product: context, weights, empty rows, finite gradients, one call or step after step."""
+    mask = some_mask().any(1, keepdim=True)
+    mask[1] = False
+    for case in (case for case in PRODUCT if case.score is score and not case.refused):
+        attention = case.build().eval()
+        arguments = draw(attention)
+        context, weights = case.expected(attention, *arguments, mask)
+        output = attention(*arguments, mask, need_weights=True)
+        assert_close(output.context, context)
+        assert_close(weights_of(output), weights)
+        assert all(each.isfinite().all() for each in gradients(output.context, *arguments, *attention.parameters()))
+        memory = attention.remember(*arguments[1:], mask)
+        state, order = attention.begin(memory, case.first_place(QUERIES, KEYS)), torch.tensor([1, 0])
+        for index in range(QUERIES):
+            memory, state = reorder(memory, order), reorder(state, order)
+            query = arguments[0].flip(0) if index % 2 == 0 else arguments[0]
+            stepped, state = attention.step(query[:, index : index + 1], memory, state)
+            row = context[:, index : index + 1]
+            assert_close(stepped.context, row.flip(0) if index % 2 == 0 else row)
 
 
 @each_case
@@ -115,14 +140,14 @@ def test_weights_do_not_change_the_context(case):
 
 
 @each_case
-def test_weights_are_a_distribution_over_what_is_seen(case):
+def test_weights_are_shared_out_over_what_is_seen(case):
     attention = case.build()
     mask = some_mask()
     weights = weights_of(attention(*draw(attention), mask, need_weights=True))
     total = weights.sum(-1)
     assert (weights >= 0).all()
     assert not weights[~mask].any()
-    assert_close(total, (weights > 0).any(-1).double())
+    assert not case.distribution or assert_close(total, (weights > 0).any(-1).double()) is None
 
 
 @each_placeless_case
@@ -137,7 +162,7 @@ def test_shuffling_the_memory_changes_nothing(case):
         assert straight.weights is None or assert_close(shuffled.weights, straight.weights[..., order]) is None
 
 
-@each_case
+@each_distribution
 @each_way
 def test_one_visible_key_is_read_whole(case, need_weights):
     attention = case.build()
@@ -177,7 +202,7 @@ def test_degenerate_sizes(case, batch, queries, keys):
             output = attention(query, key, value, mask, need_weights)
             assert output.context.shape == (batch, queries, value.shape[2])
             wanted = value[:, :1].expand_as(output.context) if keys else torch.zeros_like(output.context)
-            assert_close(output.context, wanted)
+            assert (keys and not case.distribution) or assert_close(output.context, wanted) is None
             assert all(each.isfinite().all() for each in gradients(output.context, query, key, value))
         assert weights_of(attention(query, key, value, mask, need_weights=True)).shape == (batch, queries, keys)
 

@@ -1,12 +1,13 @@
 """Normalisers whose weights depend on the queries before: each against its definition, its paths, long inputs."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
 
 from heedful._pytree import reorder
-from heedful.attention import Attention, MonotonicAttention, StepwiseAttention
+from heedful.attention import Attention, ForwardAttention, MonotonicAttention, StepwiseAttention
 from heedful.attention.normalizers import (
     ConstrainedSoftmaxNormalizer,
     ConstrainedSparsemaxNormalizer,
@@ -16,7 +17,7 @@ from heedful.attention.normalizers import (
     StepwiseNormalizer,
 )
 from heedful.attention.normalizers.monotonic import stop_online
-from heedful.attention.scores import DotScore, NormalizedAdditiveScore
+from heedful.attention.scores import DotScore, LocationSensitiveScore, NormalizedAdditiveScore
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS
 from tests.attention.test_normalizers import STATEFUL
@@ -453,16 +454,18 @@ def test_an_offset_is_added_to_every_score_and_learned():
 @pytest.mark.parametrize(
     ("build", "normalizer", "offset"),
     [
-        (lambda: MonotonicAttention(4, 6, 11), MonotonicNormalizer, -1.0),
-        (lambda: StepwiseAttention(4, 6, 11), StepwiseNormalizer, 0.0),
-        (lambda: StepwiseAttention(4, 6, 11, absorb=True), lambda: StepwiseNormalizer(absorb=True), 0.0),
+        (MonotonicAttention, MonotonicNormalizer, -1.0),
+        (StepwiseAttention, StepwiseNormalizer, 0.0),
+        (partial(StepwiseAttention, absorb=True), lambda: StepwiseNormalizer(absorb=True), 0.0),
+        (ForwardAttention, ForwardNormalizer, None),
     ],
 )
 @pytest.mark.parametrize("training", [True, False])
 def test_a_named_mechanism_is_its_parts(build, normalizer, offset, training):
-    named = build().train(training)
-    by_hand = Attention(NormalizedAdditiveScore(4, 6, 11, offset), normalizer=normalizer()).train(training)
-    assert named.score.offset == offset
+    named = build(4, 6, 11).train(training)
+    score = LocationSensitiveScore(4, 6, 11) if offset is None else NormalizedAdditiveScore(4, 6, 11, offset)
+    by_hand = Attention(score, normalizer=normalizer()).train(training)
+    assert getattr(named.score, "offset", None) == offset
     by_hand.load_state_dict(named.state_dict())
     arguments, mask = draw(named, dtype=torch.float32), some_mask()
     outputs = []

@@ -86,7 +86,8 @@ def values(score: Score, query: Tensor, key: Tensor) -> Tensor:
 
 
 def test_every_score_has_a_row():
-    missing = exported(scores, Score) - built(SCORES)
+    # what depends on earlier weights has its loops in test_history.py
+    missing = {name for name in exported(scores, Score) if not getattr(scores, name).stateful} - built(SCORES)
     assert not missing, f"no row in SCORES of {__file__}: {', '.join(sorted(missing))}"
 
 

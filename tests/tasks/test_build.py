@@ -1,12 +1,15 @@
 """From a recipe's numbers to a model."""
 
+from typing import get_args
+
 import pytest
 import torch
 
-from heedful.attention.normalizers import MonotonicNormalizer
-from heedful.decoding import beam_search, greedy
-from heedful.tasks.build import build_model
+from heedful.data.vocabulary import BOS
+from heedful.decoding import Constraints, beam_search, greedy
+from heedful.tasks.build import MECHANISMS, build_model
 from heedful.tasks.recipe import ModelOptions
+from tests.tolerances import assert_close
 
 BATCH = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2]), torch.tensor([[2, 4], [2, 5]])
 
@@ -32,26 +35,49 @@ def test_a_tied_output_layer_projects_readout_units_to_those_of_a_token():
     assert model(*BATCH).shape == (2, 2, 13)
 
 
+def test_a_recipe_knows_every_mechanism_by_name():
+    names = get_args(ModelOptions.model_fields["attention"].annotation)
+    assert sorted(names) == sorted(["bahdanau", "luong", "none", *MECHANISMS])
+
+
+@pytest.mark.parametrize("name", MECHANISMS)
 @pytest.mark.parametrize("wiring", ["bahdanau", "luong", "luong_input_feeding", "look_between"])
-def test_a_model_that_only_looks_forward_learns_and_translates(wiring):
-    options = ModelOptions(
-        attention="monotonic", wiring=wiring, embedding_dim=5, units=6, decoder_layers=2, dropout=0.0
-    )
+def test_a_mechanism_learns_and_decodes_in_every_wiring(name, wiring):
+    options = ModelOptions(attention=name, wiring=wiring, embedding_dim=5, units=6, decoder_layers=2, dropout=0)
+    assert options.score is None
     model = build_model(options, 11, 13)
-    assert isinstance(model.decoder.attention.normalizer, MonotonicNormalizer)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    before = model.decoder.attention.score.offset.item()
+    source, lengths, target = BATCH
+    logits = model(source, lengths, target)
+    logits.logsumexp(-1).sum().backward()
+    slopes = [parameter.grad for parameter in model.decoder.attention.parameters()]
+    assert all(each is None or each.isfinite().all() for each in slopes)
+    assert any(each is not None and each.any() for each in slopes)
+    # all hypotheses to their full length, with states that change places
+    limits = Constraints(min_length=5, max_length=5)
+    found = beam_search(model.eval(), source, lengths, beam=3, constraints=limits, need_weights=True)
+    for best, length in zip(found, lengths.tolist(), strict=True):
+        assert best[0].weights.shape == (5, length)
+        forced = torch.tensor([[BOS, *best[0].tokens]])
+        told = model(source[[found.index(best)]], torch.tensor([length]), forced).log_softmax(-1)
+        said = told[0, :5].gather(1, forced[0, 1:, None]).squeeze(1)
+        assert_close(torch.tensor(best[0].log_probs[:5]), said)
+
+
+@pytest.mark.parametrize("name", ["monotonic", "stepwise"])
+def test_a_model_that_only_looks_forward_takes_a_step_and_looks_only_forward(name):
+    model = build_model(ModelOptions(attention=name, embedding_dim=5, units=6, dropout=0), 11, 13)
+    offset = model.decoder.attention.score.offset
+    before = offset.item()
     model(*BATCH).square().sum().backward()
-    optimizer.step()
-    assert model.decoder.attention.score.offset.item() != before
-    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert offset.item() != before
 
     with torch.no_grad():
-        model.decoder.attention.score.offset.fill_(0.0)
+        offset.zero_()
     source, lengths, _ = BATCH
-    for hypothesis in greedy(model, source, lengths, need_weights=True):
-        places = [row.argmax() for row in torch.as_tensor(hypothesis.weights) if row.any()]
+    found = greedy(model, source, lengths, Constraints(max_length=7), need_weights=True)
+    for hypothesis in found:
+        places = [row.argmax().item() for row in torch.as_tensor(hypothesis.weights) if row.any()]
         assert places == sorted(places)
-    one = [found[0].tokens for found in beam_search(model, source, lengths, beam=1)]
-    assert one == [found.tokens for found in greedy(model, source, lengths)]
-    assert all(len(found) == 3 for found in beam_search(model, source, lengths, beam=3, nbest=3))
+    beams = beam_search(model, source, lengths, beam=1, constraints=Constraints(max_length=7))
+    assert [beam[0].tokens for beam in beams] == [hypothesis.tokens for hypothesis in found]

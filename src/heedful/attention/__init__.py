@@ -6,12 +6,16 @@ from .base import Attention as Attention
 from .base import AttentionOutput as AttentionOutput
 from .base import AttentionState as AttentionState
 from .base import Memory as Memory
+from .coverage import CoverageAttention as CoverageAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
+from .forward import ForwardAttention as ForwardAttention
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .last_state import LastStateAttention as LastStateAttention
+from .location_sensitive import ChorowskiAttention as ChorowskiAttention
+from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
 from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention

@@ -80,7 +80,8 @@ class Attention(nn.Module):
         dropout: share of the weights that is dropped in training (the weights returned are those before).
 
     Raises:
-        ValueError: a shape does not fit, the mask is not boolean or another tensor not of floating point (both a
+        ValueError: a window with a gain and a normaliser that chooses one key, which do not compose; or, in a call, a
+            shape does not fit, the mask is not boolean or another tensor not of floating point (both a
             TypeError, too); the message names what came, what was expected and the way out.
 
     >>> from heedful.attention.scores import DotScore
@@ -100,6 +101,8 @@ class Attention(nn.Module):
         self.window = EverywhereWindow() if window is None else window
         self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
         self.dropout = nn.Dropout(dropout)
+        if self.window.scales and self.normalizer.chooses:
+            raise _refusals.a_scaled_choice(type(self.window).__name__, type(self.normalizer).__name__)
 
     @property
     def query_dim(self) -> int:
@@ -265,6 +268,7 @@ class Attention(nn.Module):
         weights, normalizer_state = self.normalizer(scores, mask, state.normalizer)
         if view.gain is not None:
             weights = weights * view.gain
+        score_state = self.score.update(score_state, weights)
         weights = weights.to(memory.value.dtype)
         context = torch.einsum("bqk,bkv->bqv", self.dropout(weights), memory.value)
         output = AttentionOutput(context, weights if need_weights else None)
@@ -295,8 +299,8 @@ class Attention(nn.Module):
         self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
     ) -> tuple[AttentionOutput, AttentionState]:
         """Query after query, for parts whose state makes one parallel call impossible."""
-        batch, keys, value_dim = memory.value.shape
-        contexts, weights = [memory.value.new_empty(batch, 0, value_dim)], [memory.value.new_empty(batch, 0, keys)]
+        batch, keys, _ = memory.value.shape
+        contexts, weights = [memory.value[:, :0]], [memory.value.new_empty(batch, 0, keys)]
         for index in range(query.shape[1]):
             row = mask if mask is None or mask.shape[1] == 1 else mask[:, index : index + 1]
             output, state = self._look(query[:, index : index + 1], memory, row, state, need_weights)

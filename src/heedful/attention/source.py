@@ -44,6 +44,17 @@ ZHOU_2016 = partial(
     paper="Zhou et al.: Attention-Based Bidirectional Long Short-Term Memory Networks for Relation Classification",
     year=2016,
 )
+CHOROWSKI_2015 = partial(Source, paper="Chorowski et al.: Attention-Based Models for Speech Recognition", year=2015)
+SEE_2017 = partial(
+    Source,
+    paper="See, Liu and Manning: Get To The Point: Summarization with Pointer-Generator Networks",
+    year=2017,
+)
+SHEN_2018 = partial(
+    Source,
+    paper="Shen et al.: Natural TTS Synthesis by Conditioning WaveNet on Mel Spectrogram Predictions",
+    year=2018,
+)
 LIN_2017 = partial(Source, paper="Lin et al.: A Structured Self-attentive Sentence Embedding", year=2017)
 # no paper: the first version of that package, which had these and later lost them
 KERAS_ATTENTION = partial(Source, paper="Rémy: keras-attention", year=2019)

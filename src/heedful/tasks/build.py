@@ -4,7 +4,16 @@ import torch
 from torch import Tensor
 
 from heedful._errors import RecipeError, brief
-from heedful.attention import Attention, BahdanauAttention, LuongAttention, MonotonicAttention
+from heedful.attention import (
+    Attention,
+    BahdanauAttention,
+    CoverageAttention,
+    ForwardAttention,
+    LuongAttention,
+    MonotonicAttention,
+    StepwiseAttention,
+    TacotronAttention,
+)
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import (
     Decoder,
@@ -19,6 +28,15 @@ from heedful.models import (
 
 from .recipe import ModelOptions, expand_path
 from .weights import read_weights
+
+# name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
+MECHANISMS = {
+    "coverage": CoverageAttention,
+    "forward": ForwardAttention,
+    "location": TacotronAttention,
+    "monotonic": MonotonicAttention,
+    "stepwise": StepwiseAttention,
+}
 
 
 def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq:
@@ -87,8 +105,8 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
 
 
 def _attention(options: ModelOptions, key_dim: int) -> Attention:
-    if options.attention == "monotonic":
-        return MonotonicAttention(options.decoder_units, key_dim, options.attention_units)
+    if options.attention in MECHANISMS:
+        return MECHANISMS[options.attention](options.decoder_units, key_dim, options.attention_units)
     if options.score == "additive":
         return BahdanauAttention(options.decoder_units, key_dim, options.attention_units)
     try:

@@ -19,25 +19,25 @@ from .recipe_yaml import write_yaml
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
 # faults of one recipe that are told
 MOST_FAULTS = 20
-_WIRINGS = {"bahdanau": "bahdanau", "luong": "luong", "monotonic": "bahdanau", "none": "none"}
-_SCORES = {"bahdanau": "additive", "luong": "general", "monotonic": "additive"}
+# every other attention is asked with the state after the update, and brings its own score
+_WIRINGS = {"bahdanau": "bahdanau", "none": "none"}
+_SCORES = {"bahdanau": "additive", "luong": "general"}
 
 
-def _same_as(name: str, table: Mapping[str, str] | None = None) -> Any:
+def _same_as(name: str, table: Mapping[str, str] | None = None, otherwise: str | None = None) -> Any:
     """Default of a field: the value of an earlier one, or what a table says of it."""
-    return lambda data: table.get(data.get(name, "")) if table else data.get(name)
+    return lambda data: table.get(data.get(name, ""), otherwise) if table else data.get(name)
 
 
 class ModelOptions(Section):
     """The encoder-decoder in numbers.
 
     Args:
-        attention: Whose: "bahdanau", "luong", "monotonic" (only forward, with the additive score) or "none"; sets the
-            defaults of `wiring` and `score`.
+        attention: Which mechanism, "none" for a plain encoder-decoder; sets the defaults of `wiring` and `score`.
         wiring: Order of looking and updating: "bahdanau" looks with the state before the update, "luong" with the one
             after it, "luong_input_feeding" feeds what it saw to the next step, "look_between" looks between the first
             decoder layer and those above, "none" is a plain encoder-decoder.
-        score: How query and key are compared; None without attention.
+        score: How query and key are compared in "bahdanau" and "luong"; None elsewhere.
         cell: Recurrent cell of both sides.
         embedding_dim: Features of a token on both sides.
         units: Default of the three sizes below.
@@ -56,9 +56,11 @@ class ModelOptions(Section):
         target_embeddings: Likewise of the target tokens, and of both sides where they share one.
     """
 
-    attention: Literal["bahdanau", "luong", "monotonic", "none"] = "bahdanau"
+    attention: Literal["bahdanau", "luong", "coverage", "forward", "location", "monotonic", "stepwise", "none"] = (
+        "bahdanau"
+    )
     wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "none"] = Field(
-        default_factory=_same_as("attention", _WIRINGS)
+        default_factory=_same_as("attention", _WIRINGS, "luong")
     )
     score: Literal["additive", "concat", "dot", "general", "scaled_dot"] | None = Field(
         default_factory=_same_as("attention", _SCORES)
@@ -86,13 +88,11 @@ class ModelOptions(Section):
             raise ValueError(
                 f"attention {self.attention!r} does not go with wiring {self.wiring!r}; set both to 'none', or neither"
             )
-        if (self.attention == "none") != (self.score is None):
+        if (self.attention not in _SCORES) != (self.score is None):
             raise ValueError(
                 f"attention {self.attention!r} does not go with score {self.score!r}; "
-                "leave score out, or set it to null where there is no attention"
+                "leave score out, or set it to null with an attention that brings its own"
             )
-        if self.attention == "monotonic" and self.score != "additive":
-            raise ValueError(f"attention 'monotonic' does not go with score {self.score!r}; leave score out")
         if self.wiring == "look_between" and self.decoder_layers < 2:
             raise ValueError("wiring 'look_between' looks between two layers; set decoder_layers to 2 or more")
         if self.share_embeddings and self.source_embeddings:

@@ -17,10 +17,12 @@ class Normalizer(nn.Module, ABC):
     Attributes:
         source: paper, place and year.
         stateful: True when the weights of one query depend on the queries before it.
+        chooses: True when each row has at most one key, of weight 1.
     """
 
     source: ClassVar[Source]
     stateful: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
 
     @property
     def is_plain_softmax(self) -> bool:

@@ -4,6 +4,8 @@ from .additive import AdditiveScore as AdditiveScore
 from .additive import NormalizedAdditiveScore as NormalizedAdditiveScore
 from .base import Score as Score
 from .concat import ConcatScore as ConcatScore
+from .coverage import CoverageScore as CoverageScore
 from .dot import DotScore as DotScore
 from .general import GeneralScore as GeneralScore
+from .location_sensitive import LocationSensitiveScore as LocationSensitiveScore
 from .scaled_dot import ScaledDotScore as ScaledDotScore

@@ -75,6 +75,16 @@ class Score(nn.Module, ABC):
             scores `[batch, queries, keys]`, finite or minus infinity, float32 where that is wider; and the next state.
         """
 
+    def update(self, state: Any, weights: Float[Tensor, "batch queries keys"]) -> Any:
+        """The state once the weights of a query are known; as `forward` returned it by default.
+
+        Args:
+            state: what `forward` returned for this query.
+            weights: `[batch, queries, keys]`, one query at a time where `stateful`; after normalising and gain,
+                before dropout, in float32 or wider.
+        """
+        return state
+
     def attend(
         self,
         query: Float[Tensor, "batch queries query_dim"],

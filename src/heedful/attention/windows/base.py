@@ -35,11 +35,13 @@ class Window(nn.Module, ABC):
         stateful: True when the view of one query depends on the queries before it.
         aligned_to_end: in a call with fewer queries than keys, the last query stands at the last key (self-attention
             with a cache) instead of the first query at the first key (a decoder over a source).
+        scales: True when its views have a gain, so that weights no longer sum to what the normaliser gave.
     """
 
     source: ClassVar[Source]
     stateful: ClassVar[bool] = False
     aligned_to_end: ClassVar[bool] = False
+    scales: ClassVar[bool] = False
 
     @abstractmethod
     def forward(

@@ -1,0 +1,230 @@
+"""Scores that know earlier weights, against loops over single queries and keys written from the papers."""
+
+import pytest
+import torch
+
+from heedful.attention import Attention, ChorowskiAttention, CoverageAttention, TacotronAttention
+from heedful.attention.normalizers import SoftmaxNormalizer
+from heedful.attention.scores import AdditiveScore, CoverageScore, LocationSensitiveScore
+from heedful.attention.state import reorder
+from heedful.attention.windows import CausalWindow
+from tests.attention.cases import draw, gradients, some_mask, weights_of
+from tests.attention.rows import BATCH, KEYS, QUERIES
+from tests.tolerances import assert_close
+
+
+def covered(p, key, before):
+    """See 2017, equations 10 and 11: w_c times the sum of the weights so far."""
+    return p["coverage_proj"] * sum(before, torch.zeros(KEYS, dtype=torch.float64))[key]
+
+
+def located(history):
+    """Chorowski 2015, section 2.2: U f, f_k = sum over the filter's width of F[j] history[k + j], 0 past the ends."""
+
+    def feature(p, key, before):
+        zeros = torch.zeros(KEYS, dtype=torch.float64)
+        channels = {
+            "previous": [before[-1] if before else zeros],
+            "total": [sum(before, zeros)],
+            "previous_and_total": [before[-1] if before else zeros, sum(before, zeros)],
+        }[history]
+        filters, _, width = p["location_conv"].shape
+        features = []
+        for one in range(filters):
+            total = torch.zeros((), dtype=torch.float64)
+            for channel, received in enumerate(channels):
+                for tap in range(width):
+                    place = key + tap - width // 2
+                    if 0 <= place < KEYS:
+                        total = total + p["location_conv"][one, channel, tap] * received[place]
+            features.append(total)
+        return p["location_proj"] @ torch.stack(features)
+
+    return feature
+
+
+SCORES = {
+    "coverage": (lambda: CoverageScore(4, 6, 11), covered),
+    **{
+        history: (lambda history=history: LocationSensitiveScore(4, 6, 11, 2, 3, history), located(history))
+        for history in ("previous", "total", "previous_and_total")
+    },
+}
+each_score = pytest.mark.parametrize("name", SCORES)
+
+
+def build(name, window=None, normalizer=None) -> Attention:
+    attention = Attention(SCORES[name][0](), window, normalizer).double()
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
+    return attention
+
+
+def by_hand(name, attention, query, key, value, mask):
+    """Context and weights, batch item after batch item, query after query, key after key."""
+    p, feature = dict(attention.score.named_parameters()), SCORES[name][1]
+    all_weights, contexts = [], []
+    for item in range(len(query)):
+        before, read = [], []
+        for place in range(query.shape[1]):
+            asked = p["additive.query_proj"] @ query[item, place]
+            scores = [
+                p["additive.energy"]
+                @ torch.tanh(asked + p["additive.key_proj"] @ key[item, k] + feature(p, k, before) + p["additive.bias"])
+                for k in range(KEYS)
+            ]
+            powers = torch.stack([score.exp() for score in scores]) * mask[item, place]
+            weights = powers / powers.sum() if mask[item, place].any() else powers * 0
+            before.append(weights)
+            read.append((weights.unsqueeze(-1) * value[item]).sum(0))
+        all_weights.append(torch.stack(before))
+        contexts.append(torch.stack(read))
+    return torch.stack(contexts), torch.stack(all_weights)
+
+
+@each_score
+def test_context_weights_and_gradients_are_those_of_the_loops(name):
+    attention = build(name)
+    query, key, value = draw(attention)
+    mask = some_mask()
+    leaves = (query, key, value, *attention.parameters())
+    context, weights = by_hand(name, attention, query, key, value, mask)
+    output = attention(query, key, value, mask, need_weights=True)
+    assert_close(output.context, context)
+    assert_close(weights_of(output), weights)
+    assert attention(query, key, value, mask).context.equal(output.context)
+    for actual, expected in zip(gradients(output.context, *leaves), gradients(context, *leaves), strict=True):
+        assert_close(actual, expected)
+
+
+@each_score
+def test_steps_are_one_call_and_hypotheses_change_places(name):
+    attention = build(name)
+    query, key, value = draw(attention)
+    mask, order = some_mask().any(1, keepdim=True), torch.tensor([1, 0])
+    whole = attention(query, key, value, mask)
+    memory, state = attention.remember(key, value, mask), None
+    for index in range(QUERIES):
+        # before each step but the first, the two items change places
+        swapped = index % 2 == 1
+        asked = (query.flip(0) if swapped else query)[:, index : index + 1]
+        output, state = attention.step(asked, memory, state)
+        context = whole.context[:, index : index + 1]
+        assert_close(output.context, context.flip(0) if swapped else context)
+        memory, state = reorder(memory, order), reorder(state, order)
+
+
+@each_score
+def test_a_hidden_key_has_no_part_in_weights_gradients_or_state(name):
+    attention = build(name)
+    query, key, value = draw(attention)
+    visible = torch.tensor([[True, True, False, True, True], [False] * 5])
+    expected = attention(query, key, value, visible.unsqueeze(1)).context
+    slopes = gradients(expected, query, key, value)
+    with torch.no_grad():
+        key[~visible], value[~visible] = torch.nan, torch.inf
+    actual = attention(query, key, value, visible.unsqueeze(1)).context
+    assert actual.equal(expected)
+    assert not actual[1].any()
+    for ours, theirs in zip(gradients(actual, query, key, value), slopes, strict=True):
+        assert ours.equal(theirs)
+        assert ours.isfinite().all()
+
+
+@each_score
+def test_a_growing_memory_is_causal_attention(name):
+    attention = build(name)
+    query, key, value = draw(attention, queries=KEYS)
+    whole = build(name, CausalWindow())
+    whole.load_state_dict(attention.state_dict())
+    memory, state, contexts = attention.remember(key[:, :0], value[:, :0]), None, []
+    for place in range(KEYS):
+        now = slice(place, place + 1)
+        memory = attention.extend(memory, key[:, now], value[:, now])
+        output, state = attention.step(query[:, now], memory, state)
+        contexts.append(output.context)
+    assert_close(torch.cat(contexts, 1), whole(query, key, value).context)
+
+
+@each_score
+def test_without_history_it_is_the_additive_score(name):
+    attention = build(name)
+    for part, parameter in attention.score.named_parameters():
+        if part in ("coverage_proj", "location_proj"):
+            torch.nn.init.zeros_(parameter)
+    plain = AdditiveScore(4, 6, 11, bias=True).double()
+    plain.load_state_dict(attention.score.additive.state_dict())
+    arguments = draw(attention)
+    assert_close(attention(*arguments).context, Attention(plain)(*arguments).context)
+
+
+@each_score
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_less_precision_stays_near(name, dtype):
+    attention = Attention(SCORES[name][0]())
+    arguments, mask = draw(attention, dtype=torch.float32), some_mask()
+    expected = attention(*arguments, mask).context
+    actual = attention.to(dtype)(*(each.to(dtype) for each in arguments), mask).context
+    assert actual.dtype == dtype
+    assert_close(actual, expected.to(dtype), dtype)
+
+
+@each_score
+@pytest.mark.parametrize(("batch", "queries", "keys"), [(0, 3, 5), (2, 0, 5), (2, 3, 0), (2, 3, 1)])
+def test_degenerate_sizes(name, batch, queries, keys):
+    attention = build(name)
+    arguments = draw(attention, batch, queries, keys)
+    output = attention(*arguments, need_weights=True)
+    assert output.context.shape == (batch, queries, 7)
+    assert weights_of(output).shape == (batch, queries, keys)
+    assert all(each.isfinite().all() for each in gradients(output.context, *arguments))
+
+
+def test_after_t_steps_the_coverage_of_a_sentence_is_t():
+    attention = build("coverage")
+    query, key, value = draw(attention)
+    memory, state = attention.remember(key, value, some_mask().any(1, keepdim=True)), None
+    for steps in range(1, QUERIES + 1):
+        _, state = attention.step(query[:, steps - 1 : steps], memory, state)
+        assert_close(state.score.sum((1, 2)), torch.full((BATCH,), float(steps), dtype=torch.float64))
+
+
+def test_coverage_switched_off_has_the_same_parameters_and_reads_none():
+    enabled, disabled = CoverageScore(4, 6, 11).double(), CoverageScore(4, 6, 11, coverage_enabled=False).double()
+    disabled.load_state_dict(enabled.state_dict())
+    plain = AdditiveScore(4, 6, 11, bias=True).double()
+    plain.load_state_dict(enabled.additive.state_dict())
+    arguments = draw(Attention(plain))
+    assert_close(Attention(disabled)(*arguments).context, Attention(plain)(*arguments).context)
+    assert not torch.allclose(Attention(enabled)(*arguments).context, Attention(plain)(*arguments).context)
+
+
+def test_a_filter_that_copies_hands_on_the_weights_before():
+    score = LocationSensitiveScore(4, 6, 1, filters=1, width=3).double()
+    with torch.no_grad():
+        for parameter in score.parameters():
+            parameter.zero_()
+        score.location_conv[0, 0, 1] = score.location_proj[0, 0] = score.additive.energy[0] = 1
+    before = torch.rand(2, 1, KEYS, dtype=torch.float64)
+    query, key = (torch.randn(2, size, features, dtype=torch.float64) for size, features in ((1, 4), (KEYS, 6)))
+    assert_close(score(query, score.remember(key), before)[0], torch.tanh(before))
+
+
+def test_named_mechanisms_are_their_parts():
+    for built, score in (
+        (ChorowskiAttention(4, 6, 11, width=5), LocationSensitiveScore(4, 6, 11, 10, 5)),
+        (TacotronAttention(4, 6, 11), LocationSensitiveScore(4, 6, 11, 32, 31, "previous_and_total")),
+        (CoverageAttention(4, 6, 11), CoverageScore(4, 6, 11)),
+    ):
+        parts = Attention(score, normalizer=SoftmaxNormalizer())
+        parts.load_state_dict(built.state_dict())
+        arguments = tuple(each.float() for each in draw(built))
+        assert built(*arguments).context.equal(parts(*arguments).context)
+
+
+@pytest.mark.messages
+def test_what_a_convolution_cannot_be():
+    with pytest.raises(ValueError, match=r"width is 4; expected an odd number, a key and as many on either side: 5\?"):
+        LocationSensitiveScore(4, 6, 11, width=4)
+    with pytest.raises(ValueError, match="history is 'all'; expected one of 'previous', 'total', 'previous_and_total'"):
+        LocationSensitiveScore(4, 6, 11, history="all")
