@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heedful.attention import CoverageAttention as CoverageAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
+    from heedful.attention import ForwardAttention as ForwardAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from heedful.attention import MaxPooling as MaxPooling
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
+    from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import SineAttention as SineAttention
+    from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
     from heedful.attention.catalogue import catalogue as catalogue
@@ -50,6 +53,7 @@ _PUBLIC = {
     "CoverageAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
+    "ForwardAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
@@ -59,8 +63,10 @@ _PUBLIC = {
     "MaxPooling": "heedful.attention",
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
+    "MonotonicAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
     "SineAttention": "heedful.attention",
+    "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",

@@ -47,7 +47,7 @@ def test_a_line_says_where_it_stands_and_where_it_is_from(entry):
     assert (ROOT / "src" / entry.file).is_file()
     assert f"{entry.name}(" in (ROOT / "src" / entry.file).read_text(encoding="utf-8")
     assert entry.paper.count(": ") >= 1, "authors: title"
-    assert any(word in entry.place for word in ("section", "equation", "appendix", "function"))
+    assert any(word in entry.place for word in ("section", "equation", "appendix", "function", "algorithm"))
     assert 1950 < entry.year < 2100
     assert entry.formula.endswith(".")
     assert "\n" not in entry.formula

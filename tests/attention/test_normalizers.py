@@ -100,11 +100,21 @@ NORMALIZERS = [
     NormalizerRow(lambda: TopKNormalizer(2), two_best),
 ]
 
+# Their weights depend on the queries before: tests/attention/test_monotonic.py
+STATEFUL = {
+    "ConstrainedSoftmaxNormalizer",
+    "ConstrainedSparsemaxNormalizer",
+    "ForwardNormalizer",
+    "IntraTemporalNormalizer",
+    "MonotonicNormalizer",
+    "StepwiseNormalizer",
+}
+
 each_normalizer = pytest.mark.parametrize("row", NORMALIZERS, ids=str)
 
 
 def test_every_normalizer_has_a_row():
-    missing = exported(normalizers, Normalizer) - built(NORMALIZERS)
+    missing = exported(normalizers, Normalizer) - built(NORMALIZERS) - STATEFUL
     assert not missing, f"no row in NORMALIZERS of {__file__}: {', '.join(sorted(missing))}"
 
 

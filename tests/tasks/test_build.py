@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from heedful.data.vocabulary import BOS
-from heedful.decoding import Constraints, beam_search
+from heedful.decoding import Constraints, beam_search, greedy
 from heedful.tasks.build import MECHANISMS, build_model
 from heedful.tasks.recipe import ModelOptions
 from tests.tolerances import assert_close
@@ -61,3 +61,23 @@ def test_a_mechanism_learns_and_decodes_in_every_wiring(name, wiring):
         told = model(source[[found.index(best)]], torch.tensor([length]), forced).log_softmax(-1)
         said = told[0, :5].gather(1, forced[0, 1:, None]).squeeze(1)
         assert_close(torch.tensor(best[0].log_probs[:5]), said)
+
+
+@pytest.mark.parametrize("name", ["monotonic", "stepwise"])
+def test_a_model_that_only_looks_forward_takes_a_step_and_looks_only_forward(name):
+    model = build_model(ModelOptions(attention=name, embedding_dim=5, units=6, dropout=0), 11, 13)
+    offset = model.decoder.attention.score.offset
+    before = offset.item()
+    model(*BATCH).square().sum().backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert offset.item() != before
+
+    with torch.no_grad():
+        offset.zero_()
+    source, lengths, _ = BATCH
+    found = greedy(model, source, lengths, Constraints(max_length=7), need_weights=True)
+    for hypothesis in found:
+        places = [row.argmax().item() for row in torch.as_tensor(hypothesis.weights) if row.any()]
+        assert places == sorted(places)
+    beams = beam_search(model, source, lengths, beam=1, constraints=Constraints(max_length=7))
+    assert [beam[0].tokens for beam in beams] == [hypothesis.tokens for hypothesis in found]

@@ -52,7 +52,12 @@ def test_what_was_run_is_written_whole_and_reads_back(small, tmp_path):
 
 @pytest.mark.parametrize(
     ("attention", "wiring", "score"),
-    [("bahdanau", "bahdanau", "additive"), ("luong", "luong", "general"), ("none", "none", None)],
+    [
+        ("bahdanau", "bahdanau", "additive"),
+        ("luong", "luong", "general"),
+        ("monotonic", "luong", None),
+        ("none", "none", None),
+    ],
 )
 def test_attention_names_the_defaults_of_wiring_and_score(small, attention, wiring, score):
     model = load_recipe(small, [f"model.attention={attention}"]).model
@@ -151,6 +156,10 @@ def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
         ("tokenizer={joint: true, lowercase_source: true}", r"tokenizer: lowercase_source needs a vocabulary per side"),
         ("model.wiring=none", r"attention 'bahdanau' does not go with wiring 'none'; set both to 'none', or neither"),
         ("model.attention=none", None),
+        (
+            "model={attention: monotonic, score: dot}",
+            r"attention 'monotonic' does not go with score 'dot'; leave score",
+        ),
         ("model.score=null", r"attention 'bahdanau' does not go with score None"),
         ("data.train.target=null", r"data\.train: expected source and target, .* came source$"),
         ("data.train.tsv=x", r"data\.train: expected source and target, .* came source and target and tsv"),

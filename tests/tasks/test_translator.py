@@ -223,6 +223,7 @@ def test_draws_come_with_the_models_own_probabilities_best_first(translator):
         {"attention": "bahdanau"},
         {"attention": "luong", "wiring": "luong_input_feeding", "score": "dot", "decoder_units": 16},
         {"attention": "bahdanau", "wiring": "look_between", "decoder_layers": 2, "cell": "lstm"},
+        {"attention": "monotonic", "wiring": "bahdanau"},
         {"attention": "none", "encoder_layers": 2, "bidirectional": False},
         {"attention": "luong", "tie_embeddings": True},
         {"attention": "luong", "tie_embeddings": True, "share_embeddings": True},

@@ -10,6 +10,7 @@ from .coverage import CoverageAttention as CoverageAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
+from .forward import ForwardAttention as ForwardAttention
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .last_state import LastStateAttention as LastStateAttention
@@ -17,6 +18,8 @@ from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
+from .monotonic import MonotonicAttention as MonotonicAttention
+from .monotonic import StepwiseAttention as StepwiseAttention
 from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
 from .pooling import LastPooling as LastPooling

@@ -59,6 +59,33 @@ LIN_2017 = partial(Source, paper="Lin et al.: A Structured Self-attentive Senten
 # no paper: the first version of that package, which had these and later lost them
 KERAS_ATTENTION = partial(Source, paper="Rémy: keras-attention", year=2019)
 VASWANI_2017 = partial(Source, paper="Vaswani et al.: Attention Is All You Need", year=2017)
+RAFFEL_2017 = partial(
+    Source, paper="Raffel et al.: Online and Linear-Time Attention by Enforcing Monotonic Alignments", year=2017
+)
+HE_2019 = partial(
+    Source,
+    paper="He, Deng and He: Robust Sequence-to-Sequence Acoustic Modeling with Stepwise Monotonic Attention for "
+    "Neural TTS",
+    year=2019,
+)
+ZHANG_2018 = partial(
+    Source,
+    paper="Zhang, Ling and Dai: Forward Attention in Sequence-to-Sequence Acoustic Modeling for Speech Synthesis",
+    year=2018,
+)
+MARTINS_2017 = partial(
+    Source,
+    paper="Martins and Kreutzer: Learning What's Easy: Fully Differentiable Neural Easy-First Taggers",
+    year=2017,
+)
+MALAVIYA_2018 = partial(
+    Source,
+    paper="Malaviya, Ferreira and Martins: Sparse and Constrained Attention for Neural Machine Translation",
+    year=2018,
+)
+PAULUS_2018 = partial(
+    Source, paper="Paulus, Xiong and Socher: A Deep Reinforced Model for Abstractive Summarization", year=2018
+)
 
 BELTAGY_2020 = partial(Source, paper="Beltagy, Peters and Cohan: Longformer: The Long-Document Transformer", year=2020)
 BENGIO_2013 = partial(

@@ -10,9 +10,12 @@ from heedful.attention import (
     Attention,
     BahdanauAttention,
     CoverageAttention,
+    ForwardAttention,
     LuongAttention,
     LuongLocalAttention,
+    MonotonicAttention,
     SineAttention,
+    StepwiseAttention,
     TacotronAttention,
 )
 from heedful.layers import Recurrent, TokenEmbedding
@@ -33,10 +36,13 @@ from .weights import read_weights
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
 MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
     "coverage": CoverageAttention,
+    "forward": ForwardAttention,
     "local_m": lambda query_dim, key_dim, _: LuongLocalAttention(query_dim, key_dim, "monotonic", clamp=True),
     "local_p": lambda query_dim, key_dim, hidden_dim: LuongLocalAttention(query_dim, key_dim, hidden_dim=hidden_dim),
     "location": TacotronAttention,
+    "monotonic": MonotonicAttention,
     "sine": SineAttention,
+    "stepwise": StepwiseAttention,
 }
 
 

@@ -56,7 +56,19 @@ class ModelOptions(Section):
         target_embeddings: Likewise of the target tokens, and of both sides where they share one.
     """
 
-    attention: Literal["bahdanau", "luong", "coverage", "local_m", "local_p", "location", "sine", "none"] = "bahdanau"
+    attention: Literal[
+        "bahdanau",
+        "luong",
+        "coverage",
+        "forward",
+        "local_m",
+        "local_p",
+        "location",
+        "monotonic",
+        "sine",
+        "stepwise",
+        "none",
+    ] = "bahdanau"
     wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "none"] = Field(
         default_factory=_same_as("attention", _WIRINGS, "luong")
     )

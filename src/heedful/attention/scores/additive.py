@@ -106,9 +106,11 @@ class NormalizedAdditiveScore(Score):
         query_dim: features of a query.
         key_dim: features of a key.
         hidden_dim: features of the tanh layer.
+        offset: first value of a learned `r` that is added to every score, for normalisers that read scores as log-odds
+            (Raffel et al. 2017); none by default, since softmax does not see it.
 
-    Parameters: those of `AdditiveScore` with its bias, under `additive`, and `gain []`, which starts at
-    `hidden_dim ** -0.5`.
+    Parameters: those of `AdditiveScore` with its bias, under `additive`, `gain []`, which starts at
+    `hidden_dim ** -0.5`, and `offset []` if asked for.
 
     Raises:
         ValueError: a size is not positive.
@@ -121,10 +123,11 @@ class NormalizedAdditiveScore(Score):
     source = SALIMANS_2016(place="equation 2")
     fused = weighs = True
 
-    def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
+    def __init__(self, query_dim: int, key_dim: int, hidden_dim: int, offset: float | None = None) -> None:
         super().__init__(query_dim, key_dim)
         self.additive = AdditiveScore(query_dim, key_dim, hidden_dim, bias=True)
         self.gain = nn.Parameter(torch.tensor(hidden_dim**-0.5))
+        self.offset = None if offset is None else nn.Parameter(torch.tensor(float(offset)))
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys hidden_dim"]:
         """`U key + b`, computed once per memory."""
@@ -142,7 +145,8 @@ class NormalizedAdditiveScore(Score):
         key: Float[Tensor, "batch keys hidden_dim"] | AdditiveMemory,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        return additive_scores(linear(query, self.additive.query_proj), key, self.normalized_energy()), state
+        scores = additive_scores(linear(query, self.additive.query_proj), key, self.normalized_energy())
+        return scores if self.offset is None else scores + self.offset, state
 
     def attend(
         self,

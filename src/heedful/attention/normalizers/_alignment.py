@@ -1,0 +1,88 @@
+"""What normalisers that move along the keys share: where they begin, which scores they read, what a longer memory does.
+
+No mechanism and no paper of its own.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+def readable(
+    scores: Float[Tensor, "batch 1 keys"], mask: Bool[Tensor, "#batch #queries #keys"] | None
+) -> tuple[Float[Tensor, "batch keys"], Bool[Tensor, "batch keys"]]:
+    """Scores of one query with 0 at hidden keys, and which keys are visible: neither value nor gradient leaks.
+
+    >>> readable(torch.tensor([[[1.0, torch.nan]]]), torch.tensor([[[True, False]]]))
+    (tensor([[1., 0.]]), tensor([[ True, False]]))
+    """
+    visible = scores != -torch.inf
+    if mask is not None:
+        visible = visible & mask
+    return torch.where(visible, scores, 0.0).squeeze(1), visible.squeeze(1)
+
+
+def first_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]:
+    """The first visible key of each batch item, 0 where there is none.
+
+    >>> first_place(torch.tensor([[False, True, True], [False, False, False]]))
+    tensor([1, 0])
+    """
+    keys = visible.shape[1]
+    places = torch.where(visible, torch.arange(keys, device=visible.device), keys)
+    # one more column, so that there is a minimum of no keys, too
+    return pad(places, (0, 1), value=keys).amin(1) % max(keys, 1)
+
+
+def last_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]:
+    """The last visible key of each batch item, which in padded rows is not the last key; the end where there is none.
+
+    >>> last_place(torch.tensor([[True, True, False], [False, False, False]]))
+    tensor([1, 3])
+    """
+    keys = visible.shape[1]
+    places = torch.where(visible, torch.arange(keys, device=visible.device), -1)
+    place = pad(places, (0, 1), value=-1).amax(1)
+    return torch.where(place < 0, keys, place)
+
+
+def one_hot(place: Shaped[Tensor, " batch"], like: Float[Tensor, "batch keys"]) -> Float[Tensor, "batch keys"]:
+    """1 at one place of each row; a row of zeros for a place past the end.
+
+    >>> one_hot(torch.tensor([1, 3]), torch.zeros(2, 3))
+    tensor([[0., 1., 0.],
+            [0., 0., 0.]])
+    """
+    places = torch.arange(like.shape[1], device=like.device)
+    return (places == place.unsqueeze(1)).to(like.dtype)
+
+
+def grown(state: Float[Tensor, "batch some"], keys: int, fill: float = 0.0) -> Float[Tensor, "batch {keys}"]:
+    """A state that knows fewer keys than there are now: `fill` for those that came since.
+
+    >>> grown(torch.tensor([[1.0]]), 3)
+    tensor([[1., 0., 0.]])
+    """
+    return pad(state, (0, keys - state.shape[1]), value=fill) if state.shape[1] < keys else state
+
+
+def moved(alignment: Float[Tensor, "batch keys"], fill: float = 0.0) -> Float[Tensor, "batch keys"]:
+    """Each entry one key further; the last one drops out and `fill` comes in.
+
+    >>> moved(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[0., 1., 2.]])
+    """
+    return pad(alignment, (1, 0), value=fill)[:, : alignment.shape[1]]
+
+
+def kept_where_empty(
+    new: Shaped[Tensor, "batch *rest"], old: Shaped[Tensor, "batch *rest"], visible: Bool[Tensor, "batch keys"]
+) -> Shaped[Tensor, "batch *rest"]:
+    """The new state, but the old one of a row that sees nothing: such a query passes without a trace.
+
+    >>> kept_where_empty(torch.tensor([1, 1]), torch.tensor([5, 5]), torch.tensor([[True], [False]]))
+    tensor([1, 5])
+    """
+    seen = visible.any(1)
+    return torch.where(seen.unsqueeze(1) if new.dim() == 2 else seen, new, old)
