@@ -129,3 +129,11 @@ def a_scaled_choice(window: str, normalizer: str) -> ValueError:
 
 def _dtype(came: object) -> str:
     return str(came).removeprefix("torch.")
+
+
+def not_on_cpu(shape: Shape, device: object) -> ValueError:
+    """For a tensor elsewhere, given to what runs on the CPU."""
+    return ValueError(
+        f"a tensor {list(shape)} on device {device} came to a CPU kernel; tensors on the CPU were expected. Move it with "
+        ".cpu(), or call heedful.functional, which takes the path for the device."
+    )

@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from heedful import _refusals
+
 # Multiplications below which the longer way to oneDNN does not repay itself.
 LEAST = 1 << 22
 
@@ -61,7 +63,14 @@ def has_slow_mkl() -> bool:
 
 
 def onednn_product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`rows weight^T + bias` through oneDNN where PyTorch has it, without a gradient of its own."""
+    """`rows weight^T + bias` through oneDNN where PyTorch has it, without a gradient of its own.
+
+    Raises:
+        ValueError: a tensor is not on the CPU.
+    """
+    for tensor in (rows, weight) if bias is None else (rows, weight, bias):
+        if not tensor.is_cpu:
+            raise _refusals.not_on_cpu(tensor.shape, tensor.device)
     operator = _onednn()
     return functional.linear(rows, weight, bias) if operator is None else operator(rows, weight, bias, "none", [], "")
 

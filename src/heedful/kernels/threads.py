@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from heedful import _refusals
 
 # Numbers at the head of a record: the next slice, what is sliced, how much of it at a time, what the kernel found.
 HEAD = 4
@@ -60,6 +63,21 @@ def _workers(process: int, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix=f"heedful-{process}")
 
 
+def address(tensor: Tensor | None) -> int:
+    """Where a contiguous tensor begins, for a kernel's record; 0 for none.
+
+    The only way from a tensor to a kernel: what is not in this process' memory would end the process.
+
+    Raises:
+        ValueError: the tensor is not on the CPU.
+    """
+    if tensor is None:
+        return 0
+    if not tensor.is_cpu:
+        raise _refusals.not_on_cpu(tensor.shape, tensor.device)
+    return tensor.data_ptr()
+
+
 def share(kernel: Kernel, numbers: tuple[int, ...], count: int, work: int, least: int = 1) -> int:
     """Do a job on as many threads as it is worth, and return what the kernel left in its record.
 
@@ -73,23 +91,23 @@ def share(kernel: Kernel, numbers: tuple[int, ...], count: int, work: int, least
     threads = min(torch.get_num_threads(), count, work // _SHARE)
     chunk = count if threads < 2 else max(-(-count // (threads * _SLICES)), min(least, -(-count // threads)))
     job = array("q", (0, count, chunk, 0, *numbers))
-    address, _ = job.buffer_info()
+    record, _ = job.buffer_info()
     if threads < 2:
-        kernel.call(address)
+        kernel.call(record)
     else:
-        _together(kernel, address, threads)
+        _together(kernel, record, threads)
     return job[FOUND]
 
 
-def _together(kernel: Kernel, address: int, threads: int) -> None:
+def _together(kernel: Kernel, record: int, threads: int) -> None:
     parallel = _openmp() if os.getpid() == _home else None
     if parallel is not None:
-        parallel(kernel.address, address, threads, 0)
+        parallel(kernel.address, record, threads, 0)
         return
     pool = _workers(os.getpid(), threads - 1)
-    others = [pool.submit(kernel.call, address) for _ in range(threads - 1)]
+    others = [pool.submit(kernel.call, record) for _ in range(threads - 1)]
     try:
-        kernel.call(address)
+        kernel.call(record)
     finally:
         # The others write to memory that the caller would free.
         for other in others:

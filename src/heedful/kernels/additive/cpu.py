@@ -12,7 +12,7 @@ from torch import Tensor
 
 from heedful.kernels.additive.chunked import BLOCK, blocks
 from heedful.kernels.additive.plan import Plan, Side, constants, kernels, lanes, plan
-from heedful.kernels.threads import share
+from heedful.kernels.threads import address, share
 
 # What a gradient costs, in scores.
 _SLOPE = 2
@@ -28,11 +28,6 @@ def _back() -> ModuleType:
     from heedful.kernels.additive import cpu_gradients
 
     return cpu_gradients
-
-
-def address(tensor: Tensor | None) -> int:
-    """Where a contiguous tensor begins; 0 for none."""
-    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _worth_keeping(sides: Plan) -> Plan | None:
@@ -227,8 +222,8 @@ def gradients(
     batch, queries, keys = grad.shape
     grad_energy = grad.new_empty(batch, side.units)
     numbers = (
-        side.x.data_ptr(), side.y.data_ptr(), grad.data_ptr(), side.energy.data_ptr(), address(grad_query),
-        address(grad_key), grad_energy.data_ptr(), address(seen), queries, keys, side.units, fresh, done,
+        address(side.x), address(side.y), address(grad), address(side.energy), address(grad_query),
+        address(grad_key), address(grad_energy), address(seen), queries, keys, side.units, fresh, done,
     )  # fmt: skip
     of_query, of_key = None if grad_query is None else 1, None if grad_key is None else 1
     kernel = _back().gradients(*constants(grad.dtype), direct, wide, of_query, of_key)
@@ -244,7 +239,7 @@ def slope(
     """Fill `grad`, the gradient of the scores, from what flows into their weights (`given`) and contexts (`flow`)."""
     batch, queries, keys = weights.shape
     numbers = (
-        weights.data_ptr(), grad.data_ptr(), address(given), value.data_ptr(), value.shape[2], flow.data_ptr(),
+        address(weights), address(grad), address(given), address(value), value.shape[2], address(flow),
         address(seen), queries, keys,
     )  # fmt: skip
     kernel = _back().slope(constants(grad.dtype)[0])
@@ -255,7 +250,7 @@ def add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh:
     """Add to the gradient of the values (write it if `fresh`): weights transposed, times what flows into contexts."""
     batch, queries, keys = weights.shape
     numbers = (
-        weights.data_ptr(), flow.data_ptr(), flow.shape[2], grad_value.data_ptr(), queries, keys, fresh
+        address(weights), address(flow), flow.shape[2], address(grad_value), queries, keys, fresh
     )  # fmt: skip
     tiles = batch * -(-keys // _back().TILE_KEYS)
     share(_back().value_gradient(constants(flow.dtype)[0]), numbers, tiles, batch * queries * keys * flow.shape[2])

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from heedful.kernels.threads import share
+from heedful.kernels.threads import address, share
 
 # Up to so many queries, or elements of batch x queries x keys x units, factors do not repay themselves.
 _FEW, _LITTLE = 2, 2**14
@@ -59,7 +59,7 @@ def exponentials(tensor: Tensor) -> tuple[Tensor, float]:
     width = -(-units // lanes(tensor.dtype)) * lanes(tensor.dtype)
     target = tensor.new_empty((*tensor.shape[:-1], width))
     unit, _, limit, _ = NUMBERS[tensor.dtype]
-    size, record = target.numel(), (source.data_ptr(), target.data_ptr(), units)
+    size, record = target.numel(), (address(source), address(target), units)
     found = share(kernels().exponentials(unit, limit), record, size // max(width, 1), 4 * size)
     return target, struct.unpack("d", struct.pack("q", found))[0]
 
@@ -127,7 +127,7 @@ class Plan(NamedTuple):
 def _numbers(side: Side | None) -> tuple[int, int, int, int]:
     if side is None:
         return 0, 0, 0, 0
-    return side.x.data_ptr(), side.y.data_ptr(), side.energy.data_ptr(), side.units
+    return address(side.x), address(side.y), address(side.energy), side.units
 
 
 def plan(query: Tensor, key: Tensor, energy: Tensor, seen: Tensor | None) -> Plan:

@@ -17,7 +17,7 @@ from heedful.kernels.additive import cpu
 from heedful.kernels.additive.backend import choice, reads_numbers
 from heedful.kernels.additive.later import gathers, later, note
 from heedful.kernels.additive.plan import Side, constants, exponentials, kernels
-from heedful.kernels.threads import share
+from heedful.kernels.threads import address, share
 
 
 @register_pytree
@@ -110,8 +110,8 @@ def _forward(
     value_dim = 0 if value is None else value.shape[2]
     context = None if value is None else value.new_empty(batch, 1, value_dim)
     numbers = (
-        x.data_ptr(), factors.data_ptr(), energy.data_ptr(), units, 0, 0, 0, 0, 0, cpu.address(mask), 0, 0, 0, 0,
-        cpu.address(value), value_dim, cpu.address(context), out.data_ptr(), value is not None, 1, keys,
+        address(x), address(factors), address(energy), units, 0, 0, 0, 0, 0, address(mask), 0, 0, 0, 0,
+        address(value), value_dim, address(context), address(out), value is not None, 1, keys,
     )  # fmt: skip
     kernel = kernels().forward(*constants(query.dtype), 1, None, 1)
     not_a_number = share(kernel, numbers, batch, factors.numel() + batch * keys * value_dim)
@@ -176,7 +176,7 @@ def _merge_keys(notes: list[Any]) -> Tensor:
     groups: dict[tuple[int, ...], list[Any]] = {}
     for entry in notes:
         _, factors, energy, mask, _ = entry
-        same = factors.data_ptr(), energy.data_ptr(), cpu.address(mask)
+        same = address(factors), address(energy), address(mask)
         groups.setdefault(same, []).append(entry)
     merged = []
     for entries in groups.values():
