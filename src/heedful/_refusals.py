@@ -134,6 +134,6 @@ def _dtype(came: object) -> str:
 def not_on_cpu(shape: Shape, device: object) -> ValueError:
     """For a tensor elsewhere, given to what runs on the CPU."""
     return ValueError(
-        f"a tensor {list(shape)} on device {device} came to a CPU kernel; tensors on the CPU were expected. Move it with "
-        ".cpu(), or call heedful.functional, which takes the path for the device."
+        f"a tensor {list(shape)} on device {device} came to a CPU kernel; tensors on the CPU were expected. "
+        "Move it with .cpu(), or call heedful.functional, which takes the path for the device."
     )

@@ -202,11 +202,28 @@ def test_leading_axes_scores_of_ten_thousand_and_rows_of_minus_infinity(row):
     scores.requires_grad_()
     weights, _ = row.build()(scores, None)
     (weights * torch.arange(5.0) + 0 * scores.nan_to_num()).sum().backward()
+    assert scores.grad is not None
     assert weights.isfinite().all()
     assert scores.grad.isfinite().all()
     assert not weights[0, 1].any()
     assert not scores.grad[0, 1].any()
     assert not weights[0, 0, 4]
+
+
+@pytest.mark.parametrize("row", [row for row in NORMALIZERS if row.distribution], ids=str)
+@pytest.mark.parametrize("size", [3e7, -3e7, 1e10])
+def test_hidden_keys_take_nothing_beside_huge_scores(row, size):
+    """In float32, 3e7 - 2 is 3e7."""
+    mask = torch.tensor([[[False, True, False, True]]])
+    weights, _ = row.build()(torch.tensor([[[7.0, size, 9.0, size * (1 + 1e-6)]]]), mask)
+    assert_close(weights.sum(), torch.tensor(1.0))
+    assert not weights[~mask].any()
+
+
+@pytest.mark.parametrize("build", [SparsemaxNormalizer, Entmax15Normalizer])
+def test_sparse_weights_are_differentiable_twice(build):
+    scores = torch.tensor([[[0.3, 0.9, -0.2, 0.5, -3.0]]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda scores: build()(scores, None)[0], scores)
 
 
 def test_a_sink_takes_what_no_key_earns():

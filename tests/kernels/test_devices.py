@@ -1,4 +1,4 @@
-"""A tensor that is not on the CPU never reaches a CPU kernel, through whichever entrance: the address would be another's."""
+"""A tensor that is not on the CPU never reaches a CPU kernel, through whichever entrance."""
 
 import pytest
 import torch

@@ -26,7 +26,9 @@ def finite_rows(
     if not scores.shape[-1]:
         return scores, hidden
     largest = scores.detach().masked_fill(hidden, -torch.inf).amax(-1, keepdim=True)
-    floor = torch.where(largest == -torch.inf, 0, largest - below)
+    # scores of 1e8 lie further apart than `below`
+    gap = below + 4 * torch.finfo(scores.dtype).eps * largest.abs()
+    floor = torch.where(largest == -torch.inf, 0, largest - gap)
     return torch.where(hidden, floor, scores), hidden
 
 

@@ -11,28 +11,16 @@ from heedful.attention.source import PETERS_2019
 from .base import Normalizer, erase, finite_rows
 
 
-class _Entmax15(torch.autograd.Function):
-    """The threshold is found without a gradient; the Jacobian is known in closed form."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor) -> Tensor:
-        halves = (scores - scores.amax(-1, keepdim=True)) / 2
-        ordered = halves.sort(-1, descending=True).values
-        count = torch.arange(1, scores.shape[-1] + 1, device=scores.device, dtype=scores.dtype)
-        mean = ordered.cumsum(-1) / count
-        spread = count * ((ordered**2).cumsum(-1) / count - mean**2)
-        tau = mean - ((1 - spread) / count).clamp_min(0).sqrt()
-        # at least the largest; a row that holds NaN finds none, and stays NaN
-        support = (tau <= ordered).sum(-1, keepdim=True).clamp_min(1)
-        root = (halves - tau.gather(-1, support - 1)).clamp_min(0)
-        ctx.save_for_backward(root)
-        return root**2
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> Tensor:
-        (root,) = ctx.saved_tensors
-        slope = root * upstream[0]
-        return slope - root * (slope.sum(-1, keepdim=True) / root.sum(-1, keepdim=True))
+def _support(halves: Float[Tensor, "*batch keys"]) -> Bool[Tensor, "*batch keys"]:
+    """Which keys keep a weight, found on the ordered row."""
+    ordered = halves.sort(-1, descending=True).values
+    count = torch.arange(1, halves.shape[-1] + 1, device=halves.device, dtype=halves.dtype)
+    mean = ordered.cumsum(-1) / count
+    spread = (ordered**2).cumsum(-1) - count * mean**2
+    tau = mean - ((1 - spread) / count).clamp_min(0).sqrt()
+    # at least the largest; a row that holds NaN finds none, and stays NaN
+    last = (tau <= ordered).sum(-1, keepdim=True).clamp_min(1) - 1
+    return halves >= ordered.gather(-1, last)
 
 
 def entmax15(scores: Float[Tensor, "*batch keys"]) -> Float[Tensor, "*batch keys"]:
@@ -41,7 +29,13 @@ def entmax15(scores: Float[Tensor, "*batch keys"]) -> Float[Tensor, "*batch keys
     >>> entmax15(torch.tensor([0.0, 0.0, -4.0]))
     tensor([0.5000, 0.5000, 0.0000])
     """
-    return _Entmax15.apply(scores)
+    halves = (scores - scores.detach().amax(-1, keepdim=True)) / 2
+    support = _support(halves.detach())
+    count = support.sum(-1, keepdim=True).clamp_min(1)
+    mean = halves.where(support, 0).sum(-1, keepdim=True) / count
+    spread = (halves - mean).where(support, 0).square().sum(-1, keepdim=True)
+    tau = mean - ((1 - spread) / count).sqrt()
+    return (halves - tau).clamp_min(0).square()
 
 
 class Entmax15Normalizer(Normalizer):
