@@ -139,9 +139,9 @@ def test_a_sentence_of_four_hundred_words_is_explained(run, model, tmp_path):
 
 
 def test_a_model_without_attention_translates_and_says_that_it_aligns_nothing(run, one_sentence, tmp_path):
+    from heedful.tasks.batches import make_tokenizers
     from heedful.tasks.build import build_model
     from heedful.tasks.corpora import read_part
-    from heedful.tasks.feeds import make_tokenizers
     from heedful.tasks.recipe import check_recipe
 
     write_recipe(tmp_path)

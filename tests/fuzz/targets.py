@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save
 
 from heedful._errors import HeedfulError, ModelFolderError
-from heedful.data.origins import Origin
 from heedful.data.readers import gather, parse_lines, read_lines, read_pairs
+from heedful.data.sources import DataSource
 from heedful.data.tokenizers import KINDS, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import SPECIAL_TOKENS
 from heedful.tasks.build import build_model
@@ -153,7 +153,7 @@ def data_sets(data: bytes) -> None:
     if not folder.is_dir():
         shutil.copytree(scratch() / "data set", folder)
     (folder / name).write_bytes(rest if choice // len(files) % 2 else edited_file(name, files[name], rest))
-    refused(lambda: gather(Origin("dataset", str(folder), columns=("en", "pair.fr"))))
+    refused(lambda: gather(DataSource("dataset", str(folder), columns=("en", "pair.fr"))))
 
 
 def embeddings(data: bytes) -> None:
