@@ -130,6 +130,7 @@ def test_the_public_names_are_these():
         "MeanPooling",
         "Memory",
         "MonotonicAttention",
+        "MultiHeadAttention",
         "NormedBahdanauAttention",
         "SineAttention",
         "StepwiseAttention",

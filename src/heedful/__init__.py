@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
     from heedful.attention import MonotonicAttention as MonotonicAttention
+    from heedful.attention import MultiHeadAttention as MultiHeadAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import SineAttention as SineAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
@@ -64,6 +65,7 @@ _PUBLIC = {
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
     "MonotonicAttention": "heedful.attention",
+    "MultiHeadAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
     "SineAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",

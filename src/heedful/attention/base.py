@@ -28,11 +28,11 @@ class AttentionOutput:
 
     Attributes:
         context: `[batch, queries, value_dim]`, the weighted sum of the values.
-        weights: `[batch, queries, keys]`, or `None` unless asked for.
+        weights: `[batch, (heads,) queries, keys]`, or `None` unless asked for.
     """
 
     context: Float[Tensor, "batch queries value_dim"]
-    weights: Float[Tensor, "batch queries keys"] | None = None
+    weights: Float[Tensor, "batch *heads queries keys"] | None = None
 
     def __iter__(self) -> Iterator[Tensor | None]:
         return iter((self.context, self.weights))
@@ -115,6 +115,11 @@ class Attention(nn.Module):
         return self.score.key_dim
 
     @property
+    def context_dim(self) -> int:
+        """Features of a context where the keys are the values."""
+        return self.score.key_dim
+
+    @property
     def stateful(self) -> bool:
         """Whether one query's weights depend on the queries before it."""
         return any(part.stateful for part in (self.score, self.window, self.normalizer))
@@ -142,7 +147,7 @@ class Attention(nn.Module):
         self._check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         memory = self._prepare(key, value, mask)
-        state = self.begin(memory, self._first_position(query.shape[1], key.shape[1]))
+        state = self.begin(memory, self.first_position(query.shape[1], key.shape[1]))
         run = self._scan if self.stateful else self._look
         return run(query, memory, mask, state, need_weights)[0]
 
@@ -179,7 +184,10 @@ class Attention(nn.Module):
             value: `[batch, more, value_dim]`; the keys when left out.
             mask: `[batch, 1, more]`, of the further keys alone.
         """
-        more = self.remember(key, value, mask)
+        return self.join(memory, self.remember(key, value, mask))
+
+    def join(self, memory: Memory, more: Memory) -> Memory:
+        """Two memories as one, the keys of the second behind those of the first."""
         self._check_continuation(memory.value, more.value)
         mask = None
         if memory.mask is not None or more.mask is not None:
@@ -249,7 +257,8 @@ class Attention(nn.Module):
         shape = (value.shape[0], 1, value.shape[1])
         return torch.ones(shape, dtype=torch.bool, device=value.device) if mask is None else mask.expand(shape)
 
-    def _first_position(self, queries: int, keys: int) -> int:
+    def first_position(self, queries: int, keys: int) -> int:
+        """Place of the first of so many queries in one call over so many keys, as the window wants it."""
         return max(keys - queries, 0) if self.window.aligned_to_end else 0
 
     def _look(
