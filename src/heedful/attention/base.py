@@ -28,11 +28,12 @@ class AttentionOutput:
 
     Attributes:
         context: `[batch, queries, value_dim]`, the weighted sum of the values.
-        weights: `[batch, queries, keys]`, or `None` unless asked for.
+        weights: `[batch, queries, keys]`, or `None` unless asked for; `[batch, heads, queries, keys]` of a layer that
+            has heads.
     """
 
     context: Float[Tensor, "batch queries value_dim"]
-    weights: Float[Tensor, "batch queries keys"] | None = None
+    weights: Float[Tensor, "batch *heads queries keys"] | None = None
 
     def __iter__(self) -> Iterator[Tensor | None]:
         return iter((self.context, self.weights))
