@@ -112,6 +112,21 @@ ZHAO_2019 = partial(
     paper="Zhao et al.: Explicit Sparse Transformer: Concentrated Attention Through Explicit Selection",
     year=2019,
 )
+KATHAROPOULOS_2020 = partial(
+    Source,
+    paper="Katharopoulos et al.: Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
+    year=2020,
+)
+CHOROMANSKI_2021 = partial(Source, paper="Choromanski et al.: Rethinking Attention with Performers", year=2021)
+WANG_2020 = partial(Source, paper="Wang et al.: Linformer: Self-Attention with Linear Complexity", year=2020)
+XIONG_2021 = partial(
+    Source, paper="Xiong et al.: Nyströmformer: A Nyström-Based Algorithm for Approximating Self-Attention", year=2021
+)
+ZHANG_XIONG_2018 = partial(
+    Source,
+    paper="Zhang, Xiong and Su: Accelerating Neural Transformer via an Average Attention Network",
+    year=2018,
+)
 # our own; what of it is not new stands on that page
 HEEDFUL_2026 = partial(Source, paper="heedful: docs/sine_attention.md", year=2026)
 
