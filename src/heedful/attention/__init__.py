@@ -6,6 +6,8 @@ from .base import Attention as Attention
 from .base import AttentionOutput as AttentionOutput
 from .base import AttentionState as AttentionState
 from .base import Memory as Memory
+from .copy import CopyDistribution as CopyDistribution
+from .copy_gate import CopyGate as CopyGate
 from .coverage import CoverageAttention as CoverageAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
@@ -13,6 +15,8 @@ from .features import Weighed as Weighed
 from .forward import ForwardAttention as ForwardAttention
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
+from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
+from .intra_temporal import IntraTemporalAttention as IntraTemporalAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
@@ -20,6 +24,8 @@ from .luong import LuongAttention as LuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
 from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
+from .pointer import PointerAttention as PointerAttention
+from .pointer_generator import PointerGenerator as PointerGenerator
 from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
 from .pooling import LastPooling as LastPooling
