@@ -141,6 +141,7 @@ def test_the_public_names_are_these():
         "StepwiseAttention",
         "StructuredSelfAttention",
         "TacotronAttention",
+        "VisualAttention",
         "catalogue",
         "functional",
         "padding_mask",

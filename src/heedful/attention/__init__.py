@@ -35,3 +35,4 @@ from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
 from .sine import SineAttention as SineAttention
 from .structured import StructuredSelfAttention as StructuredSelfAttention
+from .visual import VisualAttention as VisualAttention
