@@ -5,7 +5,10 @@ from .bahdanau import NormedBahdanauAttention as NormedBahdanauAttention
 from .base import Attention as Attention
 from .base import AttentionOutput as AttentionOutput
 from .base import AttentionState as AttentionState
+from .base import DecoderAttention as DecoderAttention
 from .base import Memory as Memory
+from .copy import CopyDistribution as CopyDistribution
+from .copy_gate import CopyGate as CopyGate
 from .coverage import CoverageAttention as CoverageAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
@@ -14,6 +17,8 @@ from .forward import ForwardAttention as ForwardAttention
 from .heads import QueryKeyTransform as QueryKeyTransform
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
+from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
+from .intra_temporal import IntraTemporalAttention as IntraTemporalAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .linear_time import AverageAttention as AverageAttention
 from .linear_time import LinearAttention as LinearAttention
@@ -30,6 +35,8 @@ from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
 from .multi_head import HeadsMemory as HeadsMemory
 from .multi_head import MultiHeadAttention as MultiHeadAttention
+from .pointer import PointerAttention as PointerAttention
+from .pointer_generator import PointerGenerator as PointerGenerator
 from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
 from .pooling import LastPooling as LastPooling
@@ -39,3 +46,4 @@ from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
 from .sine import SineAttention as SineAttention
 from .structured import StructuredSelfAttention as StructuredSelfAttention
+from .visual import VisualAttention as VisualAttention

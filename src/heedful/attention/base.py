@@ -6,7 +6,7 @@ transform of the scores; the weights handed out are those before dropout.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -68,6 +68,35 @@ class AttentionState:
     score: Any = None
     window: Any = None
     normalizer: Any = None
+
+
+@runtime_checkable
+class DecoderAttention(Protocol):
+    """What a decoder needs of an attention layer: `Attention` has it, and so have the layers with heads or gates.
+
+    Attributes:
+        query_dim, key_dim, context_dim: features of a query, a key and a context whose values are the keys.
+    """
+
+    query_dim: int
+    key_dim: int
+    context_dim: int
+
+    def remember(self, key: Tensor, value: Tensor | None = None, mask: Tensor | None = None) -> Any:
+        """Prepare keys and values once, for many calls of `look`."""
+        ...
+
+    def step(
+        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """`look` for one query."""
+        ...
+
+    def look(
+        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """Look with any number of queries, and hand on the state."""
+        ...
 
 
 class Attention(nn.Module):

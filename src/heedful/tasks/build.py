@@ -11,6 +11,7 @@ from heedful.attention import (
     BahdanauAttention,
     CoverageAttention,
     ForwardAttention,
+    IntraTemporalAttention,
     LuongAttention,
     LuongLocalAttention,
     MonotonicAttention,
@@ -37,6 +38,7 @@ from .weights import read_weights
 MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
     "coverage": CoverageAttention,
     "forward": ForwardAttention,
+    "intra_temporal": lambda query_dim, key_dim, _: IntraTemporalAttention(query_dim, key_dim),
     "local_m": lambda query_dim, key_dim, _: LuongLocalAttention(query_dim, key_dim, "monotonic", clamp=True),
     "local_p": lambda query_dim, key_dim, hidden_dim: LuongLocalAttention(query_dim, key_dim, hidden_dim=hidden_dim),
     "location": TacotronAttention,

@@ -61,6 +61,7 @@ class ModelOptions(Section):
         "luong",
         "coverage",
         "forward",
+        "intra_temporal",
         "local_m",
         "local_p",
         "location",
