@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from heedful.attention import Attention as Attention
     from heedful.attention import AttentionOutput as AttentionOutput
     from heedful.attention import AttentionPooling as AttentionPooling
+    from heedful.attention import AverageAttention as AverageAttention
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
     from heedful.attention import CopyDistribution as CopyDistribution
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from heedful.attention import IntraTemporalAttention as IntraTemporalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
+    from heedful.attention import LinearAttention as LinearAttention
+    from heedful.attention import LinformerAttention as LinformerAttention
     from heedful.attention import LuongAttention as LuongAttention
     from heedful.attention import LuongLocalAttention as LuongLocalAttention
     from heedful.attention import MaxPooling as MaxPooling
@@ -38,9 +41,12 @@ if TYPE_CHECKING:
     from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import MultiHeadAttention as MultiHeadAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
+    from heedful.attention import NystromAttention as NystromAttention
+    from heedful.attention import PerformerAttention as PerformerAttention
     from heedful.attention import PointerAttention as PointerAttention
     from heedful.attention import PointerGenerator as PointerGenerator
     from heedful.attention import SineAttention as SineAttention
+    from heedful.attention import SlidingAttention as SlidingAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
@@ -56,6 +62,7 @@ _PUBLIC = {
     "Attention": "heedful.attention",
     "AttentionOutput": "heedful.attention",
     "AttentionPooling": "heedful.attention",
+    "AverageAttention": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
     "CopyDistribution": "heedful.attention",
@@ -70,6 +77,8 @@ _PUBLIC = {
     "IntraTemporalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
+    "LinearAttention": "heedful.attention",
+    "LinformerAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
     "LuongLocalAttention": "heedful.attention",
     "MaxPooling": "heedful.attention",
@@ -78,9 +87,12 @@ _PUBLIC = {
     "MonotonicAttention": "heedful.attention",
     "MultiHeadAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
+    "NystromAttention": "heedful.attention",
+    "PerformerAttention": "heedful.attention",
     "PointerAttention": "heedful.attention",
     "PointerGenerator": "heedful.attention",
     "SineAttention": "heedful.attention",
+    "SlidingAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
