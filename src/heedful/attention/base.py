@@ -72,15 +72,22 @@ class AttentionState:
 
 @runtime_checkable
 class DecoderAttention(Protocol):
-    """What a decoder needs of an attention layer: `Attention` has it, and so have the layers with heads or gates.
+    """What a decoder needs of an attention layer: `Attention` has it, and so have the layers with heads or gates."""
 
-    Attributes:
-        query_dim, key_dim, context_dim: features of a query, a key and a context whose values are the keys.
-    """
+    @property
+    def query_dim(self) -> int:
+        """Features of a query."""
+        ...
 
-    query_dim: int
-    key_dim: int
-    context_dim: int
+    @property
+    def key_dim(self) -> int:
+        """Features of a key."""
+        ...
+
+    @property
+    def context_dim(self) -> int:
+        """Features of a context whose values are the keys."""
+        ...
 
     def remember(self, key: Tensor, value: Tensor | None = None, mask: Tensor | None = None) -> Any:
         """Prepare keys and values once, for many calls of `look`."""

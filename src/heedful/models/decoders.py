@@ -49,10 +49,13 @@ class DecoderState:
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for."""
+    """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for.
+
+    Weights are `[batch, (layers,) (heads,) steps, source_len]`.
+    """
 
     features: Float[Tensor, "batch steps output_dim"]
-    state: DecoderState
+    state: Any
     weights: Float[Tensor, "batch *heads steps source_len"] | None = None
 
 
@@ -94,14 +97,14 @@ class Decoder(nn.Module, ABC):
         return Encoded(memory, encoded.summary)
 
     @abstractmethod
-    def start(self, encoded: Encoded) -> DecoderState:
+    def start(self, encoded: Encoded) -> Any:
         """The state before the first token."""
 
     @abstractmethod
     def forward(
         self,
         embedded: Float[Tensor, "batch steps embedding_dim"],
-        state: DecoderState,
+        state: Any,
         encoded: Encoded,
         need_weights: bool = False,
     ) -> DecoderOutput:
