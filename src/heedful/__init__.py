@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from heedful.attention import CopyDistribution as CopyDistribution
     from heedful.attention import CopyGate as CopyGate
     from heedful.attention import CoverageAttention as CoverageAttention
+    from heedful.attention import DifferentialAttention as DifferentialAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import ForwardAttention as ForwardAttention
+    from heedful.attention import GatedAttention as GatedAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import IntraDecoderAttention as IntraDecoderAttention
     from heedful.attention import IntraTemporalAttention as IntraTemporalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
+    from heedful.attention import LatentAttention as LatentAttention
     from heedful.attention import LinearAttention as LinearAttention
     from heedful.attention import LinformerAttention as LinformerAttention
     from heedful.attention import LuongAttention as LuongAttention
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
+    from heedful.attention import TalkingHeadsAttention as TalkingHeadsAttention
     from heedful.attention import VisualAttention as VisualAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
@@ -68,15 +72,18 @@ _PUBLIC = {
     "CopyDistribution": "heedful.attention",
     "CopyGate": "heedful.attention",
     "CoverageAttention": "heedful.attention",
+    "DifferentialAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
+    "GatedAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
     "IntraDecoderAttention": "heedful.attention",
     "IntraTemporalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
+    "LatentAttention": "heedful.attention",
     "LinearAttention": "heedful.attention",
     "LinformerAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
@@ -96,6 +103,7 @@ _PUBLIC = {
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
+    "TalkingHeadsAttention": "heedful.attention",
     "VisualAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,

@@ -10,16 +10,20 @@ from .base import Memory as Memory
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
 from .coverage import CoverageAttention as CoverageAttention
+from .differential import DifferentialAttention as DifferentialAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
 from .forward import ForwardAttention as ForwardAttention
+from .gated import GatedAttention as GatedAttention
 from .heads import QueryKeyTransform as QueryKeyTransform
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
 from .intra_temporal import IntraTemporalAttention as IntraTemporalAttention
 from .last_state import LastStateAttention as LastStateAttention
+from .latent import LatentAttention as LatentAttention
+from .latent import LatentMemory as LatentMemory
 from .linear_time import AverageAttention as AverageAttention
 from .linear_time import LinearAttention as LinearAttention
 from .linear_time import LinearTimeAttention as LinearTimeAttention
@@ -46,4 +50,5 @@ from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
 from .sine import SineAttention as SineAttention
 from .structured import StructuredSelfAttention as StructuredSelfAttention
+from .talking_heads import TalkingHeadsAttention as TalkingHeadsAttention
 from .visual import VisualAttention as VisualAttention

@@ -87,6 +87,18 @@ PAULUS_2018 = partial(
     Source, paper="Paulus, Xiong and Socher: A Deep Reinforced Model for Abstractive Summarization", year=2018
 )
 
+QIU_2025 = partial(
+    Source,
+    paper="Qiu et al.: Gated Attention for Large Language Models: Non-linearity, Sparsity, and Attention-Sink-Free",
+    year=2025,
+)
+SHAZEER_2020 = partial(Source, paper="Shazeer et al.: Talking-Heads Attention", year=2020)
+YE_2024 = partial(Source, paper="Ye et al.: Differential Transformer", year=2024)
+DEEPSEEK_2024 = partial(
+    Source,
+    paper="DeepSeek-AI: DeepSeek-V2: A Strong, Economical, and Efficient Mixture-of-Experts Language Model",
+    year=2024,
+)
 BELTAGY_2020 = partial(Source, paper="Beltagy, Peters and Cohan: Longformer: The Long-Document Transformer", year=2020)
 BENGIO_2013 = partial(
     Source,
