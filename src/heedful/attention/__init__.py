@@ -15,11 +15,15 @@ from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .linear_time import AverageAttention as AverageAttention
+from .linear_time import DeltaRuleAttention as DeltaRuleAttention
+from .linear_time import DynamicConvolution as DynamicConvolution
+from .linear_time import LightConvolution as LightConvolution
 from .linear_time import LinearAttention as LinearAttention
 from .linear_time import LinearTimeAttention as LinearTimeAttention
 from .linear_time import LinformerAttention as LinformerAttention
 from .linear_time import NystromAttention as NystromAttention
 from .linear_time import PerformerAttention as PerformerAttention
+from .linear_time import RetentionAttention as RetentionAttention
 from .linear_time import SlidingAttention as SlidingAttention
 from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention

@@ -127,6 +127,13 @@ ZHANG_XIONG_2018 = partial(
     paper="Zhang, Xiong and Su: Accelerating Neural Transformer via an Average Attention Network",
     year=2018,
 )
+SUN_2023 = partial(
+    Source, paper="Sun et al.: Retentive Network: A Successor to Transformer for Large Language Models", year=2023
+)
+SCHLAG_2021 = partial(
+    Source, paper="Schlag, Irie and Schmidhuber: Linear Transformers Are Secretly Fast Weight Programmers", year=2021
+)
+WU_2019 = partial(Source, paper="Wu et al.: Pay Less Attention with Lightweight and Dynamic Convolutions", year=2019)
 # our own; what of it is not new stands on that page
 HEEDFUL_2026 = partial(Source, paper="heedful: docs/sine_attention.md", year=2026)
 

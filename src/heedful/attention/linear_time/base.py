@@ -155,7 +155,8 @@ class LinearTimeAttention(nn.Module, ABC):
         """Look into a memory: one decoding step.
 
         Args:
-            query: `[batch, 1, dim]`; in causal self-attention the token that the memory was last extended with.
+            query: `[batch, 1, dim]`; in self-attention the token that the memory was last extended with, and no other
+                number of queries.
             memory: from `remember` or `extend`.
             state: always `None`: everything is in the memory.
             need_weights: refused, since the memory no longer knows the single keys.
@@ -169,6 +170,11 @@ class LinearTimeAttention(nn.Module, ABC):
                 "knows the single keys no longer. Call the layer with all keys, or leave need_weights out."
             )
         self._check(query, "query", self.query_dim)
+        if (self.causal or self.self_only) and query.shape[1] != 1:
+            raise ValueError(
+                f"there are {query.shape[1]} queries; {type(self).__name__}.step expected one, at the last key of the "
+                "memory. Extend the memory key by key, or call the layer with all of them."
+            )
         batch = pytree.tree_leaves(memory)[0].shape[0]
         if query.shape[0] != batch:
             raise _refusals.other_batch(query.shape[0], batch)
