@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from heedful.attention import Attention as Attention
     from heedful.attention import AttentionOutput as AttentionOutput
     from heedful.attention import AttentionPooling as AttentionPooling
+    from heedful.attention import AverageAttention as AverageAttention
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
     from heedful.attention import CoverageAttention as CoverageAttention
+    from heedful.attention import DeltaRuleAttention as DeltaRuleAttention
+    from heedful.attention import DynamicConvolution as DynamicConvolution
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import ForwardAttention as ForwardAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
+    from heedful.attention import LightConvolution as LightConvolution
+    from heedful.attention import LinearAttention as LinearAttention
+    from heedful.attention import LinformerAttention as LinformerAttention
     from heedful.attention import LuongAttention as LuongAttention
     from heedful.attention import LuongLocalAttention as LuongLocalAttention
     from heedful.attention import MaxPooling as MaxPooling
@@ -33,7 +39,11 @@ if TYPE_CHECKING:
     from heedful.attention import Memory as Memory
     from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
+    from heedful.attention import NystromAttention as NystromAttention
+    from heedful.attention import PerformerAttention as PerformerAttention
+    from heedful.attention import RetentionAttention as RetentionAttention
     from heedful.attention import SineAttention as SineAttention
+    from heedful.attention import SlidingAttention as SlidingAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
@@ -48,9 +58,12 @@ _PUBLIC = {
     "Attention": "heedful.attention",
     "AttentionOutput": "heedful.attention",
     "AttentionPooling": "heedful.attention",
+    "AverageAttention": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
     "CoverageAttention": "heedful.attention",
+    "DeltaRuleAttention": "heedful.attention",
+    "DynamicConvolution": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
@@ -58,6 +71,9 @@ _PUBLIC = {
     "HierarchicalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
+    "LightConvolution": "heedful.attention",
+    "LinearAttention": "heedful.attention",
+    "LinformerAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
     "LuongLocalAttention": "heedful.attention",
     "MaxPooling": "heedful.attention",
@@ -65,7 +81,11 @@ _PUBLIC = {
     "Memory": "heedful.attention",
     "MonotonicAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
+    "NystromAttention": "heedful.attention",
+    "PerformerAttention": "heedful.attention",
+    "RetentionAttention": "heedful.attention",
     "SineAttention": "heedful.attention",
+    "SlidingAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",

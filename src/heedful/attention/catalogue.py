@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any, Literal
 
 import heedful.attention
-from heedful.attention import normalizers, scores, windows
+from heedful.attention import LinearTimeAttention, normalizers, scores, windows
 
-Kind = Literal["score", "window", "normalizer", "mechanism", "pooling"]
+Kind = Literal["score", "window", "normalizer", "mechanism", "layer", "pooling"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Entry:
 
     Attributes:
         name: as it is imported.
-        kind: "score", "window", "normalizer", "mechanism" for a named composition of the three, or "pooling" for a
-            layer that takes a sequence alone.
+        kind: "score", "window", "normalizer", "mechanism" for a named composition of the three, "layer" for what has
+            heads of its own and no such parts, or "pooling" for a layer that takes a sequence alone.
         file: where it stands, from the package's folder on.
         paper: authors and title.
         place: section or equation.
@@ -37,7 +37,7 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """Every score, window, normaliser, named mechanism and pooling, in this order, each kind by year and name.
+    """Every score, window, normaliser, named mechanism, layer and pooling, in this order, each kind by year and name.
 
     >>> [entry.place for entry in catalogue() if entry.name == "ScaledDotScore"]
     ['equation 1']
@@ -47,6 +47,7 @@ def catalogue() -> list[Entry]:
         "window": windows,
         "normalizer": normalizers,
         "mechanism": heedful.attention,
+        "layer": heedful.attention,
         "pooling": heedful.attention,
     }
     return [
@@ -73,7 +74,13 @@ def markdown() -> str:
 def _entries(kind: Kind, shelf: ModuleType) -> list[Entry]:
     """What of the exports has a source: an abstract base has none; mechanisms are functions, all else is a class."""
     things = [thing for thing in vars(shelf).values() if callable(thing) and hasattr(thing, "source")]
-    return [_entry(kind, thing) for thing in things if inspect.isclass(thing) == (kind != "mechanism")]
+    return [_entry(kind, thing) for thing in things if _belongs(kind, thing)]
+
+
+def _belongs(kind: Kind, thing: Any) -> bool:
+    if not inspect.isclass(thing):
+        return kind == "mechanism"
+    return kind != "mechanism" and issubclass(thing, LinearTimeAttention) == (kind == "layer")
 
 
 def _entry(kind: Kind, thing: Any) -> Entry:
