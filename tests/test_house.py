@@ -145,6 +145,7 @@ def test_the_public_names_are_these():
         "StepwiseAttention",
         "StructuredSelfAttention",
         "TacotronAttention",
+        "TransformerXLAttention",
         "catalogue",
         "functional",
         "padding_mask",

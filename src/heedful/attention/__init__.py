@@ -40,3 +40,4 @@ from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
 from .sine import SineAttention as SineAttention
 from .structured import StructuredSelfAttention as StructuredSelfAttention
+from .transformer_xl import TransformerXLAttention as TransformerXLAttention

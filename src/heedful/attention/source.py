@@ -134,6 +134,12 @@ SCHLAG_2021 = partial(
     Source, paper="Schlag, Irie and Schmidhuber: Linear Transformers Are Secretly Fast Weight Programmers", year=2021
 )
 WU_2019 = partial(Source, paper="Wu et al.: Pay Less Attention with Lightweight and Dynamic Convolutions", year=2019)
+DAI_2019 = partial(
+    Source,
+    paper="Dai et al.: Transformer-XL: Attentive Language Models Beyond a Fixed-Length Context",
+    year=2019,
+)
+SUKHBAATAR_2019 = partial(Source, paper="Sukhbaatar et al.: Adaptive Attention Span in Transformers", year=2019)
 # our own; what of it is not new stands on that page
 HEEDFUL_2026 = partial(Source, paper="heedful: docs/sine_attention.md", year=2026)
 
