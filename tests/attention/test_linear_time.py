@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from heedful import padding_mask
 from heedful.attention import (
@@ -518,6 +520,33 @@ def test_long_sequences_cross_many_chunks(row):
     else:
         seen = mask.cumsum(-1).squeeze() > 0
         assert_close(row.finish(layer, read, query)[:, seen], output.context[:, seen])
+
+
+class Largest(TorchDispatchMode):
+    """Numbers of the largest tensor that any operator returns."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                # a view holds no more than what it views
+                self.numbers = max(self.numbers, leaf.untyped_storage().nbytes() // leaf.element_size())
+        return result
+
+
+@each_row
+def test_the_largest_tensor_grows_with_the_steps_and_not_with_their_square(row):
+    layer, largest = row.make(torch.float32), []
+    if isinstance(layer, LinformerAttention):
+        layer = LinformerAttention(DIM, 3, 1024, **SIZES)
+    for steps in (256, 1024):
+        arguments = row.draw(1, steps, steps, torch.float32)
+        with Largest() as seen:
+            layer(*arguments, torch.rand(1, 1, steps) > 0.3).context.sum().backward()
+        largest.append(seen.numbers)
+    assert largest[1] <= 4.1 * largest[0]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
