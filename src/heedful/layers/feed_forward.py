@@ -48,7 +48,7 @@ class FeedForward(nn.Module):
             raise _refusals.unknown_choice("activation", activation, get_args(Activation))
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout!r}; expected a share of the hidden features from 0 to below 1.")
-        self.activation = activation
+        self.dim, self.activation = dim, activation
         self.inner = Linear(dim, hidden_dim * (2 if activation == "swiglu" else 1), bias)
         self.outer = Linear(hidden_dim, dim, bias)
         self.dropout = nn.Dropout(dropout)

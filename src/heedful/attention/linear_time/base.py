@@ -33,6 +33,7 @@ class LinearTimeAttention(nn.Module, ABC):
         no_memory: why there is no `remember`, `extend` and `step`; empty where there is.
     """
 
+    kind = "mechanism"
     source: ClassVar[Source]
     causal: bool = False
     self_only: bool = False
