@@ -391,9 +391,13 @@ def test_a_step_into_the_memory_equals_the_call(row):
     mask = VISIBLE.unsqueeze(1)
     together = layer(query, key, value, mask).context
     if not row.square:
-        output, state = layer.step(query, layer.remember(key, value, mask))
-        assert state is None
+        memory = layer.remember(key, value, mask)
+        output, state = layer.look(query, memory)
         assert_close(output.context, together)
+        assert state.position.tolist() == [QUERIES] * BATCH
+        output, state = layer.step(query[:, :1], memory, layer.begin(memory, 4))
+        assert_close(output.context, together[:, :1])
+        assert state.position.tolist() == [5] * BATCH
         return
     for split in range(KEYS):
         memory = layer.remember(key[:, : split + 1], value[:, : split + 1], mask[..., : split + 1])
@@ -702,8 +706,8 @@ STEPS = torch.zeros(BATCH, KEYS, DIM)
             "DynamicConvolution expected a call with all queries and keys: it is not causal",
         ),
         (
-            lambda: DeltaRuleAttention(DIM).step(STEPS, DeltaRuleAttention(DIM).remember(STEPS)),
-            r"there are 5 queries; DeltaRuleAttention\.step expected one, at the last key of the memory",
+            lambda: DeltaRuleAttention(DIM).look(STEPS, DeltaRuleAttention(DIM).remember(STEPS)),
+            r"there are 5 queries; DeltaRuleAttention expected one in a step, at the last key of the memory",
         ),
         (lambda: LinearAttention(DIM)(STEPS[0], STEPS), r"query has shape \(5, 6\); expected \[batch, queries"),
         (lambda: LinearAttention(DIM)(STEPS, STEPS[0]), r"key has shape \(5, 6\); expected \[batch, keys"),
@@ -722,8 +726,8 @@ STEPS = torch.zeros(BATCH, KEYS, DIM)
         (lambda: LinearAttention(DIM)(STEPS, STEPS, mask=torch.ones(2, 1, 5)), "mask is float32; a mask is boolean"),
         (lambda: LinformerAttention(DIM, 2, 4)(STEPS, STEPS), "the sequence has 5 steps; the layer expected at most 4"),
         (
-            lambda: LinearAttention(DIM).step(STEPS, LinearAttention(DIM).remember(STEPS), None, True),
-            r"need_weights is True; LinearAttention\.step has none to give",
+            lambda: LinearAttention(DIM).look(STEPS, LinearAttention(DIM).remember(STEPS), None, True),
+            r"need_weights is True; LinearAttention has none to give in steps",
         ),
         (
             lambda: LinearAttention(DIM).step(STEPS[:1], LinearAttention(DIM).remember(STEPS)),

@@ -10,8 +10,8 @@ from .windows import RelativeWindow
 def TransformerXLAttention(dim: int, position_dim: int | None = None, causal: bool = True) -> Attention:  # noqa: N802
     """Softmax of `((query + u) . key + (query + v) . W R[distance]) / sqrt(dim)`, `R` sines and cosines.
 
-    One head, of a query and keys that are projected before. The segments before are remembered by `extend`, whose keys
-    take no gradient where the caller detaches them, as in the paper.
+    One head, of a query and keys that are projected before; `MultiHeadAttention` makes several of it. The segments
+    before are remembered by `extend`; in the paper their keys take no gradient, which is the caller's to detach.
 
     Args:
         dim: features of a query and of a key.
