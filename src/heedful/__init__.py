@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from heedful.attention import CopyDistribution as CopyDistribution
     from heedful.attention import CopyGate as CopyGate
     from heedful.attention import CoverageAttention as CoverageAttention
+    from heedful.attention import DeltaRuleAttention as DeltaRuleAttention
     from heedful.attention import DifferentialAttention as DifferentialAttention
+    from heedful.attention import DynamicConvolution as DynamicConvolution
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import ForwardAttention as ForwardAttention
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
     from heedful.attention import LatentAttention as LatentAttention
+    from heedful.attention import LightConvolution as LightConvolution
     from heedful.attention import LinearAttention as LinearAttention
     from heedful.attention import LinformerAttention as LinformerAttention
     from heedful.attention import LuongAttention as LuongAttention
@@ -48,12 +51,14 @@ if TYPE_CHECKING:
     from heedful.attention import PerformerAttention as PerformerAttention
     from heedful.attention import PointerAttention as PointerAttention
     from heedful.attention import PointerGenerator as PointerGenerator
+    from heedful.attention import RetentionAttention as RetentionAttention
     from heedful.attention import SineAttention as SineAttention
     from heedful.attention import SlidingAttention as SlidingAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
     from heedful.attention import TalkingHeadsAttention as TalkingHeadsAttention
+    from heedful.attention import TransformerXLAttention as TransformerXLAttention
     from heedful.attention import VisualAttention as VisualAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
@@ -72,7 +77,9 @@ _PUBLIC = {
     "CopyDistribution": "heedful.attention",
     "CopyGate": "heedful.attention",
     "CoverageAttention": "heedful.attention",
+    "DeltaRuleAttention": "heedful.attention",
     "DifferentialAttention": "heedful.attention",
+    "DynamicConvolution": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
@@ -84,6 +91,7 @@ _PUBLIC = {
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
     "LatentAttention": "heedful.attention",
+    "LightConvolution": "heedful.attention",
     "LinearAttention": "heedful.attention",
     "LinformerAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
@@ -98,12 +106,14 @@ _PUBLIC = {
     "PerformerAttention": "heedful.attention",
     "PointerAttention": "heedful.attention",
     "PointerGenerator": "heedful.attention",
+    "RetentionAttention": "heedful.attention",
     "SineAttention": "heedful.attention",
     "SlidingAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
     "TalkingHeadsAttention": "heedful.attention",
+    "TransformerXLAttention": "heedful.attention",
     "VisualAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,

@@ -25,11 +25,15 @@ from .last_state import LastStateAttention as LastStateAttention
 from .latent import LatentAttention as LatentAttention
 from .latent import LatentMemory as LatentMemory
 from .linear_time import AverageAttention as AverageAttention
+from .linear_time import DeltaRuleAttention as DeltaRuleAttention
+from .linear_time import DynamicConvolution as DynamicConvolution
+from .linear_time import LightConvolution as LightConvolution
 from .linear_time import LinearAttention as LinearAttention
 from .linear_time import LinearTimeAttention as LinearTimeAttention
 from .linear_time import LinformerAttention as LinformerAttention
 from .linear_time import NystromAttention as NystromAttention
 from .linear_time import PerformerAttention as PerformerAttention
+from .linear_time import RetentionAttention as RetentionAttention
 from .linear_time import SlidingAttention as SlidingAttention
 from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
@@ -51,4 +55,5 @@ from .pooling import Pooling as Pooling
 from .sine import SineAttention as SineAttention
 from .structured import StructuredSelfAttention as StructuredSelfAttention
 from .talking_heads import TalkingHeadsAttention as TalkingHeadsAttention
+from .transformer_xl import TransformerXLAttention as TransformerXLAttention
 from .visual import VisualAttention as VisualAttention
