@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from heedful.attention import Attention as Attention
     from heedful.attention import AttentionOutput as AttentionOutput
     from heedful.attention import AttentionPooling as AttentionPooling
+    from heedful.attention import AttentiveStatisticsPooling as AttentiveStatisticsPooling
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
     from heedful.attention import CopyDistribution as CopyDistribution
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import ForwardAttention as ForwardAttention
+    from heedful.attention import GatedPooling as GatedPooling
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
+    from heedful.attention import InducedAttention as InducedAttention
     from heedful.attention import IntraDecoderAttention as IntraDecoderAttention
     from heedful.attention import IntraTemporalAttention as IntraTemporalAttention
     from heedful.attention import LastPooling as LastPooling
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import PointerAttention as PointerAttention
     from heedful.attention import PointerGenerator as PointerGenerator
+    from heedful.attention import SeedPooling as SeedPooling
     from heedful.attention import SineAttention as SineAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
@@ -55,6 +59,7 @@ _PUBLIC = {
     "Attention": "heedful.attention",
     "AttentionOutput": "heedful.attention",
     "AttentionPooling": "heedful.attention",
+    "AttentiveStatisticsPooling": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
     "CopyDistribution": "heedful.attention",
@@ -63,8 +68,10 @@ _PUBLIC = {
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
+    "GatedPooling": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
+    "InducedAttention": "heedful.attention",
     "IntraDecoderAttention": "heedful.attention",
     "IntraTemporalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
@@ -78,6 +85,7 @@ _PUBLIC = {
     "NormedBahdanauAttention": "heedful.attention",
     "PointerAttention": "heedful.attention",
     "PointerGenerator": "heedful.attention",
+    "SeedPooling": "heedful.attention",
     "SineAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",

@@ -13,6 +13,7 @@ from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
 from .forward import ForwardAttention as ForwardAttention
+from .gated_pooling import GatedPooling as GatedPooling
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
@@ -33,6 +34,9 @@ from .pooling import MaxPooling as MaxPooling
 from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
+from .set_pooling import InducedAttention as InducedAttention
+from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention
+from .statistics import AttentiveStatisticsPooling as AttentiveStatisticsPooling
 from .structured import StructuredSelfAttention as StructuredSelfAttention
 from .visual import VisualAttention as VisualAttention
