@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from heedful.attention import AttentionPooling as AttentionPooling
     from heedful.attention import AttentiveStatisticsPooling as AttentiveStatisticsPooling
     from heedful.attention import BahdanauAttention as BahdanauAttention
+    from heedful.attention import BidirectionalAttentionFlow as BidirectionalAttentionFlow
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
+    from heedful.attention import CoAttention as CoAttention
     from heedful.attention import CopyDistribution as CopyDistribution
     from heedful.attention import CopyGate as CopyGate
     from heedful.attention import CoverageAttention as CoverageAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
+    from heedful.attention import FlatMultiSourceAttention as FlatMultiSourceAttention
     from heedful.attention import ForwardAttention as ForwardAttention
+    from heedful.attention import FusedContexts as FusedContexts
     from heedful.attention import GatedPooling as GatedPooling
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import InducedAttention as InducedAttention
@@ -39,7 +43,9 @@ if TYPE_CHECKING:
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
     from heedful.attention import MonotonicAttention as MonotonicAttention
+    from heedful.attention import MultiSourceAttention as MultiSourceAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
+    from heedful.attention import ParallelCoAttention as ParallelCoAttention
     from heedful.attention import PointerAttention as PointerAttention
     from heedful.attention import PointerGenerator as PointerGenerator
     from heedful.attention import SeedPooling as SeedPooling
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
+    from heedful.attention import TwoLevelAttention as TwoLevelAttention
     from heedful.attention import VisualAttention as VisualAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
@@ -61,13 +68,17 @@ _PUBLIC = {
     "AttentionPooling": "heedful.attention",
     "AttentiveStatisticsPooling": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
+    "BidirectionalAttentionFlow": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
+    "CoAttention": "heedful.attention",
     "CopyDistribution": "heedful.attention",
     "CopyGate": "heedful.attention",
     "CoverageAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
+    "FlatMultiSourceAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
+    "FusedContexts": "heedful.attention",
     "GatedPooling": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
@@ -82,7 +93,9 @@ _PUBLIC = {
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
     "MonotonicAttention": "heedful.attention",
+    "MultiSourceAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
+    "ParallelCoAttention": "heedful.attention",
     "PointerAttention": "heedful.attention",
     "PointerGenerator": "heedful.attention",
     "SeedPooling": "heedful.attention",
@@ -90,6 +103,7 @@ _PUBLIC = {
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
+    "TwoLevelAttention": "heedful.attention",
     "VisualAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,

@@ -6,13 +6,17 @@ from .base import Attention as Attention
 from .base import AttentionOutput as AttentionOutput
 from .base import AttentionState as AttentionState
 from .base import Memory as Memory
+from .bidirectional_flow import BidirectionalAttentionFlow as BidirectionalAttentionFlow
+from .co_attention import CoAttention as CoAttention
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
 from .coverage import CoverageAttention as CoverageAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
+from .flat_multi_source import FlatMultiSourceAttention as FlatMultiSourceAttention
 from .forward import ForwardAttention as ForwardAttention
+from .fused_contexts import FusedContexts as FusedContexts
 from .gated_pooling import GatedPooling as GatedPooling
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
@@ -25,6 +29,8 @@ from .luong import LuongAttention as LuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
 from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
+from .multi_source import MultiSourceAttention as MultiSourceAttention
+from .parallel_co_attention import ParallelCoAttention as ParallelCoAttention
 from .pointer import PointerAttention as PointerAttention
 from .pointer_generator import PointerGenerator as PointerGenerator
 from .pooling import AttBlstmPooling as AttBlstmPooling
@@ -39,4 +45,5 @@ from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention
 from .statistics import AttentiveStatisticsPooling as AttentiveStatisticsPooling
 from .structured import StructuredSelfAttention as StructuredSelfAttention
+from .two_level import TwoLevelAttention as TwoLevelAttention
 from .visual import VisualAttention as VisualAttention
