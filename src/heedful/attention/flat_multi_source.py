@@ -40,9 +40,10 @@ class FlatMultiSourceAttention(nn.Module):
             raise ValueError("key_dims is empty; expected the features of at least one source.")
         check_sizes(**{f"key_dims[{place}]": size for place, size in enumerate(key_dims)})
         self.attention = attention
-        self.projections = nn.ModuleList(Linear(size, attention.key_dim, bias=False) for size in key_dims)
-        for projection in self.projections:
+        projections = [Linear(size, attention.key_dim, bias=False) for size in key_dims]
+        for projection in projections:
             nn.init.xavier_uniform_(projection.weight)
+        self.projections = nn.ModuleList(projections)
 
     def forward(
         self,

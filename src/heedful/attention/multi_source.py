@@ -67,7 +67,7 @@ class MultiSourceAttention(nn.Module):
                 f"there are {len(attentions)} attentions, for queries of {sorted(sizes)} features; expected at least "
                 "one, all for queries of one size."
             )
-        self.attentions = nn.ModuleList(attentions)
+        self.attentions: Any = nn.ModuleList(attentions)
         self.query_proj = Linear(sizes.pop(), hidden_dim)
         key_dims = [attention.key_dim for attention in attentions]
         self.context_projs = nn.ParameterList(torch.empty(hidden_dim, key_dim) for key_dim in key_dims)
