@@ -7,6 +7,8 @@ from .base import AttentionOutput as AttentionOutput
 from .base import AttentionState as AttentionState
 from .base import DecoderAttention as DecoderAttention
 from .base import Memory as Memory
+from .bidirectional_flow import BidirectionalAttentionFlow as BidirectionalAttentionFlow
+from .co_attention import CoAttention as CoAttention
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
 from .coverage import CoverageAttention as CoverageAttention
@@ -14,8 +16,11 @@ from .differential import DifferentialAttention as DifferentialAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
+from .flat_multi_source import FlatMultiSourceAttention as FlatMultiSourceAttention
 from .forward import ForwardAttention as ForwardAttention
+from .fused_contexts import FusedContexts as FusedContexts
 from .gated import GatedAttention as GatedAttention
+from .gated_pooling import GatedPooling as GatedPooling
 from .heads import QueryKeyTransform as QueryKeyTransform
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
@@ -43,6 +48,8 @@ from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
 from .multi_head import HeadsMemory as HeadsMemory
 from .multi_head import MultiHeadAttention as MultiHeadAttention
+from .multi_source import MultiSourceAttention as MultiSourceAttention
+from .parallel_co_attention import ParallelCoAttention as ParallelCoAttention
 from .pointer import PointerAttention as PointerAttention
 from .pointer_generator import PointerGenerator as PointerGenerator
 from .pooling import AttBlstmPooling as AttBlstmPooling
@@ -52,8 +59,12 @@ from .pooling import MaxPooling as MaxPooling
 from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
+from .set_pooling import InducedAttention as InducedAttention
+from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention
+from .statistics import AttentiveStatisticsPooling as AttentiveStatisticsPooling
 from .structured import StructuredSelfAttention as StructuredSelfAttention
 from .talking_heads import TalkingHeadsAttention as TalkingHeadsAttention
 from .transformer_xl import TransformerXLAttention as TransformerXLAttention
+from .two_level import TwoLevelAttention as TwoLevelAttention
 from .visual import VisualAttention as VisualAttention
