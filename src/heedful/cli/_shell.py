@@ -126,13 +126,14 @@ def check_sentence(text: str) -> str:
     Raises:
         DataError: it is empty, too long, or was not typed in UTF-8.
     """
-    from heedful.data.readers import EMPTY, INVALID, MAX_CHARS, TOO_LONG, parse_lines
+    from heedful.data.readers import EMPTY, INVALID, MAX_CHARS, NUL, TOO_LONG, read_cell
 
     sentence = " ".join(text.splitlines())
-    (fault,) = parse_lines(sentence.encode("utf-8", "surrogateescape") + b"\n", origin="").skipped or [None]
+    _, fault = read_cell(sentence.encode("utf-8", "surrogateescape"), MAX_CHARS)
     why = {
         EMPTY: "is empty; give at least one word",
         INVALID: "is not UTF-8; set the terminal or the script to UTF-8",
+        NUL: "holds a NUL character; take it out",
         TOO_LONG: f"has {len(text):,} characters; give at most {MAX_CHARS:,}",
     }
     if fault:

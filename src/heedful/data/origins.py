@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from heedful._errors import DataError
 
-from .files import MAX_BYTES, find_files, open_packed, read_raw_lines
+from .files import MAX_BYTES, find_files, open_text, read_raw_lines
 
 TOO_FEW_COLUMNS = "too few columns"
 NO_JSON = "not a JSON object"
@@ -180,9 +180,9 @@ def _tsv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]
 
 
 def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
-    with open_packed(path) as file:
+    with open_text(path) as file:
         # bytes that are not UTF-8 become lone surrogates, which are counted as such later
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
         lines = iter(partial(text.readline, MAX_BYTES), "")
         first_lines = _first_lines(lines)
         separator = _separator(first_lines, columns, path)
@@ -250,7 +250,7 @@ def _json_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row
             yield b"", b""
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode("utf-8-sig"))
         except UnicodeDecodeError:
             yield line, line
             continue
