@@ -13,7 +13,7 @@ from heedful._memory import keep_freed_memory
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe_files import load_recipe
 from heedful.training import sequence_loss, train
-from heedful.training.feed import Epoch
+from heedful.training.batches import Epoch
 
 # the architecture of JoeyNMT's recurrent model, as changes to our recipe
 ARCHITECTURE = [

@@ -16,7 +16,7 @@ from record import append
 from torch import Tensor, nn
 
 from heedful.data.batching import BatchSampler
-from heedful.training import Feed, TrainingOptions, sequence_loss, train
+from heedful.training import DatasetBatches, TrainingOptions, sequence_loss, train
 
 ROUNDS = 5
 VOCABULARY, DIM = 16, 8
@@ -33,16 +33,16 @@ class Smallest(nn.Module):
         return self.out(self.table(target_in) + self.table(source).sum(1, keepdim=True) / lengths[:, None, None])
 
 
-def feed(batches: int) -> Feed:
+def dataset(batches: int) -> DatasetBatches:
     """An epoch of so many batches, two pairs in each."""
     draw = random.Random(1)
     sides = [[draw.randint(4, VOCABULARY - 1) for _ in range(5)] for _ in range(2 * batches)]
-    return Feed(BatchSampler([5] * len(sides), [5] * len(sides), tokens_per_batch=12), sides, sides)
+    return DatasetBatches(BatchSampler([5] * len(sides), [5] * len(sides), tokens_per_batch=12), sides, sides)
 
 
 def bare(steps: int) -> float:
     """Seconds of the updates alone."""
-    model, order = Smallest(), feed(steps).epoch(0)
+    model, order = Smallest(), dataset(steps).epoch(0)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     start = time.perf_counter()
     for place in range(steps):
@@ -59,7 +59,7 @@ def ours(steps: int) -> float:
     options = TrainingOptions(max_steps=steps, validate_every=10**9, device="cpu", tensorboard=False)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        train(Smallest(), feed(steps), lambda _: {"loss": 1.0}, options, Path(folder))
+        train(Smallest(), dataset(steps), lambda _: {"loss": 1.0}, options, Path(folder))
         return time.perf_counter() - start
 
 

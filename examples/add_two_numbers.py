@@ -23,17 +23,17 @@ from heedful.attention import LastStateAttention
 from heedful.data.examples import Examples
 from heedful.data.synthetic import add_two_numbers, looks_right
 from heedful.layers import init_like_keras
-from heedful.models import OneAnswer, RecurrentEncoder, answer_all, count_parameters
+from heedful.models import RecurrentEncoder, SequenceClassifier, count_parameters, predict_all
 from heedful.training import TrainingOptions, absolute_loss, train
 from heedful.training.watching import AttentionFrames
 
 
 # %%
-def build() -> OneAnswer:
+def build() -> SequenceClassifier:
     """The old model."""
     encoder = RecurrentEncoder(None, 1, units=100, cell="lstm", bidirectional=False)
     head = nn.Sequential(nn.Dropout(0.2), nn.Linear(128, 1))
-    model = OneAnswer(encoder, LastStateAttention(100, 128, "bahdanau"), head, masked=False)
+    model = SequenceClassifier(encoder, LastStateAttention(100, 128, "bahdanau"), head, masked=False)
     init_like_keras(model)
     return model
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = build()
 
     def validate(learnt: nn.Module) -> dict[str, float]:
-        answer, weights = answer_all(learnt, judge.in_order())
+        answer, weights = predict_all(learnt, judge.in_order())
         error = (answer - held_out.answers).abs().mean().item()
         return {"mae": error, "looks_right": looks_right(weights, held_out.places)}
 
@@ -80,8 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
     # the model as it is at its best epoch, on examples it has never seen
     test = add_two_numbers(wish.examples // 5, random, apart=wish.apart)
     fixed = add_two_numbers(wish.examples // 5, random, at=(4, 9))
-    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=500).in_order())
-    _, weights_fixed = answer_all(model, Examples(fixed.inputs, fixed.answers, batch_size=500).in_order())
+    answer, weights = predict_all(model, Examples(test.inputs, test.answers, batch_size=500).in_order())
+    _, weights_fixed = predict_all(model, Examples(fixed.inputs, fixed.answers, batch_size=500).in_order())
     figures = {"task": name, "parameters": count_parameters(model), "mae": (answer - test.answers).abs().mean().item()}
     figures |= {"looks_right": looks_right(weights, test.places)}
     figures |= {"looks_right_at_4_and_9": looks_right(weights_fixed, fixed.places)}

@@ -20,7 +20,7 @@ from heedful._files import write_whole
 from heedful.attention import FeatureAttention, FeatureTemporalAttention
 from heedful.data.examples import Examples
 from heedful.data.synthetic import attention_column, attention_step
-from heedful.models import Answer, answer_all
+from heedful.models import Prediction, predict_all
 from heedful.training import TrainingOptions, binary_loss, mean_loss, train
 from heedful.visual.bars import write_bars
 
@@ -34,10 +34,10 @@ class Dense(nn.Module):
         self.attention = FeatureAttention(features)
         self.head = nn.Sequential(nn.Linear(features, 64), nn.Linear(64, 1))
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> Answer:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> Prediction:
         """One logit for each vector."""
         weighed, weights = self.attention(inputs, need_weights)
-        return Answer(self.head(weighed).squeeze(-1), weights)
+        return Prediction(self.head(weighed).squeeze(-1), weights)
 
 
 class Recurrent(nn.Module):
@@ -50,12 +50,12 @@ class Recurrent(nn.Module):
         self.rnn = nn.LSTM(features, 32, batch_first=True)
         self.head = nn.Linear(steps * 32 if after else 32, 1)
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> Answer:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> Prediction:
         """One logit for each sequence; the weights are those of a step, averaged over the features."""
         steps = self.rnn(inputs)[0] if self.after else inputs
         weighed, weights = self.attention(steps, need_weights=need_weights)
         read = weighed.flatten(1) if self.after else self.rnn(weighed)[0][:, -1]
-        return Answer(self.head(read).squeeze(-1), None if weights is None else weights.mean(2))
+        return Prediction(self.head(read).squeeze(-1), None if weights is None else weights.mean(2))
 
 
 # %%
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         seed=wish.seed,
         loss=binary_loss,
     )
-    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=300).in_order())
+    answer, weights = predict_all(model, Examples(test.inputs, test.answers, batch_size=300).in_order())
     mean = weights.mean(0)
     write_bars(mean.numpy(), output / "attention.png", title="mean attention over 300 examples")
     figures = {"task": name, "seed": wish.seed, "accuracy": ((answer > 0) == (test.answers > 0)).double().mean().item()}

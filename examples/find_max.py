@@ -23,7 +23,7 @@ from heedful.attention import LastStateAttention
 from heedful.data.examples import Examples
 from heedful.data.synthetic import find_maximum, looks_right
 from heedful.layers import init_like_keras
-from heedful.models import OneAnswer, RecurrentEncoder, answer_all, count_parameters
+from heedful.models import RecurrentEncoder, SequenceClassifier, count_parameters, predict_all
 from heedful.training import TrainingOptions, absolute_loss, train
 from heedful.training.watching import AttentionFrames
 from heedful.visual.bars import write_bars
@@ -31,10 +31,10 @@ from heedful.visual.grids import write_grids
 
 
 # %%
-def build() -> OneAnswer:
+def build() -> SequenceClassifier:
     """The old model."""
     encoder = RecurrentEncoder(None, 1, units=128, cell="lstm", bidirectional=False)
-    model = OneAnswer(encoder, LastStateAttention(128, 128), nn.Linear(128, 1), masked=False)
+    model = SequenceClassifier(encoder, LastStateAttention(128, 128), nn.Linear(128, 1), masked=False)
     init_like_keras(model)
     return model
 
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = build()
 
     def validate(learnt: nn.Module) -> dict[str, float]:
-        answer, weights = answer_all(learnt, judge.in_order())
+        answer, weights = predict_all(learnt, judge.in_order())
         error = (answer - held_out.answers).abs().mean().item()
         return {"mae": error, "looks_right": looks_right(weights, held_out.places)}
 
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     frames.animate(output / "attention.gif")
 
-    answer, weights = answer_all(model, Examples(test.inputs, test.answers, batch_size=1000).in_order())
+    answer, weights = predict_all(model, Examples(test.inputs, test.answers, batch_size=1000).in_order())
     largest = nn.functional.one_hot(weights.argmax(1), weights.shape[1])
     panels = {"attention": weights[:12], "its largest": largest[:12], "truth": test.places[:12].float()}
     write_grids({name: numbers.numpy() for name, numbers in panels.items()}, output / "attention.png")

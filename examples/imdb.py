@@ -25,14 +25,14 @@ from heedful.attention import LastPooling, LastStateAttention
 from heedful.data.examples import Examples
 from heedful.data.imdb import RankedWords, Reviews, pad_before, read_reviews
 from heedful.layers import TokenEmbedding, init_like_keras
-from heedful.models import OneAnswer, RecurrentEncoder, count_parameters
+from heedful.models import RecurrentEncoder, SequenceClassifier, count_parameters
 from heedful.training import TrainingOptions, binary_loss, keep_freed_memory, mean_loss, train
 
 NUM_WORDS, STEPS, HELD_OUT = 5000, 500, 2500
 
 
 # %% The model: only what stands between LSTM and answer differs.
-def build(name: str) -> OneAnswer:
+def build(name: str) -> SequenceClassifier:
     """The model with "attention" or with "none"."""
     words = torch.empty(NUM_WORDS, 32).uniform_(-0.05, 0.05)
     embedding = TokenEmbedding(NUM_WORDS, 32, dropout=0.5, matrix=words, padding=False)
@@ -44,7 +44,7 @@ def build(name: str) -> OneAnswer:
         pooling = LastPooling()
         head = nn.Sequential(nn.Linear(100, 350), nn.ReLU(), nn.Dropout(0.5), nn.Linear(350, 1))
     init_like_keras(head)
-    return OneAnswer(encoder, pooling, head, masked=False)
+    return SequenceClassifier(encoder, pooling, head, masked=False)
 
 
 # %% The data.

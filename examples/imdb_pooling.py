@@ -25,7 +25,7 @@ from heedful.attention import AttentionPooling
 from heedful.data.examples import Examples
 from heedful.data.imdb import START, UNKNOWN, RankedWords, pad_after, read_reviews
 from heedful.layers import TokenEmbedding, init_like_keras
-from heedful.models import OneAnswer, RecurrentEncoder, answer_all, count_parameters
+from heedful.models import RecurrentEncoder, SequenceClassifier, count_parameters, predict_all
 from heedful.training import TrainingOptions, binary_loss, keep_freed_memory, mean_loss, train
 from heedful.training.watching import Histograms
 from heedful.visual.highlight import Reading, write_highlights
@@ -34,12 +34,12 @@ NUM_WORDS, STEPS, SHOWN = 10_000, 250, 20
 
 
 # %%
-def build() -> OneAnswer:
+def build() -> SequenceClassifier:
     """The old model: a single bias in each gate, embeddings from -1 to 1."""
     embedding = TokenEmbedding(NUM_WORDS, 100, matrix=torch.empty(NUM_WORDS, 100).uniform_(-1, 1), padding=False)
     encoder = RecurrentEncoder(embedding, 100, units=150, cell="gru")
     answer = nn.Linear(300, 1)
-    model = OneAnswer(encoder, AttentionPooling(300, 50), nn.Sequential(nn.Dropout(0.2), answer))
+    model = SequenceClassifier(encoder, AttentionPooling(300, 50), nn.Sequential(nn.Dropout(0.2), answer))
     init_like_keras(encoder.rnn)
     nn.init.trunc_normal_(answer.weight, std=0.1)
     return model
@@ -65,10 +65,10 @@ def load(folder: Path, seed: int) -> tuple[RankedWords, list[Examples]]:
 
 
 # %%
-def marked(model: OneAnswer, words: RankedWords, test: Examples, places: Tensor) -> list[Reading]:
+def marked(model: SequenceClassifier, words: RankedWords, test: Examples, places: Tensor) -> list[Reading]:
     """Some reviews, and what the model looked at in them."""
     part = test.chosen(places)
-    answer, weights = answer_all(model, part.in_order())
+    answer, weights = predict_all(model, part.in_order())
     readings = []
     for ids, length, logit, own, label in zip(part.inputs, part.lengths, answer, weights, part.answers, strict=True):
         chosen = [place for place in range(int(length)) if ids[place] != START]

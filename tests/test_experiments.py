@@ -8,7 +8,7 @@ import re
 import pytest
 from PIL import Image
 
-from tests.models.test_one_answer import example
+from tests.models.test_sequence_classifier import example
 
 GOOD, BAD = ["lovely", "fine", "good", "great"], ["dull", "bad", "poor", "weak"]
 TINY = {

@@ -112,7 +112,7 @@ def test_nothing_to_translate_gives_nothing(run, model, stdin):
     assert (outcome.code, outcome.out) == (0, stdin.decode())
 
 
-@pytest.mark.parametrize("text", ["☃☃☃", "漢字かな交じり文", "\u200b", "\x00\x01", "🙂 🙂🙂", "\u0301\u0301", "‎"])
+@pytest.mark.parametrize("text", ["☃☃☃", "漢字かな交じり文", "\u200b", "\x02\x01", "🙂 🙂🙂", "\u0301\u0301", "‎"])
 def test_only_unknown_symbols_are_translated_to_something(run, model, text):
     outcome = run("translate", model, "--alignments", "pharaoh", stdin=f"{text}\n{SENTENCE}\n".encode())
     assert (outcome.code, outcome.err) == (0, "")
@@ -139,9 +139,9 @@ def test_a_sentence_of_four_hundred_words_is_explained(run, model, tmp_path):
 
 
 def test_a_model_without_attention_translates_and_says_that_it_aligns_nothing(run, one_sentence, tmp_path):
+    from heedful.tasks.batches import make_tokenizers
     from heedful.tasks.build import build_model
     from heedful.tasks.corpora import read_part
-    from heedful.tasks.feeds import make_tokenizers
     from heedful.tasks.recipe import check_recipe
 
     write_recipe(tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heedful.data.examples import ExampleBatch, Examples
-from heedful.training.feed import TrainingBatch, share
+from heedful.training.batches import TrainingBatch, share
 
 
 def made(count: int = 7, size: int = 3, seed: int = 1) -> Examples:

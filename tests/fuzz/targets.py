@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save
 
 from heedful._errors import HeedfulError, ModelFolderError
-from heedful.data.origins import Origin
 from heedful.data.readers import gather, parse_lines, read_lines, read_pairs
+from heedful.data.sources import DataSource
 from heedful.data.tokenizers import KINDS, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import SPECIAL_TOKENS
 from heedful.tasks.build import build_model
@@ -58,6 +58,7 @@ FORMS = [
     ("pairs.json", ("pair.en", "pair.fr")),
     ("pairs.parquet", ("en", "fr")),
 ]
+WIDE = ("utf-16", "utf-32", "utf-16-le")
 PACKERS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, lzma.compress]
 
 
@@ -153,7 +154,7 @@ def data_sets(data: bytes) -> None:
     if not folder.is_dir():
         shutil.copytree(scratch() / "data set", folder)
     (folder / name).write_bytes(rest if choice // len(files) % 2 else edited_file(name, files[name], rest))
-    refused(lambda: gather(Origin("dataset", str(folder), columns=("en", "pair.fr"))))
+    refused(lambda: gather(DataSource("dataset", str(folder), columns=("en", "pair.fr"))))
 
 
 def embeddings(data: bytes) -> None:
@@ -303,7 +304,9 @@ def seeds(name: str) -> list[bytes]:
     if name == "expressions":
         return [b"model.units=256", b"training.betas=[0.8, 0.9]\nseed=4", b"data.test={tsv: a.tsv}\nname='1e3'"]
     if name == "readers":
-        return [bytes([place]) + text for place, text in enumerate(some_pairs())]
+        pairs = some_pairs()
+        wide = [bytes([place]) + pairs[place].decode().encode(encoding) for place in (1, 3) for encoding in WIDE]
+        return [*(bytes([place]) + text for place, text in enumerate(pairs)), *wide]
     if name == "texts":
         return [line.encode() for line in LINES]
     if name == "vocabularies":

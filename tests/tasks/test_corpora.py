@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from heedful._errors import DataError, RecipeError
-from heedful.data import shelves
+from heedful.data import storage
 from heedful.data.readers import Pairs
 from heedful.data.selection import sentence_key
 from heedful.tasks import corpora
+from heedful.tasks.batches import Limits, SampledBatches, encode, make_batches, make_tokenizers
 from heedful.tasks.corpora import gather_material
-from heedful.tasks.feeds import DrawnFeed, Limits, encode, make_feed, make_tokenizers
 from heedful.tasks.recipe import check_recipe
 from heedful.tasks.translation import train_translator
 from heedful.tasks.translator import unique_state
-from heedful.training.feed import Batches, Feed
+from heedful.training.batches import Batches, DatasetBatches
 from tests.small import small_content, write_pairs
 
 
@@ -23,7 +23,7 @@ from tests.small import small_content, write_pairs
 def recipe(tmp_path, monkeypatch):
     """`recipe(data={...}, tokenizer={...}, **training)`: the small recipe with changes."""
     write_pairs(tmp_path)
-    monkeypatch.setattr(shelves, "BLOCK", 16)
+    monkeypatch.setattr(storage, "BLOCK", 16)
 
     def make(data=None, tokenizer=None, name="run", **training):
         content = small_content(tmp_path, **training) | {"output": str(tmp_path / name)}
@@ -38,15 +38,15 @@ def both(pairs):
     return list(zip(pairs.source, pairs.target, strict=True))
 
 
-def everything(shelf_list):
-    return [pair for shelf in shelf_list for pair in both(shelf.read(range(shelf.num_blocks)))]
+def everything(stored):
+    return [pair for storage in stored for pair in both(storage.read(range(storage.num_blocks)))]
 
 
 # --- what is learned from ---
 
 
 def test_the_disk_gives_the_same_pairs_as_memory(recipe, tmp_path):
-    (tmp_path / "more.csv").write_text("fr,en\nVa !,Go now.\nva !,go  now.\nUn.,One.\n")
+    (tmp_path / "more.csv").write_bytes("fr,en\r\nVa !,Go now.\r\nva !,go  now.\r\nUn.,One.\r\n".encode("utf-16"))
     data = {
         "train": [{"tsv": str(tmp_path / "train.tsv")}, {"csv": str(tmp_path / "more.csv"), "columns": ["en", "fr"]}],
         "valid": None,
@@ -58,14 +58,14 @@ def test_the_disk_gives_the_same_pairs_as_memory(recipe, tmp_path):
         streaming: gather_material(recipe(data | {"streaming": streaming}).data, 3, tmp_path / "c", tell.append)
         for streaming, tell in said.items()
     }
-    assert everything(found[True].draw.shelves) == everything(found[False].draw.shelves)
+    assert everything(found[True].sampler.storages) == everything(found[False].sampler.storages)
     assert both(found[True].valid) == both(found[False].valid)
     assert len({sentence_key(source) for source in found[True].valid.source}) == 20
     assert said[True][1:] == said[False]
     assert said[False][0] == f"Read 300 pairs from {tmp_path}/train.tsv."
     assert said[False][2].startswith("Left out ")
     assert said[False][3].startswith("Held out ")
-    learned = {sentence_key(source) for source, _ in everything(found[True].draw.shelves)}
+    learned = {sentence_key(source) for source, _ in everything(found[True].sampler.storages)}
     assert not learned & {sentence_key(source) for source in found[True].valid.source}
 
 
@@ -119,9 +119,9 @@ def test_a_stream_without_pairs_leaves_nothing_behind(recipe, tmp_path, name):
 def batches_of(recipe, folder, number):
     material = gather_material(recipe.data, recipe.seed, folder / "corpus")
     tokenizers = make_tokenizers(material.sample(), recipe.tokenizer)
-    feed = make_feed(material, tokenizers, recipe)
-    assert isinstance(feed, Batches)
-    return feed, list(feed.epoch(number))
+    dataset = make_batches(material, tokenizers, recipe)
+    assert isinstance(dataset, Batches)
+    return dataset, list(dataset.epoch(number))
 
 
 @pytest.mark.parametrize(
@@ -134,28 +134,28 @@ def batches_of(recipe, folder, number):
     ],
 )
 def test_an_epoch_is_a_function_of_seed_and_number(recipe, tmp_path, changes):
-    feed, expected = batches_of(recipe(**changes), tmp_path, 2)
-    assert isinstance(feed, DrawnFeed)
+    dataset, expected = batches_of(recipe(**changes), tmp_path, 2)
+    assert isinstance(dataset, SampledBatches)
     _, again = batches_of(recipe(**changes), tmp_path, 2)
     assert all(torch.equal(a.source, b.source) for a, b in zip(expected, again, strict=True))
     assert all(torch.equal(a.target_out, b.target_out) for a, b in zip(expected, again, strict=True))
-    other = list(feed.epoch(1))
+    other = list(dataset.epoch(1))
     assert [batch.target_out.tolist() for batch in other] != [batch.target_out.tolist() for batch in expected]
-    largest = feed.largest()
-    cost = [batch.source.shape[1] * batch.target_out.numel() for batch in feed.epoch(0)]
+    largest = dataset.largest()
+    cost = [batch.source.shape[1] * batch.target_out.numel() for batch in dataset.epoch(0)]
     assert largest.source.shape[1] * largest.target_out.numel() == max(cost)
 
 
 def test_every_pair_is_learned_from_once_in_a_pass_over_the_disk(recipe, tmp_path):
     changed = recipe({"streaming": True, "epoch_pairs": 16, "max_length": 100})
-    feed, _ = batches_of(changed, tmp_path, 0)
-    counts = [sum(len(batch.index) for batch in feed.epoch(number)) for number in range(19)]
+    dataset, _ = batches_of(changed, tmp_path, 0)
+    counts = [sum(len(batch.index) for batch in dataset.epoch(number)) for number in range(19)]
     assert sum(counts) == 300  # 19 blocks, the last of which is short
 
 
 def test_plain_data_are_encoded_once(recipe, tmp_path):
-    feed, _ = batches_of(recipe(), tmp_path, 0)
-    assert isinstance(feed, Feed)
+    dataset, _ = batches_of(recipe(), tmp_path, 0)
+    assert isinstance(dataset, DatasetBatches)
 
 
 def test_limits_leave_out_and_count():

@@ -11,9 +11,9 @@ from heedful._errors import DataError, HeedfulError, OutputError, RecipeError
 from heedful.data.readers import Pairs
 from heedful.metrics.translation import bleu, chrf, tokenized_bleu
 from heedful.tasks import translation
+from heedful.tasks.batches import Limits, encode, make_tokenizers
 from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import DataPart
-from heedful.tasks.feeds import Limits, encode, make_tokenizers
 from heedful.tasks.recipe import EvaluationOptions, check_recipe, dump_recipe
 from heedful.tasks.translation import (
     claim_folder,

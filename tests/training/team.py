@@ -14,9 +14,9 @@ import torch
 
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions
-from heedful.training import Feed, sequence_loss, train, validation_loss
+from heedful.training import DatasetBatches, sequence_loss, train, validation_loss
 from heedful.training.processes import start
-from tests.training.tiny import VOCABULARY, WatchedFeed, options, tiny_feed
+from tests.training.tiny import VOCABULARY, WatchedFeed, options, tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,8 +27,8 @@ class Stop(WatchedFeed):
     "batch": one is fetched. "loss": a forward pass begins. "half": a file is half written. "named": it has its name.
     """
 
-    def __init__(self, feed: Feed, rank: int, what: str, count: int, how: str):
-        super().__init__(feed)
+    def __init__(self, dataset: DatasetBatches, rank: int, what: str, count: int, how: str):
+        super().__init__(dataset)
         self.what, self.left, self.how = what, count, how
         self.mine = int(os.environ.get("LOCAL_RANK", 0)) == rank
 
@@ -73,10 +73,10 @@ def run(folder: Path, plan: dict) -> None:
     torch.manual_seed(7)
     sizes = {"embedding_dim": 6, "units": 5, "decoder_units": 7, "dropout": 0.3}
     model = build_model(ModelOptions(**{**sizes, **plan.get("model", {})}), VOCABULARY, VOCABULARY)
-    stop = Stop(tiny_feed(pairs=plan.get("pairs", 23)), *plan.get("stop", [0, "nothing", 0, ""]))
+    stop = Stop(tiny_dataset(pairs=plan.get("pairs", 23)), *plan.get("stop", [0, "nothing", 0, ""]))
     stop.watch_files()
     with start(wanted) as processes:
-        own = range(processes.rank, len(held := tiny_feed(13, 5).epoch(0)), processes.count)
+        own = range(processes.rank, len(held := tiny_dataset(13, 5).epoch(0)), processes.count)
 
         def validate(model):
             return validation_loss(model, [held[place] for place in own], summed=processes.total)

@@ -10,7 +10,7 @@ from torch import nn
 
 from heedful.attention import AttentionPooling
 from heedful.data.examples import Examples
-from heedful.models import Answer, OneAnswer, RecurrentEncoder
+from heedful.models import Prediction, RecurrentEncoder, SequenceClassifier
 from heedful.training import TrainingOptions, absolute_loss, binary_loss, mean_loss, train
 from heedful.training.watching import AttentionFrames, Histograms
 
@@ -23,7 +23,7 @@ class Fixed(nn.Module):
         self.answers = nn.Parameter(torch.tensor(answers, dtype=torch.float64))
 
     def forward(self, inputs, lengths=None, need_weights=False):
-        return Answer(self.answers)
+        return Prediction(self.answers)
 
 
 def one_batch(answers):
@@ -73,10 +73,10 @@ def test_the_mean_over_batches_is_that_of_all_examples():
         mean_loss(model, [], absolute_loss)
 
 
-def made() -> OneAnswer:
+def made() -> SequenceClassifier:
     torch.manual_seed(5)
     head = nn.Sequential(nn.Dropout(0.3), nn.Linear(10, 1))
-    return OneAnswer(RecurrentEncoder(None, 2, units=5), AttentionPooling(10, 3), head)
+    return SequenceClassifier(RecurrentEncoder(None, 2, units=5), AttentionPooling(10, 3), head)
 
 
 def data() -> Examples:

@@ -12,11 +12,11 @@ from heedful.training.checkpoint import WeightFiles, clear_unfinished, load, sav
 
 
 def test_what_was_saved_is_read_back(tmp_path):
-    content = {"weights": {"w": torch.randn(2, 3)}, "place": {"step": 7, "best": None, "sums": [0.1, 2.0]}}
+    content = {"weights": {"w": torch.randn(2, 3)}, "train_state": {"step": 7, "best": None, "sums": [0.1, 2.0]}}
     save(content, tmp_path / "c.pt")
     back = load(tmp_path / "c.pt")
     assert torch.equal(back["weights"]["w"], content["weights"]["w"])
-    assert back["place"] == content["place"]
+    assert back["train_state"] == content["train_state"]
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_new_one(tmp_path, monkeypatch):
@@ -81,7 +81,7 @@ def test_a_file_that_is_packed_is_not_unpacked(tmp_path):
 
 def test_a_byte_that_changed_gives_a_checkpoint_or_a_sentence(tmp_path):
     path = tmp_path / "c.pt"
-    save({"weights": {"w": torch.randn(2, 3)}, "place": {"step": 7, "best": None, "sums": [0.1, 2.0]}}, path)
+    save({"weights": {"w": torch.randn(2, 3)}, "train_state": {"step": 7, "best": None, "sums": [0.1, 2.0]}}, path)
     content = path.read_bytes()
     refused = 0
     for place in range(0, len(content), 3):

@@ -12,7 +12,7 @@ import torch
 from heedful._errors import OutputError
 from heedful.training import train
 from tests.training.team import ROOT
-from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import held_out, options, tiny_dataset, tiny_model
 
 LIMITED = """
 import resource, shutil, signal, sys
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from heedful._errors import OutputError
 from heedful.training import train
-from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import held_out, options, tiny_dataset, tiny_model
 
 folder, how = Path(sys.argv[1]), sys.argv[2]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -42,7 +42,7 @@ def full(model):
     return held_out(model)
 
 try:
-    train(tiny_model(), tiny_feed(), full, options(max_steps=20, tensorboard=how == "fill"), folder)
+    train(tiny_model(), tiny_dataset(), full, options(max_steps=20, tensorboard=how == "fill"), folder)
 except OutputError as error:
     print(error)
 """
@@ -59,11 +59,11 @@ def filled(folder: Path, how: str) -> str:
 
 def assert_goes_on(folder: Path):
     """The checkpoint of step 8 is whole, nothing half written is left, and the run ends as one that never stopped."""
-    assert torch.load(folder / "checkpoint.pt", weights_only=True)["place"]["step"] == 8
+    assert torch.load(folder / "checkpoint.pt", weights_only=True)["train_state"]["step"] == 8
     assert not list(folder.rglob("*.part"))
     whole, halved = tiny_model(), tiny_model()
-    train(whole, tiny_feed(), held_out, options(), folder.parent / "whole")
-    train(halved, tiny_feed(), held_out, options(), folder)
+    train(whole, tiny_dataset(), held_out, options(), folder.parent / "whole")
+    train(halved, tiny_dataset(), held_out, options(), folder)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), halved.parameters(), strict=True))
 
 
@@ -102,5 +102,5 @@ def test_before_the_first_checkpoint_none_is_promised(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OutputError, match=r"No space left on device; free some space, or choose another place$"):
-        train(tiny_model(), tiny_feed(), held_out, options(), tmp_path)
+        train(tiny_model(), tiny_dataset(), held_out, options(), tmp_path)
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

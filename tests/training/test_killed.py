@@ -43,7 +43,9 @@ def assert_same(one: Path, other: Path):
         assert rows(one / name)
     for name in ("final.pt", "checkpoint.pt"):
         contents = [torch.load(folder / name, weights_only=True) for folder in (one, other)]
-        plain = [(content.pop("place", {}) | {"seconds": 0}, content.pop("made_with", {})) for content in contents]
+        plain = [
+            (content.pop("train_state", {}) | {"seconds": 0}, content.pop("made_with", {})) for content in contents
+        ]
         assert plain[0] == plain[1]
         torch.testing.assert_close(*contents, rtol=0, atol=0, msg=name)
     files = [sorted(path.name for path in (folder / "weights").iterdir()) for folder in (one, other)]

@@ -12,7 +12,7 @@ from heedful._errors import OutputError
 from heedful.training import train
 from heedful.training.lock import only_run
 from tests.training.team import ROOT
-from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import held_out, options, tiny_dataset, tiny_model
 
 HOLD = """
 import sys, time
@@ -37,18 +37,18 @@ def holder(tmp_path):
 
 def test_a_second_run_is_refused_in_one_sentence_until_the_first_is_gone(tmp_path, holder):
     with pytest.raises(OutputError, match=r"^another run is at work in .*; wait for its end, or choose another output"):
-        train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path)
+        train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock"]
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
-    assert train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path).step == 2
+    assert train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path).step == 2
 
 
 def test_the_folder_is_free_again_after_a_run_and_after_an_error(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyError), only_run(tmp_path):
             raise KeyError
-    train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path)
+    train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path)
     with only_run(tmp_path), pytest.raises(OutputError, match="another run"), only_run(tmp_path):
         pass
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from heedful._errors import DataError, HeedfulError, ModelFolderError, OutputError, RecipeError
 from heedful.training import Ramp, TrainingInterrupted, average_weights, sequence_loss, train
-from tests.training.tiny import WatchedFeed, held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import WatchedFeed, held_out, options, tiny_dataset, tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCKS = {"seconds", "tokens_per_second"}
@@ -34,8 +34,8 @@ def assert_same_run(one: Path, other: Path, model: nn.Module, other_model: nn.Mo
         assert torch.equal(tensor, other_model.state_dict()[name]), name
     checkpoints = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (one, other)]
     for content in checkpoints:
-        del content["place"]["seconds"]
-    for part in ("place", "made_with"):
+        del content["train_state"]["seconds"]
+    for part in ("train_state", "made_with"):
         assert checkpoints[0][part] == checkpoints[1][part]
     for part in ("model", "optimizer"):
         torch.testing.assert_close(checkpoints[0][part], checkpoints[1][part], rtol=0, atol=0)
@@ -47,7 +47,7 @@ class SignalAt(WatchedFeed):
     """Batches that send this process a signal while the batch of a step is fetched."""
 
     def __init__(self, step: int, number: int = signal.SIGINT):
-        super().__init__(tiny_feed())
+        super().__init__(tiny_dataset())
         self.number, self.left = number, step
 
     def before_batch(self) -> None:
@@ -65,7 +65,7 @@ def whole_runs(tmp_path_factory) -> dict:
     runs = {}
     for every in (None, 3):
         folder, model = tmp_path_factory.mktemp("whole"), tiny_model()
-        result = train(model, tiny_feed(), held_out, options(**FULL, validate_every=every), folder, seed=5)
+        result = train(model, tiny_dataset(), held_out, options(**FULL, validate_every=every), folder, seed=5)
         runs[every] = folder, model, result
     return runs
 
@@ -78,7 +78,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights_and_rows(tmp_path, whole
     with pytest.raises(TrainingInterrupted, match=f"Stopped at step {step}; the same command goes on"):
         train(tiny_model(), SignalAt(step), held_out, how, tmp_path, seed=5)
     halved = tiny_model()
-    again = train(halved, tiny_feed(), held_out, how, tmp_path, seed=5)
+    again = train(halved, tiny_dataset(), held_out, how, tmp_path, seed=5)
     assert (again.step, again.metrics, again.best_step) == (result.step, result.metrics, result.best_step)
     assert_same_run(whole_folder, tmp_path, whole, halved)
 
@@ -86,7 +86,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights_and_rows(tmp_path, whole
 def test_a_run_interrupted_at_every_step_goes_on_to_the_same(tmp_path):
     how = options(**FULL, max_steps=9, validate_every=2)
     whole, halved = tiny_model(), tiny_model()
-    train(whole, tiny_feed(), held_out, how, tmp_path / "whole")
+    train(whole, tiny_dataset(), held_out, how, tmp_path / "whole")
     for run in range(9):
         with pytest.raises(TrainingInterrupted):
             # a run that goes on looks at its next batch before it begins
@@ -110,12 +110,12 @@ def test_a_signal_during_validation_stops_at_once_and_validates_again_on_resume(
         return held_out(model)
 
     whole, halved = tiny_model(), tiny_model()
-    train(whole, tiny_feed(), held_out, how, tmp_path / "whole")
+    train(whole, tiny_dataset(), held_out, how, tmp_path / "whole")
     with pytest.raises(TrainingInterrupted, match="Stopped at step 8"):
-        train(halved, tiny_feed(), interrupted, how, tmp_path / "halved")
+        train(halved, tiny_dataset(), interrupted, how, tmp_path / "halved")
     assert calls == ["begun"]
     assert halved.training
-    train(halved, tiny_feed(), held_out, how, tmp_path / "halved")
+    train(halved, tiny_dataset(), held_out, how, tmp_path / "halved")
     assert_same_run(tmp_path / "whole", tmp_path / "halved", whole, halved)
 
 
@@ -129,10 +129,10 @@ def test_a_signal_while_the_mean_is_tried_loses_nothing(tmp_path):
         return held_out(model)
 
     whole, halved = tiny_model(), tiny_model()
-    train(whole, tiny_feed(), held_out, how, tmp_path / "whole")
+    train(whole, tiny_dataset(), held_out, how, tmp_path / "whole")
     with pytest.raises(TrainingInterrupted, match="Stopped at step 16"):
-        train(halved, tiny_feed(), interrupted_third, how, tmp_path / "halved")
-    train(halved, tiny_feed(), held_out, how, tmp_path / "halved")
+        train(halved, tiny_dataset(), interrupted_third, how, tmp_path / "halved")
+    train(halved, tiny_dataset(), held_out, how, tmp_path / "halved")
     assert_same_run(tmp_path / "whole", tmp_path / "halved", whole, halved)
 
 
@@ -140,13 +140,13 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from heedful.training import train
-from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import held_out, options, tiny_dataset, tiny_model
 
 class Killed:
     def largest(self):
-        return tiny_feed().largest()
+        return tiny_dataset().largest()
     def epoch(self, number):
-        self.batches = tiny_feed().epoch(number)
+        self.batches = tiny_dataset().epoch(number)
         return self
     def __len__(self):
         return len(self.batches)
@@ -170,16 +170,16 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_to_the_same(tmp_path, who
         assert child.returncode == -signal.SIGKILL, child.stderr
     assert [row["step"] for row in rows(tmp_path / "validations.csv")] == ["8"]
     killed = tiny_model()
-    train(killed, tiny_feed(), held_out, options(**FULL), tmp_path, seed=5)
+    train(killed, tiny_dataset(), held_out, options(**FULL), tmp_path, seed=5)
     assert_same_run(whole_runs[None][0], tmp_path, whole_runs[None][1], killed)
 
 
 def test_the_same_call_after_the_end_gives_the_same_result_and_adds_no_rows(tmp_path):
     model = tiny_model()
-    first = train(model, tiny_feed(), held_out, options(**FULL), tmp_path)
+    first = train(model, tiny_dataset(), held_out, options(**FULL), tmp_path)
     before = {path: rows(path) for path in tmp_path.glob("*.csv")}
     again = tiny_model()
-    second = train(again, tiny_feed(), held_out, options(**FULL), tmp_path)
+    second = train(again, tiny_dataset(), held_out, options(**FULL), tmp_path)
     assert (second.metrics, second.best_step, second.averaged) == (first.metrics, first.best_step, first.averaged)
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
     assert before == {path: rows(path) for path in tmp_path.glob("*.csv")}
@@ -188,16 +188,16 @@ def test_the_same_call_after_the_end_gives_the_same_result_and_adds_no_rows(tmp_
 def test_a_higher_limit_goes_on_as_if_it_had_been_there_from_the_start(tmp_path):
     how = {"validate_every": 4, "average_last": 2}
     whole, longer = tiny_model(), tiny_model()
-    train(whole, tiny_feed(), held_out, options(max_steps=12, **how), tmp_path / "whole")
-    train(longer, tiny_feed(), held_out, options(max_steps=8, **how), tmp_path / "longer")
-    train(longer, tiny_feed(), held_out, options(max_steps=12, **how), tmp_path / "longer")
+    train(whole, tiny_dataset(), held_out, options(max_steps=12, **how), tmp_path / "whole")
+    train(longer, tiny_dataset(), held_out, options(max_steps=8, **how), tmp_path / "longer")
+    train(longer, tiny_dataset(), held_out, options(max_steps=12, **how), tmp_path / "longer")
     assert all(torch.equal(tensor, longer.state_dict()[name]) for name, tensor in whole.state_dict().items())
     assert rows(tmp_path / "whole/batches.csv") == rows(tmp_path / "longer/batches.csv")
 
 
 def test_another_seed_draws_another_dropout(tmp_path):
     for seed in (1, 2):
-        train(tiny_model(), tiny_feed(), held_out, options(max_steps=3), tmp_path / str(seed), seed=seed)
+        train(tiny_model(), tiny_dataset(), held_out, options(max_steps=3), tmp_path / str(seed), seed=seed)
     assert rows(tmp_path / "1/batches.csv") != rows(tmp_path / "2/batches.csv")
 
 
@@ -207,8 +207,8 @@ def test_what_validation_draws_does_not_touch_training(tmp_path):
         return held_out(model)
 
     one, other = tiny_model(), tiny_model()
-    train(one, tiny_feed(), held_out, options(), tmp_path / "one")
-    train(other, tiny_feed(), drawing, options(validate_every=3), tmp_path / "other")
+    train(one, tiny_dataset(), held_out, options(), tmp_path / "one")
+    train(other, tiny_dataset(), drawing, options(validate_every=3), tmp_path / "other")
     assert rows(tmp_path / "one/batches.csv") == rows(tmp_path / "other/batches.csv")
 
 
@@ -219,9 +219,9 @@ def test_a_run_is_adamw_on_the_mean_loss_over_real_tokens(tmp_path):
     how = options(max_steps=11, betas=[0.8, 0.95], weight_decay=0.1, gradient_clip=0.05, label_smoothing=0.2)
     how = how.model_copy(update={"schedule": "inverse_sqrt", "warmup_steps": 3, "validate_every": 11})
     model, other = tiny_model(dropout=0.0), tiny_model(dropout=0.0)
-    train(model, tiny_feed(), held_out, how, tmp_path)
+    train(model, tiny_dataset(), held_out, how, tmp_path)
     optimizer = torch.optim.AdamW(other.parameters(), lr=0.02, betas=(0.8, 0.95), weight_decay=0.1, foreach=False)
-    batches = [*tiny_feed().epoch(0), *tiny_feed().epoch(1)][:11]
+    batches = [*tiny_dataset().epoch(0), *tiny_dataset().epoch(1)][:11]
     recorded = rows(tmp_path / "batches.csv")
     for step, (batch, row) in enumerate(zip(batches, recorded, strict=True), start=1):
         optimizer.param_groups[0]["lr"] = 0.02 * min(step / 3, math.sqrt(3 / step))
@@ -243,13 +243,13 @@ def test_a_run_is_adamw_on_the_mean_loss_over_real_tokens(tmp_path):
 
 def test_without_clipping_the_gradient_is_left_as_it_is(tmp_path):
     one, other = tiny_model(), tiny_model()
-    train(one, tiny_feed(), held_out, options(max_steps=5, gradient_clip=None), tmp_path / "one")
-    train(other, tiny_feed(), held_out, options(max_steps=5, gradient_clip=1e9), tmp_path / "other")
+    train(one, tiny_dataset(), held_out, options(max_steps=5, gradient_clip=None), tmp_path / "one")
+    train(other, tiny_dataset(), held_out, options(max_steps=5, gradient_clip=1e9), tmp_path / "other")
     assert rows(tmp_path / "one/batches.csv") == rows(tmp_path / "other/batches.csv")
 
 
 def test_the_row_of_an_epoch_is_the_mean_over_its_tokens(tmp_path):
-    train(tiny_model(), tiny_feed(), held_out, options(max_steps=None, max_epochs=2), tmp_path)
+    train(tiny_model(), tiny_dataset(), held_out, options(max_steps=None, max_epochs=2), tmp_path)
     batches, epochs = rows(tmp_path / "batches.csv"), rows(tmp_path / "epochs.csv")
     assert [row["epoch"] for row in epochs] == ["1", "2"]
     for row in epochs:
@@ -265,7 +265,7 @@ def test_teacher_forcing_follows_its_ramp(tmp_path):
     model = tiny_model()
     ramp = Ramp(start=1.0, end=0.5)
     how = options(max_steps=5, teacher_forcing=ramp, validate_every=100)
-    train(model, tiny_feed(), lambda model: {"loss": 1.0}, how, tmp_path)
+    train(model, tiny_dataset(), lambda model: {"loss": 1.0}, how, tmp_path)
     tried_beforehand = [0.5]
     assert model.forcing == pytest.approx([*tried_beforehand, 1.0, 0.9, 0.8, 0.7, 0.6])
 
@@ -273,7 +273,7 @@ def test_teacher_forcing_follows_its_ramp(tmp_path):
 def test_bf16_leaves_float32_weights_and_learns(tmp_path):
     model = tiny_model(dropout=0.0)
     before = held_out(model.eval())["loss"]
-    result = train(model, tiny_feed(), held_out, options(max_steps=40, precision="bf16"), tmp_path)
+    result = train(model, tiny_dataset(), held_out, options(max_steps=40, precision="bf16"), tmp_path)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert result.metrics["loss"] < before
 
@@ -282,8 +282,8 @@ def test_bf16_leaves_float32_weights_and_learns(tmp_path):
 
 
 def test_it_ends_with_the_last_epoch(tmp_path):
-    result = train(tiny_model(), tiny_feed(), held_out, options(max_steps=None, max_epochs=2), tmp_path)
-    assert (result.stopped, result.epoch, result.step) == ("max_epochs", 2, 2 * len(tiny_feed().epoch(0)))
+    result = train(tiny_model(), tiny_dataset(), held_out, options(max_steps=None, max_epochs=2), tmp_path)
+    assert (result.stopped, result.epoch, result.step) == ("max_epochs", 2, 2 * len(tiny_dataset().epoch(0)))
 
 
 def test_it_ends_with_the_last_second_and_counts_those_before_a_resume(tmp_path, monkeypatch):
@@ -298,7 +298,7 @@ def test_it_ends_with_the_last_second_and_counts_those_before_a_resume(tmp_path,
     with pytest.raises(TrainingInterrupted):
         train(tiny_model(), SignalAt(3), held_out, how, tmp_path, loss=slow)
     now[0] = 5000.0
-    result = train(tiny_model(), tiny_feed(), held_out, how, tmp_path, loss=slow)
+    result = train(tiny_model(), tiny_dataset(), held_out, how, tmp_path, loss=slow)
     assert (result.stopped, result.step, result.seconds) == ("max_seconds", 7, pytest.approx(10.5))
     rates = [float(row["learning_rate"]) for row in rows(tmp_path / "batches.csv")]
     assert rates == pytest.approx([0.02 * (1 - 0.15 * step) for step in range(7)], rel=1e-4)
@@ -324,7 +324,7 @@ def test_it_ends_when_patience_does_and_keeps_the_best(tmp_path, name, values):
     model = tiny_model()
     how = options(max_steps=None, validate_every=2, best_by=name, patience=2)
     kept = Snapshots()
-    result = train(model, tiny_feed(), scripted(name, values), how, tmp_path, callbacks=[kept])
+    result = train(model, tiny_dataset(), scripted(name, values), how, tmp_path, callbacks=[kept])
     assert (result.stopped, result.step, result.best_step, result.averaged) == ("patience", 8, 4, False)
     assert result.metrics == {name: values[1]}
     assert all(torch.equal(tensor, kept[4][name]) for name, tensor in model.state_dict().items())
@@ -335,7 +335,7 @@ def test_it_ends_when_patience_does_and_keeps_the_best(tmp_path, name, values):
 
 def test_a_first_metric_that_is_no_number_is_beaten_by_any(tmp_path):
     values = [math.nan, 7.0, math.nan]
-    result = train(tiny_model(), tiny_feed(), scripted("loss", values), options(max_steps=24), tmp_path)
+    result = train(tiny_model(), tiny_dataset(), scripted("loss", values), options(max_steps=24), tmp_path)
     assert (result.best_step, result.metrics) == (16, {"loss": 7.0})
 
 
@@ -345,7 +345,7 @@ def test_the_mean_of_the_last_is_kept_only_if_it_is_better(tmp_path, of_mean, av
     how = options(max_steps=8, validate_every=2, average_last=3)
     validate = scripted("loss", [5.0, 4.0, 3.0, 6.0, of_mean])
     kept = Snapshots()
-    result = train(model, tiny_feed(), validate, how, tmp_path, callbacks=[kept])
+    result = train(model, tiny_dataset(), validate, how, tmp_path, callbacks=[kept])
     expected = average_weights(kept[step] for step in (4, 6, 8)) if averaged else kept[6]
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
     assert (result.averaged, result.best_step, result.metrics) == (averaged, 6, {"loss": 1.0 if averaged else 3.0})
@@ -360,11 +360,11 @@ def test_checkpoints_come_every_so_many_minutes(tmp_path, monkeypatch):
     def slow(model, batch, **given):
         now[0] += 40.0
         path = tmp_path / "checkpoint.pt"
-        written.append(torch.load(path, weights_only=True)["place"]["step"] if path.exists() else 0)
+        written.append(torch.load(path, weights_only=True)["train_state"]["step"] if path.exists() else 0)
         return sequence_loss(model, batch, **given)
 
     how = options(max_steps=7, checkpoint_minutes=1.0, validate_every=5)
-    train(tiny_model(), tiny_feed(), held_out, how, tmp_path, loss=slow)
+    train(tiny_model(), tiny_dataset(), held_out, how, tmp_path, loss=slow)
     assert written[1:] == [0, 0, 2, 2, 4, 5, 5]  # the first is tried beforehand
 
 
@@ -375,7 +375,9 @@ def test_a_callback_sees_the_model_as_validation_does(tmp_path):
         def on_validation(self, step, model, metrics):
             seen.append((step, model.training, torch.is_grad_enabled(), set(metrics)))
 
-    train(tiny_model(), tiny_feed(), held_out, options(max_steps=4, validate_every=2), tmp_path, callbacks=[Watcher()])
+    train(
+        tiny_model(), tiny_dataset(), held_out, options(max_steps=4, validate_every=2), tmp_path, callbacks=[Watcher()]
+    )
     assert seen == [(step, False, False, {"loss", "perplexity", "accuracy"}) for step in (2, 4)]
 
 
@@ -383,27 +385,27 @@ def test_a_callback_sees_the_model_as_validation_does(tmp_path):
 
 
 def test_another_option_or_seed_than_the_run_began_with_is_refused(tmp_path):
-    train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path, seed=1)
+    train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path, seed=1)
     with pytest.raises(RecipeError, match=r"learning_rate is 0\.5, but the run in .* was begun with 0\.02"):
-        train(tiny_model(), tiny_feed(), held_out, options(max_steps=2, learning_rate=0.5), tmp_path, seed=1)
+        train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2, learning_rate=0.5), tmp_path, seed=1)
     with pytest.raises(RecipeError, match=r"seed is 2, but the run in .* was begun with 1"):
-        train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path, seed=2)
+        train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path, seed=2)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path)
+    train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path)
     model = tiny_model()
     model.out = nn.Linear(5, 17)
     with pytest.raises(ModelFolderError, match=r"checkpoint\.pt holds another model"):
-        train(model, tiny_feed(), held_out, options(max_steps=2), tmp_path)
+        train(model, tiny_dataset(), held_out, options(max_steps=2), tmp_path)
 
 
 def test_a_checkpoint_that_was_cut_off_is_refused(tmp_path):
-    train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path)
+    train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ModelFolderError, match=r"checkpoint\.pt is cut off"):
-        train(tiny_model(), tiny_feed(), held_out, options(max_steps=2), tmp_path)
+        train(tiny_model(), tiny_dataset(), held_out, options(max_steps=2), tmp_path)
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_spoils_no_checkpoint(tmp_path):
@@ -415,23 +417,23 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spoils_no_checkpoint(tmp_path
     with pytest.raises(
         HeedfulError, match=r"at step 11 the loss was nan .* gradient_clip; .*checkpoint\.pt is from before$"
     ):
-        train(tiny_model(), tiny_feed(), lambda model: {"loss": 1.0}, options(), tmp_path, loss=breaking)
+        train(tiny_model(), tiny_dataset(), lambda model: {"loss": 1.0}, options(), tmp_path, loss=breaking)
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert content["place"]["step"] == 8
+    assert content["train_state"]["step"] == 8
     assert all(tensor.isfinite().all() for tensor in content["model"].values())
 
 
 def test_a_metric_that_validation_does_not_give_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="best_by is 'bleu', but validation gives only loss, perplexity, accuracy"):
-        train(tiny_model(), tiny_feed(), held_out, options(best_by="bleu"), tmp_path)
+        train(tiny_model(), tiny_dataset(), held_out, options(best_by="bleu"), tmp_path)
 
 
 def test_data_without_a_batch_are_refused(tmp_path):
     with pytest.raises(DataError, match="no batch at all"):
-        train(tiny_model(), tiny_feed(pairs=0), held_out, options(), tmp_path)
+        train(tiny_model(), tiny_dataset(pairs=0), held_out, options(), tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write .*file/run: .*file is a file, not a folder"):
-        train(tiny_model(), tiny_feed(), held_out, options(), tmp_path / "file" / "run")
+        train(tiny_model(), tiny_dataset(), held_out, options(), tmp_path / "file" / "run")

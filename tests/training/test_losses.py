@@ -11,7 +11,7 @@ from torch import Tensor
 
 from heedful.data.vocabulary import PAD
 from heedful.training import label_smoothed_cross_entropy, sequence_loss, validation_loss
-from tests.training.tiny import held_out, tiny_feed, tiny_model
+from tests.training.tiny import held_out, tiny_dataset, tiny_model
 
 
 def by_hand(logits: Tensor, target: Tensor, smoothing: float) -> tuple[float, int, int]:
@@ -102,8 +102,8 @@ def test_a_smoothing_out_of_range_is_refused(smoothing):
 
 def test_validation_does_not_depend_on_how_the_pairs_are_batched():
     model = tiny_model().eval()
-    batches = list(tiny_feed(pairs=13).epoch(0))
-    singles = [tiny_feed(pairs=13).epoch(0)]
+    batches = list(tiny_dataset(pairs=13).epoch(0))
+    singles = [tiny_dataset(pairs=13).epoch(0)]
     assert len(batches) > 1
     one_each = [
         type(batches[0])(**{name: getattr(batch, name)[row : row + 1] for name in vars(batch)})
@@ -118,7 +118,7 @@ def test_validation_does_not_depend_on_how_the_pairs_are_batched():
 
 def test_validation_is_the_mean_over_tokens():
     model = tiny_model().eval()
-    losses = [sequence_loss(model, batch) for batch in tiny_feed(pairs=13, seed=5).epoch(0)]
+    losses = [sequence_loss(model, batch) for batch in tiny_dataset(pairs=13, seed=5).epoch(0)]
     tokens = sum(loss.tokens.item() for loss in losses)
     metrics = held_out(model)
     assert metrics["loss"] == pytest.approx(sum(loss.total.item() for loss in losses) / tokens)

@@ -10,7 +10,7 @@ from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions
 from heedful.training import Ramp, TrainingInterrupted, train
 from tests.training.test_loop import SignalAt, rows
-from tests.training.tiny import VOCABULARY, held_out, options, tiny_feed
+from tests.training.tiny import VOCABULARY, held_out, options, tiny_dataset
 
 
 def model(wiring: str) -> nn.Module:
@@ -28,10 +28,10 @@ def model(wiring: str) -> nn.Module:
 def test_a_real_model_goes_on_to_the_same(tmp_path: Path, wiring, end):
     how = options(max_steps=6, validate_every=4, teacher_forcing=Ramp(start=1.0, end=end))
     whole, halved = model(wiring), model(wiring)
-    train(whole, tiny_feed(), held_out, how, tmp_path / "whole", seed=5)
+    train(whole, tiny_dataset(), held_out, how, tmp_path / "whole", seed=5)
     with pytest.raises(TrainingInterrupted, match="Stopped at step 3"):
         train(halved, SignalAt(3), held_out, how, tmp_path / "halved", seed=5)
     halved = model(wiring)
-    train(halved, tiny_feed(), held_out, how, tmp_path / "halved", seed=5)
+    train(halved, tiny_dataset(), held_out, how, tmp_path / "halved", seed=5)
     assert rows(tmp_path / "whole/batches.csv") == rows(tmp_path / "halved/batches.csv")
     assert all(torch.equal(tensor, halved.state_dict()[name]) for name, tensor in whole.state_dict().items())

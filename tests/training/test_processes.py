@@ -19,12 +19,12 @@ from heedful._errors import RecipeError
 from heedful.data.batching import collate
 from heedful.data.vocabulary import PAD
 from heedful.training import sequence_loss, train
-from heedful.training.feed import share
+from heedful.training.batches import share
 from heedful.training.processes import start as start_processes
 from tests.training.team import ROOT
 from tests.training.test_killed import start
 from tests.training.test_loop import rows
-from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import held_out, options, tiny_dataset, tiny_model
 
 TOGETHER = {
     "max_steps": 20,
@@ -129,7 +129,7 @@ def test_an_error_in_one_process_ends_all_and_is_told_once(tmp_path):
 def test_ctrl_c_in_any_process_stops_all_at_one_step_with_a_checkpoint(tmp_path, rank):
     done = start(tmp_path, options=TOGETHER | {"devices": 2}, stop=[rank, "loss", 11, "SIGINT"])
     assert done.returncode != 0
-    step = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["place"]["step"]
+    step = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["train_state"]["step"]
     assert f"Stopped at step {step}; the same command goes on" in done.stderr
     assert 5 <= step <= 8
     assert rows(tmp_path / "batches.csv")[-1]["step"] == str(step)
@@ -216,7 +216,7 @@ def test_gathered_items_are_in_the_order_they_had_before_they_were_shared(items,
 )
 def test_a_device_that_is_not_there_is_told_in_a_sentence(tmp_path, changes, sentence):
     with pytest.raises(RecipeError, match=sentence):
-        train(tiny_model(), tiny_feed(), held_out, options(**changes), tmp_path)
+        train(tiny_model(), tiny_dataset(), held_out, options(**changes), tmp_path)
 
 
 # --- several machines, and others' launchers ---

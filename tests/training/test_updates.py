@@ -10,7 +10,7 @@ from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions
 from heedful.training import sequence_loss, train
 from tests.training.test_loop import rows, scripted
-from tests.training.tiny import VOCABULARY, held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import VOCABULARY, held_out, options, tiny_dataset, tiny_model
 
 PLAIN = {"gradient_clip": None, "max_steps": 7, "validate_every": 7}
 
@@ -19,7 +19,7 @@ def by_hand(update, accumulate: int = 1, steps: int = 7) -> list[dict[str, torch
     """The weights after each of `steps` updates, in float64; `update(weight, gradient, memory, step)` changes one."""
     model = tiny_model(dropout=0.0).double()
     memory = [{} for _ in model.parameters()]
-    epochs = [tiny_feed().epoch(number) for number in range(4)]
+    epochs = [tiny_dataset().epoch(number) for number in range(4)]
     groups = [
         [epoch[i] for i in range(first, min(first + accumulate, len(epoch)))]
         for epoch in epochs
@@ -59,7 +59,7 @@ def adam(rate: float = 0.02, first: float = 0.8, second: float = 0.95, decay: fl
 
 def trained(folder, **changes) -> nn.Module:
     model = tiny_model(dropout=0.0)
-    train(model, tiny_feed(), lambda _: {"loss": 1.0}, options(**{**PLAIN, **changes}), folder)
+    train(model, tiny_dataset(), lambda _: {"loss": 1.0}, options(**{**PLAIN, **changes}), folder)
     return model
 
 
@@ -84,8 +84,8 @@ def test_an_optimizer_is_its_formula(tmp_path, changes, update):
 def test_accumulated_batches_are_one_large_batch_and_the_last_of_an_epoch_a_smaller_one(tmp_path, accumulate):
     changes = {"optimizer": "sgd", "momentum": 0.0, "accumulate": accumulate, "max_steps": 4}
     assert_weights(trained(tmp_path, **changes), by_hand(sgd(), accumulate, steps=4)[-1])
-    batches = [batch.num_target_tokens for number in range(4) for batch in tiny_feed().epoch(number)]
-    per_epoch = len(tiny_feed().epoch(0))
+    batches = [batch.num_target_tokens for number in range(4) for batch in tiny_dataset().epoch(number)]
+    per_epoch = len(tiny_dataset().epoch(0))
     ends = [min(first + accumulate, per_epoch) for first in range(0, per_epoch, accumulate)]
     sizes, start = [], 0
     for epoch in range(4):
@@ -110,7 +110,7 @@ def test_the_average_over_time_is_its_formula_and_what_is_validated_and_kept(tmp
 
     validated, model = [], tiny_model(dropout=0.0)
     how = options(**{**PLAIN, "validate_every": 3}, optimizer="sgd", momentum=0.0, ema=0.4)
-    result = train(model, tiny_feed(), validate, how, tmp_path)
+    result = train(model, tiny_dataset(), validate, how, tmp_path)
     for step, found in zip((3, 6, 7), validated, strict=True):
         torch.testing.assert_close(found, seen[step - 1], rtol=1e-4, atol=1e-5)
     assert result.best_step == 3
@@ -125,7 +125,7 @@ def test_the_decoder_has_a_rate_of_its_own(tmp_path):
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         how = options(optimizer="sgd", momentum=0.0, gradient_clip=None, max_steps=1, **rates)
-        train(model, tiny_feed(), lambda _: {"loss": 1.0}, how, folder)
+        train(model, tiny_dataset(), lambda _: {"loss": 1.0}, how, folder)
         return {name: tensor - before[name] for name, tensor in model.state_dict().items()}
 
     common, apart = change(learning_rate=0.1), change(learning_rate=0.1, decoder_learning_rate=0.3)
@@ -141,7 +141,7 @@ def test_plateaus_cut_the_rate_after_the_warm_up(tmp_path):
     how = options(
         schedule="plateau", plateau_patience=2, plateau_factor=0.25, warmup_steps=2, max_steps=20, validate_every=2
     )
-    train(tiny_model(), tiny_feed(), scripted("loss", values), how, tmp_path)
+    train(tiny_model(), tiny_dataset(), scripted("loss", values), how, tmp_path)
     rates = [float(row["learning_rate"]) for row in rows(tmp_path / "batches.csv")]
     # Worse at 4 and 6: cut. Better at 8; no better at 10 and 12, at 14 and 16: cut twice. Better at 18.
     factors = [0.5, *[1.0] * 5, *[0.25] * 6, *[0.25**2] * 4, *[0.25**3] * 4]
@@ -153,7 +153,7 @@ def test_two_runs_with_one_seed_have_the_same_weights_and_another_seed_others(tm
     how = options(max_steps=9, ema=ema, accumulate=2)
     models = [tiny_model() for _ in range(3)]
     for number, (model, seed) in enumerate(zip(models, (1, 1, 2), strict=True)):
-        train(model, tiny_feed(), held_out, how, tmp_path / str(number), seed=seed)
+        train(model, tiny_dataset(), held_out, how, tmp_path / str(number), seed=seed)
     one, same, other = ([*model.parameters()] for model in models)
     assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
@@ -177,11 +177,11 @@ def test_float16_scales_its_loss_leaves_out_what_overflows_and_goes_on_from_the_
     monkeypatch.setattr("lightning_fabric.connector.MixedPrecision", scaled)
     how = {"precision": "16", "device": "auto", "gradient_clip": 1.0}
     whole, halved = tiny_model(), tiny_model()
-    train(whole, tiny_feed(), held_out, options(**how, max_steps=40), tmp_path / "whole")
+    train(whole, tiny_dataset(), held_out, options(**how, max_steps=40), tmp_path / "whole")
     assert 1 < made[-1].scaler.get_scale() < 2.0**39
     norms = [float(row["gradient_norm"]) for row in rows(tmp_path / "whole/batches.csv")]
     assert any(map(math.isinf, norms))
     assert all(map(math.isfinite, norms[-5:]))
-    train(halved, tiny_feed(), held_out, options(**how, max_steps=16, validate_every=8), tmp_path / "halved")
-    train(halved, tiny_feed(), held_out, options(**how, max_steps=40, validate_every=8), tmp_path / "halved")
+    train(halved, tiny_dataset(), held_out, options(**how, max_steps=16, validate_every=8), tmp_path / "halved")
+    train(halved, tiny_dataset(), held_out, options(**how, max_steps=40, validate_every=8), tmp_path / "halved")
     assert rows(tmp_path / "whole/batches.csv") == rows(tmp_path / "halved/batches.csv")

@@ -1,4 +1,4 @@
-"""A stand-in for an encoder-decoder, a feed of made-up pairs, and options for a run of a few steps."""
+"""A stand-in for an encoder-decoder, a dataset of made-up pairs, and options for a run of a few steps."""
 
 import random
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from heedful.data.batching import Batch, BatchSampler
-from heedful.training import Feed, TrainingOptions, validation_loss
+from heedful.training import DatasetBatches, TrainingOptions, validation_loss
 
 VOCABULARY = 11
 
@@ -33,28 +33,28 @@ def tiny_model(dropout: float = 0.3) -> TinyModel:
     return TinyModel(dropout)
 
 
-def tiny_feed(pairs: int = 23, seed: int = 3) -> Feed:
+def tiny_dataset(pairs: int = 23, seed: int = 3) -> DatasetBatches:
     """Pairs whose target is their source, of 1 to 6 tokens."""
     draw = random.Random(seed)
     sources = [[draw.randint(4, VOCABULARY - 1) for _ in range(draw.randint(1, 6))] for _ in range(pairs)]
     lengths = [len(source) for source in sources]
-    return Feed(BatchSampler(lengths, lengths, tokens_per_batch=15, seed=seed), sources, sources)
+    return DatasetBatches(BatchSampler(lengths, lengths, tokens_per_batch=15, seed=seed), sources, sources)
 
 
 class WatchedFeed:
-    """A feed before each of whose batches something happens: `before_batch`."""
+    """A dataset before each of whose batches something happens: `before_batch`."""
 
-    def __init__(self, feed: Feed):
-        self.feed = feed
+    def __init__(self, dataset: DatasetBatches):
+        self.dataset = dataset
 
     def before_batch(self) -> None:
         raise NotImplementedError
 
     def largest(self) -> Batch:
-        return self.feed.largest()
+        return self.dataset.largest()
 
     def epoch(self, number: int) -> "WatchedFeed":
-        self.batches = self.feed.epoch(number)
+        self.batches = self.dataset.epoch(number)
         return self
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class WatchedFeed:
 
 def held_out(model: nn.Module) -> dict[str, float]:
     """The metrics of a held-out set."""
-    return validation_loss(model, tiny_feed(pairs=13, seed=5).epoch(0))
+    return validation_loss(model, tiny_dataset(pairs=13, seed=5).epoch(0))
 
 
 def options(**changes) -> TrainingOptions:

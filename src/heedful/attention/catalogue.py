@@ -42,7 +42,7 @@ def catalogue() -> list[Entry]:
     >>> [entry.place for entry in catalogue() if entry.name == "ScaledDotScore"]
     ['equation 1']
     """
-    shelves: dict[Kind, ModuleType] = {
+    packages: dict[Kind, ModuleType] = {
         "score": scores,
         "window": windows,
         "normalizer": normalizers,
@@ -51,8 +51,8 @@ def catalogue() -> list[Entry]:
     }
     return [
         entry
-        for kind, shelf in shelves.items()
-        for entry in sorted(_entries(kind, shelf), key=lambda entry: (entry.year, entry.name))
+        for kind, package in packages.items()
+        for entry in sorted(_entries(kind, package), key=lambda entry: (entry.year, entry.name))
     ]
 
 
@@ -70,9 +70,9 @@ def markdown() -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _entries(kind: Kind, shelf: ModuleType) -> list[Entry]:
+def _entries(kind: Kind, package: ModuleType) -> list[Entry]:
     """What of the exports has a source: an abstract base has none; mechanisms are functions, all else is a class."""
-    things = [thing for thing in vars(shelf).values() if callable(thing) and hasattr(thing, "source")]
+    things = [thing for thing in vars(package).values() if callable(thing) and hasattr(thing, "source")]
     return [_entry(kind, thing) for thing in things if inspect.isclass(thing) == (kind != "mechanism")]
 
 

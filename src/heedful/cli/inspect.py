@@ -105,8 +105,8 @@ def read_files(
     data: str, target: str | None, columns: str | None, skipped: Counter[str]
 ) -> tuple[str, Iterator[tuple[str, str]]]:
     """What to call the pairs of files, and they themselves."""
-    from heedful.data.origins import origin_of
     from heedful.data.readers import stream
+    from heedful.data.sources import find_source
 
-    origin = origin_of(data, target, parse_columns(columns))
-    return str(origin), stream(origin, skipped)
+    source = find_source(data, target, parse_columns(columns))
+    return str(source), stream(source, skipped)

@@ -15,7 +15,7 @@ from heedful._errors import DataError
 
 from .encodings import as_utf8
 from .files import cut_lines, read_raw_lines
-from .origins import Cell, Fault, Origin, origin_of, read_rows
+from .sources import Cell, DataSource, Fault, find_source, read_rows
 
 EMPTY = "empty line"
 INVALID = "invalid UTF-8"
@@ -73,9 +73,10 @@ def read_pairs(
     r"""Read two line-aligned files, or two `columns` of one table, whose form its name tells.
 
     A path may also be a folder or a pattern, see `heedful.data.files.find_files`; for forms and columns see
-    `heedful.data.origins.Origin`; for encodings, `heedful.data.encodings`. A pair is left out and counted when either
-    side is empty, is not UTF-8, holds a NUL character or has more than `max_chars` characters, or when its row lacks a
-    column. Raises `DataError` for a file that cannot be read, for unequal numbers of lines and when no pair is left.
+    `heedful.data.sources.DataSource`; for encodings, `heedful.data.encodings`. A pair is left out and counted when
+    either side is empty, is not UTF-8, holds a NUL character or has more than `max_chars` characters, or when its row
+    lacks a column. Raises `DataError` for a file that cannot be read, for unequal numbers of lines and when no pair is
+    left.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -86,22 +87,22 @@ def read_pairs(
     >>> pairs.source, pairs.target, pairs.skipped
     (['Go.', 'Hi.'], ['Va !', 'Salut.'], {'empty line': 1})
     """
-    return gather(origin_of(source_path, target_path, columns), max_chars)
+    return gather(find_source(source_path, target_path, columns), max_chars)
 
 
-def gather(origin: Origin, max_chars: int = MAX_CHARS) -> Pairs:
-    """All pairs of an origin, in memory; see `read_pairs`."""
+def gather(data_source: DataSource, max_chars: int = MAX_CHARS) -> Pairs:
+    """All pairs of a data source, in memory; see `read_pairs`."""
     skipped: Counter[str] = Counter()
-    pairs = list(stream(origin, skipped, max_chars))
+    pairs = list(stream(data_source, skipped, max_chars))
     if not pairs:
-        raise DataError(f"{origin} gives no pair to use: {why_nothing(skipped)}.")
+        raise DataError(f"{data_source} gives no pair to use: {why_nothing(skipped)}.")
     source, target = map(list, zip(*pairs, strict=True))
-    return Pairs(source, target, dict(skipped), str(origin))
+    return Pairs(source, target, dict(skipped), str(data_source))
 
 
-def stream(origin: Origin, skipped: Counter[str], max_chars: int = MAX_CHARS) -> Iterator[tuple[str, str]]:
-    """The pairs of an origin one after another; `skipped` counts on the way what is left out."""
-    for source_cell, target_cell in read_rows(origin):
+def stream(data_source: DataSource, skipped: Counter[str], max_chars: int = MAX_CHARS) -> Iterator[tuple[str, str]]:
+    """The pairs of a data source one after another; `skipped` counts on the way what is left out."""
+    for source_cell, target_cell in read_rows(data_source):
         source, source_fault = read_cell(source_cell, max_chars)
         target, target_fault = read_cell(target_cell, max_chars)
         if fault := source_fault or target_fault:
@@ -165,7 +166,7 @@ def read_cell(cell: Cell, max_chars: int) -> tuple[str, str | None]:
 
 
 def why_nothing(skipped: Counter[str]) -> str:
-    """What to say of an origin without a pair."""
+    """What to say of a data source without a pair."""
     if not skipped:
         return "it is empty; fill it, one sentence per line"
     counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.most_common())

@@ -98,15 +98,15 @@ class Tokenizer:
         if vocab_size < smallest:
             raise ValueError(f"vocab_size is {vocab_size}; kind '{kind}' needs at least {smallest}.")
         lines = [line for line in lines if line.strip()]
-        learner = _build_core(kind, lowercase, _build_model(kind, {}, []), unicode)
-        learner.train_from_iterator(lines, _build_trainer(kind, vocab_size, min_count))
-        if not lines or learner.get_vocab_size() < smallest:
+        engine = _build_core(kind, lowercase, _build_model(kind, {}, []), unicode)
+        engine.train_from_iterator(lines, _build_trainer(kind, vocab_size, min_count))
+        if not lines or engine.get_vocab_size() < smallest:
             raise DataError(
                 f"There is nothing to learn a vocabulary from: {len(lines)} lines that are not empty, "
                 f"min_count {min_count}; give more text or a lower min_count."
             )
         # a fresh core: training marks the special tokens so that "<s>" typed in a text would become BOS
-        return cls(_build_core(kind, lowercase, learner.model, unicode), kind, lowercase, unicode)
+        return cls(_build_core(kind, lowercase, engine.model, unicode), kind, lowercase, unicode)
 
     @classmethod
     def from_entries(

@@ -9,11 +9,11 @@ from .decoders import PlainDecoder as PlainDecoder
 from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
 from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder
-from .one_answer import Answer as Answer
-from .one_answer import OneAnswer as OneAnswer
-from .one_answer import answer_all as answer_all
-from .one_answer import count_parameters as count_parameters
 from .protocol import StepModel as StepModel
 from .protocol import StepOutput as StepOutput
 from .seq2seq import OutputLayer as OutputLayer
 from .seq2seq import Seq2Seq as Seq2Seq
+from .sequence_classifier import Prediction as Prediction
+from .sequence_classifier import SequenceClassifier as SequenceClassifier
+from .sequence_classifier import count_parameters as count_parameters
+from .sequence_classifier import predict_all as predict_all

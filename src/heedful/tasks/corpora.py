@@ -11,12 +11,12 @@ import numpy as np
 
 from heedful._errors import DataError, RecipeError
 from heedful.data.bundled import load_pairs
-from heedful.data.drawing import Draw, join
 from heedful.data.files import find_files
-from heedful.data.origins import Form, Origin
 from heedful.data.readers import Pairs, gather, stream, why_nothing
+from heedful.data.sampler import PairSampler, join
 from heedful.data.selection import Selection
-from heedful.data.shelves import MemoryShelf, Shelf, Store, store
+from heedful.data.sources import DataSource, Form
+from heedful.data.storage import CorpusFolder, MemoryStorage, Storage, store
 
 from .data_options import DataOptions, DataPart
 from .recipe import expand_path
@@ -35,18 +35,18 @@ PAIRS_PER_LINE = 2_000_000
 class Material:
     """The pairs of a recipe: those to learn from, as an epoch draws them, and those to choose by."""
 
-    draw: Draw
+    sampler: PairSampler
     valid: Pairs
 
     @property
     def num_pairs(self) -> int:
         """Pairs to learn from."""
-        return sum(shelf.num_pairs for shelf in self.draw.shelves)
+        return sum(storage.num_pairs for storage in self.sampler.storages)
 
     def sample(self) -> Pairs:
         """What vocabularies are learned from: all pairs, or many of them where they are on the disk."""
-        in_memory = all(isinstance(shelf, MemoryShelf) for shelf in self.draw.shelves)
-        return self.draw.sample(self.num_pairs if in_memory else VOCABULARY_PAIRS)
+        in_memory = all(isinstance(storage, MemoryStorage) for storage in self.sampler.storages)
+        return self.sampler.sample(self.num_pairs if in_memory else VOCABULARY_PAIRS)
 
 
 def gather_material(data: DataOptions, seed: int, folder: Path, say: Say = lambda _: None) -> Material:
@@ -63,15 +63,15 @@ def gather_material(data: DataOptions, seed: int, folder: Path, say: Say = lambd
     """
     selection = Selection(data.deduplicate, 0 if data.valid else data.hold_out)
     read = _on_disk if data.streaming else _in_memory
-    shelves, held_out = read(data, selection, folder, say)
+    storages, held_out = read(data, selection, folder, say)
     valid = read_part(data.valid, say) if data.valid else held_out
     if not len(valid):
         raise DataError("There are too few pairs to hold some out for validation; give some as data.valid.")
-    if not all(shelf.num_pairs for shelf in shelves):
+    if not all(storage.num_pairs for storage in storages):
         raise DataError("One set of data.train has no pair that another has not; leave it out, or do not deduplicate.")
     weights = [part.weight for part in data.train_parts if part.weight is not None]
     epoch_pairs = data.epoch_pairs or (STREAMED_PAIRS if data.streaming else None)
-    return Material(Draw(shelves, weights or None, epoch_pairs, seed), valid)
+    return Material(PairSampler(storages, weights or None, epoch_pairs, seed), valid)
 
 
 def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
@@ -79,11 +79,11 @@ def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
     if part.bundled:
         pairs = _bundled(part)
     else:
-        origin = origin_of_part(part)
-        size = sum(file.stat().st_size for file in _files(origin))
+        data_source = source_of_part(part)
+        size = sum(file.stat().st_size for file in _files(data_source))
         if size > LARGE:
-            say(f"{origin} has {size / 1e9:.1f} GB; with data.streaming: true it need not fit in memory.")
-        pairs = gather(origin)
+            say(f"{data_source} has {size / 1e9:.1f} GB; with data.streaming: true it need not fit in memory.")
+        pairs = gather(data_source)
     say(_what_was_read(len(pairs), pairs.origin, pairs.skipped))
     return pairs
 
@@ -93,25 +93,25 @@ def stream_part(part: DataPart, skipped: Counter[str]) -> tuple[str, Iterator[tu
     if part.bundled:
         bundled = _bundled(part)
         return bundled.origin, zip(bundled.source, bundled.target, strict=True)
-    origin = origin_of_part(part)
-    return str(origin), stream(origin, skipped)
+    data_source = source_of_part(part)
+    return str(data_source), stream(data_source, skipped)
 
 
-def origin_of_part(part: DataPart) -> Origin:
+def source_of_part(part: DataPart) -> DataSource:
     """Where the pairs of a part lie, but for those that ship with heedful."""
     first, second = part.columns
     if part.source:
-        return Origin("lines", str(expand_path(part.source)), str(expand_path(part.target or "")))
+        return DataSource("lines", str(expand_path(part.source)), str(expand_path(part.target or "")))
     if part.dataset:
         local = expand_path(part.dataset)
         place = str(local) if local.exists() else part.dataset
-        return Origin("dataset", place, columns=(first, second), subset=part.subset, split=part.split or "train")
+        return DataSource("dataset", place, columns=(first, second), subset=part.subset, split=part.split or "train")
     form: Form = "tsv" if part.tsv else "csv" if part.csv else "json" if part.jsonl else "parquet"
     place = part.tsv or part.csv or part.jsonl or part.parquet or ""
-    return Origin(form, str(expand_path(place)), columns=(first, second))
+    return DataSource(form, str(expand_path(place)), columns=(first, second))
 
 
-def _in_memory(data: DataOptions, selection: Selection, _: Path, say: Say) -> tuple[list[Shelf], Pairs]:
+def _in_memory(data: DataOptions, selection: Selection, _: Path, say: Say) -> tuple[list[Storage], Pairs]:
     """The corpora, and what is held out of them."""
     corpora = [read_part(part, say) for part in data.train_parts]
     for pairs in corpora:
@@ -119,18 +119,18 @@ def _in_memory(data: DataOptions, selection: Selection, _: Path, say: Say) -> tu
             selection.see(source, target)
     kept, held_out = selection.finish()
     say_selected(say, len(kept), int(kept.sum()), len(held_out))
-    shelves: list[Shelf] = []
+    storages: list[Storage] = []
     for pairs, (first, last) in zip(corpora, pairwise(np.cumsum([0, *map(len, corpora)])), strict=True):
         here = kept[first:last]
-        shelves.append(MemoryShelf(pairs if here.all() else pairs.select(np.flatnonzero(here).tolist())))
-    return shelves, join(corpora).select(held_out.tolist())
+        storages.append(MemoryStorage(pairs if here.all() else pairs.select(np.flatnonzero(here).tolist())))
+    return storages, join(corpora).select(held_out.tolist())
 
 
-def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) -> tuple[list[Shelf], Pairs]:
+def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) -> tuple[list[Storage], Pairs]:
     """The same, read into the folder one pair after another, unless an earlier run has left them there."""
     made_of = _fingerprint(data)
     said: list[str] = []
-    found = Store(folder) if (folder / "facts.json").exists() else None
+    found = CorpusFolder(folder) if (folder / "facts.json").exists() else None
     if found is None or found.facts.get("made_of") != made_of:
         say(f"Reading the training pairs into {folder}.")
         corpora = [_counted(part, said, say) for part in data.train_parts]
@@ -138,9 +138,9 @@ def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) ->
     else:
         for line in found.facts["said"]:
             say(line)
-    kept = sum(shelf.num_pairs for shelf in found.shelves)
+    kept = sum(storage.num_pairs for storage in found.storages)
     say_selected(say, sum(found.facts["sizes"]), kept, len(found.held_out))
-    return list(found.shelves), found.held_out
+    return list(found.storages), found.held_out
 
 
 def _counted(part: DataPart, said: list[str], say: Say) -> tuple[str, Iterator[tuple[str, str]]]:
@@ -176,15 +176,15 @@ def _fingerprint(data: DataOptions) -> dict[str, Any]:
         [str(file), file.stat().st_size, file.stat().st_mtime_ns]
         for part in data.train_parts
         if not part.bundled
-        for file in _files(origin_of_part(part))
+        for file in _files(source_of_part(part))
     ]
     chosen = {"deduplicate": data.deduplicate, "hold_out": None if data.valid else data.hold_out}
     return {"parts": parts, "files": files, **chosen}
 
 
-def _files(origin: Origin) -> list[Path]:
-    """The files of an origin that there are; none of a data set, which says itself what it reads."""
-    places = [] if origin.form == "dataset" else [origin.place, origin.target]
+def _files(data_source: DataSource) -> list[Path]:
+    """The files of a data source that there are; none of a data set, which says itself what it reads."""
+    places = [] if data_source.form == "dataset" else [data_source.place, data_source.target]
     return [file for place in places if place for file in find_files(place) if file.is_file()]
 
 

@@ -18,16 +18,16 @@ from heedful.data.tokenizers import TokenizerPair
 from heedful.data.vocabulary import UNK
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import Callback, TrainingResult, train, validation_loss
-from heedful.training.feed import Batches
+from heedful.training.batches import Batches
 from heedful.training.lock import only_run
 from heedful.training.options import FREE_OPTIONS
 from heedful.training.processes import Processes, start
 from heedful.visual.curves import Curve, write_curves
 
+from .batches import Corpus, encode, make_batches, make_tokenizers
 from .build import build_model
 from .corpora import Say, gather_material, read_part
 from .data_options import TokenizerOptions
-from .feeds import Corpus, encode, make_feed, make_tokenizers
 from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import DecodingOptions, EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
@@ -143,7 +143,7 @@ def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
     say(
         f"Vocabulary: {sizes[0]:,} source and {sizes[1]:,} target tokens{', one for both' if tokenizers.joint else ''}."
     )
-    batches = make_feed(material, tokenizers, recipe, say)
+    batches = make_batches(material, tokenizers, recipe, say)
     valid = encode(material.valid, tokenizers, None, say)
     for side, ids in (("source", valid.sources), ("target", valid.targets)):
         unknown = float(np.mean(ids.flat == UNK))
@@ -251,7 +251,7 @@ def validator(
     """Loss, perplexity, accuracy, BLEU and chrF (greedy) of the model on the validation set, each process its share."""
     # who lowered the batches of training has little memory
     tokens = min(VALIDATION_TOKENS, translator.recipe.training.tokens_per_batch)
-    order = valid.feed(tokens, seed=0).epoch(0)
+    order = valid.batches(tokens, seed=0).epoch(0)
     own = slice(processes.rank, None, processes.count)
     batches, sources = [order[place] for place in range(len(order))[own]], valid.pairs.source[own]
     quick = translator.recipe.decoding.model_copy(update={"beam": 1})

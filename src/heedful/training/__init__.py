@@ -3,7 +3,7 @@
 from heedful._memory import keep_freed_memory
 
 from .averaging import average_weights
-from .feed import Batches, Feed
+from .batches import Batches, DatasetBatches
 from .interruption import TrainingInterrupted
 from .loop import Callback, TrainingResult, train
 from .losses import Loss, absolute_loss, binary_loss, label_smoothed_cross_entropy, sequence_loss
@@ -13,7 +13,7 @@ from .validation import mean_loss, validation_loss
 __all__ = [
     "Batches",
     "Callback",
-    "Feed",
+    "DatasetBatches",
     "Loss",
     "Ramp",
     "TrainingInterrupted",

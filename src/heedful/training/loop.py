@@ -17,18 +17,18 @@ from heedful._errors import DataError, HeedfulError, ModelFolderError, OutputErr
 from heedful._files import make_folder
 
 from .averaging import average_weights
+from .batches import Batches, Measured
 from .checkpoint import WeightFiles, clear_unfinished, load, save
-from .early import check_before_training
-from .feed import Batches, Measured
+from .checks import check_before_training
+from .engine import Engine, ShardedEngine, reseed
 from .interruption import Interruption, TrainingInterrupted
-from .journal import Journal
-from .learner import Learner, ShardedLearner, reseed
 from .lock import only_run
+from .logger import TrainingLogger
 from .losses import Loss, sequence_loss
 from .options import FREE_OPTIONS, TrainingOptions
-from .place import Place
 from .processes import start
 from .schedules import SCHEDULES, Progress
+from .train_state import TrainState
 
 FLUSH_SECONDS = 1.0
 
@@ -85,7 +85,7 @@ def train(
 
     Args:
         model: Trained in place; moved to the device of the options.
-        batches: Gives the batches of an epoch, see `heedful.training.feed.Feed`.
+        batches: Gives the batches of an epoch, see `heedful.training.batches.DatasetBatches`.
         validate: Maps the model, in evaluation mode, to its metrics; one is named as `options.best_by`.
         options: Every choice of the loop.
         folder: Gets `checkpoint.pt`, `weights/`, `batches.csv`, `epochs.csv`, `validations.csv` and `tensorboard/`.
@@ -107,13 +107,13 @@ def train(
         with processes.first_alone():
             make_folder(folder)
             clear_unfinished(folder)
-        kind = ShardedLearner if options.strategy == "fsdp" else Learner
+        kind = ShardedEngine if options.strategy == "fsdp" else Engine
         run = Run(kind(processes, model, options, loss, seed), batches, validate, folder, callbacks)
         with closing(run), run.interruption, run.told_what_is_kept():
             while True:
                 if run.validation_due():
                     run.validate()
-                if run.place.limit_reached(options, run.seconds):
+                if run.train_state.limit_reached(options, run.seconds):
                     return run.finish()
                 run.step()
                 run.look_up()
@@ -123,39 +123,39 @@ class Run:
     """One training in progress; `train` says what its methods do in which order.
 
     Args:
-        learner: The model and all that changes it.
+        engine: The model and all that changes it.
         batches, validate, folder, callbacks: As given to `train`.
     """
 
     def __init__(
         self,
-        learner: Learner,
+        engine: Engine,
         batches: Batches,
         validate: Validate,
         folder: Path,
         callbacks: Sequence[Callback],
     ):
-        self.learner, self.batches, self.validator, self.callbacks = learner, batches, validate, callbacks
-        self.model, self.options, self.processes = learner.model, learner.options, learner.processes
+        self.engine, self.batches, self.validator, self.callbacks = engine, batches, validate, callbacks
+        self.model, self.options, self.processes = engine.model, engine.options, engine.processes
         self.checkpoint_path = folder / "checkpoint.pt"
         self.weights = WeightFiles(folder / "weights")
         self.interruption = Interruption()
-        self.place = Place()
+        self.train_state = TrainState()
         self.kept_step = self.restore()
-        self.order = self.batches.epoch(self.place.epoch)
+        self.order = self.batches.epoch(self.train_state.epoch)
         if not len(self.order):
             raise DataError("the training data make no batch at all; every pair is empty or longer than max_length")
         # a run that goes on has had its largest batch, which may be of an epoch long gone
         afresh = self.kept_step is None
         largest = batches.largest() if afresh and isinstance(batches, Measured) else self.order[0]
-        warnings = check_before_training(learner, largest, len(self.order), folder) if self.processes.first else []
-        self.journal = Journal(folder, self.place.step, self.options, self.processes)
+        warnings = check_before_training(engine, largest, len(self.order), folder) if self.processes.first else []
+        self.logger = TrainingLogger(folder, self.train_state.step, self.options, self.processes)
         for warning in warnings:
-            self.journal.say(warning)
+            self.logger.say(warning)
         if self.kept_step is not None:
-            self.journal.say(f"Going on from step {self.kept_step} of {self.checkpoint_path}.")
+            self.logger.say(f"Going on from step {self.kept_step} of {self.checkpoint_path}.")
         self.now, _ = self.processes.agree(time.monotonic(), False)
-        self.started = self.now - self.place.seconds
+        self.started = self.now - self.train_state.seconds
         self.saved = self.flushed = self.now
 
     @property
@@ -165,32 +165,32 @@ class Run:
 
     def close(self) -> None:
         """End the records and the display."""
-        self.journal.close()
+        self.logger.close()
 
     # --- one step ---
 
     def step(self) -> None:
         """Update the weights on the next batches."""
-        begun, place, options = time.monotonic(), self.place, self.options
-        progress = Progress(place.step + 1, place.fraction(options, len(self.order), self.seconds), place.cuts)
+        begun, state, options = time.monotonic(), self.train_state, self.options
+        progress = Progress(state.step + 1, state.fraction(options, len(self.order), self.seconds), state.cuts)
         factor = SCHEDULES[options.schedule](progress, options.warmup_steps)
         forcing = {"teacher_forcing": options.teacher_forcing.at(progress.fraction)} if options.teacher_forcing else {}
-        end = min(place.offset + options.accumulate, len(self.order))
-        batches = [self.order[number] for number in range(place.offset, end)]
-        numbers = self.learner.update(batches, progress.step, factor, forcing)
-        place.step += 1
-        self.journal.note(place, options.learning_rate * factor, begun, numbers)
-        place.offset = end
+        end = min(state.offset + options.accumulate, len(self.order))
+        batches = [self.order[number] for number in range(state.offset, end)]
+        numbers = self.engine.update(batches, progress.step, factor, forcing)
+        state.step += 1
+        self.logger.note(state, options.learning_rate * factor, begun, numbers)
+        state.offset = end
         if end == len(self.order):
             self.end_epoch()
 
     def end_epoch(self) -> None:
         """Record the epoch and go to the next."""
         self.flush()
-        place = self.place
-        self.journal.write_epoch(place, self.seconds)
-        place.epoch, place.offset, place.sums = place.epoch + 1, 0, [0.0, 0.0, 0.0]
-        self.order = self.batches.epoch(place.epoch)
+        state = self.train_state
+        self.logger.write_epoch(state, self.seconds)
+        state.epoch, state.offset, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+        self.order = self.batches.epoch(state.epoch)
 
     def look_up(self) -> None:
         """See what time it is and whether somebody wants the run to stop, and do what is due."""
@@ -205,14 +205,14 @@ class Run:
     def flush(self) -> None:
         """Write what the last steps gave."""
         self.flushed = self.now
-        rows = self.journal.collect()
+        rows = self.logger.collect()
         if not rows:
             return
         for row in rows:
             self.check_finite(row.note.step, row.total / row.tokens, row.norm)
-            self.place.sums = [s + n for s, n in zip(self.place.sums, row[1:4], strict=True)]
-        done = self.place.fraction(self.options, len(self.order), self.seconds)
-        self.journal.write(rows, self.started, done)
+            self.train_state.sums = [s + n for s, n in zip(self.train_state.sums, row[1:4], strict=True)]
+        done = self.train_state.fraction(self.options, len(self.order), self.seconds)
+        self.logger.write(rows, self.started, done)
 
     def check_finite(self, step: int, loss: float, norm: float) -> None:
         """Refuse to go on from numbers that are none; with float16, a gradient too large is only left out."""
@@ -228,21 +228,21 @@ class Run:
 
     def validation_due(self) -> bool:
         """Whether the present step is to be validated and has not been."""
-        place, every = self.place, self.options.validate_every
-        due = place.step % every == 0 if every else place.offset == 0
-        return due and place.step > 0 and place.validated != place.step
+        state, every = self.train_state, self.options.validate_every
+        due = state.step % every == 0 if every else state.offset == 0
+        return due and state.step > 0 and state.validated != state.step
 
     def measure(self, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         """The metrics of the model as it is; with one process, a signal meanwhile raises KeyboardInterrupt at once."""
-        reseed(self.learner.device, self.learner.seed, self.place.step, 1)
+        reseed(self.engine.device, self.engine.seed, self.train_state.step, 1)
         self.model.eval()
         try:
             alone = self.processes.count == 1
-            with self.interruption.at_once(alone), torch.no_grad(), self.learner.fabric.autocast():
+            with self.interruption.at_once(alone), torch.no_grad(), self.engine.fabric.autocast():
                 metrics = {name: float(value) for name, value in self.validator(self.model).items()}
                 metrics = self.processes.from_first(metrics)
                 for callback in callbacks if self.processes.first else ():
-                    callback.on_validation(self.place.step, self.model, metrics)
+                    callback.on_validation(self.train_state.step, self.model, metrics)
         finally:
             self.model.train()
         if self.options.best_by not in metrics:
@@ -255,38 +255,38 @@ class Run:
     def validate(self) -> None:
         """Measure the model, record it, keep its weights if they are wanted, and leave a checkpoint."""
         self.flush()
-        self.learner.publish()
+        self.engine.publish()
         try:
             metrics = self.measure(self.callbacks)
         except KeyboardInterrupt:
             self.checkpoint()
             raise self.interrupted() from None
         self.now, _ = self.processes.agree(time.monotonic(), False)
-        place = self.place
-        place.seconds = self.seconds
-        better = place.take(metrics, self.options)
-        if self.processes.first and (better or place.recent):
-            self.weights.save(place.step, self.model.state_dict())
-        self.journal.write_validation(place, metrics, "step", better)
+        state = self.train_state
+        state.seconds = self.seconds
+        better = state.take(metrics, self.options)
+        if self.processes.first and (better or state.recent):
+            self.weights.save(state.step, self.model.state_dict())
+        self.logger.write_validation(state, metrics, "step", better)
         self.checkpoint()
         if self.processes.first:
-            self.weights.keep_only({place.best_step, *place.recent})
+            self.weights.keep_only({state.best_step, *state.recent})
 
     # --- checkpoints and the end ---
 
     def checkpoint(self) -> None:
         """Write all that is needed to go on from here; first the rows that lead here."""
         self.flush()
-        self.place.seconds = self.seconds
+        self.train_state.seconds = self.seconds
         content = {
-            **self.learner.state(),
-            "place": asdict(self.place),
-            "made_with": {"seed": self.learner.seed, **self.options.model_dump()},
+            **self.engine.state(),
+            "train_state": asdict(self.train_state),
+            "made_with": {"seed": self.engine.seed, **self.options.model_dump()},
         }
         if self.processes.first:
-            self.journal.records.flush()
+            self.logger.records.flush()
             save(content, self.checkpoint_path)
-        self.saved, self.kept_step = self.now, self.place.step
+        self.saved, self.kept_step = self.now, self.train_state.step
 
     @contextmanager
     def told_what_is_kept(self) -> Iterator[None]:
@@ -309,8 +309,8 @@ class Run:
         try:
             made_with = content["made_with"]
             self.check_same(made_with)
-            self.place = Place(**content["place"])
-            self.learner.load(content)
+            self.train_state = TrainState(**content["train_state"])
+            self.engine.load(content)
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             if isinstance(error, RecipeError):
                 raise
@@ -318,11 +318,11 @@ class Run:
                 f"{self.checkpoint_path} holds another model or is of another version of heedful; "
                 "choose another output folder, or delete the file to begin afresh"
             ) from error
-        return self.place.step
+        return self.train_state.step
 
     def check_same(self, made_with: Mapping[str, object]) -> None:
         """Refuse to go on with other options than those the run was begun with."""
-        now = {"seed": self.learner.seed, **self.options.model_dump()}
+        now = {"seed": self.engine.seed, **self.options.model_dump()}
         for name in now:
             if name not in FREE_OPTIONS and made_with.get(name) != now[name]:
                 raise RecipeError(
@@ -332,30 +332,30 @@ class Run:
 
     def interrupted(self) -> TrainingInterrupted:
         """What to raise once a checkpoint lies there."""
-        message = f"Stopped at step {self.place.step}; the same command goes on from {self.checkpoint_path}."
-        self.journal.say(message)
+        message = f"Stopped at step {self.train_state.step}; the same command goes on from {self.checkpoint_path}."
+        self.logger.say(message)
         return TrainingInterrupted(message)
 
     def finish(self) -> TrainingResult:
         """Validate the last step if need be, try the mean of the last checkpoints, and load whichever is best."""
-        place, stopped = self.place, self.place.limit_reached(self.options, self.seconds)
-        if place.validated != place.step:
+        state, stopped = self.train_state, self.train_state.limit_reached(self.options, self.seconds)
+        if state.validated != state.step:
             self.validate()
         self.processes.wait()
-        metrics, averaged = place.best_metrics, False
-        if len(place.recent) > 1:
-            self.model.load_state_dict(average_weights(self.weights.load(step) for step in place.recent))
+        metrics, averaged = state.best_metrics, False
+        if len(state.recent) > 1:
+            self.model.load_state_dict(average_weights(self.weights.load(step) for step in state.recent))
             try:
                 of_mean = self.measure()
             except KeyboardInterrupt:
                 raise self.interrupted() from None
-            averaged = place.is_better(of_mean, self.options)
-            self.journal.write_validation(place, of_mean, "average", averaged)
+            averaged = state.is_better(of_mean, self.options)
+            self.logger.write_validation(state, of_mean, "average", averaged)
             metrics = of_mean if averaged else metrics
         if not averaged:
-            self.model.load_state_dict(self.weights.load(place.best_step))
+            self.model.load_state_dict(self.weights.load(state.best_step))
         self.model.eval()
-        kept = "the mean of the last checkpoints" if averaged else f"step {place.best_step}"
-        self.journal.records.flush()
-        self.journal.say(f"Ended by {stopped} at step {place.step} after {self.seconds:.0f} s; kept {kept}.")
-        return TrainingResult(str(stopped), place.step, place.epoch, self.seconds, place.best_step, averaged, metrics)
+        kept = "the mean of the last checkpoints" if averaged else f"step {state.best_step}"
+        self.logger.records.flush()
+        self.logger.say(f"Ended by {stopped} at step {state.step} after {self.seconds:.0f} s; kept {kept}.")
+        return TrainingResult(str(stopped), state.step, state.epoch, self.seconds, state.best_step, averaged, metrics)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from .feed import TrainingBatch
+from .batches import TrainingBatch
 from .losses import Loss, sequence_loss
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from heedful.kernels.additive.cpu_kernels import TILE_QUERIES, power, visible, whole
-from heedful.kernels.job import compiled, next_slice, numbers
+from heedful.kernels.parallel import compiled, next_slice, numbers
 from heedful.kernels.products import DEPTH, multiply
 from heedful.kernels.simd import (
     INNER,

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from heedful.kernels.job import compiled, leave, next_slice, numbers
+from heedful.kernels.parallel import compiled, leave, next_slice, numbers
 from heedful.kernels.products import multiply
 from heedful.kernels.simd import (
     INNER,

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from heedful._pytree import register_pytree
 from heedful.kernels.additive import cpu
 from heedful.kernels.additive.backend import choice, reads_numbers
-from heedful.kernels.additive.later import gathers, later, note
+from heedful.kernels.additive.deferred import defer, gathers, note
 from heedful.kernels.additive.plan import Side, constants, exponentials, kernels
 from heedful.kernels.threads import address, share
 
@@ -41,14 +41,14 @@ def remember_keys(key: Tensor) -> AdditiveMemory:
         return AdditiveMemory(key, None)
     dtype = torch.float64 if key.dtype == torch.float64 else torch.float32
     factors, _ = exponentials(key.detach().to(dtype))
-    return AdditiveMemory(later(key, _merge_keys), factors)
+    return AdditiveMemory(defer(key, _merge_keys), factors)
 
 
 def remember_values(value: Tensor) -> Tensor:
     """The same values, whose gradient is gathered over all steps of a backward pass."""
     if not reads_numbers(value) or choice(value.device.type)[0] != "numba":
         return value
-    return later(value, _merge_values)
+    return defer(value, _merge_values)
 
 
 def fits(query: Tensor, memory: AdditiveMemory, energy: Tensor, mask: Tensor | None, value: Tensor | None) -> bool:

@@ -20,7 +20,7 @@ PAIRS = "pairs.parquet"
 
 
 @runtime_checkable
-class Shelf(Protocol):
+class Storage(Protocol):
     """Pairs that lie in blocks.
 
     - `num_pairs`, `num_blocks`: how many there are.
@@ -36,7 +36,7 @@ class Shelf(Protocol):
         ...
 
 
-class MemoryShelf(Shelf):
+class MemoryStorage(Storage):
     """Pairs in memory, each a block of its own."""
 
     def __init__(self, pairs: Pairs):
@@ -48,7 +48,7 @@ class MemoryShelf(Shelf):
         return self.pairs.select(blocks)
 
 
-class DiskShelf(Shelf):
+class DiskStorage(Storage):
     """Pairs in a folder that `store` wrote, in blocks of at most `BLOCK`. Only what is asked for is in memory.
 
     - `path`: the file, which may hold other corpora, too.
@@ -73,11 +73,11 @@ class DiskShelf(Shelf):
         return Pairs(source, target, {}, self.origin)
 
 
-class Store:
+class CorpusFolder:
     """A folder of corpora that `store` wrote. Raises `DataError` if it lacks something or is damaged.
 
     - `facts`: what `store` was told of it.
-    - `shelves`: the corpora.
+    - `storages`: the corpora.
     - `held_out`: the pairs that were put aside for validation.
     """
 
@@ -90,11 +90,11 @@ class Store:
             kept = np.split(np.load(folder / "kept.npy", allow_pickle=False), np.cumsum(sizes)[:-1])
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise _damaged(folder, error) from error
-        self.shelves: list[DiskShelf] = []
+        self.storages: list[DiskStorage] = []
         first = 0
         for corpus, origin in zip(kept, origins, strict=True):
             blocks = np.split(corpus, range(BLOCK, len(corpus), BLOCK)) if len(corpus) else []
-            self.shelves.append(DiskShelf(folder / PAIRS, blocks, first, str(origin)))
+            self.storages.append(DiskStorage(folder / PAIRS, blocks, first, str(origin)))
             first += len(blocks)
 
 
@@ -103,7 +103,7 @@ def store(
     corpora: Sequence[tuple[str, Iterable[tuple[str, str]]]],
     selection: Selection,
     facts: Callable[[], Mapping[str, Any]] = dict,
-) -> Store:
+) -> CorpusFolder:
     """Write corpora to a folder, whole or not at all, reading each pair once.
 
     - `folder`: the place; what stood there is replaced.
@@ -124,7 +124,7 @@ def store(
         }
         for name, content in contents.items():
             (temporary / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return Store(folder)
+    return CorpusFolder(folder)
 
 
 def _write_blocks(path: Path, corpora: Iterable[Iterable[tuple[str, str]]], selection: Selection) -> list[int]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .averaging import follow
-from .feed import TrainingBatch, share
+from .batches import TrainingBatch, share
 from .losses import Loss
 from .optimizers import make_optimizer, set_rates
 from .options import TrainingOptions
@@ -36,7 +36,7 @@ def reseed(device: torch.device, *numbers: int) -> None:
         torch.get_device_module(device).manual_seed(number)
 
 
-class Learner:
+class Engine:
     """A model that learns, in one process or in its share of several.
 
     `model` is what is validated and kept. What the optimiser changes is the same module, or with an average over time a
@@ -142,12 +142,12 @@ class Learner:
         self.fabric.strategy.precision.load_state_dict(state["precision"])
 
 
-class ShardedLearner(Learner):
+class ShardedEngine(Engine):
     """A model whose weights, gradients and moments are shared out over the processes (FSDP).
 
     `model` stays whole and plain; it gets the weights before each validation and each checkpoint.
 
-    Takes the arguments of `Learner`.
+    Takes the arguments of `Engine`.
     """
 
     def choose_trained(self) -> nn.Module:

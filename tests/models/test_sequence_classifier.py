@@ -10,7 +10,7 @@ from torch import nn
 from heedful.attention import AttentionPooling, LastPooling, LastStateAttention
 from heedful.data.examples import Examples
 from heedful.layers import TokenEmbedding
-from heedful.models import OneAnswer, RecurrentEncoder, answer_all, count_parameters
+from heedful.models import RecurrentEncoder, SequenceClassifier, count_parameters, predict_all
 from tests.tolerances import assert_close
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -24,9 +24,9 @@ def example(name: str):
     return module
 
 
-def made(masked: bool = True) -> OneAnswer:
+def made(masked: bool = True) -> SequenceClassifier:
     encoder = RecurrentEncoder(TokenEmbedding(11, 3), 3, units=5, cell="lstm", bidirectional=False)
-    return OneAnswer(encoder, LastStateAttention(5, units=7), nn.Linear(7, 1), masked).eval()
+    return SequenceClassifier(encoder, LastStateAttention(5, units=7), nn.Linear(7, 1), masked).eval()
 
 
 def test_it_is_its_parts_by_hand():
@@ -61,7 +61,7 @@ def test_an_encoder_without_embedding_reads_vectors():
     encoder = RecurrentEncoder(None, 2, units=5, cell="lstm", bidirectional=False)
     vectors = torch.randn(3, 4, 2)
     assert_close(encoder(vectors).outputs, encoder.rnn(vectors)[0])
-    model = OneAnswer(encoder, LastPooling(), nn.Linear(5, 1))
+    model = SequenceClassifier(encoder, LastPooling(), nn.Linear(5, 1))
     assert_close(model(vectors).answer, model.head(encoder.rnn(vectors)[0][:, -1]).squeeze(1))
 
 
@@ -82,7 +82,7 @@ def test_the_old_models_have_their_parameters(script, arguments, numbers):
 def test_all_batches_are_answered_in_their_order():
     model, ids, lengths = made(), torch.randint(1, 11, (7, 4)), torch.tensor([4, 1, 2, 3, 4, 2, 1])
     examples = Examples(ids, torch.zeros(7), batch_size=3, lengths=lengths)
-    answer, weights = answer_all(model, examples.in_order())
+    answer, weights = predict_all(model, examples.in_order())
     expected = model(ids, lengths, need_weights=True)
     assert_close(answer, expected.answer)
     assert_close(weights, expected.weights)
@@ -90,7 +90,7 @@ def test_all_batches_are_answered_in_their_order():
 
 
 def test_a_pooling_with_its_own_weights_shows_them():
-    model = OneAnswer(RecurrentEncoder(None, 2, units=5), AttentionPooling(10, 3), nn.Linear(10, 1))
+    model = SequenceClassifier(RecurrentEncoder(None, 2, units=5), AttentionPooling(10, 3), nn.Linear(10, 1))
     answer, weights = model(torch.randn(3, 4, 2), torch.tensor([4, 1, 2]), need_weights=True)
     assert_close(weights.sum(1), torch.ones(3))
     assert model(torch.randn(3, 4, 2)).weights is None

@@ -74,7 +74,7 @@ class Epoch(Sequence[Batch]):
         return collate(self.sources, self.targets, self.order[place])
 
 
-class Feed:
+class DatasetBatches:
     """A data set in memory and the sampler that orders it.
 
     Args:
@@ -84,8 +84,8 @@ class Feed:
 
     Example:
         >>> sources, targets = [[5, 6], [7]], [[8], [9, 4]]
-        >>> feed = Feed(BatchSampler([2, 1], [1, 2], tokens_per_batch=3, seed=1), sources, targets)
-        >>> [batch.num_target_tokens for batch in feed.epoch(0)], feed.epoch(0)[0].source.shape
+        >>> dataset = DatasetBatches(BatchSampler([2, 1], [1, 2], tokens_per_batch=3, seed=1), sources, targets)
+        >>> [batch.num_target_tokens for batch in dataset.epoch(0)], dataset.epoch(0)[0].source.shape
         ([2, 3], torch.Size([1, 2]))
     """
 

@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_leaves
 from heedful._errors import OutputError, RecipeError
 from heedful._files import write_whole
 
-from .feed import TrainingBatch, share
-from .learner import Learner
+from .batches import TrainingBatch, share
+from .engine import Engine
 from .options import TrainingOptions
 
 # Warn from this part of the free memory on; above all of it, refuse.
@@ -29,11 +29,11 @@ FEW = 8
 MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
 
 
-def check_before_training(learner: Learner, largest: TrainingBatch, epoch_len: int, folder: Path) -> list[str]:
+def check_before_training(engine: Engine, largest: TrainingBatch, epoch_len: int, folder: Path) -> list[str]:
     """Try what can be tried in a moment.
 
     Args:
-        learner: At its start.
+        engine: At its start.
         largest: The batch that takes most memory.
         epoch_len: Batches of an epoch.
         folder: Of the run.
@@ -45,8 +45,8 @@ def check_before_training(learner: Learner, largest: TrainingBatch, epoch_len: i
         RecipeError: The model does not fit the data, or the largest batch not into the memory.
         OutputError: The folder cannot be written, or has no space for the checkpoints.
     """
-    check_disk(learner.model, learner.options, folder)
-    return [*check_memory(learner, largest), *check_warmup(learner.options, epoch_len)]
+    check_disk(engine.model, engine.options, folder)
+    return [*check_memory(engine, largest), *check_warmup(engine.options, epoch_len)]
 
 
 def check_warmup(options: TrainingOptions, epoch_len: int) -> Iterator[str]:
@@ -77,11 +77,11 @@ def check_disk(model: nn.Module, options: TrainingOptions, folder: Path) -> None
         )
 
 
-def check_memory(learner: Learner, largest: TrainingBatch) -> Iterator[str]:
+def check_memory(engine: Engine, largest: TrainingBatch) -> Iterator[str]:
     """Refuse a batch that cannot fit into the memory; warn of one that hardly does."""
-    free = free_memory(learner.device)
-    state = state_bytes(learner)
-    activations = activation_bytes(learner, largest)
+    free = free_memory(engine.device)
+    state = state_bytes(engine)
+    activations = activation_bytes(engine, largest)
     if free is None or state + activations <= TIGHT * free:
         return
     text = (
@@ -94,14 +94,14 @@ def check_memory(learner: Learner, largest: TrainingBatch) -> Iterator[str]:
     yield f"Warning: {text}."
 
 
-def state_bytes(learner: Learner) -> int:
+def state_bytes(engine: Engine) -> int:
     """Bytes that gradients and moments are going to take in this process, beside the weights that are there already."""
-    weights = size_of(learner.model.parameters())
-    parts = learner.processes.count if learner.options.strategy == "fsdp" else 1
-    return weights * (1 + MOMENTS[learner.options.optimizer]) // parts
+    weights = size_of(engine.model.parameters())
+    parts = engine.processes.count if engine.options.strategy == "fsdp" else 1
+    return weights * (1 + MOMENTS[engine.options.optimizer]) // parts
 
 
-def activation_bytes(learner: Learner, batch: TrainingBatch) -> int:
+def activation_bytes(engine: Engine, batch: TrainingBatch) -> int:
     """Bytes that forward and backward pass take for this process's share of a batch.
 
     Measured on eight examples and on sixteen, padded as in the batch; each further one takes what these took more.
@@ -109,25 +109,25 @@ def activation_bytes(learner: Learner, batch: TrainingBatch) -> int:
     Raises:
         RecipeError: The model cannot be applied to the batch.
     """
-    own = share(batch, 0, learner.processes.count)
+    own = share(batch, 0, engine.processes.count)
     rows = len(own.index)
     if rows <= 2 * FEW:
-        return most_bytes(learner, own.full(rows))
-    few, more = (most_bytes(learner, own.full(count)) for count in (FEW, 2 * FEW))
+        return most_bytes(engine, own.full(rows))
+    few, more = (most_bytes(engine, own.full(count)) for count in (FEW, 2 * FEW))
     return few + (more - few) * (rows - FEW) // FEW
 
 
-def most_bytes(learner: Learner, batch: TrainingBatch) -> int:
+def most_bytes(engine: Engine, batch: TrainingBatch) -> int:
     """Most bytes of all tensors that live at once in a forward and a backward pass, without weights and gradients."""
-    forcing, smoothing = learner.options.teacher_forcing, learner.options.label_smoothing
+    forcing, smoothing = engine.options.teacher_forcing, engine.options.label_smoothing
     options = {"teacher_forcing": min(forcing.start, forcing.end)} if forcing else {}
     counter = LiveBytes()
-    learning = [one for one in learner.model.parameters() if one.requires_grad]
+    learning = [one for one in engine.model.parameters() if one.requires_grad]
     hooks = [one.register_post_accumulate_grad_hook(counter.leave_out_gradient) for one in learning]
     try:
         with counter:
-            with learner.fabric.autocast():
-                loss = learner.loss(learner.model, batch.to(learner.device), smoothing=smoothing, **options)
+            with engine.fabric.autocast():
+                loss = engine.loss(engine.model, batch.to(engine.device), smoothing=smoothing, **options)
             loss.total.backward()
     except (IndexError, RuntimeError) as error:
         raise RecipeError(
@@ -136,7 +136,7 @@ def most_bytes(learner: Learner, batch: TrainingBatch) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-        learner.model.zero_grad()
+        engine.model.zero_grad()
     return counter.most
 
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from heedful._errors import DataError, RecipeError
 from heedful.data.batching import Batch, BatchSampler
-from heedful.data.drawing import Draw
 from heedful.data.ids import Ids
 from heedful.data.readers import Pairs
+from heedful.data.sampler import PairSampler
 from heedful.data.subwords import SubwordSampler
 from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import read_entries
-from heedful.training.feed import Epoch, Feed
+from heedful.training.batches import DatasetBatches, Epoch
 
 from .corpora import Material, Say
 from .data_options import TokenizerOptions
@@ -56,55 +56,55 @@ class Corpus:
     sources: Ids
     targets: Ids
 
-    def feed(self, tokens_per_batch: int, seed: int) -> Feed:
+    def batches(self, tokens_per_batch: int, seed: int) -> DatasetBatches:
         """Batches of these pairs, in an order that is a pure function of (seed, epoch)."""
         sampler = BatchSampler(self.sources.lengths, self.targets.lengths, tokens_per_batch, seed)
-        return Feed(sampler, self.sources, self.targets)
+        return DatasetBatches(sampler, self.sources, self.targets)
 
 
-class DrawnFeed:
+class SampledBatches:
     """Batches of what each epoch draws: from several corpora, from the disk, or cut into other subwords every time.
 
     An epoch is read, encoded and put into batches when it is asked for. It is a pure function of (seed, epoch), so a
     run goes on in the middle of one to the same numbers, and every process of a run can ask for the same one.
 
     Args:
-        draw: which pairs an epoch has.
+        sampler: which pairs an epoch has.
         encode: the pairs of an epoch, given its number, as ids.
         tokens_per_batch, seed: of `BatchSampler`.
     """
 
-    def __init__(self, draw: Draw, encode: Callable[[Pairs, int], Corpus], tokens_per_batch: int, seed: int):
-        self.draw, self.encode, self.tokens_per_batch, self.seed = draw, encode, tokens_per_batch, seed
+    def __init__(self, sampler: PairSampler, encode: Callable[[Pairs, int], Corpus], tokens_per_batch: int, seed: int):
+        self.sampler, self.encode, self.tokens_per_batch, self.seed = sampler, encode, tokens_per_batch, seed
         # the loop and a look at the largest batch both ask for the first epoch
-        self._feed = lru_cache(maxsize=1)(self._read)
+        self._batches = lru_cache(maxsize=1)(self._read)
 
     def epoch(self, number: int) -> Epoch:
         """The batches of epoch `number`. Raises `DataError` if none of its pairs can be used."""
-        return self._feed(number).epoch(number)
+        return self._batches(number).epoch(number)
 
     def largest(self) -> Batch:
         """The batch of the first epoch that needs most memory."""
-        return self._feed(0).largest()
+        return self._batches(0).largest()
 
-    def _read(self, number: int) -> Feed:
-        return self.encode(self.draw.epoch(number), number).feed(self.tokens_per_batch, self.seed)
+    def _read(self, number: int) -> DatasetBatches:
+        return self.encode(self.sampler.epoch(number), number).batches(self.tokens_per_batch, self.seed)
 
 
-def make_feed(
+def make_batches(
     material: Material, tokenizers: TokenizerPair, recipe: Recipe, say: Say = lambda _: None
-) -> Feed | DrawnFeed:
+) -> DatasetBatches | SampledBatches:
     """The batches of a training; encoded once where every epoch has the same pairs and cuts them in the same way."""
     limits = Limits(recipe.data.max_length, recipe.data.max_ratio)
     rate, seed, tokens = recipe.tokenizer.dropout, recipe.seed, recipe.training.tokens_per_batch
-    if material.draw.whole and not rate:
-        return encode(material.draw.epoch(0), tokenizers, limits, say).feed(tokens, seed)
+    if material.sampler.whole and not rate:
+        return encode(material.sampler.epoch(0), tokenizers, limits, say).batches(tokens, seed)
 
     def encode_epoch(pairs: Pairs, number: int) -> Corpus:
         tell = say if number == 0 else lambda _: None
         return encode(pairs, tokenizers, limits, tell, rate, [seed, number])
 
-    return DrawnFeed(material.draw, encode_epoch, tokens, seed)
+    return SampledBatches(material.sampler, encode_epoch, tokens, seed)
 
 
 def encode(

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from rich.console import Console
 
-from .learner import Numbers
+from .engine import Numbers
 from .options import TrainingOptions
-from .place import Place
 from .processes import Processes
 from .progress import Display
 from .records import Records, Silence
+from .train_state import TrainState
 
 
 class Note(NamedTuple):
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     norm: float
 
 
-class Journal:
+class TrainingLogger:
     """Tables and display of a run; those of the first process alone are real.
 
     Args:
@@ -53,9 +53,9 @@ class Journal:
         self.display = Display(None if processes.first else Console(quiet=True, force_terminal=False))
         self.notes: list[Note] = []
 
-    def note(self, place: Place, rate: float, begun: float, numbers: Numbers) -> None:
+    def note(self, state: TrainState, rate: float, begun: float, numbers: Numbers) -> None:
         """Keep what an update gave, its numbers still on the device."""
-        self.notes.append(Note(place.step, place.epoch + 1, rate, begun, time.monotonic(), numbers))
+        self.notes.append(Note(state.step, state.epoch + 1, rate, begun, time.monotonic(), numbers))
 
     def collect(self) -> list[Row]:
         """The updates since the last call, with one wait for the device."""
@@ -92,18 +92,18 @@ class Journal:
         loss = sum(row.total for row in rows) / tokens
         self.display.update(last.step, loss, speed, fraction, last.ended - started)
 
-    def write_epoch(self, place: Place, seconds: float) -> None:
+    def write_epoch(self, state: TrainState, seconds: float) -> None:
         """Record the epoch that ends here."""
-        total, tokens, correct = place.sums
-        row = {"step": place.step, "epoch": place.epoch + 1, "loss": total / tokens, "accuracy": correct / tokens}
+        total, tokens, correct = state.sums
+        row = {"step": state.step, "epoch": state.epoch + 1, "loss": total / tokens, "accuracy": correct / tokens}
         self.records.write("epochs", {**row, "tokens": int(tokens), "seconds": seconds})
 
-    def write_validation(self, place: Place, metrics: Mapping[str, float], weights: str, better: bool) -> None:
+    def write_validation(self, state: TrainState, metrics: Mapping[str, float], weights: str, better: bool) -> None:
         """Record and show a validation; `weights` says of what: "step" or "average"."""
-        epoch = place.epoch + (place.offset > 0)
-        row: dict[str, Any] = {"step": place.step, "epoch": epoch, "seconds": place.seconds}
+        epoch = state.epoch + (state.offset > 0)
+        row: dict[str, Any] = {"step": state.step, "epoch": epoch, "seconds": state.seconds}
         self.records.write("validations", {**row, "weights": weights, "best": int(better), **metrics})
-        of = f"step {place.step}" if weights == "step" else f"mean of steps {', '.join(map(str, place.recent))}"
+        of = f"step {state.step}" if weights == "step" else f"mean of steps {', '.join(map(str, state.recent))}"
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         self.say(f"Validation of {of}: {numbers}{'  (best)' if better else ''}")
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heedful._errors import DataError
-from heedful.data import files, origins
+from heedful.data import files, sources
 from heedful.data.files import find_files, read_raw_lines
-from heedful.data.origins import Origin, origin_of
 from heedful.data.readers import gather, read_pairs, stream
+from heedful.data.sources import DataSource, find_source
 
 PAIRS = [("Go, now.", "Va !"), ('He said "hi".', "Il a dit « salut »."), ("NA", "null"), ("日本語", "שלום עולם")]
 PACKERS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
@@ -89,38 +89,38 @@ def test_a_data_set_of_hugging_face_gives_the_same_pairs(tmp_path, parquet):
     folder.mkdir()
     parquet.rename(folder / "train.parquet")
     for name, split in (("saved", "train"), ("splits", "test"), ("folder", "train")):
-        assert both(gather(Origin("dataset", str(tmp_path / name), columns=columns, split=split))) == PAIRS
+        assert both(gather(DataSource("dataset", str(tmp_path / name), columns=columns, split=split))) == PAIRS
     with pytest.raises(DataError, match="splits has no split 'validation'; expected one of train, test"):
-        gather(Origin("dataset", str(tmp_path / "splits"), columns=columns, split="validation"))
+        gather(DataSource("dataset", str(tmp_path / "splits"), columns=columns, split="validation"))
     with pytest.raises(DataError, match=r"saved \(train\) has no column 'en'; expected one of translation"):
-        gather(Origin("dataset", str(tmp_path / "saved"), columns=("en", "fr")))
+        gather(DataSource("dataset", str(tmp_path / "saved"), columns=("en", "fr")))
 
 
 def test_a_data_set_that_is_nowhere_is_one_sentence(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     with pytest.raises(DataError, match=r"The data set .*none \(train\) cannot be loaded: Couldn't find any data file"):
-        gather(Origin("dataset", str(tmp_path / "none"), columns=("a", "b")))
+        gather(DataSource("dataset", str(tmp_path / "none"), columns=("a", "b")))
 
     def unreachable(*_, **__):
         raise ConnectionError("Couldn't reach the Hub\nafter five tries")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     with pytest.raises(DataError, match=r"^There is no data set me/mine on this machine, and the hub cannot"):
-        gather(Origin("dataset", "me/mine", columns=("a", "b")))
+        gather(DataSource("dataset", "me/mine", columns=("a", "b")))
 
 
 def test_the_form_is_told_by_the_name(tmp_path):
     for name, form in {"a.csv.xz": "csv", "a.jsonl": "json", "a.ndjson.gz": "json", "a.txt": "tsv", "a": "tsv"}.items():
-        assert origin_of(name, columns=("x", "y")).form == form
+        assert find_source(name, columns=("x", "y")).form == form
     (tmp_path / "part-1.csv.gz").touch()
-    assert origin_of(tmp_path).form == origin_of(tmp_path / "part-*").form == "csv"
+    assert find_source(tmp_path).form == find_source(tmp_path / "part-*").form == "csv"
     with pytest.raises(DataError, match=r"a\.jsonl has columns with names; say which hold source and target"):
-        origin_of("a.jsonl")
+        find_source("a.jsonl")
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "state.json").touch()
-    assert origin_of(tmp_path / "saved", columns=("en", "fr")).form == "dataset"
+    assert find_source(tmp_path / "saved", columns=("en", "fr")).form == "dataset"
     with pytest.raises(DataError, match="saved has columns with names; say which hold source and target"):
-        origin_of(tmp_path / "saved")
+        find_source(tmp_path / "saved")
 
 
 def test_two_tables_are_no_two_sides():
@@ -128,7 +128,7 @@ def test_two_tables_are_no_two_sides():
         with pytest.raises(
             DataError, match=r"^[ab]\.\S+ is a table, which holds both sides; give it alone, and a pattern"
         ):
-            origin_of(*names)
+            find_source(*names)
 
 
 # --- folders and patterns ---
@@ -172,7 +172,7 @@ def test_a_place_without_files_is_told(tmp_path):
 
 def faults(path, columns):
     skipped = Counter()
-    return list(stream(origin_of(path, columns=columns), skipped)), dict(skipped)
+    return list(stream(find_source(path, columns=columns), skipped)), dict(skipped)
 
 
 def test_json_lines_that_cannot_be_used_are_counted(tmp_path):
@@ -255,7 +255,7 @@ def test_a_name_that_no_column_has_is_told_with_those_that_there_are(tmp_path):
 
 def test_a_line_that_never_ends_is_skipped_and_fills_no_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MAX_BYTES", 100)
-    monkeypatch.setattr(origins, "MAX_BYTES", 100)
+    monkeypatch.setattr(sources, "MAX_BYTES", 100)
     for line_len in (99, 100, 101, 200, 1000):
         path = tmp_path / "a.txt"
         path.write_bytes(b"\xef\xbb\xbfone\n" + b"x" * line_len + b"\ntwo\n" + b"y" * line_len)

@@ -8,8 +8,8 @@ from .options import TrainingOptions
 
 
 @dataclass
-class Place:
-    """A place on the way.
+class TrainState:
+    """Progress of a run.
 
     Args:
         step: Updates made.

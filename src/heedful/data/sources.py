@@ -52,7 +52,7 @@ Row = tuple[Cell, Cell]
 
 
 @dataclass(frozen=True)
-class Origin:
+class DataSource:
     """Where pairs lie.
 
     - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet" or "dataset" (Hugging Face's).
@@ -76,19 +76,19 @@ class Origin:
         return f"{named} ({self.split})" if self.form == "dataset" else named
 
 
-def origin_of(
+def find_source(
     place: str | PathLike[str],
     target: str | PathLike[str] | None = None,
     columns: tuple[int | str, int | str] | None = None,
-) -> Origin:
-    """The origin that paths name: two for lines; one for a table, whose form the end of its name tells, or for a
+) -> DataSource:
+    """The data source that paths name: two for lines; one for a table, whose form the end of its name tells, or for a
     folder that Hugging Face's `save_to_disk` wrote.
 
     Raises `DataError` where a form needs columns and has none or one side is a table, and `ValueError` for columns that
     are no such.
 
-    >>> origin_of("pairs.csv.gz", columns=("en", "fr")).form, origin_of("a.txt").form, origin_of("a.en", "a.fr").form
-    ('csv', 'tsv', 'lines')
+    >>> [find_source(*paths).form for paths in [("pairs.csv.gz",), ("a.txt",), ("a.en", "a.fr")]]
+    ['csv', 'tsv', 'lines']
     """
     if columns is not None and (len(columns) != 2 or any(isinstance(one, int) and one < 0 for one in columns)):
         raise ValueError(f"columns must be two names, or two numbers counted from 0, such as (0, 1); got {columns}.")
@@ -97,32 +97,32 @@ def origin_of(
             raise DataError(
                 f"{tables[0]} is a table, which holds both sides; give it alone, and a pattern for several in quotes."
             )
-        return Origin("lines", fspath(place), fspath(target))
+        return DataSource("lines", fspath(place), fspath(target))
     form = _form(Path(place))
     if columns is None and form in NAMED:
         raise DataError(f"{place} has columns with names; say which hold source and target, such as en,fr.")
-    return Origin(form, fspath(place), columns=columns or (0, 1))
+    return DataSource(form, fspath(place), columns=columns or (0, 1))
 
 
-def read_rows(origin: Origin) -> Iterator[Row]:
+def read_rows(source: DataSource) -> Iterator[Row]:
     """Source and target cell of every row, files in the order of their names. Raises `DataError` for bad files."""
-    if origin.form == "dataset":
-        yield from _dataset_rows(origin)
+    if source.form == "dataset":
+        yield from _dataset_rows(source)
         return
-    files = find_files(origin.place)
-    if origin.form == "lines":
-        targets = find_files(origin.target or "")
+    files = find_files(source.place)
+    if source.form == "lines":
+        targets = find_files(source.target or "")
         if len(files) != len(targets):
             raise DataError(
-                f"{origin.place} names {len(files)} files but {origin.target} names {len(targets)}; "
+                f"{source.place} names {len(files)} files but {source.target} names {len(targets)}; "
                 "each file of sources needs its file of targets, in the order of their names."
             )
-        for source, target in zip(files, targets, strict=True):
-            yield from _aligned_rows(source, target)
+        for file, target in zip(files, targets, strict=True):
+            yield from _aligned_rows(file, target)
         return
-    reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[origin.form]
+    reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[source.form]
     for file in files:
-        yield from reader(file, origin.columns)
+        yield from reader(file, source.columns)
 
 
 def _form(path: Path) -> Form:
@@ -280,40 +280,40 @@ def _parquet_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[
         raise DataError(f"{path} is no Parquet file or damaged ({_first_line(error)}); fetch it again.") from error
 
 
-def _dataset_rows(origin: Origin) -> Iterator[Row]:
-    data = _load_dataset(origin)
-    keys = _keys(origin.columns, list(data.features or ()), str(origin))
+def _dataset_rows(source: DataSource) -> Iterator[Row]:
+    data = _load_dataset(source)
+    keys = _keys(source.columns, list(data.features or ()), str(source))
     try:
         for batch in data.select_columns(sorted({key[0] for key in keys})).iter(batch_size=ROWS_PER_READ):
             for values in zip(*batch.values(), strict=True):
                 record = dict(zip(batch, values, strict=True))
                 yield _cell(record, keys[0]), _cell(record, keys[1])
     except Exception as error:  # readers of every format stand behind it, each with errors of its own
-        raise DataError(f"The data set {origin} cannot be read: {_first_line(error)}.") from error
+        raise DataError(f"The data set {source} cannot be read: {_first_line(error)}.") from error
 
 
-def _load_dataset(origin: Origin) -> Any:
+def _load_dataset(source: DataSource) -> Any:
     """A data set that was saved to a folder, or one by its name, read as it is needed."""
     import datasets
 
-    folder = Path(origin.place)
+    folder = Path(source.place)
     # each of its five tries to reach the hub would be a line on the screen
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         if not _is_saved(folder):
-            return datasets.load_dataset(origin.place, origin.subset, split=origin.split, streaming=True)
-        folder = _part_of(folder, origin.split)
+            return datasets.load_dataset(source.place, source.subset, split=source.split, streaming=True)
+        folder = _part_of(folder, source.split)
         _check_shards(folder)
         return datasets.load_from_disk(str(folder))
     except DataError:
         raise
     except ConnectionError:
         raise DataError(
-            f"There is no data set {origin.place} on this machine, and the hub cannot be reached; check name and "
+            f"There is no data set {source.place} on this machine, and the hub cannot be reached; check name and "
             "network, or name a folder."
         ) from None
     except Exception as error:  # readers of every format stand behind it, each with errors of its own
-        raise DataError(f"The data set {origin} cannot be loaded: {_first_line(error)}.") from error
+        raise DataError(f"The data set {source} cannot be loaded: {_first_line(error)}.") from error
 
 
 def _part_of(folder: Path, split: str) -> Path:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heedful._errors import DataError, OutputError
-from heedful.data import shelves
-from heedful.data.drawing import Draw, join
+from heedful.data import storage
 from heedful.data.ids import Ids
 from heedful.data.readers import Pairs
+from heedful.data.sampler import PairSampler, join
 from heedful.data.selection import Selection, sentence_key
-from heedful.data.shelves import MemoryShelf, Store, store
+from heedful.data.storage import CorpusFolder, MemoryStorage, store
 
 
 def numbered(first, last):
@@ -21,7 +21,7 @@ def numbered(first, last):
 
 
 def in_memory(pairs, origin="here"):
-    return MemoryShelf(Pairs([source for source, _ in pairs], [target for _, target in pairs], {}, origin))
+    return MemoryStorage(Pairs([source for source, _ in pairs], [target for _, target in pairs], {}, origin))
 
 
 def both(pairs):
@@ -30,7 +30,7 @@ def both(pairs):
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(shelves, "BLOCK", 7)
+    monkeypatch.setattr(storage, "BLOCK", 7)
 
 
 # --- on the disk ---
@@ -39,12 +39,14 @@ def _small_blocks(monkeypatch):
 def test_what_was_stored_comes_back_in_any_order_of_blocks(tmp_path):
     corpora = [("a", numbered(0, 30)), ("b", numbered(100, 103)), ("c", numbered(200, 214))]
     kept = store(tmp_path / "corpus", corpora, Selection(), lambda: {"more": [1]})
-    for found in (kept, Store(tmp_path / "corpus")):
-        assert [shelf.origin for shelf in found.shelves] == ["a", "b", "c"]
-        assert [shelf.num_pairs for shelf in found.shelves] == [30, 3, 14]
-        assert [shelf.num_blocks for shelf in found.shelves] == [5, 1, 2]
-        assert [both(shelf.read(range(shelf.num_blocks))) for shelf in found.shelves] == [pairs for _, pairs in corpora]
-        assert both(found.shelves[0].read([4, 1])) == numbered(28, 30) + numbered(7, 14)
+    for found in (kept, CorpusFolder(tmp_path / "corpus")):
+        assert [storage.origin for storage in found.storages] == ["a", "b", "c"]
+        assert [storage.num_pairs for storage in found.storages] == [30, 3, 14]
+        assert [storage.num_blocks for storage in found.storages] == [5, 1, 2]
+        assert [both(storage.read(range(storage.num_blocks))) for storage in found.storages] == [
+            pairs for _, pairs in corpora
+        ]
+        assert both(found.storages[0].read([4, 1])) == numbered(28, 30) + numbered(7, 14)
         assert found.facts["more"] == [1]
         assert len(found.held_out) == 0
 
@@ -59,7 +61,7 @@ def test_what_is_left_out_on_the_disk_is_what_is_left_out_in_memory(tmp_path):
     kept, held_out = selection.finish()
     assert both(found.held_out) == [everything[place] for place in held_out]
     assert len(found.held_out) == 6
-    whole = [pair for shelf in found.shelves for pair in both(shelf.read(range(shelf.num_blocks)))]
+    whole = [pair for storage in found.storages for pair in both(storage.read(range(storage.num_blocks)))]
     assert whole == [pair for pair, stays in zip(everything, kept, strict=True) if stays]
     assert len(whole) == 90 - 6
     assert not {sentence_key(source) for source, _ in whole} & set(found.held_out.source)
@@ -73,7 +75,7 @@ def test_a_store_that_fails_on_the_way_leaves_what_stood_there(tmp_path):
     store(tmp_path / "corpus", [("a", numbered(0, 3))], Selection())
     with pytest.raises(DataError, match="the file ends here"):
         store(tmp_path / "corpus", [("a", broken())], Selection())
-    assert both(Store(tmp_path / "corpus").shelves[0].read([0])) == numbered(0, 3)
+    assert both(CorpusFolder(tmp_path / "corpus").storages[0].read([0])) == numbered(0, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
@@ -84,7 +86,7 @@ def test_a_damaged_store_is_told_in_one_sentence(tmp_path, name, part):
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(part * len(content))])
     with pytest.raises(DataError, match=r"is damaged \(.*\); delete it, and the same command makes it anew\.$"):
-        Store(tmp_path).shelves[0].read([0])
+        CorpusFolder(tmp_path).storages[0].read([0])
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
@@ -103,9 +105,9 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 )
 def test_every_pair_comes_once_in_each_pass(sizes, epoch_pairs, seed):
     corpora = [numbered(100 * place, 100 * place + size) for place, size in enumerate(sizes)]
-    draw = Draw([in_memory(pairs) for pairs in corpora], epoch_pairs=epoch_pairs, seed=seed)
+    sampler = PairSampler([in_memory(pairs) for pairs in corpora], epoch_pairs=epoch_pairs, seed=seed)
     epochs = -(-2 * sum(sizes) // epoch_pairs) + 1
-    drawn = [draw.epoch(number) for number in range(epochs)]
+    drawn = [sampler.epoch(number) for number in range(epochs)]
     assert all(len(pairs) for pairs in drawn)
     for place, pairs in enumerate(corpora):
         own = [pair for epoch in drawn for pair in both(epoch) if int(pair[0][1:]) // 100 == place]
@@ -116,52 +118,57 @@ def test_every_pair_comes_once_in_each_pass(sizes, epoch_pairs, seed):
 
 def test_what_an_epoch_draws_depends_on_seed_and_number_alone(tmp_path):
     found = store(tmp_path, [("a", numbered(0, 300)), ("b", numbered(300, 400))], Selection())
-    expected = [both(Draw(found.shelves, epoch_pairs=80, seed=4).epoch(number)) for number in range(9)]
-    again = Draw(Store(tmp_path).shelves, epoch_pairs=80, seed=4)
+    expected = [both(PairSampler(found.storages, epoch_pairs=80, seed=4).epoch(number)) for number in range(9)]
+    again = PairSampler(CorpusFolder(tmp_path).storages, epoch_pairs=80, seed=4)
     assert [both(again.epoch(number)) for number in reversed(range(9))] == expected[::-1]
-    assert both(Draw(found.shelves, epoch_pairs=80, seed=5).epoch(0)) != expected[0]
+    assert both(PairSampler(found.storages, epoch_pairs=80, seed=5).epoch(0)) != expected[0]
     assert expected[0] != expected[5]
 
 
 def test_corpora_are_drawn_by_their_weights():
-    draw = Draw([in_memory(numbered(0, 50)), in_memory(numbered(1000, 2000))], weights=[3.0, 1.0], epoch_pairs=200)
+    sampler = PairSampler(
+        [in_memory(numbered(0, 50)), in_memory(numbered(1000, 2000))], weights=[3.0, 1.0], epoch_pairs=200
+    )
     for number in range(5):
-        small = [source for source in draw.epoch(number).source if int(source[1:]) < 1000]
+        small = [source for source in sampler.epoch(number).source if int(source[1:]) < 1000]
         assert len(small) == 150
         assert Counter(Counter(small).values()) == {3: 50}
     assert (
-        len({source for number in range(20) for source in draw.epoch(number).source if int(source[1:]) >= 1000}) == 1000
+        len({source for number in range(20) for source in sampler.epoch(number).source if int(source[1:]) >= 1000})
+        == 1000
     )
 
 
 def test_an_uneven_share_adds_up_over_epochs():
-    draw = Draw([in_memory(numbered(0, 100)), in_memory(numbered(1000, 1100))], weights=[1.0, 0.03], epoch_pairs=10)
-    counts = [sum(int(source[1:]) >= 1000 for source in draw.epoch(number).source) for number in range(100)]
+    sampler = PairSampler(
+        [in_memory(numbered(0, 100)), in_memory(numbered(1000, 1100))], weights=[1.0, 0.03], epoch_pairs=10
+    )
+    counts = [sum(int(source[1:]) >= 1000 for source in sampler.epoch(number).source) for number in range(100)]
     assert set(counts) == {0, 1}
     assert sum(counts) == round(1000 * 0.03 / 1.03)
 
 
 def test_without_wishes_an_epoch_is_everything_in_its_order():
-    draw = Draw([in_memory(numbered(0, 5)), in_memory(numbered(5, 9))])
-    assert draw.whole
-    assert both(draw.epoch(0)) == both(draw.epoch(3)) == numbered(0, 9)
+    sampler = PairSampler([in_memory(numbered(0, 5)), in_memory(numbered(5, 9))])
+    assert sampler.whole
+    assert both(sampler.epoch(0)) == both(sampler.epoch(3)) == numbered(0, 9)
 
 
 def test_a_sample_keeps_the_proportions(tmp_path):
     found = store(tmp_path, [("a", numbered(0, 700)), ("b", numbered(1000, 3100))], Selection())
-    draw = Draw(found.shelves, weights=[3.0, 1.0], epoch_pairs=50)
-    sample = draw.sample(280)
+    sampler = PairSampler(found.storages, weights=[3.0, 1.0], epoch_pairs=50)
+    sample = sampler.sample(280)
     small = sum(int(source[1:]) < 1000 for source in sample.source)
     assert (small, len(sample) - small) == (210, 70)
-    assert draw.sample(5000).source == [source for source, _ in numbered(0, 700) + numbered(1000, 3100)]
+    assert sampler.sample(5000).source == [source for source, _ in numbered(0, 700) + numbered(1000, 3100)]
 
 
 def test_wrong_wishes_are_refused():
-    shelf = in_memory(numbered(0, 5))
+    storage = in_memory(numbered(0, 5))
     with pytest.raises(ValueError, match=r"weights must be 1 numbers above 0, one for each corpus; got \[1\.0, 2\.0\]"):
-        Draw([shelf], weights=[1.0, 2.0])
+        PairSampler([storage], weights=[1.0, 2.0])
     with pytest.raises(ValueError, match="epoch_pairs must be at least 1; got 0"):
-        Draw([shelf], epoch_pairs=0)
+        PairSampler([storage], epoch_pairs=0)
 
 
 def test_joined_corpora_add_up_what_was_skipped():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from heedful.functional import padding_mask
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """What a model says of its sequences.
 
     Attributes:
@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     weights: Float[Tensor, "batch steps"] | None = None
 
 
-class OneAnswer(nn.Module):
+class SequenceClassifier(nn.Module):
     """A classifier of two classes, or a regression, of sequences.
 
     Args:
@@ -38,7 +38,7 @@ class OneAnswer(nn.Module):
     >>> from heedful.layers import TokenEmbedding
     >>> from heedful.models import RecurrentEncoder
     >>> encoder = RecurrentEncoder(TokenEmbedding(11, 3), 3, units=5, cell="lstm", bidirectional=False)
-    >>> model = OneAnswer(encoder, LastStateAttention(5, units=7), nn.Linear(7, 1))
+    >>> model = SequenceClassifier(encoder, LastStateAttention(5, units=7), nn.Linear(7, 1))
     >>> model(torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1])).answer.shape
     torch.Size([2])
     """
@@ -52,7 +52,7 @@ class OneAnswer(nn.Module):
         inputs: Shaped[Tensor, "batch steps ..."],
         lengths: Int[Tensor, " batch"] | None = None,
         need_weights: bool = False,
-    ) -> Answer:
+    ) -> Prediction:
         """Read sequences and answer.
 
         Args:
@@ -64,11 +64,11 @@ class OneAnswer(nn.Module):
         outputs = self.encoder(inputs, lengths).outputs
         mask = None if lengths is None else padding_mask(lengths, outputs.shape[1])
         vector, weights = self.pooling(outputs, mask, need_weights)
-        return Answer(self.head(vector).squeeze(-1), weights)
+        return Prediction(self.head(vector).squeeze(-1), weights)
 
 
 @torch.no_grad()
-def answer_all(
+def predict_all(
     model: nn.Module, batches: Iterable[Any]
 ) -> tuple[Float[Tensor, " examples"], Float[Tensor, "examples steps"]]:
     """What a model says of all batches, and what it looked at, gathered on the CPU.
@@ -80,9 +80,9 @@ def answer_all(
     >>> from types import SimpleNamespace
     >>> class Mean(nn.Linear):
     ...     def forward(self, inputs, lengths, need_weights):
-    ...         return Answer(inputs.mean(1), torch.full(inputs.shape, 1 / inputs.shape[1]))
+    ...         return Prediction(inputs.mean(1), torch.full(inputs.shape, 1 / inputs.shape[1]))
     >>> batch = SimpleNamespace(inputs=torch.tensor([[1.0, 3.0]]), lengths=torch.tensor([2]), to=lambda device: batch)
-    >>> answer_all(Mean(1, 1), [batch, batch])[0]
+    >>> predict_all(Mean(1, 1), [batch, batch])[0]
     tensor([2., 2.])
     """
     device = next(model.parameters()).device

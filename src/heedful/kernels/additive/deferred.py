@@ -1,7 +1,7 @@
 """One gradient for many steps: what a decoder reads again and again gets its gradient at the end, in one go.
 
 A decoder looks at the same keys and values at every step, and autograd would write and add a gradient as large as they
-are each time. `later(tensor, merge)` hands on the tensor; a step that finds it in its input leaves the few numbers its
+are each time. `defer(tensor, merge)` hands on the tensor; a step that finds it in its input leaves the few numbers its
 gradient is made of in the tensor's node, and returns no gradient. When all steps of the backward pass are done, the
 node merges them.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-class _Later(torch.autograd.Function):
+class _Deferred(torch.autograd.Function):
     @staticmethod
     def forward(ctx, tensor, merge):
         ctx.merge = merge
@@ -37,9 +37,9 @@ def _current_pass() -> int:
     return torch._C._current_graph_task_id()
 
 
-def later(tensor: Tensor, merge: Callable[[list[Any]], Tensor]) -> Tensor:
+def defer(tensor: Tensor, merge: Callable[[list[Any]], Tensor]) -> Tensor:
     """The same tensor, whose gradient from many steps `merge` computes from their notes."""
-    return _Later.apply(tensor, merge) if torch.is_grad_enabled() and tensor.requires_grad else tensor
+    return _Deferred.apply(tensor, merge) if torch.is_grad_enabled() and tensor.requires_grad else tensor
 
 
 def gathers(tensor: Tensor) -> Any:

@@ -15,16 +15,16 @@ from torch import nn
 from heedful._errors import OutputError, RecipeError
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions
-from heedful.training import early, train
-from heedful.training.learner import Learner
+from heedful.training import checks, train
+from heedful.training.engine import Engine
 from heedful.training.losses import sequence_loss
 from heedful.training.processes import start
 from tests.training.team import ROOT
-from tests.training.tiny import held_out, options, tiny_feed, tiny_model
+from tests.training.tiny import held_out, options, tiny_dataset, tiny_model
 
 
-def run(folder, model=None, feed=None, **changes):
-    return train(model or tiny_model(), feed or tiny_feed(), held_out, options(**changes), folder)
+def run(folder, model=None, dataset=None, **changes):
+    return train(model or tiny_model(), dataset or tiny_dataset(), held_out, options(**changes), folder)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def run(folder, model=None, feed=None, **changes):
 )
 def test_a_warm_up_longer_than_the_run_is_warned_of(capsys, tmp_path, changes, steps):
     limits = options(**changes)
-    (warning,) = early.check_warmup(limits, epoch_len=8)
+    (warning,) = checks.check_warmup(limits, epoch_len=8)
     assert f"warmup_steps is {limits.warmup_steps:,}, but the run ends after {steps} steps" in warning
     if limits.max_steps == 20:
         run(tmp_path, **changes)
@@ -48,18 +48,18 @@ def test_a_warm_up_longer_than_the_run_is_warned_of(capsys, tmp_path, changes, s
     "changes", [{"warmup_steps": 20}, {"max_steps": None, "max_seconds": 1.0, "warmup_steps": 10**6}]
 )
 def test_a_warm_up_that_may_fit_is_not(changes):
-    assert not list(early.check_warmup(options(**changes), epoch_len=8))
+    assert not list(checks.check_warmup(options(**changes), epoch_len=8))
 
 
 @pytest.mark.parametrize(("free", "refused"), [(3_000, True), (30_000, None), (10**9, False)])
 def test_a_batch_that_does_not_fit_is_refused_and_one_that_hardly_does_is_warned_of(
     tmp_path, monkeypatch, capsys, free, refused
 ):
-    learner = learner_of(tiny_model())
-    need = early.state_bytes(learner) + early.activation_bytes(learner, tiny_feed().largest())
+    engine = engine_of(tiny_model())
+    need = checks.state_bytes(engine) + checks.activation_bytes(engine, tiny_dataset().largest())
     if refused is None:
         free = int(need / 0.9)
-    monkeypatch.setattr(early, "free_memory", lambda device: free)
+    monkeypatch.setattr(checks, "free_memory", lambda device: free)
     sentence = "training needs about .* of memory, .* of them for its largest batch, and .* are free; lower training"
     if refused:
         with pytest.raises(RecipeError, match=sentence):
@@ -70,18 +70,18 @@ def test_a_batch_that_does_not_fit_is_refused_and_one_that_hardly_does_is_warned
     assert ("Warning: training needs" in capsys.readouterr().err) == (refused is None)
 
 
-def learner_of(model: nn.Module, **changes) -> Learner:
-    return Learner(start(options(**changes)), model, options(**changes), sequence_loss, seed=1)
+def engine_of(model: nn.Module, **changes) -> Engine:
+    return Engine(start(options(**changes)), model, options(**changes), sequence_loss, seed=1)
 
 
 def test_the_largest_batch_is_the_one_with_most_cells():
-    feed = tiny_feed(pairs=57)
-    batches = list(feed.epoch(0))
+    dataset = tiny_dataset(pairs=57)
+    batches = list(dataset.epoch(0))
 
     def cells(batch):
         return batch.source.numel() * batch.target_in.shape[1]
 
-    assert cells(feed.largest()) == max(map(cells, batches))
+    assert cells(dataset.largest()) == max(map(cells, batches))
     assert len({cells(batch) for batch in batches}) > 1
 
 
@@ -91,22 +91,22 @@ import torch
 from heedful._memory import give_back_freed_memory
 from tests.memory import forget_peak, peak_memory
 from heedful.data.batching import BatchSampler
-from heedful.training import early
-from heedful.training.feed import Feed
-from tests.training.test_early import learner_of, model_of
+from heedful.training import checks
+from heedful.training.batches import DatasetBatches
+from tests.training.test_checks import engine_of, model_of
 
 torch.set_num_threads(1)
 give_back_freed_memory()
 attention, rows, length, forcing, precision = json.loads(sys.argv[1])
 sides = [[5] * length] * rows
-feed = Feed(BatchSampler([length] * rows, [length] * rows, 10**9), sides, sides)
-learner = learner_of(model_of(attention), teacher_forcing=forcing, precision=precision)
+dataset = DatasetBatches(BatchSampler([length] * rows, [length] * rows, 10**9), sides, sides)
+engine = engine_of(model_of(attention), teacher_forcing=forcing, precision=precision)
 options = {"teacher_forcing": forcing["start"]} if forcing else {}
-learner.update([feed.largest().full(2)], 1, 1.0, options)  # makes what stays: gradients and moments
-estimate = early.activation_bytes(learner, feed.largest())
+engine.update([dataset.largest().full(2)], 1, 1.0, options)  # makes what stays: gradients and moments
+estimate = checks.activation_bytes(engine, dataset.largest())
 forget_peak()
 before = peak_memory()
-learner.update([feed.largest()], 2, 1.0, options)
+engine.update([dataset.largest()], 2, 1.0, options)
 print(json.dumps([estimate, peak_memory() - before]))
 """
 
@@ -136,9 +136,9 @@ def test_the_estimate_is_near_what_an_update_takes(case):
 def test_the_estimate_leaves_no_trace(tmp_path):
     model = tiny_model()
     model.source.weight.requires_grad_(False)
-    learner = learner_of(model)
+    engine = engine_of(model)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert early.activation_bytes(learner, tiny_feed().largest()) > 0
+    assert checks.activation_bytes(engine, tiny_dataset().largest()) > 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
@@ -169,7 +169,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     def refuse(path, content):
         raise OutputError(f"cannot write {path}: no")
 
-    monkeypatch.setattr(early, "write_whole", refuse)
+    monkeypatch.setattr(checks, "write_whole", refuse)
     with pytest.raises(OutputError, match="cannot write"):
         run(tmp_path)
     assert not (tmp_path / "batches.csv").exists()
@@ -185,22 +185,22 @@ def test_trying_beforehand_changes_nothing(tmp_path, monkeypatch):
 
 def test_the_free_memory_is_some_of_that_of_the_machine():
     total = math.prod(map(os.sysconf, ("SC_PHYS_PAGES", "SC_PAGE_SIZE")))
-    free = early.free_memory(torch.device("cpu"))
+    free = checks.free_memory(torch.device("cpu"))
     assert free is None or 0 < free <= total
 
 
-def test_a_feed_tells_its_largest_batch_and_other_batches_are_tried_by_their_first(tmp_path, monkeypatch):
+def test_a_dataset_tells_its_largest_batch_and_other_batches_are_tried_by_their_first(tmp_path, monkeypatch):
     class First:
         def epoch(self, number):
-            return tiny_feed().epoch(number)
+            return tiny_dataset().epoch(number)
 
-    def note(learner, batch, *rest) -> list[str]:
+    def note(engine, batch, *rest) -> list[str]:
         tried.append(batch)
         return []
 
     tried = []
     monkeypatch.setattr("heedful.training.loop.check_before_training", note)
     run(tmp_path / "one")
-    run(tmp_path / "other", feed=First())
-    expected = (tiny_feed().largest(), tiny_feed().epoch(0)[0])
+    run(tmp_path / "other", dataset=First())
+    expected = (tiny_dataset().largest(), tiny_dataset().epoch(0)[0])
     assert [batch.index.tolist() for batch in tried] == [batch.index.tolist() for batch in expected]
