@@ -17,26 +17,40 @@ if TYPE_CHECKING:
     from heedful.attention import Attention as Attention
     from heedful.attention import AttentionOutput as AttentionOutput
     from heedful.attention import AttentionPooling as AttentionPooling
+    from heedful.attention import AverageAttention as AverageAttention
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
+    from heedful.attention import CopyDistribution as CopyDistribution
+    from heedful.attention import CopyGate as CopyGate
     from heedful.attention import CoverageAttention as CoverageAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import ForwardAttention as ForwardAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
+    from heedful.attention import IntraDecoderAttention as IntraDecoderAttention
+    from heedful.attention import IntraTemporalAttention as IntraTemporalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
+    from heedful.attention import LinearAttention as LinearAttention
+    from heedful.attention import LinformerAttention as LinformerAttention
     from heedful.attention import LuongAttention as LuongAttention
     from heedful.attention import LuongLocalAttention as LuongLocalAttention
     from heedful.attention import MaxPooling as MaxPooling
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
     from heedful.attention import MonotonicAttention as MonotonicAttention
+    from heedful.attention import MultiHeadAttention as MultiHeadAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
+    from heedful.attention import NystromAttention as NystromAttention
+    from heedful.attention import PerformerAttention as PerformerAttention
+    from heedful.attention import PointerAttention as PointerAttention
+    from heedful.attention import PointerGenerator as PointerGenerator
     from heedful.attention import SineAttention as SineAttention
+    from heedful.attention import SlidingAttention as SlidingAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
+    from heedful.attention import VisualAttention as VisualAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
 
@@ -48,27 +62,41 @@ _PUBLIC = {
     "Attention": "heedful.attention",
     "AttentionOutput": "heedful.attention",
     "AttentionPooling": "heedful.attention",
+    "AverageAttention": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
+    "CopyDistribution": "heedful.attention",
+    "CopyGate": "heedful.attention",
     "CoverageAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
+    "IntraDecoderAttention": "heedful.attention",
+    "IntraTemporalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
+    "LinearAttention": "heedful.attention",
+    "LinformerAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
     "LuongLocalAttention": "heedful.attention",
     "MaxPooling": "heedful.attention",
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
     "MonotonicAttention": "heedful.attention",
+    "MultiHeadAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
+    "NystromAttention": "heedful.attention",
+    "PerformerAttention": "heedful.attention",
+    "PointerAttention": "heedful.attention",
+    "PointerGenerator": "heedful.attention",
     "SineAttention": "heedful.attention",
+    "SlidingAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
+    "VisualAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,
     "padding_mask": "heedful.functional",

@@ -54,17 +54,17 @@ def _plain(summary_dim=CONTEXT, embedding_dim=EMBEDDING):
 
 MISFITS = {
     "attention's query_dim is 3; expected 7, recurrent's units": lambda: _look_then_update(_attention(query_dim=3)),
-    "attention's key_dim is 3; expected 4, context_dim": lambda: _look_then_update(_attention(key_dim=3)),
+    "attention's context_dim is 3; expected 4, context_dim": lambda: _look_then_update(_attention(key_dim=3)),
     r"recurrent's input_dim is 5; expected 9, which is embedding_dim \(5\) \+ context_dim \(4\)": lambda: (
         _look_then_update(recurrent=_recurrent(EMBEDDING))
     ),
     "attention's query_dim is 2; expected 7, recurrent's units": lambda: _update_then_look(_attention(query_dim=2)),
-    "attention's key_dim is 2; expected 4, context_dim": lambda: _update_then_look(_attention(key_dim=2)),
+    "attention's context_dim is 2; expected 4, context_dim": lambda: _update_then_look(_attention(key_dim=2)),
     "recurrent's input_dim is 5; with input feeding it holds an embedded token beside 6 features": lambda: (
         _update_then_look(input_feeding=True)
     ),
     "attention's query_dim is 1; expected 7, lower's units": lambda: _look_between(_attention(query_dim=1)),
-    "attention's key_dim is 1; expected 4, context_dim": lambda: _look_between(_attention(key_dim=1)),
+    "attention's context_dim is 1; expected 4, context_dim": lambda: _look_between(_attention(key_dim=1)),
     r"lower's input_dim is 3; expected 5, which is embedding_dim \(5\)": lambda: _look_between(lower=_recurrent(3)),
     r"upper's input_dim is 7; expected 11, which is lower_units \(7\) \+ context_dim \(4\)": lambda: _look_between(
         upper=_recurrent(7)

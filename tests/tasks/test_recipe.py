@@ -129,7 +129,7 @@ def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.unit=3", r"model\.unit is no key of a recipe; did you mean units\?; expected attention, wiring"),
+        ("model.unit=3", r"model\.unit is no key of a recipe; did you mean units\?; expected architecture, encoder"),
         ("modle.units=3", r"modle\.units|modle is no key of a recipe; did you mean model\?"),
         ("data.test.sorce=a", r"data\.test\.sorce is no key of a recipe; did you mean source\?"),
         ("training.learnig_rate=1", r"training\.learnig_rate is no key .* did you mean learning_rate\?"),
@@ -143,7 +143,7 @@ def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
         ("model.dropout=1", r"model\.dropout is 1; it should be less than 1"),
         ("model.bidirectional=1", r"model\.bidirectional is 1; it should be a valid boolean"),
         ("model.cell=rnn", r"model\.cell is 'rnn'; it should be 'gru' or 'lstm'"),
-        ("model=3", r"model is 3; expected the keys attention, wiring"),
+        ("model=3", r"model is 3; expected the keys architecture, encoder"),
         ("data=[1]", r"data is \[1\]; expected the keys train, valid, test"),
         ("data.train=null", r"data\.train is None; expected the keys source, target"),
         ("name=3", r"name is 3; it should be a valid string"),

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from heedful.visual.alignment import Alignment
 from heedful.visual.fonts import DEFAULT, drawable, font_families
-from heedful.visual.heatmap import draw_heatmap, write_heatmap
+from heedful.visual.heatmap import draw_heatmap, grid_heat, write_heatmap
 from heedful.visual.style import HEAT
 
 from .samples import HOSTILE, SOURCE, TARGET, example, hostile, one_hot, parts
@@ -168,3 +169,35 @@ def test_pictures_never_touch_pyplot():
 
 def test_hostile_tokens_are_all_tried():
     assert len(draw_heatmap(hostile()).axes[0].get_xticklabels()) == len(HOSTILE)
+
+
+REGIONS = hnp.arrays(np.float64, (2, 6), elements=st.floats(0, 1))
+
+
+@given(st.integers(0, 5), st.integers(1, 4), st.integers(1, 5), st.booleans())
+def test_a_region_alone_lights_its_own_cell(region, tall, wide, smooth):
+    heat = grid_heat(np.eye(6)[region], grid=(2, 3), size=(2 * tall, 3 * wide), smooth=smooth)
+    row, column = divmod(region, 3)
+    inside = np.zeros(heat.shape, dtype=bool)
+    inside[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide] = True
+    assert inside[np.unravel_index(heat.argmax(), heat.shape)]
+    if not smooth:
+        assert heat.tolist() == inside.astype(float).tolist()
+
+
+@given(REGIONS, st.integers(1, 9), st.integers(1, 9), st.booleans())
+def test_a_grid_keeps_its_extremes_and_on_request_its_sum(weights, height, width, smooth):
+    heat = grid_heat(weights, (2, 3), (height, width), smooth)
+    assert heat.shape == (2, height, width)
+    assert weights.min() - 1e-12 <= heat.min() <= heat.max() <= weights.max() + 1e-12
+    kept = grid_heat(weights, (2, 3), (height, width), smooth, keep_sum=True)
+    reached = heat.sum(axis=(1, 2)) > 0  # a picture coarser than its grid may miss the only region that is lit
+    assert kept.sum(axis=(1, 2))[reached] == pytest.approx(weights.sum(axis=1)[reached])
+    assert grid_heat(weights, (2, 3), (2, 3), smooth).reshape(2, 6) == pytest.approx(weights)
+
+
+def test_a_grid_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(2, 6\) for a grid of 2 x 2; expected \[\.\.\., 4\], one weight for"):
+        grid_heat(np.ones((2, 6)), (2, 2), (4, 4))
+    with pytest.raises(ValueError, match=r"grid is \(0, 3\) and size \(4, 4\); expected \(rows, columns\) and"):
+        grid_heat(np.ones(0), (0, 3), (4, 4))

@@ -6,7 +6,7 @@ transform of the scores; the weights handed out are those before dropout.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,11 +28,11 @@ class AttentionOutput:
 
     Attributes:
         context: `[batch, queries, value_dim]`, the weighted sum of the values.
-        weights: `[batch, queries, keys]`, or `None` unless asked for.
+        weights: `[batch, (heads,) queries, keys]`, or `None` unless asked for.
     """
 
     context: Float[Tensor, "batch queries value_dim"]
-    weights: Float[Tensor, "batch queries keys"] | None = None
+    weights: Float[Tensor, "batch *heads queries keys"] | None = None
 
     def __iter__(self) -> Iterator[Tensor | None]:
         return iter((self.context, self.weights))
@@ -68,6 +68,42 @@ class AttentionState:
     score: Any = None
     window: Any = None
     normalizer: Any = None
+
+
+@runtime_checkable
+class DecoderAttention(Protocol):
+    """What a decoder needs of an attention layer: `Attention` has it, and so have the layers with heads or gates."""
+
+    @property
+    def query_dim(self) -> int:
+        """Features of a query."""
+        ...
+
+    @property
+    def key_dim(self) -> int:
+        """Features of a key."""
+        ...
+
+    @property
+    def context_dim(self) -> int:
+        """Features of a context whose values are the keys."""
+        ...
+
+    def remember(self, key: Tensor, value: Tensor | None = None, mask: Tensor | None = None) -> Any:
+        """Prepare keys and values once, for many calls of `look`."""
+        ...
+
+    def step(
+        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """`look` for one query."""
+        ...
+
+    def look(
+        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """Look with any number of queries, and hand on the state."""
+        ...
 
 
 class Attention(nn.Module):
@@ -115,6 +151,11 @@ class Attention(nn.Module):
         return self.score.key_dim
 
     @property
+    def context_dim(self) -> int:
+        """Features of a context where the keys are the values."""
+        return self.score.key_dim
+
+    @property
     def stateful(self) -> bool:
         """Whether one query's weights depend on the queries before it."""
         return any(part.stateful for part in (self.score, self.window, self.normalizer))
@@ -142,7 +183,7 @@ class Attention(nn.Module):
         self._check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         memory = self._prepare(key, value, mask)
-        state = self.begin(memory, self._first_position(query.shape[1], key.shape[1]))
+        state = self.begin(memory, self.first_position(query.shape[1], key.shape[1]))
         run = self._scan if self.stateful else self._look
         return run(query, memory, mask, state, need_weights)[0]
 
@@ -179,7 +220,10 @@ class Attention(nn.Module):
             value: `[batch, more, value_dim]`; the keys when left out.
             mask: `[batch, 1, more]`, of the further keys alone.
         """
-        more = self.remember(key, value, mask)
+        return self.join(memory, self.remember(key, value, mask))
+
+    def join(self, memory: Memory, more: Memory) -> Memory:
+        """Two memories as one, the keys of the second behind those of the first."""
         self._check_continuation(memory.value, more.value)
         mask = None
         if memory.mask is not None or more.mask is not None:
@@ -249,7 +293,8 @@ class Attention(nn.Module):
         shape = (value.shape[0], 1, value.shape[1])
         return torch.ones(shape, dtype=torch.bool, device=value.device) if mask is None else mask.expand(shape)
 
-    def _first_position(self, queries: int, keys: int) -> int:
+    def first_position(self, queries: int, keys: int) -> int:
+        """Place of the first of so many queries in one call over so many keys, as the window wants it."""
         return max(keys - queries, 0) if self.window.aligned_to_end else 0
 
     def _look(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import heedful.attention
 from heedful.attention import normalizers, scores, windows
 
-Kind = Literal["score", "window", "normalizer", "mechanism", "pooling"]
+Kind = Literal["score", "window", "normalizer", "mechanism", "pooling", "layer"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,9 @@ class Entry:
 
     Attributes:
         name: as it is imported.
-        kind: "score", "window", "normalizer", "mechanism" for a named composition of the three, or "pooling" for a
-            layer that takes a sequence alone.
+        kind: "score", "window", "normalizer", "mechanism" for a layer that is called as `Attention` is, "pooling" for
+            one that takes a sequence alone, or "layer" for one that is called otherwise: it points, copies, or reads
+            several sequences.
         file: where it stands, from the package's folder on.
         paper: authors and title.
         place: section or equation.
@@ -37,7 +38,7 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """Every score, window, normaliser, named mechanism and pooling, in this order, each kind by year and name.
+    """Every score, window, normaliser, mechanism, pooling and other layer, in this order, each kind by year and name.
 
     >>> [entry.place for entry in catalogue() if entry.name == "ScaledDotScore"]
     ['equation 1']
@@ -48,6 +49,7 @@ def catalogue() -> list[Entry]:
         "normalizer": normalizers,
         "mechanism": heedful.attention,
         "pooling": heedful.attention,
+        "layer": heedful.attention,
     }
     return [
         entry
@@ -71,9 +73,14 @@ def markdown() -> str:
 
 
 def _entries(kind: Kind, package: ModuleType) -> list[Entry]:
-    """What of the exports has a source: an abstract base has none; mechanisms are functions, all else is a class."""
+    """What of the exports has a source: an abstract base has none."""
     things = [thing for thing in vars(package).values() if callable(thing) and hasattr(thing, "source")]
-    return [_entry(kind, thing) for thing in things if inspect.isclass(thing) == (kind != "mechanism")]
+    return [_entry(kind, thing) for thing in things if package is not heedful.attention or _kind(thing) == kind]
+
+
+def _kind(thing: Any) -> Kind:
+    """Of what stands outside the three folders: a builder makes a mechanism, a class says so if it is no pooling."""
+    return getattr(thing, "kind", "pooling") if inspect.isclass(thing) else "mechanism"
 
 
 def _entry(kind: Kind, thing: Any) -> Entry:

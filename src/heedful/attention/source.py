@@ -112,6 +112,58 @@ ZHAO_2019 = partial(
     paper="Zhao et al.: Explicit Sparse Transformer: Concentrated Attention Through Explicit Selection",
     year=2019,
 )
+KATHAROPOULOS_2020 = partial(
+    Source,
+    paper="Katharopoulos et al.: Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
+    year=2020,
+)
+CHOROMANSKI_2021 = partial(Source, paper="Choromanski et al.: Rethinking Attention with Performers", year=2021)
+WANG_2020 = partial(Source, paper="Wang et al.: Linformer: Self-Attention with Linear Complexity", year=2020)
+XIONG_2021 = partial(
+    Source, paper="Xiong et al.: Nyströmformer: A Nyström-Based Algorithm for Approximating Self-Attention", year=2021
+)
+ZHANG_XIONG_2018 = partial(
+    Source,
+    paper="Zhang, Xiong and Su: Accelerating Neural Transformer via an Average Attention Network",
+    year=2018,
+)
+VINYALS_2015 = partial(Source, paper="Vinyals, Fortunato and Jaitly: Pointer Networks", year=2015)
+# no paper: the option `copy_attn` of that toolkit
+OPENNMT = partial(Source, paper="Klein et al.: OpenNMT: Open-Source Toolkit for Neural Machine Translation", year=2017)
+XU_2015 = partial(
+    Source, paper="Xu et al.: Show, Attend and Tell: Neural Image Caption Generation with Visual Attention", year=2015
+)
+OKABE_2018 = partial(
+    Source,
+    paper="Okabe, Koshinaka and Shinoda: Attentive Statistics Pooling for Deep Speaker Embedding",
+    year=2018,
+)
+ILSE_2018 = partial(
+    Source, paper="Ilse, Tomczak and Welling: Attention-based Deep Multiple Instance Learning", year=2018
+)
+LEE_2019 = partial(
+    Source,
+    paper="Lee et al.: Set Transformer: A Framework for Attention-based Permutation-Invariant Neural Networks",
+    year=2019,
+)
+NALLAPATI_2016 = partial(
+    Source,
+    paper="Nallapati et al.: Abstractive Text Summarization using Sequence-to-sequence RNNs and Beyond",
+    year=2016,
+)
+LIBOVICKY_2017 = partial(
+    Source,
+    paper="Libovický and Helcl: Attention Strategies for Multi-Source Sequence-to-Sequence Learning",
+    year=2017,
+)
+SEO_2017 = partial(Source, paper="Seo et al.: Bidirectional Attention Flow for Machine Comprehension", year=2017)
+XIONG_2017 = partial(
+    Source, paper="Xiong, Zhong and Socher: Dynamic Coattention Networks for Question Answering", year=2017
+)
+LU_2016 = partial(
+    Source, paper="Lu et al.: Hierarchical Question-Image Co-Attention for Visual Question Answering", year=2016
+)
+TU_2017 = partial(Source, paper="Tu et al.: Context Gates for Neural Machine Translation", year=2017)
 # our own; what of it is not new stands on that page
 HEEDFUL_2026 = partial(Source, paper="heedful: docs/sine_attention.md", year=2026)
 

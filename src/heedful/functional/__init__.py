@@ -14,4 +14,5 @@ from .precision import widen as widen
 from .products import linear as linear
 from .products import onednn_product as onednn_product
 from .products import suits_onednn as suits_onednn
+from .softmax import masked_log_softmax as masked_log_softmax
 from .softmax import masked_softmax as masked_softmax

@@ -25,11 +25,32 @@ def masked_softmax(
     tensor([[[1., 0.],
              [0., 0.]]])
     """
+    safe, hidden = _safe(scores, mask)
+    return torch.softmax(safe, -1).masked_fill(hidden, 0).to(scores.dtype)
+
+
+def masked_log_softmax(
+    scores: Float[Tensor, "*batch queries keys"], mask: Bool[Tensor, "*#batch #queries #keys"] | None = None
+) -> Float[Tensor, "*batch queries keys"]:
+    """Logarithm of `masked_softmax`, in float32 or wider: minus infinity at hidden keys, without a gradient there.
+
+    Args:
+        scores: `[batch, (heads,) queries, keys]`. A score of minus infinity hides its key, too.
+        mask: boolean, broadcasts to the scores, True = may look.
+
+    >>> masked_log_softmax(torch.zeros(1, 1, 3), torch.tensor([[[True, True, False]]]))
+    tensor([[[-0.6931, -0.6931,    -inf]]])
+    """
+    safe, hidden = _safe(scores, mask)
+    return torch.log_softmax(safe, -1).masked_fill(hidden, -torch.inf)
+
+
+def _safe(scores: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Scores to be normalised, and what is hidden."""
     wide = widen(scores)
     hidden = wide == -torch.inf
     if mask is not None:
         hidden = hidden | ~mask
     # an empty row is softmaxed over zeros and then erased: every intermediate value and gradient stays finite
     empty = hidden.all(-1, keepdim=True)
-    safe = wide.masked_fill(hidden, -torch.inf).masked_fill(empty, 0)
-    return torch.softmax(safe, -1).masked_fill(hidden, 0).to(scores.dtype)
+    return wide.masked_fill(hidden, -torch.inf).masked_fill(empty, 0), hidden

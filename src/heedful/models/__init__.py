@@ -17,3 +17,8 @@ from .sequence_classifier import Prediction as Prediction
 from .sequence_classifier import SequenceClassifier as SequenceClassifier
 from .sequence_classifier import count_parameters as count_parameters
 from .sequence_classifier import predict_all as predict_all
+from .transformer import TransformerDecoder as TransformerDecoder
+from .transformer import TransformerDecoderLayer as TransformerDecoderLayer
+from .transformer import TransformerEncoder as TransformerEncoder
+from .transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from .transformer import TransformerState as TransformerState

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
-from heedful.attention import Attention, AttentionState
+from heedful.attention import AttentionState, DecoderAttention
 from heedful.layers import Linear, Recurrent, RecurrentState
 
 from ._sizes import check_size
@@ -49,11 +49,14 @@ class DecoderState:
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for."""
+    """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for.
+
+    Weights are `[batch, (layers,) (heads,) steps, source_len]`.
+    """
 
     features: Float[Tensor, "batch steps output_dim"]
-    state: DecoderState
-    weights: Float[Tensor, "batch steps source_len"] | None = None
+    state: Any
+    weights: Float[Tensor, "batch *heads steps source_len"] | None = None
 
 
 class Bridge(nn.Module):
@@ -94,14 +97,14 @@ class Decoder(nn.Module, ABC):
         return Encoded(memory, encoded.summary)
 
     @abstractmethod
-    def start(self, encoded: Encoded) -> DecoderState:
+    def start(self, encoded: Encoded) -> Any:
         """The state before the first token."""
 
     @abstractmethod
     def forward(
         self,
         embedded: Float[Tensor, "batch steps embedding_dim"],
-        state: DecoderState,
+        state: Any,
         encoded: Encoded,
         need_weights: bool = False,
     ) -> DecoderOutput:
@@ -132,7 +135,7 @@ class LookThenUpdateDecoder(Decoder):
 
     def __init__(
         self,
-        attention: Attention,
+        attention: DecoderAttention,
         recurrent: Recurrent,
         embedding_dim: int,
         context_dim: int,
@@ -198,7 +201,7 @@ class UpdateThenLookDecoder(Decoder):
 
     def __init__(
         self,
-        attention: Attention,
+        attention: DecoderAttention,
         recurrent: Recurrent,
         context_dim: int,
         summary_dim: int,
@@ -280,7 +283,7 @@ class LookBetweenDecoder(Decoder):
 
     def __init__(
         self,
-        attention: Attention,
+        attention: DecoderAttention,
         lower: Recurrent,
         upper: Recurrent,
         embedding_dim: int,
@@ -362,12 +365,14 @@ class PlainDecoder(Decoder):
 
 
 def _join(weights: list[Any]) -> Tensor | None:
-    return None if not weights or weights[0] is None else torch.cat(weights, 1)
+    return None if not weights or weights[0] is None else torch.cat(weights, -2)
 
 
-def _check_attention(attention: Attention, recurrent: Recurrent, context_dim: int, name: str = "recurrent") -> None:
+def _check_attention(
+    attention: DecoderAttention, recurrent: Recurrent, context_dim: int, name: str = "recurrent"
+) -> None:
     check_size("attention's query_dim", attention.query_dim, recurrent.units, f"{name}'s units: its state is the query")
-    check_size("attention's key_dim", attention.key_dim, context_dim, "context_dim: a context is a sum of keys")
+    check_size("attention's context_dim", attention.context_dim, context_dim, "context_dim")
 
 
 def _check_input(name: str, recurrent: Recurrent, **parts: int) -> None:

@@ -26,11 +26,13 @@ class EncoderOutput:
     Attributes:
         outputs: `[batch, source_len, output_dim]`, zeros at padding.
         summary: `[batch, output_dim]`, the last layer's state after the last real token (of the backward direction:
-            after the first).
+            after the first; of a Transformer: their mean).
+        weights: `[batch, layers, heads, source_len, source_len]`, what the source looked at in itself, if asked for.
     """
 
     outputs: Float[Tensor, "batch source_len output_dim"]
     summary: Float[Tensor, "batch output_dim"]
+    weights: Float[Tensor, "batch layers heads source_len source_len"] | None = None
 
 
 class RecurrentEncoder(nn.Module):
@@ -91,7 +93,7 @@ class RecurrentEncoder(nn.Module):
             outputs, final = self.rnn(self.embedding(source))
             return EncoderOutput(self.dropout(self._merge(outputs)), self._merge(self._summary(final)))
         lengths = lengths.cpu()  # where packing wants them
-        _check_lengths(lengths, *source.shape[:2])
+        check_lengths(lengths, *source.shape[:2])
         embedded = self.embedding(source)
         run = self._run_fast if suits_gru(self.rnn, embedded) else self._run
         outputs, summary = run(embedded, lengths)
@@ -125,7 +127,8 @@ class RecurrentEncoder(nn.Module):
         return forwards + backwards
 
 
-def _check_lengths(lengths: Tensor, batch: int, source_len: int) -> None:
+def check_lengths(lengths: Tensor, batch: int, source_len: int) -> None:
+    """Refuse lengths that are not one number from 1 to the width of the source for each sentence."""
     if lengths.shape != (batch,):
         raise ValueError(f"lengths has shape {tuple(lengths.shape)}; expected [{batch}], one number for each sentence.")
     least, most = int(lengths.min()), int(lengths.max())

@@ -1,5 +1,7 @@
 """The encoder-decoder: one class, whatever its encoder and its wiring."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -8,9 +10,10 @@ from heedful.functional import linear, padding_mask
 from heedful.layers import Linear, TokenEmbedding
 
 from ._sizes import check_size
-from .decoders import Decoder, DecoderState, Encoded
+from .decoders import Decoder, Encoded
 from .encoders import RecurrentEncoder
 from .protocol import StepOutput
+from .transformer import TransformerEncoder
 
 
 class OutputLayer(nn.Module):
@@ -45,6 +48,15 @@ class OutputLayer(nn.Module):
         return linear(self.project(features), self.weight, self.bias)
 
 
+def mean_of_heads(weights: Float[Tensor, "batch *heads steps keys"]) -> Float[Tensor, "batch steps keys"]:
+    """Weights as they are, or their mean over all heads (of all layers).
+
+    >>> mean_of_heads(torch.tensor([[[[0.0, 1.0]], [[1.0, 0.0]]]]))
+    tensor([[[0.5000, 0.5000]]])
+    """
+    return weights if weights.dim() == 3 else weights.flatten(1, -3).mean(1)
+
+
 class Seq2Seq(nn.Module):
     """Encoder, target embedding, decoder and output layer: blocks made into a model.
 
@@ -77,7 +89,11 @@ class Seq2Seq(nn.Module):
     """
 
     def __init__(
-        self, encoder: RecurrentEncoder, embedding: TokenEmbedding, decoder: Decoder, output: OutputLayer
+        self,
+        encoder: RecurrentEncoder | TransformerEncoder,
+        embedding: TokenEmbedding,
+        decoder: Decoder,
+        output: OutputLayer,
     ) -> None:
         super().__init__()
         attention = getattr(decoder, "attention", None)
@@ -100,16 +116,16 @@ class Seq2Seq(nn.Module):
         """
         return self.decoder.remember(self.encoder(source, lengths), padding_mask(lengths, source.shape[1]))
 
-    def start(self, encoded: Encoded) -> DecoderState:
+    def start(self, encoded: Encoded) -> Any:
         """The state before the first token."""
         return self.decoder.start(encoded)
 
     def step(
-        self, tokens: Int[Tensor, " batch"], state: DecoderState, encoded: Encoded, need_weights: bool = False
-    ) -> tuple[StepOutput, DecoderState]:
+        self, tokens: Int[Tensor, " batch"], state: Any, encoded: Encoded, need_weights: bool = False
+    ) -> tuple[StepOutput, Any]:
         """One step: the last tokens in, logits of the next ones and the next state out."""
         output = self.decoder(self.embedding(tokens.unsqueeze(1)), state, encoded, need_weights)
-        weights = None if output.weights is None else output.weights.squeeze(1)
+        weights = None if output.weights is None else mean_of_heads(output.weights).squeeze(1)
         return StepOutput(self.output(output.features.squeeze(1)), weights), output.state
 
     def align(
@@ -126,7 +142,8 @@ class Seq2Seq(nn.Module):
             target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
         """
         encoded = self.encode(source, lengths)
-        return self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True).weights
+        weights = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True).weights
+        return None if weights is None else mean_of_heads(weights)
 
     def forward(
         self,

@@ -10,10 +10,13 @@ from heedful.attention import (
     Attention,
     BahdanauAttention,
     CoverageAttention,
+    DecoderAttention,
     ForwardAttention,
+    IntraTemporalAttention,
     LuongAttention,
     LuongLocalAttention,
     MonotonicAttention,
+    MultiHeadAttention,
     SineAttention,
     StepwiseAttention,
     TacotronAttention,
@@ -27,9 +30,11 @@ from heedful.models import (
     PlainDecoder,
     RecurrentEncoder,
     Seq2Seq,
+    TransformerEncoder,
     UpdateThenLookDecoder,
 )
 
+from .build_transformer import transformer_decoder, transformer_encoder
 from .recipe import ModelOptions, expand_path
 from .weights import read_weights
 
@@ -37,6 +42,7 @@ from .weights import read_weights
 MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
     "coverage": CoverageAttention,
     "forward": ForwardAttention,
+    "intra_temporal": lambda query_dim, key_dim, _: IntraTemporalAttention(query_dim, key_dim),
     "local_m": lambda query_dim, key_dim, _: LuongLocalAttention(query_dim, key_dim, "monotonic", clamp=True),
     "local_p": lambda query_dim, key_dim, hidden_dim: LuongLocalAttention(query_dim, key_dim, hidden_dim=hidden_dim),
     "location": TacotronAttention,
@@ -64,27 +70,38 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
             "set tokenizer.joint: true, or share_embeddings: false."
         )
     matrix = _matrix(options.target_embeddings, "target_embeddings")
-    target = _embedding(target_vocab, dim, dropout, matrix, "target_embeddings")
+    # a Transformer side drops the sum of embeddings and positions itself
+    rates = {side: 0.0 if side == "transformer" else dropout for side in ("recurrent", "transformer")}
+    target = _embedding(target_vocab, dim, rates[options.decoder], matrix, "target_embeddings")
     source = target
     if not options.share_embeddings:
         matrix = _matrix(options.source_embeddings, "source_embeddings")
-        source = _embedding(source_vocab, dim, dropout, matrix, "source_embeddings")
-    encoder = RecurrentEncoder(
-        source,
-        dim,
-        options.encoder_units,
-        options.cell,
-        options.encoder_layers,
-        options.bidirectional,
-        options.merge,
-        dropout,
-    )
-    decoder = _decoder(options, encoder.output_dim)
+        source = _embedding(source_vocab, dim, rates[options.encoder], matrix, "source_embeddings")
+    encoder = _encoder(options, source)
+    if options.decoder == "transformer":
+        decoder = transformer_decoder(options, encoder.output_dim)
+    else:
+        decoder = _decoder(options, encoder.output_dim)
     return Seq2Seq(
         encoder,
         target,
         decoder,
         OutputLayer(decoder.output_dim, target_vocab, target if options.tie_embeddings else None),
+    )
+
+
+def _encoder(options: ModelOptions, embedding: TokenEmbedding) -> RecurrentEncoder | TransformerEncoder:
+    if options.encoder == "transformer":
+        return transformer_encoder(options, embedding)
+    return RecurrentEncoder(
+        embedding,
+        options.embedding_dim,
+        options.encoder_units,
+        options.cell,
+        options.encoder_layers,
+        options.bidirectional,
+        options.merge,
+        options.dropout,
     )
 
 
@@ -99,6 +116,7 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
     if options.wiring == "none":
         return PlainDecoder(recurrent(dim, options.decoder_layers), dim, context_dim, readout, dropout)
     attention = _attention(options, context_dim)
+    context_dim = sizes["context_dim"] = attention.context_dim
     if options.wiring == "bahdanau":
         return LookThenUpdateDecoder(
             attention, recurrent(dim + context_dim, options.decoder_layers), embedding_dim=dim, **sizes
@@ -111,7 +129,12 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
     return UpdateThenLookDecoder(attention, layers, input_feeding=feeding, **sizes)
 
 
-def _attention(options: ModelOptions, key_dim: int) -> Attention:
+def _attention(options: ModelOptions, key_dim: int) -> DecoderAttention:
+    if options.attention == "multi_head":
+        try:
+            return MultiHeadAttention(options.decoder_units, options.transformer.heads, key_dim)
+        except ValueError as error:
+            raise RecipeError(f"model.transformer.heads: {error}") from None
     if options.attention in MECHANISMS:
         return MECHANISMS[options.attention](options.decoder_units, key_dim, options.attention_units)
     if options.score == "additive":

@@ -11,7 +11,7 @@ import heedful
 from heedful._errors import ModelFolderError, OutputError
 
 from .model_folder import FILES, TASK, find_model
-from .recipe import Recipe
+from .recipe import ModelOptions, Recipe
 
 CARD = "README.md"
 Model = TypeVar("Model", bound="HubMixin")
@@ -162,11 +162,19 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     table = "".join(["\n| set | metric | value | signature |\n|---|---|---:|---|\n", *rows]) if rows else ""
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {recipe.name}\n\n"
-        f"A recurrent encoder-decoder (wiring: {recipe.model.wiring}), trained with heedful {heedful.__version__} by "
+        f"{_what_it_is(recipe.model)}, trained with heedful {heedful.__version__} by "
         "the recipe in `recipe.yaml`.\n\n```python\nfrom heedful.tasks.translator import Translator\n\n"
         'translator = Translator.from_pretrained("NAME OF THIS MODEL")\n'
         f'print(translator.translate(["..."])[0][0].text)\n```\n{table}'
     )
+
+
+def _what_it_is(model: ModelOptions) -> str:
+    if model.encoder != model.decoder:
+        return f"An encoder-decoder ({model.encoder} encoder, {model.decoder} decoder)"
+    if model.encoder == "transformer":
+        return "A Transformer encoder-decoder"
+    return f"A recurrent encoder-decoder (wiring: {model.wiring})"
 
 
 def _first_line(error: Exception) -> str:

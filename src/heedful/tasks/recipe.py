@@ -29,11 +29,52 @@ def _same_as(name: str, table: Mapping[str, str] | None = None, otherwise: str |
     return lambda data: table.get(data.get(name, ""), otherwise) if table else data.get(name)
 
 
+class TransformerOptions(Section):
+    """What only the Transformer sides of a model have; their width is `embedding_dim`, their depth `encoder_layers` and
+    `decoder_layers`, and `dropout` falls on the embeddings and on every residual branch.
+
+    Args:
+        heads: Heads of every attention; they divide the width. Also those of `attention: multi_head`.
+        kv_heads: Heads of keys and values; None: as many.
+        hidden_units: Features between the two position-wise layers.
+        activation: Between those: "relu", "gelu" or "swiglu".
+        norm: "layer", or "rms" for the root mean square alone.
+        norm_first: Whether a branch's input is normalised, not the sum; what the paper did is false.
+        positions: "sinusoidal" as in the paper, "learned", "rotary", or "none".
+        max_positions: Steps that "learned" has room for.
+        qk_norm: "rms", "layer" or "l2": what is done to queries and keys of a head before they meet; None: nothing.
+        attention_dropout: Share of the weights dropped.
+        activation_dropout: Share of the hidden units dropped.
+        drop_path: Chance that a sentence skips a branch.
+        normalizer: Scores to weights in every attention.
+        self_window: Steps on either side that self-attention sees (before, in the decoder); None: all of them.
+    """
+
+    heads: int = Field(default=4, gt=0)
+    kv_heads: int | None = Field(default=None, gt=0)
+    hidden_units: int = Field(default=1024, gt=0)
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    norm: Literal["layer", "rms"] = "layer"
+    norm_first: bool = True
+    positions: Literal["sinusoidal", "learned", "rotary", "none"] = "sinusoidal"
+    max_positions: int = Field(default=1024, gt=0)
+    qk_norm: Literal["rms", "layer", "l2"] | None = None
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
+    activation_dropout: float = Field(default=0.0, ge=0, lt=1)
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    normalizer: Literal["softmax", "softmax_one", "sparsemax", "entmax15", "sigmoid"] = "softmax"
+    self_window: int | None = Field(default=None, gt=0)
+
+
 class ModelOptions(Section):
     """The encoder-decoder in numbers.
 
     Args:
-        attention: Which mechanism, "none" for a plain encoder-decoder; sets the defaults of `wiring` and `score`.
+        architecture: "recurrent" or "transformer"; sets the defaults of `encoder` and `decoder`.
+        encoder, decoder: Each side's own architecture, where they are mixed.
+        transformer: What only a Transformer has.
+        attention: Which mechanism a recurrent decoder looks with, "none" for a plain encoder-decoder; sets the defaults
+            of `wiring` and `score`.
         wiring: Order of looking and updating: "bahdanau" looks with the state before the update, "luong" with the one
             after it, "luong_input_feeding" feeds what it saw to the next step, "look_between" looks between the first
             decoder layer and those above, "none" is a plain encoder-decoder.
@@ -56,15 +97,21 @@ class ModelOptions(Section):
         target_embeddings: Likewise of the target tokens, and of both sides where they share one.
     """
 
+    architecture: Literal["recurrent", "transformer"] = "recurrent"
+    encoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
+    decoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
+    transformer: TransformerOptions = Field(default_factory=TransformerOptions)
     attention: Literal[
         "bahdanau",
         "luong",
         "coverage",
         "forward",
+        "intra_temporal",
         "local_m",
         "local_p",
         "location",
         "monotonic",
+        "multi_head",
         "sine",
         "stepwise",
         "none",

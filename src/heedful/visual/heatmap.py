@@ -1,4 +1,4 @@
-"""An alignment as a heat map: source tokens along the top, target tokens down the side."""
+"""An alignment as a heat map: source tokens along the top, target tokens down the side; weights over a grid as one."""
 
 import io
 import os
@@ -75,6 +75,63 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) ->
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "heedful"}):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return write_whole(path, buffer.getvalue())
+
+
+def grid_heat(
+    weights: np.ndarray,
+    grid: tuple[int, int],
+    size: tuple[int, int],
+    smooth: bool = False,
+    keep_sum: bool = False,
+) -> np.ndarray:
+    """Weights over the regions of a picture, [..., regions], as a picture [..., height, width].
+
+    grid: rows and columns of the regions, which follow each other row after row
+    size: height and width of the picture
+    smooth: straight lines between the middles of the regions, instead of squares of one colour each
+    keep_sum: scale so that the picture sums to what the weights sum to
+
+    Raises ValueError when the regions are not as many as the grid has, or a size is not positive.
+
+    >>> grid_heat(np.array([0.0, 1.0]), grid=(1, 2), size=(1, 4)).tolist()
+    [[0.0, 0.0, 1.0, 1.0]]
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    if min(*grid, *size) < 1:
+        raise ValueError(f"grid is {grid} and size {size}; expected (rows, columns) and (height, width), all from 1 up")
+    if weights.ndim < 1 or weights.shape[-1] != grid[0] * grid[1]:
+        raise ValueError(
+            f"weights have shape {weights.shape} for a grid of {grid[0]} x {grid[1]}; expected [..., "
+            f"{grid[0] * grid[1]}], one weight for each region, row after row"
+        )
+    cells = weights.reshape(-1, *grid)
+    if smooth:
+        heat = np.array([spread(cell, *size) for cell in cells]).reshape(len(cells), *size)
+    else:
+        rows, columns = ((2 * np.arange(many) + 1) * few // (2 * many) for few, many in zip(grid, size, strict=True))
+        heat = cells[:, rows[:, None], columns]
+    if keep_sum:
+        total = heat.sum(axis=(1, 2), keepdims=True)
+        # shares first: the total may be too small to divide by
+        shares = np.divide(heat, total, out=np.zeros_like(heat), where=total > 0)
+        heat = shares * cells.sum(axis=(1, 2), keepdims=True)
+    return heat.reshape(*weights.shape[:-1], *size)
+
+
+def spread(grid: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A grid [rows, columns] as [height, width], in straight lines between the middles of its cells.
+
+    >>> spread(np.array([[0.0, 1.0]]), 1, 4)[0].tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    for axis, size in ((0, height), (1, width)):
+        cells = grid.shape[axis]
+        at = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
+        low = np.floor(at).astype(int)
+        part = np.expand_dims(at - low, 1 - axis)
+        near, far = np.take(grid, low, axis), np.take(grid, np.minimum(low + 1, cells - 1), axis)
+        grid = near * (1 - part) + far * part
+    return grid
 
 
 def measure(alignments: list[Alignment], title: str, families: list[str]) -> Layout:

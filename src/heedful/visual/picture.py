@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from .alignment import visible
 from .fonts import drawable, font_families
-from .heatmap import save_figure
+from .heatmap import save_figure, spread
 from .style import INK, PAPER
 
 _COLUMNS = 5
@@ -59,22 +59,6 @@ def write_looks(
 ) -> Path:
     """Write `draw_looks` to a .png or .svg file, whole or not at all, and return its path."""
     return save_figure(draw_looks(picture, words, weights, title), path, dpi)
-
-
-def spread(grid: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A grid [rows, columns] as [height, width], in straight lines between the middles of its cells.
-
-    >>> spread(np.array([[0.0, 1.0]]), 1, 4)[0].tolist()
-    [0.0, 0.25, 0.75, 1.0]
-    """
-    for axis, size in ((0, height), (1, width)):
-        cells = grid.shape[axis]
-        at = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
-        low = np.floor(at).astype(int)
-        part = np.expand_dims(at - low, 1 - axis)
-        near, far = np.take(grid, low, axis), np.take(grid, np.minimum(low + 1, cells - 1), axis)
-        grid = near * (1 - part) + far * part
-    return grid
 
 
 def _lit(picture: np.ndarray, grid: np.ndarray) -> np.ndarray:

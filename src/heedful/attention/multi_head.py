@@ -1,0 +1,379 @@
+"""Multi-head attention: several smaller attentions side by side (Vaswani et al. 2017, section 3.2.2)."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from heedful import _refusals
+from heedful._pytree import map_tensors, register_pytree
+from heedful.functional import check_mask, hide
+from heedful.layers import Linear
+
+from .base import Attention, AttentionOutput, AttentionState, Memory
+from .heads import QueryKeyTransform, fold, join_heads, split_heads, unfold
+from .scores import DotScore, ScaledDotScore
+from .source import VASWANI_2017
+
+
+@register_pytree
+@dataclass(frozen=True)
+class HeadsMemory:
+    """What is looked at, projected once for every head: a value, never kept by a module.
+
+    Attributes:
+        key: what the heads' score remembered (a tensor or a pytree, each `[batch, kv_heads, keys, ...]`).
+        value: `[batch, kv_heads, keys, head_dim]`, hidden rows replaced by 0.
+        mask: `[batch, kv_heads, 1, keys]`, True = may look; `None` when nothing is hidden.
+    """
+
+    key: Any
+    value: Float[Tensor, "batch kv_heads keys head_dim"]
+    mask: Bool[Tensor, "batch kv_heads 1 keys"] | None
+
+
+class MultiHeadAttention(nn.Module):
+    """`context = W_o [head_1; ..; head_H]`, `head_h = attention(W_q,h query, W_k,h key, W_v,h value)`.
+
+    Every head is one `Attention`: any score, window and normaliser. Heads are further items of its batch, so that they
+    share its parameters, if it has any. With fewer heads for keys and values, query head `h` reads from head
+    `h // (num_heads / num_kv_heads)` of those (grouped queries, Ainslie et al. 2023; one of them is multi-query
+    attention, Shazeer 2019), and the memory is so much smaller.
+
+    Args:
+        query_dim: features of a query, and of the context.
+        num_heads: heads, which share out `query_dim`.
+        key_dim: features of a key; those of a query when left out.
+        value_dim: features of a value; those of a key when left out.
+        num_kv_heads: heads of keys and values, a divisor of `num_heads`, which is the default.
+        attention: what every head does, over `query_dim / num_heads` features; by default `ScaledDotScore` under a
+            softmax (`DotScore` where `transform` has the norm "l2"). Its dropout drops weights.
+        transform: normalises and rotates queries and keys of every head before they are compared.
+        bias: add biases to the four projections.
+
+    Parameters: `query_proj`, `key_proj`, `value_proj`, `output_proj`, linear layers; Glorot, the first three as parts
+    of one matrix where their sizes are equal; biases 0.
+
+    Raises:
+        ValueError: heads that do not divide the features or each other, an attention or transform of another size; in
+            a call, what `Attention` refuses.
+
+    A row that sees nothing reads zeros in every head: its context is the bias of `output_proj`.
+
+    >>> attention = MultiHeadAttention(query_dim=8, num_heads=2, key_dim=6)
+    >>> output = attention(torch.ones(3, 4, 8), torch.ones(3, 5, 6), need_weights=True)
+    >>> output.context.shape, output.weights.shape
+    (torch.Size([3, 4, 8]), torch.Size([3, 2, 4, 5]))
+    """
+
+    kind = "mechanism"
+    source = VASWANI_2017(place="section 3.2.2")
+
+    def __init__(
+        self,
+        query_dim: int,
+        num_heads: int,
+        key_dim: int | None = None,
+        value_dim: int | None = None,
+        num_kv_heads: int | None = None,
+        attention: Attention | None = None,
+        transform: QueryKeyTransform | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        key_dim = query_dim if key_dim is None else key_dim
+        value_dim = key_dim if value_dim is None else value_dim
+        num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        sizes = {"query_dim": query_dim, "key_dim": key_dim, "value_dim": value_dim}
+        for name, size in {**sizes, "num_heads": num_heads, "num_kv_heads": num_kv_heads}.items():
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                raise _refusals.no_size(name, size)
+        _check_divides("num_heads", num_heads, "query_dim", query_dim)
+        _check_divides("num_kv_heads", num_kv_heads, "num_heads", num_heads)
+        head_dim = query_dim // num_heads
+        if attention is None:
+            bare = transform is not None and transform.norm == "l2"
+            attention = Attention(DotScore(head_dim) if bare else ScaledDotScore(head_dim))
+        _check_head_dim(attention, transform, head_dim)
+        self.query_dim, self.key_dim, self.value_dim, self.context_dim = query_dim, key_dim, value_dim, query_dim
+        self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, head_dim
+        self.attention, self.transform = attention, transform
+        self.query_proj = Linear(query_dim, query_dim, bias)
+        self.key_proj = Linear(key_dim, num_kv_heads * head_dim, bias)
+        self.value_proj = Linear(value_dim, num_kv_heads * head_dim, bias)
+        self.output_proj = Linear(query_dim, query_dim, bias)
+        self._init_parameters()
+
+    def _init_parameters(self) -> None:
+        packed = len({self.query_dim, self.key_dim, self.value_dim, self.num_kv_heads * self.head_dim}) == 1
+        for layer in (self.query_proj, self.key_proj, self.value_proj, self.output_proj):
+            # a third of a matrix with fan-out 3 dim has a bound smaller by sqrt(2)
+            nn.init.xavier_uniform_(layer.weight, 2**-0.5 if packed and layer is not self.output_proj else 1.0)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+    @classmethod
+    def from_torch(cls, layer: nn.MultiheadAttention) -> "MultiHeadAttention":
+        """The same attention as a layer of torch, with a copy of its weights; its dropout stays.
+
+        Its masks are the negation of ours: True there means "may not look".
+
+        Args:
+            layer: with `batch_first` or without (ours is batch first), without `add_bias_kv` and `add_zero_attn`.
+
+        Raises:
+            ValueError: the layer adds keys of its own.
+
+        >>> MultiHeadAttention.from_torch(nn.MultiheadAttention(8, 2, kdim=6, vdim=5)).value_dim
+        5
+        """
+        if layer.bias_k is not None or layer.add_zero_attn:
+            raise ValueError(
+                "the layer has add_bias_kv or add_zero_attn, a key of its own; expected a layer without. "
+                "SoftmaxOneNormalizer is softmax with a further key of score 0 and value 0."
+            )
+        head_dim = layer.embed_dim // layer.num_heads
+        attention = Attention(ScaledDotScore(head_dim), dropout=layer.dropout)
+        sizes = layer.embed_dim, layer.num_heads, layer.kdim, layer.vdim
+        ours = cls(*sizes, attention=attention, bias=layer.in_proj_bias is not None)
+        apart = (layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight)
+        weights = apart if layer.in_proj_weight is None else layer.in_proj_weight.chunk(3)
+        projections = (ours.query_proj, ours.key_proj, ours.value_proj)
+        with torch.no_grad():
+            for projection, weight in zip(projections, weights, strict=True):
+                projection.weight = nn.Parameter(weight.clone())
+            ours.output_proj.weight = nn.Parameter(layer.out_proj.weight.clone())
+            if layer.in_proj_bias is not None:
+                for projection, bias in zip(projections, layer.in_proj_bias.chunk(3), strict=True):
+                    projection.bias = nn.Parameter(bias.clone())
+                ours.output_proj.bias = nn.Parameter(layer.out_proj.bias.clone())
+        return ours.train(layer.training)
+
+    @property
+    def stateful(self) -> bool:
+        """Whether one query's weights depend on the queries before it."""
+        return self.attention.stateful
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys key_dim"],
+        value: Float[Tensor, "batch keys value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
+        need_weights: bool = False,
+    ) -> AttentionOutput:
+        """Look with every query at once; equal to `step`, one query at a time.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            key: `[batch, keys, key_dim]`; the query itself for self-attention.
+            value: `[batch, keys, value_dim]`; the keys when left out.
+            mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
+            need_weights: return the weights of every head, `[batch, heads, queries, keys]`, beside the same context.
+        """
+        output = self.read_heads(query, key, value, mask, need_weights)
+        return replace(output, context=self.output_proj(output.context))
+
+    def read_heads(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys key_dim"],
+        value: Float[Tensor, "batch keys value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
+        need_weights: bool = False,
+    ) -> AttentionOutput:
+        """`forward` without the last projection: the contexts of the heads, side by side."""
+        self._check_query(query, key.shape[0])
+        value = self._check_pair(key, value)
+        check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
+        if mask is not None:
+            # before the projections: 0 * NaN is NaN in their gradient
+            visible = mask.any(1)
+            key, value = hide(key, visible), hide(value, visible)
+            mask = mask if mask.shape[0] == 1 else mask.repeat_interleave(self.num_heads, 0)
+        first = self.attention.first_position(query.shape[1], key.shape[1])
+        keys, values = (self._share(heads) for heads in self._project(key, value, 0))
+        output = self.attention(self._project_query(query, first), fold(keys), fold(values), mask, need_weights)
+        return self._join(output)
+
+    def remember(
+        self,
+        key: Float[Tensor, "batch keys key_dim"],
+        value: Float[Tensor, "batch keys value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #keys"] | None = None,
+    ) -> HeadsMemory:
+        """Project keys and values once, for many calls of `step`.
+
+        Args:
+            key: `[batch, keys, key_dim]`.
+            value: `[batch, keys, value_dim]`; the keys when left out.
+            mask: `[batch, 1, keys]`, as `padding_mask` gives it.
+        """
+        return self._unfold(self._remember(key, value, mask, 0))
+
+    def extend(
+        self,
+        memory: HeadsMemory,
+        key: Float[Tensor, "batch more key_dim"],
+        value: Float[Tensor, "batch more value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #more"] | None = None,
+    ) -> HeadsMemory:
+        """Append keys and values: the cache of self-attention. Returns a new memory; the old one stays as it was.
+
+        Args:
+            memory: from `remember` or `extend`.
+            key: `[batch, more, key_dim]`.
+            value: `[batch, more, value_dim]`; the keys when left out.
+            mask: `[batch, 1, more]`, of the further keys alone.
+        """
+        more = self._remember(key, value, mask, memory.value.shape[2])
+        return self._unfold(self.attention.join(Memory(*fold((memory.key, memory.value, memory.mask))), more))
+
+    def begin(self, memory: HeadsMemory, position: int = 0) -> AttentionState:
+        """The state before the first query.
+
+        Args:
+            memory: what will be looked at.
+            position: place of the first query; after a prompt of `n` tokens, `n`.
+        """
+        batch = memory.value.shape[0]
+        return AttentionState(torch.full((batch,), position, dtype=torch.long, device=memory.value.device))
+
+    def step(
+        self,
+        query: Float[Tensor, "batch 1 query_dim"],
+        memory: HeadsMemory,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """One decoding step.
+
+        Args:
+            query: `[batch, 1, query_dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last step returned; `None` to begin.
+            need_weights: return the weights of every head, too.
+        """
+        return self.look(query, memory, state, need_weights)
+
+    def look(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        memory: HeadsMemory,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """`step` for any number of queries at once: teacher forcing over a whole target.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last call returned; `None` to begin.
+            need_weights: return the weights of every head, too.
+        """
+        output, state = self.look_heads(query, memory, state, need_weights)
+        return replace(output, context=self.output_proj(output.context)), state
+
+    def look_heads(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        memory: HeadsMemory,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """`look` without the last projection: the contexts of the heads, side by side."""
+        self._check_query(query, memory.value.shape[0])
+        state = self.begin(memory) if state is None else state
+        shared = map_tensors(self._share, (memory.key, memory.value, memory.mask))
+        parts = fold((state.score, state.window, state.normalizer))
+        position = state.position.repeat_interleave(self.num_heads)
+        output, after = self.attention.look(
+            self._project_query(query, state.position),
+            Memory(*fold(shared)),
+            AttentionState(position, *parts),
+            need_weights,
+        )
+        parts = unfold((after.score, after.window, after.normalizer), self.num_heads)
+        return self._join(output), AttentionState(state.position + query.shape[1], *parts)
+
+    def _remember(self, key: Tensor, value: Tensor | None, mask: Tensor | None, position: int) -> Memory:
+        value = self._check_pair(key, value)
+        check_mask(mask, key.shape[0], 1, key.shape[1])
+        if mask is not None:
+            mask = mask.expand(key.shape[0], 1, key.shape[1])
+            key, value = hide(key, mask.squeeze(1)), hide(value, mask.squeeze(1))
+            mask = mask.repeat_interleave(self.num_kv_heads, 0)
+        keys, values = self._project(key, value, position)
+        return self.attention.remember(fold(keys), fold(values), mask)
+
+    def _unfold(self, memory: Memory) -> HeadsMemory:
+        return HeadsMemory(*unfold((memory.key, memory.value, memory.mask), self.num_kv_heads))
+
+    def _project(self, key: Tensor, value: Tensor, position: int) -> tuple[Tensor, Tensor]:
+        keys = split_heads(self.key_proj(key), self.num_kv_heads)
+        keys = keys if self.transform is None else self.transform.key(keys, position)
+        return keys, split_heads(self.value_proj(value), self.num_kv_heads)
+
+    def _project_query(self, query: Tensor, position: Tensor | int) -> Tensor:
+        queries = split_heads(self.query_proj(query), self.num_heads)
+        return fold(queries if self.transform is None else self.transform.query(queries, position))
+
+    def _share(self, heads: Tensor) -> Tensor:
+        """One head of keys or values for each head of queries: neighbours share."""
+        times = self.num_heads // self.num_kv_heads
+        return heads if times == 1 else heads.repeat_interleave(times, 1)
+
+    def _join(self, output: AttentionOutput) -> AttentionOutput:
+        weights = None if output.weights is None else unfold(output.weights, self.num_heads)
+        return AttentionOutput(join_heads(unfold(output.context, self.num_heads)), weights)
+
+    def _check_query(self, query: Tensor, batch: int) -> None:
+        if query.dim() != 3:
+            raise _refusals.not_three_axes("query", query.shape, "[batch, queries, features]")
+        if query.shape[0] != batch:
+            raise _refusals.other_batch(query.shape[0], batch)
+        if query.shape[2] != self.query_dim:
+            raise _refusals.other_features("query", query.shape[2], type(self).__name__, self.query_dim)
+        if not query.is_floating_point():
+            raise _refusals.not_floats(query.dtype, "query")
+
+    def _check_pair(self, key: Tensor, value: Tensor | None) -> Tensor:
+        """The values, where they fit the keys, and both fit the layer."""
+        if key.dim() != 3:
+            raise _refusals.not_three_axes("key", key.shape, "[batch, keys, features]")
+        if key.shape[2] != self.key_dim:
+            raise _refusals.other_features("key", key.shape[2], type(self).__name__, self.key_dim)
+        value = key if value is None else value
+        if value.dim() != 3 or value.shape[:2] != key.shape[:2]:
+            raise _refusals.not_a_value_for_each_key(value.shape, key.shape)
+        if value.shape[2] != self.value_dim:
+            raise _refusals.other_features("value", value.shape[2], type(self).__name__, self.value_dim)
+        for name, tensor in (("key", key), ("value", value)):
+            if not tensor.is_floating_point():
+                raise _refusals.not_floats(tensor.dtype, name)
+        return value
+
+
+def _check_divides(name: str, number: int, of_name: str, of: int) -> None:
+    if of % number:
+        fits = [one for one in range(1, of + 1) if of % one == 0]
+        near = sorted(fits, key=lambda one: abs(one - number))[:2]
+        raise ValueError(
+            f"{name} is {number}, which does not divide {of_name}, {of}. Use {' or '.join(map(str, sorted(near)))}."
+        )
+
+
+def _check_head_dim(attention: Attention, transform: QueryKeyTransform | None, head_dim: int) -> None:
+    for name, size in (("query_dim", attention.query_dim), ("key_dim", attention.key_dim)):
+        if size != head_dim:
+            raise ValueError(
+                f"attention has {name} {size}, but a head has {head_dim} features, query_dim / num_heads. "
+                f"Build it for {head_dim}, as Attention(ScaledDotScore({head_dim})) is."
+            )
+    if transform is not None and transform.head_dim != head_dim:
+        raise ValueError(
+            f"transform has head_dim {transform.head_dim}, but a head has {head_dim} features, query_dim / num_heads. "
+            f"Build it with head_dim={head_dim}."
+        )
