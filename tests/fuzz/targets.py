@@ -1,4 +1,4 @@
-"""What the fuzzer feeds: one function per door through which a stranger's bytes come in.
+"""What the fuzzer feeds: one function per entry point for untrusted input.
 
 Each takes any bytes at all and returns. What heedful refuses, it must refuse with a `HeedfulError` of one readable
 sentence; whatever it accepts must then work. Anything else that is raised is a finding.
@@ -46,7 +46,7 @@ decoding: {beam: 2, max_length: 3}
 """
 LINES = ["I love you.", "Tom's dog isn't here, l’homme dit.", "漢字 かな", "a\u0301 \u202eb c"]
 LONGEST_SENTENCE = 1200
-# the file of a model that an input harms: seldom one that has a door of its own, or says little
+# the file of a model that an input harms: seldom one that has an entry point of its own, or says little
 HARMED = [*[WEIGHTS] * 6, *[CONFIG] * 4, *[TOKENIZER] * 4, RECIPE, METRICS]
 FORMS = [
     ("pairs.txt", None),
@@ -126,7 +126,7 @@ def readers(data: bytes) -> None:
 
 
 def model_folders(data: bytes) -> None:
-    """A model folder of which one file is another; its hash is right, as whoever means harm would write it.
+    """A model folder of which one file is another; its hash is right, as an attacker would write it.
 
     The first byte says of which, and whether the others are the file, or edits of the right one.
     """

@@ -29,7 +29,7 @@ from heedful.visual.terminal import TerminalHeatmap
 
 
 class Screen:
-    """Follows both runs by the files they write: a picture that moves on a terminal, lines elsewhere.
+    """Follows both runs by the files they write: a live picture on a terminal, lines elsewhere.
 
     Args:
         steps: how many each model makes,

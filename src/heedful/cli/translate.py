@@ -32,7 +32,7 @@ EXAMPLES = (
 FIRST_GROUP, LARGEST_GROUP = 8, 512
 BYTES_PER_READ = 1 << 16
 STANDARD_INPUT = "standard input"
-# from which on a person wants to know how fast it went
+# from this many lines on, the speed is reported
 MANY_LINES = 1000
 
 
@@ -113,7 +113,7 @@ def check_use(
 
 
 def make_sampling(draws: dict[str, Any]) -> "Sampling":
-    """How to draw, from the options of the command."""
+    """The sampling options."""
     import torch
 
     from heedful.tasks.translator import Sampling
@@ -133,7 +133,7 @@ def translate_all(
         source: the file, or "-".
         output: the file to write, or None.
         translate: sentences, and the number of the first, to lines.
-        in_order: whether the groups must be the same however the input arrives: luck depends on them.
+        in_order: whether the groups must be the same however the input arrives: random draws depend on them.
     """
     from heedful.data.readers import stream_lines
 
@@ -161,7 +161,7 @@ def translate_all(
 
 
 def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
-    """Whole lines, as many as are there: whoever writes one gets its translation before the next.
+    """Whole lines, as many as have arrived: a program that writes one line gets its translation before the next.
 
     Args:
         read: gives at most so many bytes, as soon as there are any; none at the end.
@@ -229,7 +229,7 @@ def converse(answer: Callable[[str], str]) -> None:
         import readline  # noqa: F401
 
     if isinstance(sys.stdin, io.TextIOWrapper):
-        # bytes that are not UTF-8 arrive as surrogates, and are told of like any other fault
+        # bytes that are not UTF-8 arrive as surrogates, and are reported like any other fault
         sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
     if sys.stdin.isatty():
         say("One sentence a line; an empty line ends.")

@@ -22,7 +22,7 @@ _MARKS = {
     codecs.BOM_UTF8: "UTF-8",
 }
 _LONGEST_MARK = 4
-# what a code unit that is no character becomes: a byte that no UTF-8 has there, so that its line is told of as invalid
+# what a code unit that is no character becomes: a byte that no UTF-8 has there, so that its line is reported as invalid
 _NO_CHARACTER = "heedful.no_character"
 codecs.register_error(_NO_CHARACTER, lambda error: ("\udc80", error.end))  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -86,7 +86,7 @@ def _decoded(read: Read, name: str) -> Iterator[bytes]:
 
 
 def _start(read: Read) -> bytes:
-    """As many bytes as tell a byte-order mark, and what comes with them; fewer of a short file or first line."""
+    """At least the four bytes that a byte-order mark can have; fewer of a short file or first line."""
     start = b""
     while len(start) < _LONGEST_MARK and (start[:1] in b"\xff\xfe\xef\0" or b"\n" not in start):
         piece = read(BYTES_PER_READ)
@@ -97,7 +97,7 @@ def _start(read: Read) -> bytes:
 
 
 def guess_encoding(start: bytes) -> str | None:
-    r"""UTF-16 or UTF-32 if its NUL bytes tell, as they do where at least half of the characters are below U+0100.
+    r"""UTF-16 or UTF-32 by the positions of NUL bytes, where at least half of the characters are below U+0100.
 
     >>> guess_encoding("Où est-il ?".encode("utf-16-be")), guess_encoding("Où est-il ?\0".encode())
     ('UTF-16BE', None)

@@ -1,4 +1,4 @@
-r"""Sentence pairs and sentences from files, whatever form they have: what can be used comes back as text.
+r"""Sentence pairs and sentences from files of any supported form.
 
 Lines end as `heedful.data.files` says; in lines and tab-separated tables quotes are text. Everything that is not left
 out reaches the caller as it stands in the file, but for line ends inside a cell, which become spaces.
@@ -21,7 +21,7 @@ EMPTY = "empty line"
 INVALID = "invalid UTF-8"
 NUL = "NUL character"
 TOO_LONG = "over-long line"
-# a longer line is no sentence
+# a longer line is not taken for a sentence
 MAX_CHARS = 5000
 LINES_PER_BLOCK = 1000
 
@@ -166,7 +166,7 @@ def read_cell(cell: Cell, max_chars: int) -> tuple[str, str | None]:
 
 
 def why_nothing(skipped: Counter[str]) -> str:
-    """What to say of a data source without a pair."""
+    """The explanation for a data source without a usable pair."""
     if not skipped:
         return "it is empty; fill it, one sentence per line"
     counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.most_common())

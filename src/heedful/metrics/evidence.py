@@ -1,4 +1,4 @@
-"""Attention maps in numbers: how spread, how sharp, how complete, how diagonal.
+"""Properties of attention weights: entropy, sharpness, coverage, diagonality.
 
 Weights are arrays `[..., target_len, source_len]`, rows distributions over the source (or zeros: looked at nothing).
 Masks are boolean and broadcast to the weights; True means "may look".

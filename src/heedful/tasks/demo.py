@@ -285,7 +285,7 @@ def _work(content: dict[str, object], threads: int) -> None:
         except KeyboardInterrupt as interrupt:
             _put(log, str(interrupt) or "Stopped.")
             raise SystemExit(1) from None
-        except Exception as error:  # whatever ends a process of the demo is told by its log alone
+        except Exception as error:  # any error that ends a process of the demo is written to its log alone
             traceback.print_exc()
             _put(log, f"{type(error).__name__}: {error}")
             raise SystemExit(1) from None
