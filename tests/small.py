@@ -61,6 +61,6 @@ def write_recipe(folder: Path, **training: object) -> Path:
 
 
 def rehash(folder: Path) -> None:
-    """Make `config.json` agree with what the files of a model say now, as whoever means harm would."""
+    """Make `config.json` agree with what the files of a model say now, as an attacker would."""
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(config | {"sha256": file_hashes(folder)}))

@@ -1,4 +1,4 @@
-"""What is said of a stranger's file is fit to be read: on its line, printable, and not a page long."""
+"""Messages about an untrusted file are readable: one line, printable, and not a page long."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ KINDS = [HeedfulError, DataError, ModelFolderError, OutputError, RecipeError]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plain_sentence_is_said_as_it_is(kind):
-    assert str(kind("Été: 漢字 is 'a\\b'; mend it.")) == "Été: 漢字 is 'a\\b'; mend it."
+    assert str(kind("Été: 漢字 is 'a\\b'; fix it.")) == "Été: 漢字 is 'a\\b'; fix it."
 
 
 @pytest.mark.parametrize("kind", KINDS)

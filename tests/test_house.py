@@ -1,4 +1,4 @@
-"""The house keeps its promises: the tree in the README, a light front door, versions that fit, short files."""
+"""Rules of the repository: the tree in the README, a light import, versions that fit, short files."""
 
 import ast
 import importlib
@@ -222,8 +222,8 @@ def _is_requirement(line: str) -> bool:
 def test_the_shape_checker_watches_every_floor_but_the_compiled_one_and_that_of_keras():
     (option,) = (o for o in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"] if o.startswith("--jaxtyping"))
     watched = option.partition("=")[2].split(",")[:-1]
-    floors = {f"heedful.{path.parent.name}" for path in SOURCES if path.match("src/heedful/*/__init__.py")}
-    assert set(watched) == floors - {"heedful.kernels", "heedful.keras"}
+    layers = {f"heedful.{path.parent.name}" for path in SOURCES if path.match("src/heedful/*/__init__.py")}
+    assert set(watched) == layers - {"heedful.kernels", "heedful.keras"}
 
 
 def test_no_file_is_larger_than_a_mebibyte():

@@ -1,4 +1,4 @@
-"""What heedful raises when a person's input, and not its own code, is at fault."""
+"""Errors that heedful raises for invalid input."""
 
 import reprlib
 
@@ -7,7 +7,7 @@ LONGEST_LINE = 900
 
 
 class HeedfulError(Exception):
-    r"""Any fault a user can cause and mend: the message says what came, where, and the way out.
+    r"""Any fault a user can cause and fix: the message says what came, where, and the way out.
 
     What came may be of somebody else's making, so the message is made fit for a terminal: it is one line, what does not
     print is escaped, and the middle of what is too long is left out.
@@ -40,7 +40,7 @@ class OutputError(HeedfulError, OSError):
 
 
 def brief(value: object) -> str:
-    """A value of somebody else's making in a few words, however large it is and whatever it holds.
+    """A short representation of an untrusted value, however large it is.
 
     >>> brief([[["deep"]], "x" * 100, *range(9)])
     "[[[...]], 'xxxxxxxxxxxx...xxxxxxxxxxxxx', 0, 1, ...]"

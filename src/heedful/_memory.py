@@ -1,4 +1,4 @@
-"""What becomes of memory that large tensors free: kept for the next step, or given back to the system."""
+"""Memory freed by large tensors: kept for the next step, or returned to the system."""
 
 import ctypes
 

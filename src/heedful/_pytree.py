@@ -1,4 +1,4 @@
-"""Memory and state are plain dataclasses of tensors, batch axis first: here is what one does to them."""
+"""Operations on memory and state, which are plain dataclasses of tensors with the batch axis first."""
 
 from collections.abc import Callable
 from typing import TypeVar

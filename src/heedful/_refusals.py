@@ -1,4 +1,4 @@
-"""What the doors of PyTorch and of Keras say of bad input, in the same words; loads neither of them.
+"""Messages about bad input that the PyTorch and Keras layers share; loads neither of them.
 
 Each function returns the error to raise: what came, what was expected, the way out.
 """
@@ -11,7 +11,7 @@ _ALL_STEPS = "a recurrent layer must return all its steps (in Keras return_seque
 
 
 class WrongTypeError(TypeError, ValueError):
-    """A tensor of another type than asked for; Python calls that a TypeError, Keras a ValueError: this is both.
+    """A tensor of the wrong dtype; a TypeError in Python and a ValueError in Keras, so this is both.
 
     >>> try:
     ...     raise not_boolean("float32")
@@ -22,14 +22,14 @@ class WrongTypeError(TypeError, ValueError):
 
 
 def not_a_sequence(shape: Shape, axes: str = SEQUENCE) -> ValueError:
-    """The shape has not the three axes of a batch of sequences."""
+    """The shape lacks the three axes of a batch of sequences."""
     return ValueError(
         f"the sequence has shape {tuple(shape)}; expected {axes}. For one sequence write sequence[None]; {_ALL_STEPS}"
     )
 
 
 def not_three_axes(name: str, shape: Shape, axes: str) -> ValueError:
-    """Query, key or value has not three axes."""
+    """Query, key or value does not have three axes."""
     return ValueError(
         f"{name} has shape {tuple(shape)}; expected {axes}. For one of them in each batch item write {name}[:, None]; "
         f"{_ALL_STEPS}"
@@ -44,7 +44,7 @@ def not_a_vector(shape: Shape, other_layer: str) -> ValueError:
 
 
 def no_steps(shape: Shape, name: str = "the sequence", axes: str = SEQUENCE) -> ValueError:
-    """There is nothing to look at."""
+    """The sequence has no steps."""
     return ValueError(
         f"{name} has shape {tuple(shape)}, no steps; expected {axes} with at least one step. Leave empty sequences "
         "out, or hide them by a mask."
@@ -60,7 +60,7 @@ def too_long(steps: int, most: int, argument: str) -> ValueError:
 
 
 def not_floats(dtype: object, name: str = "the sequence") -> WrongTypeError:
-    """Whole numbers, which are token ids more often than not."""
+    """Integers, which are usually token ids."""
     return WrongTypeError(
         f"{name} is {_dtype(dtype)}; expected floating-point features. Put an embedding before, or cast it."
     )
@@ -105,22 +105,22 @@ def not_a_value_for_each_key(value: Shape, key: Shape) -> ValueError:
 
 
 def unknown_choice(name: str, given: object, expected: Sequence[str]) -> ValueError:
-    """A word that is none of those expected."""
+    """An unknown name for an option."""
     return ValueError(f"{name} is {given!r}; expected one of {', '.join(map(repr, expected))}.")
 
 
 def no_size(name: str, given: object, least: int = 1) -> ValueError:
-    """What is no size."""
+    """A size that is not a positive integer."""
     return ValueError(f"{name} is {given!r}; expected a whole number (int) from {least} up.")
 
 
 def no_share(given: object) -> ValueError:
-    """A dropout that is none."""
+    """A dropout outside [0, 1)."""
     return ValueError(f"dropout is {given!r}; expected a share of the weights from 0 to below 1.")
 
 
 def a_scaled_choice(window: str, normalizer: str) -> ValueError:
-    """A gain on a choice of one key: the product is no choice."""
+    """A gain on a normaliser that chooses one key: the scaled weight is no longer a choice."""
     return ValueError(
         f"{window} multiplies the weights, but {normalizer} chooses one key of weight 1; a scaled choice is none. Use "
         f"SoftmaxNormalizer with {window}, or a window without a gain, such as LocalMonotonicWindow."
@@ -132,7 +132,7 @@ def _dtype(came: object) -> str:
 
 
 def not_on_cpu(shape: Shape, device: object) -> ValueError:
-    """For a tensor elsewhere, given to what runs on the CPU."""
+    """A tensor on another device, given to a CPU kernel."""
     return ValueError(
         f"a tensor {list(shape)} on device {device} came to a CPU kernel; tensors on the CPU were expected. "
         "Move it with .cpu(), or call heedful.functional, which takes the path for the device."

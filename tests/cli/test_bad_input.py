@@ -112,7 +112,7 @@ def test_nothing_to_translate_gives_nothing(run, model, stdin):
     assert (outcome.code, outcome.out) == (0, stdin.decode())
 
 
-@pytest.mark.parametrize("text", ["☃☃☃", "漢字かな交じり文", "\u200b", "\x00\x01", "🙂 🙂🙂", "\u0301\u0301", "‎"])
+@pytest.mark.parametrize("text", ["☃☃☃", "漢字かな交じり文", "\u200b", "\x02\x01", "🙂 🙂🙂", "\u0301\u0301", "‎"])
 def test_only_unknown_symbols_are_translated_to_something(run, model, text):
     outcome = run("translate", model, "--alignments", "pharaoh", stdin=f"{text}\n{SENTENCE}\n".encode())
     assert (outcome.code, outcome.err) == (0, "")

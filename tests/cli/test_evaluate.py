@@ -31,6 +31,15 @@ def test_it_finds_what_the_training_found_with_signatures(run, small_run, table,
         assert "Read 12 pairs from " in outcome.err
 
 
+def test_text_in_utf_16_gives_the_same(run, small_run, table):
+    data = table.read_text("utf-8").replace("\n", "\r\n").encode("utf-16")
+    outcome = run("evaluate", small_run.folder, "-", stdin=data)
+    assert outcome.out.splitlines() == [str(score) for score in small_run.scores["valid"]]
+    refused = run("evaluate", small_run.folder, "-", stdin=data[2:])
+    assert refused.code == 1
+    assert "standard input is UTF-16LE without a byte-order mark" in refused.err
+
+
 def test_json_says_it_all(run, small_run, model, table):
     found = json.loads(run("evaluate", model, table, "--json", "--beam", 1).out)
     decoding = small_run.translator.recipe.decoding.model_copy(update={"beam": 1})

@@ -22,6 +22,16 @@ def test_a_table_is_counted_measured_and_shown(run, tmp_path):
     assert f"Wrote {tmp_path}/a.png" in outcome.err
 
 
+def test_nul_characters_and_wide_text_are_shown(run, tmp_path):
+    (tmp_path / "a.tsv").write_bytes((PAIRS + "Go\0.\tVa.\n").encode("utf-16"))
+    outcome = run("inspect", tmp_path / "a.tsv")
+    assert outcome.out.startswith(f"4 pairs from {tmp_path}/a.tsv; left out 2 (1 empty line, 1 NUL character).")
+    (tmp_path / "a.tsv").write_bytes(PAIRS.encode("utf-16-be"))
+    outcome = run("inspect", tmp_path / "a.tsv")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "a.tsv is UTF-16BE without a byte-order mark; save it as UTF-8" in outcome.err
+
+
 def test_two_files_and_named_columns_give_the_same(run, tmp_path):
     (tmp_path / "a.en").write_text("Go now.\nOne two.\n")
     (tmp_path / "a.fr").write_text("Va !\nUn deux.\n")

@@ -59,6 +59,32 @@ def test_an_input_without_a_last_line_end_and_one_with_carriage_returns_are_the_
     assert run("translate", model, stdin=TEXT.replace(b"\n", b"\r\n")).out.splitlines() == expected
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_a_file_and_standard_input_may_be_as_windows_and_old_macs_leave_them(
+    run, model, expected, tmp_path, encoding, ending
+):
+    data = "".join(f"{sentence}{ending}" for sentence in SENTENCES).encode(encoding)
+    (tmp_path / "en.txt").write_bytes(data)
+    for outcome in (run("translate", model, stdin=data), run("translate", model, tmp_path / "en.txt")):
+        assert (outcome.code, outcome.err, outcome.out.splitlines()) == (0, "", expected)
+
+
+def test_wide_text_without_a_mark_is_refused_and_nul_characters_leave_a_line_empty(run, model, expected, tmp_path):
+    data = TEXT.decode().encode("utf-16-le")
+    (tmp_path / "en.txt").write_bytes(data)
+    for args, name in (([], "standard input"), ([tmp_path / "en.txt"], f"{tmp_path}/en.txt")):
+        outcome = run("translate", model, *args, stdin=data)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert outcome.err == (
+            f"Error: {name} is UTF-16LE without a byte-order mark; save it as UTF-8, "
+            "or convert it: iconv -f UTF-16LE -t UTF-8.\n"
+        )
+    outcome = run("translate", model, stdin=b"I\0 love you.\n" + TEXT)
+    assert outcome.out.splitlines() == ["", *expected]
+    assert outcome.err == "Left empty what cannot be translated: 1 (1 NUL character).\n"
+
+
 def test_the_beam_is_the_recipes_or_what_was_asked_for(run, small_run, model):
     for beam in (1, 3):
         decoding = small_run.translator.recipe.decoding.model_copy(update={"beam": beam})
@@ -168,6 +194,12 @@ def test_a_conversation_survives_what_cannot_be_translated(run, model, expected)
     assert "The sentence has 6,000 characters; give at most 5,000" in outcome.err
 
 
+def test_a_conversation_begins_behind_a_byte_order_mark_and_refuses_nul_characters(run, model, expected):
+    outcome = run("translate", model, "--interactive", stdin=f"\ufeff{SENTENCES[0]}\nI\0 see.\n".encode())
+    assert (outcome.code, outcome.out.splitlines()) == (0, expected[:1])
+    assert "The sentence holds a NUL character; take it out." in outcome.err
+
+
 # --- the stream ---
 
 
@@ -185,7 +217,12 @@ class Trickle:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\n", b"one", b"one\n\ntwo", "été\nça\r\n\n\nœuf\n".encode() * 40, b"\xff\n" * 9]
+    "data",
+    [
+        *(b"", b"\n", b"one", b"one\n\ntwo", "été\nça\r\n\n\nœuf\n".encode() * 40, b"\xff\n" * 9),
+        *("é\n\ufeffça\r\n\nœuf".encode(encoding) * 40 for encoding in ("utf-8-sig", "utf-16", "utf-32")),
+        *(b"one\rtwo\r\rthree", b"one\ntwo\rthree"),
+    ],
 )
 def test_a_stream_gives_the_lines_of_the_whole_however_it_arrives(data):
     for seed in range(5):

@@ -264,7 +264,7 @@ def test_a_line_that_never_ends_is_skipped_and_fills_no_memory(tmp_path, monkeyp
         assert max(map(len, lines)) == min(line_len, 100)
 
 
-characters = st.characters(exclude_characters="\n\r\t\ufeff", exclude_categories=["Cs"])
+characters = st.characters(exclude_characters="\n\r\t\ufeff\0", exclude_categories=["Cs"])
 cell = st.text(characters, min_size=1, max_size=9).filter(str.strip)
 
 

@@ -75,7 +75,7 @@ def test_one_candidate_is_greedy_search(seed, temperature):
         assert [one.tokens for one in found] == expected
 
 
-def test_the_luck_of_a_sentence_does_not_hang_on_what_the_others_say():
+def test_the_draws_of_a_sentence_do_not_depend_on_the_other_sentences():
     logits = torch.zeros(2, 7, 7, dtype=torch.float64)
     logits[0, :, EOS] = NEVER
     logits[1, :, EOS] = 100.0  # ends at once
@@ -115,7 +115,7 @@ def test_the_head_is_what_a_loop_finds(seed, top_k, top_p, closed):
         assert head.tolist() == expected
 
 
-def test_each_token_owns_its_share_of_luck():
+def test_each_token_owns_its_share_of_the_unit_interval():
     luck = torch.tensor([0.0, 0.25, 0.5, 0.75])
     assert pick(torch.tensor([0.25, 0.5, 0.25]).expand(4, 3), luck).tolist() == [0, 1, 1, 2]
 

@@ -1,4 +1,4 @@
-"""The door of additive attention: kernels read addresses, so whatever does not fit together must stop here."""
+"""The entry point of additive attention: kernels read addresses, so arguments that do not fit are refused here."""
 
 import re
 

@@ -1,11 +1,11 @@
-"""Feed one door with mutations of what is right, guided by coverage, and record what came of it.
+"""Feed one entry point with mutations of valid input, guided by coverage, and record the outcome.
 
     python -m tests.fuzz.run recipes --runs 200000
 
 Needs atheris, which is installed apart (`pip install atheris`). On a machine that others use,
 `--pieces 50 --before "nice -n 19"` makes it fifty short runs, one after another, that share what they found to cover
 new code. An input is given twenty seconds and two gigabytes; a finding stops the run, and its input is left in the
-folder of `--findings`: put it into `tests/fuzz/findings` as `<target>-<what>`, see `test_findings.py` fail, and mend
+folder of `--findings`: put it into `tests/fuzz/findings` as `<target>-<what>`, see `test_findings.py` fail, and fix
 what is at fault.
 """
 

@@ -1,4 +1,4 @@
-"""What the fuzzer feeds: one function per door through which a stranger's bytes come in.
+"""What the fuzzer feeds: one function per entry point for untrusted input.
 
 Each takes any bytes at all and returns. What heedful refuses, it must refuse with a `HeedfulError` of one readable
 sentence; whatever it accepts must then work. Anything else that is raised is a finding.
@@ -46,7 +46,7 @@ decoding: {beam: 2, max_length: 3}
 """
 LINES = ["I love you.", "Tom's dog isn't here, l’homme dit.", "漢字 かな", "a\u0301 \u202eb c"]
 LONGEST_SENTENCE = 1200
-# the file of a model that an input harms: seldom one that has a door of its own, or says little
+# the file of a model that an input harms: seldom one that has an entry point of its own, or says little
 HARMED = [*[WEIGHTS] * 6, *[CONFIG] * 4, *[TOKENIZER] * 4, RECIPE, METRICS]
 FORMS = [
     ("pairs.txt", None),
@@ -58,6 +58,7 @@ FORMS = [
     ("pairs.json", ("pair.en", "pair.fr")),
     ("pairs.parquet", ("en", "fr")),
 ]
+WIDE = ("utf-16", "utf-32", "utf-16-le")
 PACKERS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, lzma.compress]
 
 
@@ -119,13 +120,13 @@ def readers(data: bytes) -> None:
     other.write_bytes(content[::-1])
     refused(lambda: read_pairs(path, other) if columns is None else read_pairs(path, columns=columns))
     lines = refused(lambda: read_lines(path))
-    if lines and packer is bytes:
+    if lines and packer is bytes and not content.startswith((b"\x1f\x8b", b"\xfd7zXZ")):
         again = parse_lines(content, origin=str(path))
         assert (lines.text, lines.skipped) == (again.text, again.skipped)
 
 
 def model_folders(data: bytes) -> None:
-    """A model folder of which one file is another; its hash is right, as whoever means harm would write it.
+    """A model folder of which one file is another; its hash is right, as an attacker would write it.
 
     The first byte says of which, and whether the others are the file, or edits of the right one.
     """
@@ -303,7 +304,9 @@ def seeds(name: str) -> list[bytes]:
     if name == "expressions":
         return [b"model.units=256", b"training.betas=[0.8, 0.9]\nseed=4", b"data.test={tsv: a.tsv}\nname='1e3'"]
     if name == "readers":
-        return [bytes([place]) + text for place, text in enumerate(some_pairs())]
+        pairs = some_pairs()
+        wide = [bytes([place]) + pairs[place].decode().encode(encoding) for place in (1, 3) for encoding in WIDE]
+        return [*(bytes([place]) + text for place, text in enumerate(pairs)), *wide]
     if name == "texts":
         return [line.encode() for line in LINES]
     if name == "vocabularies":

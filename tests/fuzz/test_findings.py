@@ -1,4 +1,4 @@
-"""What the fuzzer once found stays mended, and what is right is let in: every input goes through its door again."""
+"""What the fuzzer once found stays fixed, and valid input is accepted: every input is read again."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_what_was_found_is_refused_in_a_sentence_or_works(path):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_is_right_and_its_halves_go_through_every_door(name):
+def test_valid_input_and_its_halves_are_read_by_every_target(name):
     for seed in seeds(name):
         TARGETS[name](seed)
         TARGETS[name](seed[: len(seed) // 2])
@@ -27,5 +27,5 @@ def test_what_is_right_and_its_halves_go_through_every_door(name):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_at_all_goes_through_every_door(name):
+def test_empty_input_is_read_by_every_target(name):
     TARGETS[name](b"")

@@ -46,7 +46,7 @@ def everything(stored):
 
 
 def test_the_disk_gives_the_same_pairs_as_memory(recipe, tmp_path):
-    (tmp_path / "more.csv").write_text("fr,en\nVa !,Go now.\nva !,go  now.\nUn.,One.\n")
+    (tmp_path / "more.csv").write_bytes("fr,en\r\nVa !,Go now.\r\nva !,go  now.\r\nUn.,One.\r\n".encode("utf-16"))
     data = {
         "train": [{"tsv": str(tmp_path / "train.tsv")}, {"csv": str(tmp_path / "more.csv"), "columns": ["en", "fr"]}],
         "valid": None,

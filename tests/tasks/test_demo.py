@@ -14,7 +14,7 @@ from heedful.visual.alignment import Alignment
 from heedful.visual.animation import Snapshot
 
 
-def test_the_twin_has_as_many_parameters_and_as_much_time(tmp_path):
+def test_the_twin_has_as_many_parameters_as_many_steps_and_as_much_time(tmp_path):
     attention, twin = demo.demo_recipes(tmp_path)
     vocabulary = attention.tokenizer.vocab_size
     counts = [
@@ -26,6 +26,21 @@ def test_the_twin_has_as_many_parameters_and_as_much_time(tmp_path):
     assert attention.model.attention == "bahdanau"
     same = ("seed", "data", "tokenizer", "training", "decoding")
     assert all(getattr(attention, name) == getattr(twin, name) for name in same)
+    assert attention.training.max_steps == max(demo.EXPECTED)
+    assert attention.training.max_seconds < 200
+    shorter = demo.demo_recipes(tmp_path, 3, seconds=7.0, steps=5)
+    assert [(one.seed, one.training.max_seconds, one.training.max_steps) for one in shorter] == [(3, 7.0, 5)] * 2
+
+
+def test_what_to_expect_is_told_between_measurements_alone(monkeypatch):
+    monkeypatch.setattr(demo, "EXPECTED", {1000: 20.0, 2000: 26.0})
+    assert [demo.expected_bleu(steps) for steps in (999, 1000, 1500, 2000, 2001)] == [None, 20.0, 23.0, 26.0, None]
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (3, 1), (4, 2), (8, 4), (64, 4)])
+def test_each_model_gets_half_of_the_cores(monkeypatch, cores, threads):
+    monkeypatch.setattr(demo.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert demo.threads_of_each() == threads
 
 
 def test_the_watched_pair_and_the_shown_sentences_are_not_in_the_training_pairs():
@@ -54,13 +69,14 @@ def test_the_spread_of_looks_is_one_everywhere_and_zero_at_one_word():
     assert demo.entropy_of(sharp) == pytest.approx(0)
 
 
-def test_a_demo_of_a_few_seconds_writes_all_it_promises(tmp_path):
+def test_a_demo_of_a_few_steps_writes_all_it_promises(tmp_path):
     seen = []
-    result = demo.run_demo(tmp_path, seconds=4.0, watch=lambda *folders: seen.append(folders))
+    result = demo.run_demo(tmp_path, steps=5, watch=lambda *folders: seen.append(folders))
     assert seen[0] == (tmp_path, tmp_path / "twin")
     assert all(path.exists() for path in result.written)
     assert [one.name for one in result.contestants] == [demo.ATTENTION, demo.TWIN]
     assert all(len(one.translations) == len(load_pairs("tatoeba_en_fr", "test")) for one in result.contestants)
+    assert [one.steps for one in result.contestants] == [result.planned] * 2 == [5, 5]
     assert result.snapshots[0].step == 0
     assert len(result.snapshots) >= 2
     with Image.open(tmp_path / "alignment.gif") as animation:

@@ -381,7 +381,7 @@ def test_a_path_that_can_be_none_is_refused(name):
         load_folder(name)
 
 
-def test_what_a_stranger_wrote_does_nothing_to_the_terminal(refused, folder):
+def test_untrusted_text_does_nothing_to_the_terminal(refused, folder):
     weights = load_file(folder / WEIGHTS)
     save_file(weights | {"\x1b[2J" + "x" * 10**4: torch.zeros(1)}, folder / WEIGHTS)
     sentence = refused()
@@ -395,6 +395,6 @@ def test_the_fault_of_a_disk_is_told(refused, folder, monkeypatch):
 
     monkeypatch.setattr("hashlib.file_digest", fail)
     with pytest.raises(
-        ModelFolderError, match=r"model\.safetensors cannot be read: Input/output error; mend its rights"
+        ModelFolderError, match=r"model\.safetensors cannot be read: Input/output error; fix its rights"
     ):
         load_folder(folder)

@@ -1,4 +1,4 @@
-"""Recipes and `--set` expressions by whoever: a checked recipe or a few sentences, soon, and nothing else."""
+"""Untrusted recipes and `--set` expressions: a checked recipe or a few sentences, soon, and nothing else."""
 
 import time
 
@@ -62,7 +62,7 @@ def test_of_many_faults_the_first_are_named(path):
     path.write_text(RIGHT + "".join(f"key{number}: 1\n" for number in range(500)))
     said = sentences(path)
     assert len(said) == 21
-    assert said[-1] == f"{path}: 480 more faults; mend these first"
+    assert said[-1] == f"{path}: 480 more faults; fix these first"
 
 
 @pytest.mark.parametrize("key", ["'\\e[2J'", '"a\\nb"', '"\\u202e"', "? 'x y'\n", "1", "~", ".5", "true"])

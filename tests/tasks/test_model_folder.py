@@ -27,7 +27,7 @@ def texts(translator: Translator) -> list[str]:
     return [best[0].text for best in translator.translate(SENTENCES)]
 
 
-# --- there and back ---
+# --- round trips ---
 
 
 def test_what_was_saved_translates_the_same(small_run, tmp_path):

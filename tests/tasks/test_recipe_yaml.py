@@ -1,4 +1,4 @@
-"""YAML from strangers: plain values or one sentence, soon, whatever a tag or an alias asks for."""
+"""Untrusted YAML: plain values or one sentence, soon, whatever a tag or an alias asks for."""
 
 import time
 
@@ -20,7 +20,7 @@ LAUGHS = "a0: &a0 [ha]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("!!int abc", r"here, line 1: 'abc' is no int; mend the YAML there"),
+        ("!!int abc", r"here, line 1: 'abc' is no int; fix the YAML there"),
         ("a: 1\nb: !!int ''", r"line 2: '' is no int"),
         ("!!int 1:30", r"'1:30' is no int"),
         ("!!float abc", r"'abc' is no float"),
@@ -37,14 +37,14 @@ LAUGHS = "a0: &a0 [ha]\n" + "".join(
         ("!!set {a, b}", r"could not determine a constructor for the tag '.*:set'"),
         ("!!python/object/apply:os.mkdir [harmed]", r"could not determine a constructor for the tag '.*python"),
         (MERGES, r"could not determine a constructor for the tag '.*:merge'"),
-        ('"\\ud800"', r"here, line 1: '\\ud800' holds half a character; mend the YAML there"),
+        ('"\\ud800"', r"here, line 1: '\\ud800' holds half a character; fix the YAML there"),
         ('{"\\ud83d\\ude00": 1}', r"line 1: .* holds half a character"),
         (
             "a\ud800",
             r"here is no YAML text: character #xd800 at position 1, special characters are not allowed; save it",
         ),
         ("a\x00b", r"here is no YAML text: character #x0000 at position 1, special"),
-        ("[" * 100_000, r"here is nested too deeply; mend the YAML"),
+        ("[" * 100_000, r"here is nested too deeply; fix the YAML"),
         ("{a: " * 50_000, r"here is nested too deeply"),
         ("- " * 100_000, r"here is nested too deeply"),
         ("? " * 100_000, r"here is nested too deeply"),

@@ -220,7 +220,7 @@ def test_pairs_that_are_too_long_or_hold_nothing_are_left_out_and_counted(small_
 def test_a_validation_set_keeps_its_long_sentences(small_run):
     pairs = Pairs(["I love you " * 30], ["Je t'aime " * 30], {}, "here")
     assert len(encode(pairs, small_run.translator.tokenizers, None).sources) == 1
-    with pytest.raises(DataError, match=r"^In every pair of here a side has no token; mend the data\.$"):
+    with pytest.raises(DataError, match=r"^In every pair of here a side has no token; fix the data\.$"):
         encode(Pairs([""], ["Non."], {}, "here"), small_run.translator.tokenizers, None)
 
 

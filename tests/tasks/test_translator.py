@@ -214,7 +214,7 @@ def test_draws_come_with_the_models_own_probabilities_best_first(translator):
         assert one.hypothesis.score == pytest.approx(sum(one.hypothesis.log_probs))
 
 
-# --- there and back ---
+# --- round trips ---
 
 
 @pytest.mark.parametrize(

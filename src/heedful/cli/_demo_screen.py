@@ -13,22 +13,33 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from heedful.tasks.demo import ATTENTION, TWIN, Contestant, DemoResult, entropy_of, read_snapshots
+from heedful.tasks.demo import (
+    ATTENTION,
+    TWIN,
+    Contestant,
+    DemoResult,
+    entropy_of,
+    expected_bleu,
+    read_snapshots,
+    steps_made,
+)
+from heedful.training.progress import clock
 from heedful.visual.animation import Snapshot
 from heedful.visual.terminal import TerminalHeatmap
 
 
 class Screen:
-    """Follows both runs by the files they write: a picture that moves on a terminal, lines elsewhere.
+    """Follows both runs by the files they write: a live picture on a terminal, lines elsewhere.
 
     Args:
-        seconds: how long each model trains.
+        steps: how many each model makes,
+        seconds: unless so many pass before.
         console: where to write; standard error when left out.
     """
 
-    def __init__(self, seconds: float, console: Console | None = None) -> None:
+    def __init__(self, steps: int, seconds: float, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
-        self.seconds, self.started = seconds, math.inf  # set when the learning begins
+        self.steps, self.seconds, self.started = steps, seconds, math.inf  # set when the learning begins
         self.live = Live(console=self.console, refresh_per_second=4, transient=True) if self._moves() else None
         self.said: set[tuple[str, str]] = set()
 
@@ -47,8 +58,7 @@ class Screen:
         """Show where both runs are."""
         self.started = min(self.started, time.monotonic())
         if self.live:
-            runs = {ATTENTION: state_of(attention), TWIN: state_of(twin)}
-            self.live.update(self._picture(runs, read_snapshots(attention)))
+            self.live.update(self._picture({ATTENTION: attention, TWIN: twin}, read_snapshots(attention)))
             return
         for name, row in ((ATTENTION, last_validation(attention)), (TWIN, last_validation(twin))):
             if row and (name, row["step"]) not in self.said:
@@ -58,13 +68,15 @@ class Screen:
     def _moves(self) -> bool:
         return self.console.is_terminal and not self.console.is_dumb_terminal
 
-    def _picture(self, runs: dict[str, str], snapshots: list[Snapshot]) -> Group:
+    def _picture(self, runs: dict[str, Path], snapshots: list[Snapshot]) -> Group:
         passed = time.monotonic() - self.started
         lines = Table.grid(padding=(0, 2))
-        for name, state in runs.items():
-            bar = ProgressBar(total=self.seconds, completed=min(passed, self.seconds), width=24)
-            lines.add_row(Text(name, style="bold"), bar, Text(state))
-        left = max(self.seconds - passed, 0)
+        parts = []
+        for name, run in runs.items():
+            parts.append(min(1.0, max(steps_made(run) / self.steps, passed / self.seconds)))
+            bar = ProgressBar(total=1.0, completed=parts[-1], width=24)
+            lines.add_row(Text(name, style="bold"), bar, Text(state_of(run)))
+        left = passed * (1 / min(parts) - 1) if min(parts) else self.seconds
         note = Text(f"about {left:.0f} s of learning left" if left else "scoring the held-out pairs ...", style="dim")
         if not snapshots:
             return Group(lines, note)
@@ -102,8 +114,9 @@ def describe(row: dict[str, str]) -> str:
 
 
 def print_report(console: Console, result: DemoResult) -> None:
-    """Scores by length, a few translations, and how the alignment got sharper."""
+    """Scores by length, what was to be expected, a few translations, and how the alignment got sharper."""
     console.print(score_table(result.contestants), "")
+    console.print(Text(told_expectation(result.contestants[0], result.planned)), "")
     samples = Table(title="A few sentences", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for header in ("English", *(one.name for one in result.contestants)):
         samples.add_column(header, overflow="fold")
@@ -117,6 +130,22 @@ def print_report(console: Console, result: DemoResult) -> None:
         caption = " ".join(last.caption.split())
         console.print(Text(f"\nWhat each French word looked at in the end ({caption}):"))
         console.print(TerminalHeatmap(last.alignment), "")
+
+
+def told_expectation(one: Contestant, planned: int) -> str:
+    """What the model with attention reached on this machine, what to expect, and why the two may differ."""
+    bleu = next(score.value for score in one.scores if score.name == "BLEU")
+    usual, whole = expected_bleu(one.steps), expected_bleu(planned)
+    made = f"BLEU {bleu:.1f} after {one.steps:,} steps in {clock(one.seconds)}"
+    made += f", {one.steps / one.seconds:.1f} a second." if one.seconds else "."
+    if usual is not None:
+        made += f" To expect after so many: about {usual:.0f}, within 1 by seed and processor."
+    if one.steps >= planned:
+        return made
+    longer = math.ceil(one.seconds * planned / max(one.steps, 1) / 10) * 10
+    made += f" This machine had no time for all {planned:,}"
+    made += f", which give about {whole:.0f}" if whole is not None else ""
+    return f"{made}: heedful demo --seconds {longer} --output longer."
 
 
 def score_table(contestants: list[Contestant]) -> Table:

@@ -25,7 +25,7 @@ class Alignments(StrEnum):
 
     @classmethod
     def of(cls, text: str) -> "Alignments":
-        """The one of that name, in words of our own where there is none."""
+        """The format of that name; an unknown one is refused in one sentence."""
         if text not in list(cls):
             raise typer.BadParameter(f"{text!r} is not one of {', '.join(cls)}")
         return cls(text)

@@ -1,4 +1,4 @@
-"""What every command shares: where words go, what exit codes mean, and how a model is found."""
+"""Shared by all commands: output streams, exit codes, and how a model is found."""
 
 import io
 import os
@@ -41,15 +41,15 @@ Columns = Annotated[
 
 
 def say(text: str) -> None:
-    """A line of news for a person: to standard error, so that standard output stays what was asked for."""
+    """Print a message to standard error, so that standard output holds results only."""
     typer.echo(text, err=True)
 
 
 def told(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose failures end in one sentence on standard error and exit code 1, and never in a traceback.
 
-    Wrong use (`typer.BadParameter`) keeps its exit code 2. When whoever reads the output has left (`| head`), there is
-    nothing more to do: exit code 0. With HEEDFUL_DEBUG set, an error comes with its traceback.
+    Wrong use (`typer.BadParameter`) keeps its exit code 2. When the reader of the output has closed it (`| head`), the
+    exit code is 0. With HEEDFUL_DEBUG set, an error comes with its traceback.
     """
 
     @wraps(command)
@@ -69,7 +69,7 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(FAILED) from None
         except SystemExit:
             raise
-        except BaseException as error:  # the panic of a library in Rust is no Exception
+        except BaseException as error:  # a panic of a Rust library is not an Exception
             if os.environ.get("HEEDFUL_DEBUG"):
                 raise
             say(f"Error: {sentence_of(error)}")
@@ -79,7 +79,7 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def sentence_of(error: BaseException) -> str:
-    """What to tell a person about an error.
+    """The message for an error.
 
     >>> sentence_of(FileNotFoundError(2, "No such file or directory", "pairs.tsv"))
     'pairs.tsv: No such file or directory'
@@ -101,7 +101,7 @@ def use_utf8() -> None:
 
 
 def leave_quietly() -> None:
-    """After the reader of a pipe has gone: let what is still buffered go nowhere, without a complaint at exit."""
+    """After the reader of a pipe has closed it: discard buffered output without an error at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -126,13 +126,14 @@ def check_sentence(text: str) -> str:
     Raises:
         DataError: it is empty, too long, or was not typed in UTF-8.
     """
-    from heedful.data.readers import EMPTY, INVALID, MAX_CHARS, TOO_LONG, parse_lines
+    from heedful.data.readers import EMPTY, INVALID, MAX_CHARS, NUL, TOO_LONG, read_cell
 
     sentence = " ".join(text.splitlines())
-    (fault,) = parse_lines(sentence.encode("utf-8", "surrogateescape") + b"\n", origin="").skipped or [None]
+    _, fault = read_cell(sentence.encode("utf-8", "surrogateescape"), MAX_CHARS)
     why = {
         EMPTY: "is empty; give at least one word",
         INVALID: "is not UTF-8; set the terminal or the script to UTF-8",
+        NUL: "holds a NUL character; take it out",
         TOO_LONG: f"has {len(text):,} characters; give at most {MAX_CHARS:,}",
     }
     if fault:
@@ -176,7 +177,7 @@ def skipped_lines(skipped: dict[str, int]) -> str:
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Count on standard error: a bar where a person watches, a line now and then where a file or a pipe does.
+    """Progress on standard error: a bar on a terminal, occasional lines otherwise.
 
     Args:
         what: is counted, such as "sentences".

@@ -79,7 +79,7 @@ def histograms(survey: "Survey") -> Table:
     for name, side in (("source", survey.source), ("target", survey.target)):
         values = np.asarray(side.lengths)
         top = max(int(np.ceil(np.percentile(values, 99.5))), 2)
-        # a bar for each length, or for equally many
+        # one bar for each length, or for equally many lengths
         edges = np.arange(0.5, top + 1, -(-top // BARS_SHOWN))
         table.add_row(f"words, {name}", Text(bars(values, edges)), f"1 to {int(edges[-1])} or more")
     ratios = survey.ratios()
@@ -96,7 +96,7 @@ def bars(values: np.ndarray, edges: np.ndarray) -> str:
     '█▁▁'
     """
     counts, _ = np.histogram(np.minimum(values, edges[-1]), edges)
-    # what is there at all can be seen
+    # every non-empty bin is visible
     heights = np.ceil(counts / max(counts.max(), 1) * (len(BARS) - 1)).astype(int)
     return "".join(BARS[height] for height in heights)
 

@@ -35,7 +35,7 @@ Finding = tuple[str, str]
 
 
 def command() -> None:
-    """Say what is installed, on what heedful computes, and whether it is fast.
+    """Report what is installed, the devices, and whether the fast paths are on.
 
     Ends with exit code 1 if something heedful needs is missing or broken.
     """
@@ -45,7 +45,7 @@ def command() -> None:
         try:
             for name, text in check():
                 show(name, text, width)
-        except Exception as error:  # whatever is broken: the others are still worth reading
+        except Exception as error:  # any error: the other findings are still reported
             broken = True
             show(check.__name__.replace("_", " "), f"BROKEN: {type(error).__name__}: {error}", width)
     if broken:
@@ -67,7 +67,7 @@ def column(text: str, width: int | None) -> list[str]:
 
 
 def versions() -> Iterator[Finding]:
-    """heedful, Python and the packages it stands on."""
+    """Versions of heedful, Python and the packages it depends on."""
     yield "heedful", heedful.__version__
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     missing = []
@@ -81,7 +81,7 @@ def versions() -> Iterator[Finding]:
 
 
 def packages() -> list[str]:
-    """The names of what heedful was installed to stand on, without its extras.
+    """The names of the packages that heedful depends on, without extras.
 
     >>> "torch" in packages(), "pytest" in packages()
     (True, False)
@@ -131,7 +131,7 @@ def fonts() -> Iterator[Finding]:
 
 
 def folders() -> Iterator[Finding]:
-    """Where is kept what would be slow to make anew."""
+    """The cache folders."""
     import matplotlib
 
     from heedful.kernels.additive.backend import choice
@@ -146,7 +146,7 @@ def folders() -> Iterator[Finding]:
 
 
 def writable(folder: Path) -> str:
-    """Whether files can be written there, tried and not asked: root may write where no disk can.
+    """Whether files can be written there, by trying: permissions say too little for root.
 
     >>> from tempfile import gettempdir
     >>> writable(Path(gettempdir()))

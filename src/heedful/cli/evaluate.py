@@ -91,7 +91,7 @@ def read_bundled(name: str, split: str) -> "Pairs":
 
 
 def read_files(source: Path, target: Path | None, columns: tuple[int | str, int | str] | None) -> "Pairs":
-    """The pairs of files, of which one may be standard input; it is told of by that name."""
+    """The pairs of files, of which one may be standard input, which messages call by that name."""
     from heedful.data.readers import read_pairs
 
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def read_files(source: Path, target: Path | None, columns: tuple[int | str, int 
 
 
 def translate(translator: "Translator", sentences: list[str], decoding: "DecodingOptions") -> list[str]:
-    """The best translation of each sentence, counted aloud."""
+    """The best translation of each sentence, with a progress display."""
     texts: list[str] = []
     with progress("sentences", len(sentences)) as advance:
         for first in range(0, len(sentences), SENTENCES_PER_GROUP):

@@ -1,4 +1,4 @@
-"""`heedful inspect`: what to know of pairs before training on them."""
+"""`heedful inspect`: a summary of pairs before training on them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def command(
     validation = read_part(recipe.data.valid).source if recipe and recipe.data.valid else []
     console = Console(highlight=False)
     for part in report(survey.finish(), origin, skipped, validation):
-        # a sentence is never broken by us: a pipe has no width
+        # no line breaks within a sentence: a pipe has no width
         console.print(part, soft_wrap=isinstance(part, Text))
     if picture:
         import numpy as np

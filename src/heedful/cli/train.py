@@ -62,7 +62,7 @@ def command(
     wanted = read_recipe(recipe, [*(changes or []), *given])
     from heedful.tasks.translation import train_translator
 
-    if wanted.data.streaming:  # which is for those who have little memory
+    if wanted.data.streaming:  # for machines with little memory
         give_back_freed_memory()
     else:
         keep_freed_memory()

@@ -31,7 +31,8 @@ EXAMPLES = (
 # sentences at a time: few at first, so that the first results come early; then many, which is faster
 FIRST_GROUP, LARGEST_GROUP = 8, 512
 BYTES_PER_READ = 1 << 16
-# from which on a person wants to know how fast it went
+STANDARD_INPUT = "standard input"
+# from this many lines on, the speed is reported
 MANY_LINES = 1000
 
 
@@ -66,7 +67,8 @@ def command(
     """Translate, one sentence a line, in the order of the input.
 
     Only translations go to standard output, as soon as they are there; a line that cannot be used (empty, not UTF-8,
-    above 5,000 characters) gives an empty line and is counted on standard error.
+    with a NUL character, above 5,000 characters) gives an empty line and is counted on standard error. Text in UTF-16
+    or UTF-32 is read where it begins with a byte-order mark.
 
     --alignments pharaoh adds a tab and the links of words, SOURCE-TARGET counted from 0 (with --nbest: a fourth field);
     punctuation marks are words. --alignments json writes one object per translation, with words, weights, tokens and
@@ -111,7 +113,7 @@ def check_use(
 
 
 def make_sampling(draws: dict[str, Any]) -> "Sampling":
-    """How to draw, from the options of the command."""
+    """The sampling options."""
     import torch
 
     from heedful.tasks.translator import Sampling
@@ -131,7 +133,7 @@ def translate_all(
         source: the file, or "-".
         output: the file to write, or None.
         translate: sentences, and the number of the first, to lines.
-        in_order: whether the groups must be the same however the input arrives: luck depends on them.
+        in_order: whether the groups must be the same however the input arrives: random draws depend on them.
     """
     from heedful.data.readers import stream_lines
 
@@ -159,22 +161,25 @@ def translate_all(
 
 
 def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
-    """Whole lines, as many as are there: whoever writes one gets its translation before the next.
+    """Whole lines, as many as have arrived: a program that writes one line gets its translation before the next.
 
     Args:
         read: gives at most so many bytes, as soon as there are any; none at the end.
     """
-    from heedful.data.readers import parse_lines
+    from heedful.data.encodings import as_utf8
+    from heedful.data.files import cut_lines
+    from heedful.data.readers import check_lines
 
+    text = as_utf8(read, STANDARD_INPUT)
     rest = bytearray()
-    while data := read(BYTES_PER_READ):
+    while data := text.read1(BYTES_PER_READ):
         rest += data
         if end := data.rfind(b"\n") + 1:
             cut = len(rest) - len(data) + end
-            yield parse_lines(bytes(rest[:cut]), origin="standard input")
+            yield check_lines(cut_lines(io.BytesIO(rest[:cut])), STANDARD_INPUT)
             del rest[:cut]
     if rest:
-        yield parse_lines(bytes(rest), origin="standard input")
+        yield check_lines(cut_lines(io.BytesIO(rest)), STANDARD_INPUT)
 
 
 def growing(blocks: "Iterable[Lines]", skipped: Counter[str]) -> Iterator[list[str]]:
@@ -224,8 +229,8 @@ def converse(answer: Callable[[str], str]) -> None:
         import readline  # noqa: F401
 
     if isinstance(sys.stdin, io.TextIOWrapper):
-        # bytes that are not UTF-8 arrive as surrogates, and are told of like any other fault
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+        # bytes that are not UTF-8 arrive as surrogates, and are reported like any other fault
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
     if sys.stdin.isatty():
         say("One sentence a line; an empty line ends.")
     with suppress(EOFError, KeyboardInterrupt):

@@ -1,10 +1,9 @@
 r"""Text files as people have them: one, a folder of them or a pattern; plain, gzip or xz; read line by line.
 
-Lines end at "\n" and nowhere else: U+0085, U+2028 and a lone "\r" are text. One "\r" before the "\n" and a byte-order
-mark at the start of a file are dropped.
+Lines end at "\n" and nowhere else: U+0085, U+2028 and a lone "\r" are text, unless "\r" ends all lines. One "\r" before
+the "\n" is dropped. What else becomes of encodings and line ends: `heedful.data.encodings`.
 """
 
-import codecs
 import glob
 import gzip
 import lzma
@@ -12,11 +11,13 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase, BufferedReader
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
 
 from heedful._errors import DataError
+
+from .encodings import as_utf8
 
 # a longer line is cut there, and is too long for every use: a file without a line end must not fill the memory
 MAX_BYTES = 1 << 24
@@ -60,7 +61,7 @@ def _find(path: Path) -> list[Path]:
 
 
 @contextmanager
-def open_packed(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+def open_packed(path: str | PathLike[str]) -> Iterator[BufferedIOBase]:
     """A file to read, unpacked when its first bytes are those of gzip or xz, whatever its name.
 
     Raises `DataError`, also within the block: the file is missing, cannot be read, or is damaged or cut off.
@@ -71,10 +72,10 @@ def open_packed(path: str | PathLike[str]) -> Iterator[BinaryIO]:
             start = raw.peek(len(_XZ_START))
             if start.startswith(_GZIP_START):
                 with gzip.GzipFile(fileobj=raw) as unpacked:
-                    yield unpacked  # pyright: ignore[reportReturnType]: reads like any binary file
+                    yield unpacked
             elif start.startswith(_XZ_START):
                 with lzma.LZMAFile(raw) as unpacked:
-                    yield unpacked  # pyright: ignore[reportReturnType]
+                    yield unpacked
             else:
                 yield raw
     except DataError:
@@ -89,25 +90,34 @@ def open_packed(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def read_raw_lines(path: str | PathLike[str]) -> Iterator[bytes]:
-    r"""The lines of a file without their ends; one above `MAX_BYTES` is cut there.
+@contextmanager
+def open_text(path: str | PathLike[str]) -> Iterator[BufferedReader]:
+    r"""A text file to read as plain UTF-8 with lines that end at "\n", whatever its packing and its encoding.
 
-    What follows the last "\n" is a line only if it holds something. Raises `DataError` as `open_packed` does.
+    Raises `DataError` within the block, as `open_packed` and `heedful.data.encodings.as_utf8` do.
     """
-    with open_packed(path) as file:
-        start = codecs.BOM_UTF8
-        while line := file.readline(MAX_BYTES):
-            whole = line.endswith(b"\n") or len(line) < MAX_BYTES
-            text = line.removeprefix(start)
-            start = b""
-            # a byte-order mark alone is no line
-            if text:
-                yield text.removesuffix(b"\n").removesuffix(b"\r")
-            if not whole:
-                _skip_line(file)
+    with open_packed(path) as file, as_utf8(file.read1, str(path)) as text:
+        yield text
 
 
-def _skip_line(file: BinaryIO) -> None:
+def read_raw_lines(path: str | PathLike[str]) -> Iterator[bytes]:
+    """The lines of a file, as `cut_lines` gives them. Raises `DataError` as `open_text` does."""
+    with open_text(path) as file:
+        yield from cut_lines(file)
+
+
+def cut_lines(file: BufferedIOBase) -> Iterator[bytes]:
+    r"""The lines of plain text without their ends; one above `MAX_BYTES` is cut there.
+
+    What follows the last "\n" is a line only if it holds something.
+    """
+    while line := file.readline(MAX_BYTES):
+        yield line.removesuffix(b"\n").removesuffix(b"\r")
+        if len(line) == MAX_BYTES and not line.endswith(b"\n"):
+            _skip_line(file)
+
+
+def _skip_line(file: BufferedIOBase) -> None:
     """Go on to the next line."""
     while (part := file.readline(MAX_BYTES)) and not part.endswith(b"\n"):
         pass

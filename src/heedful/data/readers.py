@@ -1,9 +1,10 @@
-r"""Sentence pairs and sentences from files, whatever form they have: what can be used comes back as text.
+r"""Sentence pairs and sentences from files of any supported form.
 
 Lines end as `heedful.data.files` says; in lines and tab-separated tables quotes are text. Everything that is not left
 out reaches the caller as it stands in the file, but for line ends inside a cell, which become spaces.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from os import PathLike
 
 from heedful._errors import DataError
 
-from .files import read_raw_lines
+from .encodings import as_utf8
+from .files import cut_lines, read_raw_lines
 from .sources import Cell, DataSource, Fault, find_source, read_rows
 
 EMPTY = "empty line"
 INVALID = "invalid UTF-8"
+NUL = "NUL character"
 TOO_LONG = "over-long line"
-# a longer line is no sentence
+# a longer line is not taken for a sentence
 MAX_CHARS = 5000
 LINES_PER_BLOCK = 1000
 
@@ -70,9 +73,10 @@ def read_pairs(
     r"""Read two line-aligned files, or two `columns` of one table, whose form its name tells.
 
     A path may also be a folder or a pattern, see `heedful.data.files.find_files`; for forms and columns see
-    `heedful.data.sources.DataSource`. A pair is left out and counted when either side is empty, is not UTF-8 or has
-    more than `max_chars` characters, or when its row lacks a column. Raises `DataError` for a file that cannot be read,
-    for unequal numbers of lines and when no pair is left.
+    `heedful.data.sources.DataSource`; for encodings, `heedful.data.encodings`. A pair is left out and counted when
+    either side is empty, is not UTF-8, holds a NUL character or has more than `max_chars` characters, or when its row
+    lacks a column. Raises `DataError` for a file that cannot be read, for unequal numbers of lines and when no pair is
+    left.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -109,27 +113,36 @@ def stream(data_source: DataSource, skipped: Counter[str], max_chars: int = MAX_
 
 def read_lines(path: str | PathLike[str], *, max_chars: int = MAX_CHARS) -> Lines:
     """Read the sentences of one file, one per line. Raises `DataError` for a file that cannot be read."""
-    return _usable(read_raw_lines(path), str(path), max_chars)
+    return check_lines(read_raw_lines(path), str(path), max_chars)
 
 
 def stream_lines(path: str | PathLike[str], *, max_chars: int = MAX_CHARS) -> Iterator[Lines]:
     """The same in blocks of `LINES_PER_BLOCK` lines, for files that need not fit in memory."""
     lines = read_raw_lines(path)
     while block := list(islice(lines, LINES_PER_BLOCK)):
-        yield _usable(block, str(path), max_chars)
+        yield check_lines(block, str(path), max_chars)
 
 
 def parse_lines(data: bytes, *, origin: str, max_chars: int = MAX_CHARS) -> Lines:
     r"""Split the bytes of a file or of standard input into sentences.
 
+    Raises `DataError` for text in another encoding that does not say so, see `heedful.data.encodings.as_utf8`.
+
     >>> parse_lines(b"One.\r\n\nTw\xff\nThree.", origin="standard input")
     Lines(text=['One.', '', '', 'Three.'], skipped={'empty line': 1, 'invalid UTF-8': 1}, origin='standard input')
     """
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    # what follows the last "\n" is a line only if it holds something
-    if not lines[-1]:
-        lines.pop()
-    return _usable((line.removesuffix(b"\r") for line in lines), origin, max_chars)
+    return check_lines(cut_lines(as_utf8(io.BytesIO(data).read1, origin)), origin, max_chars)
+
+
+def check_lines(lines: Iterable[bytes], origin: str, max_chars: int = MAX_CHARS) -> Lines:
+    """Sentences from lines of UTF-8; what cannot be used becomes "" and is counted."""
+    text, skipped = [], Counter()
+    for line in lines:
+        sentence, fault = read_cell(line, max_chars)
+        text.append(sentence)
+        if fault:
+            skipped[fault] += 1
+    return Lines(text, dict(skipped), origin)
 
 
 def read_cell(cell: Cell, max_chars: int) -> tuple[str, str | None]:
@@ -145,26 +158,18 @@ def read_cell(cell: Cell, max_chars: int) -> tuple[str, str | None]:
         return "", EMPTY
     if len(text) > max_chars:
         return "", TOO_LONG
+    if "\0" in text:
+        return "", NUL
     if "\n" in text:
         text = " ".join(text.replace("\r\n", "\n").split("\n"))
     return text, None
 
 
 def why_nothing(skipped: Counter[str]) -> str:
-    """What to say of a data source without a pair."""
+    """The explanation for a data source without a usable pair."""
     if not skipped:
         return "it is empty; fill it, one sentence per line"
     counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.most_common())
     return (
         f"every line was left out, {counts}; give UTF-8 text, as two files line by line or as two columns between tabs"
     )
-
-
-def _usable(lines: Iterable[bytes], origin: str, max_chars: int) -> Lines:
-    text, skipped = [], Counter()
-    for line in lines:
-        sentence, fault = read_cell(line, max_chars)
-        text.append(sentence)
-        if fault:
-            skipped[fault] += 1
-    return Lines(text, dict(skipped), origin)

@@ -10,7 +10,7 @@ _PARTITIONS = 16
 
 
 def sentence_key(sentence: str) -> str:
-    """What two writings of one sentence have in common: Unicode NFKC, case folded, single spaces.
+    """The normal form by which two sentences count as equal: Unicode NFKC, case folded, single spaces.
 
     >>> sentence_key("Ｈéllo\u00a0 World ") == sentence_key("he\u0301llo world")
     True
@@ -24,7 +24,7 @@ def number_of(text: str) -> int:
 
 
 class Selection:
-    """Sees every pair of a training set once, in its order, and says in the end which of them stay.
+    """Reads every pair of a training set once, in order, and decides at the end which to keep.
 
     Held out are the pairs of those `hold_out` source sentences whose hashes are the smallest: a choice that depends on
     the sentences alone, neither on their order nor on a seed. Of equal pairs the first stays. Both compare sentences by

@@ -1,4 +1,4 @@
-"""Where pairs lie, and their rows: line-aligned files, tables, JSON lines, Parquet, Hugging Face data sets.
+"""Sources of pairs, and their rows: line-aligned files, tables, JSON lines, Parquet, Hugging Face data sets.
 
 `datasets` and `pyarrow` are imported only here and in `store`, and only when a form needs them.
 """
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from heedful._errors import DataError
 
-from .files import MAX_BYTES, find_files, open_packed, read_raw_lines
+from .files import MAX_BYTES, find_files, open_text, read_raw_lines
 
 TOO_FEW_COLUMNS = "too few columns"
 NO_JSON = "not a JSON object"
@@ -42,7 +42,7 @@ FORMS: dict[str, Form] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What stands in a row for a cell that cannot be had."""
+    """Takes the place of a cell that cannot be read."""
 
     reason: str
 
@@ -53,7 +53,7 @@ Row = tuple[Cell, Cell]
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where pairs lie.
+    """A source of pairs.
 
     - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet" or "dataset" (Hugging Face's).
     - `place`: path, folder or pattern; of a data set its folder or its name on the hub.
@@ -117,8 +117,8 @@ def read_rows(source: DataSource) -> Iterator[Row]:
                 f"{source.place} names {len(files)} files but {source.target} names {len(targets)}; "
                 "each file of sources needs its file of targets, in the order of their names."
             )
-        for source, target in zip(files, targets, strict=True):
-            yield from _aligned_rows(source, target)
+        for file, target in zip(files, targets, strict=True):
+            yield from _aligned_rows(file, target)
         return
     reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[source.form]
     for file in files:
@@ -129,7 +129,7 @@ def _form(path: Path) -> Form:
     """What the end of a file's name says; of a folder or a pattern, that of its first file."""
     if _is_saved(path):
         return "dataset"
-    with suppress(DataError):  # told when it is read
+    with suppress(DataError):  # reported when it is read
         path = find_files(path)[0]
     return FORMS.get(_suffix(path), "tsv")
 
@@ -141,7 +141,7 @@ def _suffix(path: Path) -> str:
 
 
 def _is_saved(folder: Path) -> bool:
-    """Whether a folder is what `save_to_disk` of Hugging Face's data sets leaves."""
+    """Whether a folder was written by `save_to_disk` of Hugging Face's data sets."""
     return any((folder / name).exists() for name in ("dataset_dict.json", "state.json"))
 
 
@@ -158,7 +158,7 @@ def _aligned_rows(source: Path, target: Path) -> Iterator[Row]:
     if more[0] != more[1]:
         raise DataError(
             f"{source} has {more[0]} lines but {target} has {more[1]}; "
-            "line i of one must translate line i of the other, so mend or re-export the two files together."
+            "line i of one must translate line i of the other, so fix or re-export the two files together."
         )
 
 
@@ -180,9 +180,9 @@ def _tsv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]
 
 
 def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
-    with open_packed(path) as file:
+    with open_text(path) as file:
         # bytes that are not UTF-8 become lone surrogates, which are counted as such later
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
         lines = iter(partial(text.readline, MAX_BYTES), "")
         first_lines = _first_lines(lines)
         separator = _separator(first_lines, columns, path)
@@ -202,7 +202,7 @@ def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]
         except csv.Error as error:
             raise DataError(
                 f"{path}, line {rows.line_num}: {error}; a cell that holds {SEPARATORS[separator]} or quotes stands in "
-                "quotes, a quote in it twice; mend the file, or save it as tab-separated .tsv, where quotes are text."
+                "quotes, a quote in it twice; fix the file, or save it as tab-separated .tsv, where quotes are text."
             ) from error
 
 
@@ -217,7 +217,7 @@ def _first_lines(lines: Iterator[str]) -> list[str]:
 
 
 def _separator(lines: list[str], columns: tuple[int | str, int | str], path: Path) -> str:
-    """What stands between the cells: the one that fits; a comma where none does. Refuses to guess between two."""
+    """The separator of the cells: the one that fits; a comma where none does. Refuses to guess between two."""
     fitting = [separator for separator in SEPARATORS if _parts(separator, lines, columns)]
     if len(fitting) > 1:
         names = " and at ".join(SEPARATORS[separator] for separator in fitting)
@@ -250,7 +250,7 @@ def _json_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row
             yield b"", b""
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode("utf-8-sig"))
         except UnicodeDecodeError:
             yield line, line
             continue
@@ -288,7 +288,7 @@ def _dataset_rows(source: DataSource) -> Iterator[Row]:
             for values in zip(*batch.values(), strict=True):
                 record = dict(zip(batch, values, strict=True))
                 yield _cell(record, keys[0]), _cell(record, keys[1])
-    except Exception as error:  # readers of every format stand behind it, each with errors of its own
+    except Exception as error:  # the readers of each format raise errors of their own
         raise DataError(f"The data set {source} cannot be read: {_first_line(error)}.") from error
 
 
@@ -297,7 +297,7 @@ def _load_dataset(source: DataSource) -> Any:
     import datasets
 
     folder = Path(source.place)
-    # each of its five tries to reach the hub would be a line on the screen
+    # it would print each of its five tries to reach the hub
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         if not _is_saved(folder):
@@ -312,7 +312,7 @@ def _load_dataset(source: DataSource) -> Any:
             f"There is no data set {source.place} on this machine, and the hub cannot be reached; check name and "
             "network, or name a folder."
         ) from None
-    except Exception as error:  # readers of every format stand behind it, each with errors of its own
+    except Exception as error:  # the readers of each format raise errors of their own
         raise DataError(f"The data set {source} cannot be loaded: {_first_line(error)}.") from error
 
 

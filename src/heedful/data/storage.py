@@ -76,7 +76,7 @@ class DiskStorage(Storage):
 class CorpusFolder:
     """A folder of corpora that `store` wrote. Raises `DataError` if it lacks something or is damaged.
 
-    - `facts`: what `store` was told of it.
+    - `facts`: the facts that were given to `store`.
     - `storages`: the corpora.
     - `held_out`: the pairs that were put aside for validation.
     """

@@ -1,4 +1,4 @@
-"""What a person wants to know of pairs before a training: how many, how long, how odd, how many words."""
+"""Statistics of pairs before a training: counts, lengths, unusual pairs, vocabulary."""
 
 import heapq
 import re
@@ -74,7 +74,7 @@ class Side:
 
 
 class Survey:
-    """Sees pairs one after another; what grows with them takes some thirty bytes a pair.
+    """Statistics over a stream of pairs, in about thirty bytes a pair.
 
     - `source`, `target`: what was seen of each side.
     - `odd`: pairs that are worth a look: how many by reason, and `examples` of each.
@@ -187,7 +187,7 @@ def script_of(sentence: str) -> str:
     ('Cyrillic', 'Japanese', 'none')
     """
     found = Counter(script for script in map(_script, sentence) if script)
-    if "Japanese" in found and "Chinese" in found:  # which Japanese is written in, too
+    if "Japanese" in found and "Chinese" in found:  # Japanese also uses Chinese characters
         found["Japanese"] += found.pop("Chinese")
     return found.most_common(1)[0][0] if found else "none"
 

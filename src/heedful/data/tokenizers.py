@@ -112,7 +112,7 @@ class Tokenizer:
     def from_entries(
         cls, entries: Iterable[str], kind: str = "word", lowercase: bool = False, unicode: str | None = None
     ) -> "Tokenizer":
-        """A vocabulary that somebody made, in its order after the four special entries; those it names are left out.
+        """A given vocabulary, in its order after the four special entries, which are left out where it lists them.
 
         Raises `ValueError` for kinds whose vocabulary is more than a list, and `DataError` where there is no entry.
 
@@ -363,7 +363,7 @@ def _read_core(kind: str, lowercase: bool, values: Any, unicode: str | None) -> 
         raise ValueError(f"the core of the tokeniser cannot be read: {error!r}.") from None
     if sorted(map(repr, vocab.values())) != sorted(map(repr, range(len(vocab)))):
         raise ValueError(f"the ids of a vocabulary of {len(vocab)} must be 0 to {len(vocab) - 1}, each once.")
-    # the tokenizers library does not survive every merge that is none
+    # the tokenizers library crashes on some invalid merges
     if any(not {left, right, left + right} <= vocab.keys() for left, right in merges):
         raise ValueError("a merge joins what is not in the vocabulary.")
     try:

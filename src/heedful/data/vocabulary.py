@@ -1,4 +1,4 @@
-"""The ids that every vocabulary shares, whatever the tokeniser, and vocabularies that people made."""
+"""The ids that every vocabulary shares, whatever the tokeniser, and vocabularies from files."""
 
 from os import PathLike
 

@@ -1,4 +1,4 @@
-"""What a search may say: lengths, banned tokens, no repeated n-grams. Every method of this floor takes them."""
+"""Constraints on a search: lengths, banned tokens, no repeated n-grams. Every search method takes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

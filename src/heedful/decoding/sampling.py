@@ -27,8 +27,8 @@ def sample(
 
     The allowed tokens' probabilities are tempered, then cut to the `top_k` most probable (Fan, Lewis and Dauphin 2018),
     then to the fewest that hold `top_p` of what is left (Holtzman et al. 2020), and renormalised.
-    `Hypothesis.log_probs` stay those of the model. A sentence's luck depends on the generator, the size of the batch
-    and its place in it, not on what the other sentences say.
+    `Hypothesis.log_probs` stay those of the model. The draws of a sentence depend on the generator, the batch size
+    and its place in the batch, not on what the other sentences say.
 
     Args:
         model: anything with `encode`, `start` and `step`.
@@ -64,7 +64,7 @@ def sample(
     device = generator.device if generator else source.device
 
     def draw(log_probs: Tensor, sentence: Tensor) -> Tensor:
-        # for the whole batch at every step: who has ended must not shift the luck of the others
+        # for the whole batch at every step: a sentence that has ended must not shift the draws of the others
         luck = torch.rand(len(lengths), generator=generator, device=device).to(log_probs.device)
         return pick(truncated(log_probs / temperature, top_k, top_p).softmax(1), luck[sentence])
 
@@ -100,7 +100,7 @@ def pick(probs: Float[Tensor, "rows vocabulary"], luck: Float[Tensor, " rows"]) 
     sums = probs.cumsum(1)
     token = torch.searchsorted(sums, luck[:, None].to(sums) * sums[:, -1:], right=True)[:, 0]
     token = token.clamp_max(probs.shape[1] - 1)
-    # rounding can carry the sum past the last possible token: never say an impossible one
+    # rounding can carry the sum past the last possible token: never choose an impossible one
     possible = probs.gather(1, token[:, None])[:, 0] > 0
     return torch.where(possible, token, probs.argmax(1))
 

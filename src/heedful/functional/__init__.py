@@ -1,4 +1,4 @@
-"""Pure tensor verbs shared by several mechanisms."""
+"""Pure tensor functions shared by several mechanisms."""
 
 from .additive import AdditiveMemory as AdditiveMemory
 from .additive import additive_attention as additive_attention

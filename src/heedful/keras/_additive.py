@@ -1,7 +1,7 @@
 """Additive attention whose memory stays bounded, forward and backward, on every backend.
 
 The tensor `batch x queries x keys x units` never exists. On PyTorch the fused operators of heedful do the work; on
-TensorFlow and JAX the queries are gone through one at a time, and the way back, written by hand, computes every tanh
+TensorFlow and JAX the queries are processed one at a time, and the backward pass, written by hand, computes every tanh
 again. No exponentials are multiplied, so nothing can overflow.
 """
 

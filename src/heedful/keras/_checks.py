@@ -21,13 +21,13 @@ def check_size(name: str, given: Any) -> None:
 
 
 def check_dropout(given: float) -> None:
-    """Refuse what is no share from 0 to below 1. Raises ValueError."""
+    """Refuse a dropout outside [0, 1). Raises ValueError."""
     if not isinstance(given, int | float) or not 0 <= given < 1:
         raise _refusals.no_share(given)
 
 
 def check_sequence(shape: Shape, name: str = "the sequence", axes: str = SEQUENCE) -> None:
-    """Refuse the shape of what is no batch of sequences. Raises ValueError."""
+    """Refuse a shape that is not that of a batch of sequences. Raises ValueError."""
     if len(shape) != 3:
         raise _refusals.not_a_sequence(shape) if axes == SEQUENCE else _refusals.not_three_axes(name, shape, axes)
     if shape[1] == 0:
@@ -41,7 +41,7 @@ def check_known(shape: Shape, name: str = "the sequence", axes: str = SEQUENCE) 
 
 
 def check_vector(shape: Shape) -> None:
-    """Refuse the shape of what is no batch of vectors. Raises ValueError."""
+    """Refuse a shape that is not that of a batch of vectors. Raises ValueError."""
     if len(shape) != 2:
         raise _refusals.not_a_vector(shape, "TemporalAttention")
 
@@ -54,7 +54,7 @@ def check_features(name: str, shape: Shape, who: str, expected: int | None) -> N
 
 
 def check_floats(tensor: Any, name: str = "the sequence") -> None:
-    """Refuse whole numbers, which are token ids more often than not. Raises ValueError."""
+    """Refuse integers, which are usually token ids. Raises ValueError."""
     dtype = backend.standardize_dtype(tensor.dtype)
     if not backend.is_float_dtype(dtype):
         raise _refusals.not_floats(dtype, name)

@@ -1,4 +1,4 @@
-"""What all layers share: how matrices start, and a configuration that builds the same layer again."""
+"""Shared by all layers: initialisation, and a configuration that builds the same layer again."""
 
 from typing import Any
 
@@ -47,5 +47,5 @@ class HeedfulLayer(keras.layers.Layer):
         }
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """No mask: the steps are gone."""
+        """No mask: the output has no steps."""
         return None

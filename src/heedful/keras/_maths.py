@@ -1,4 +1,4 @@
-"""What several layers compute, once, in `keras.ops`: the same on TensorFlow, JAX and PyTorch."""
+"""Functions shared by several layers, in `keras.ops`: the same on TensorFlow, JAX and PyTorch."""
 
 from typing import Any
 

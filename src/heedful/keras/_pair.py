@@ -1,4 +1,4 @@
-"""What the layers over a query and a value share: Keras' own calling convention, checks, masks, dropout."""
+"""Shared by the layers over a query and a value: Keras' own calling convention, checks, masks, dropout."""
 
 from typing import Any
 
@@ -144,7 +144,7 @@ class PairLayer(HeedfulLayer):
 
 def _named(inputs: Any) -> tuple[Any, Any, Any]:
     """Query, value and key, of tensors or of shapes; the key is the value when left out."""
-    # a list of numbers or None is the shape of a single tensor
+    # a list of numbers or None is the shape of one tensor
     several = isinstance(inputs, list | tuple) and not (inputs and isinstance(inputs[0], int | None))
     if not several or len(inputs) not in (2, 3):
         came = f"{len(inputs)} of them" if several else "a single tensor"

@@ -1,4 +1,4 @@
-"""What the layers over one sequence share: checks, masks, shapes."""
+"""Shared by the layers over one sequence: checks, masks, shapes."""
 
 from typing import Any
 

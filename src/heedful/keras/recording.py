@@ -163,7 +163,7 @@ def _find(model: Any, name: str | None) -> Any:
 
 
 def _looking(layer: Any) -> Iterator[Any]:
-    """The attention layers in a model, at any depth; what such a layer is made of is its own affair."""
+    """The attention layers in a model, at any depth, but not those inside an attention layer."""
     for part in layer._flatten_layers(recursive=False, include_self=False):
         if "return_attention_scores" in inspect.signature(part.call).parameters:
             yield part

@@ -1,4 +1,4 @@
-"""Weights that the package `attention` 5.0 left behind, into models that stand on `heedful.keras.Attention`."""
+"""Loads weights of the package `attention` 5.0 into models that use `heedful.keras.Attention`."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What attention stands beside and on: embeddings, positions, position-wise and recurrent layers."""
+"""Layers beside attention: embeddings, positions, position-wise and recurrent layers."""
 
 from .embeddings import TokenEmbedding as TokenEmbedding
 from .feed_forward import FeedForward as FeedForward

@@ -1,4 +1,4 @@
-"""Where a step stands, told by its vector: sines (Vaswani 2017), a learned table, rotation (Su 2021).
+"""Position encodings: sines (Vaswani 2017), a learned table, rotation (Su 2021).
 
 Each takes an `offset`, the place of the first step given: in cached decoding, the number of steps before it.
 """

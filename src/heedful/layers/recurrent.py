@@ -93,7 +93,7 @@ def build_rnn(
         if size < 1:
             raise ValueError(f"{name} is {size}; expected at least 1.")
     kind = nn.GRU if cell == "gru" else nn.LSTM
-    # torch warns of dropout that has no two layers to stand between
+    # torch warns of dropout in a single layer
     between = dropout if layers > 1 else 0.0
     rnn = kind(input_dim, units, layers, batch_first=True, dropout=between, bidirectional=bidirectional)
     init_recurrent(rnn)

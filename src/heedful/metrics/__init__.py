@@ -1,4 +1,4 @@
-"""What a model is worth, in numbers: how good its translations are, and how sharply and where it looks.
+"""Metrics: quality of translations, and properties of attention weights.
 
 - `heedful.metrics.translation`: BLEU, chrF, tokenised BLEU, any of them by sentence length
 - `heedful.metrics.alignment`: links between words from attention weights, their text form, and their error rate

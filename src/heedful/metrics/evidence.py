@@ -1,4 +1,4 @@
-"""Attention maps in numbers: how spread, sharp, complete, diagonal; what layers and gradients make of them.
+"""Attention weights in numbers: entropy, sharpness, coverage, diagonality; rollout, gradients and erasure.
 
 Weights are arrays `[..., target_len, source_len]`, rows distributions over the source (or zeros: looked at nothing).
 Masks are boolean and broadcast to the weights; True means "may look".

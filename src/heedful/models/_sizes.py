@@ -1,4 +1,4 @@
-"""Blocks that are put together must fit: one sentence when they do not."""
+"""Checks that the sizes of combined blocks fit."""
 
 
 def check_size(name: str, came: int, expected: int, because: str) -> None:

@@ -1,4 +1,4 @@
-"""Decoder wirings: where the look stands in a step.
+"""Decoder wirings: where attention is computed within a step.
 
 | class | order | source |
 |---|---|---|

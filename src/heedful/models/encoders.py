@@ -21,7 +21,7 @@ Merge = Literal["concat", "sum"]
 @register_pytree
 @dataclass(frozen=True)
 class EncoderOutput:
-    """What an encoder says of its sentences.
+    """The output of an encoder.
 
     Attributes:
         outputs: `[batch, source_len, output_dim]`, zeros at padding.
@@ -92,7 +92,7 @@ class RecurrentEncoder(nn.Module):
         if lengths is None:
             outputs, final = self.rnn(self.embedding(source))
             return EncoderOutput(self.dropout(self._merge(outputs)), self._merge(self._summary(final)))
-        lengths = lengths.cpu()  # where packing wants them
+        lengths = lengths.cpu()  # packing needs them there
         check_lengths(lengths, *source.shape[:2])
         embedded = self.embedding(source)
         run = self._run_fast if suits_gru(self.rnn, embedded) else self._run

@@ -1,4 +1,4 @@
-"""What a model offers so that every decoding method works over it."""
+"""The protocol that every decoding method needs of a model."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable

@@ -11,7 +11,7 @@ from heedful.functional import padding_mask
 
 
 class Prediction(NamedTuple):
-    """What a model says of its sequences.
+    """The output of a sequence classifier.
 
     Attributes:
         answer: `[batch]`, a number or a logit for each.
@@ -71,7 +71,7 @@ class SequenceClassifier(nn.Module):
 def predict_all(
     model: nn.Module, batches: Iterable[Any]
 ) -> tuple[Float[Tensor, " examples"], Float[Tensor, "examples steps"]]:
-    """What a model says of all batches, and what it looked at, gathered on the CPU.
+    """The predictions and attention weights of all batches, gathered on the CPU.
 
     Args:
         model: as it is: in evaluation mode, or not.

@@ -115,7 +115,7 @@ def encode(
     dropout: float = 0.0,
     seed: Sequence[int] = (),
 ) -> Corpus:
-    """Pairs as ids. Those without a token on one side, or beyond the limits, are left out and counted aloud.
+    """Pairs as ids. Those without a token on one side, or beyond the limits, are left out and reported.
 
     With `dropout`, words are cut as `SubwordSampler` says, from that seed.
     """
@@ -127,7 +127,7 @@ def encode(
     fits = limits.fits(ids[0].lengths, ids[1].lengths)
     if not fits.any():
         way_out = "" if limits == Limits() else "raise data.max_length or data.max_ratio, or "
-        raise DataError(f"In every pair of {pairs.origin} a side has {limits}; {way_out}mend the data.")
+        raise DataError(f"In every pair of {pairs.origin} a side has {limits}; {way_out}fix the data.")
     if fits.all():
         return Corpus(pairs, *ids)
     keep = np.flatnonzero(fits)

@@ -75,7 +75,7 @@ def gather_material(data: DataOptions, seed: int, folder: Path, say: Say = lambd
 
 
 def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
-    """The pairs that one part of a recipe's `data` section names; what was left out is counted aloud."""
+    """The pairs that one part of a recipe's `data` section names; what was left out is reported."""
     if part.bundled:
         pairs = _bundled(part)
     else:

@@ -1,7 +1,9 @@
 """The demo: a Bahdanau translator and a twin without attention, side by side, from nothing, in under four minutes."""
 
+import csv
 import json
 import multiprocessing
+import os
 import signal
 import time
 import traceback
@@ -49,6 +51,10 @@ SHOWN = (
     "I have a lot of things to do this afternoon before I go home.",
 )
 SNAPSHOTS, TRANSLATIONS, LOG = "snapshots.jsonl", "test_translations.json", "training.log"
+# more threads than these do nothing for batches of this size
+MOST_THREADS = 4
+# test BLEU of the model with attention after so many steps in all: the rates fall to 0 at the last of them
+EXPECTED = {1200: 0.0, 2400: 0.0}
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Contestant:
     Attributes:
         name: which of the two.
         parameters: how many it has.
+        steps: how many it made.
         seconds: how long it trained.
         translations: of the test sentences, in their order.
         scores: BLEU and chrF over all of them.
@@ -66,6 +73,7 @@ class Contestant:
 
     name: str
     parameters: int
+    steps: int
     seconds: float
     translations: list[str]
     scores: list[Score]
@@ -79,6 +87,7 @@ class DemoResult:
     Attributes:
         folder: where everything is.
         contestants: the two models.
+        planned: steps that each was to make, within a limit of time.
         samples: sentences with their translation by both.
         snapshots: the watched pair's alignment while the model learned.
         written: each file or folder and what it is.
@@ -86,29 +95,38 @@ class DemoResult:
 
     folder: Path
     contestants: list[Contestant]
+    planned: int
     samples: list[tuple[str, str, str]]
     snapshots: list[Snapshot]
     written: dict[Path, str]
 
 
 def run_demo(
-    folder: Path, seed: int = 1, seconds: float | None = None, watch: Callable[[Path, Path], None] = lambda *_: None
+    folder: Path,
+    seed: int = 1,
+    seconds: float | None = None,
+    steps: int | None = None,
+    watch: Callable[[Path, Path], None] = lambda *_: None,
 ) -> DemoResult:
-    """Train both models at once, one process and one thread each; score them, and draw what the first looks at.
+    """Train both models at once, one process each; score them, and draw what the first looks at.
+
+    Each makes equally many steps, unless its time is over before: the same steps give the same model, whatever the
+    machine, and a fast machine is done sooner.
 
     A demo that was stopped goes on where it stands; one that is complete is only scored and drawn again.
 
     Args:
         folder: gets `model/`, `twin/model/`, the pictures, the page and `scores.json`.
         seed: of both models.
-        seconds: training time of each; the recipe's own when left out.
+        seconds: most training time of each; the recipe's own when left out.
+        steps: of each; the recipe's own when left out.
         watch: called about twice a second while they learn, with the folders of both runs.
 
     Raises:
         HeedfulError: the folder cannot be written, or a training failed; the message says where its log is.
     """
     folder = Path(folder)
-    recipes = demo_recipes(folder, seed, seconds)
+    recipes = demo_recipes(folder, seed, seconds, steps)
     for recipe in recipes:
         claim_folder(Path(recipe.output), recipe)
     folders = Path(recipes[0].output), Path(recipes[1].output)
@@ -119,12 +137,15 @@ def run_demo(
     samples = list(zip(SHOWN, *(_texts(translator) for translator in translators), strict=True))
     snapshots = read_snapshots(folder)
     written = _draw(folder, translators[0], snapshots, contestants)
-    return DemoResult(folder, contestants, samples, snapshots, written)
+    planned = recipes[0].training.max_steps or 0
+    return DemoResult(folder, contestants, planned, samples, snapshots, written)
 
 
-def demo_recipes(folder: Path, seed: int = 1, seconds: float | None = None) -> list[Recipe]:
+def demo_recipes(folder: Path, seed: int = 1, seconds: float | None = None, steps: int | None = None) -> list[Recipe]:
     """The recipes of both models: the shipped one, and the same without attention."""
-    common = [f"seed={seed}"] + ([] if seconds is None else [f"training.max_seconds={float(seconds)}"])
+    common = [f"seed={seed}"]
+    common += [] if seconds is None else [f"training.max_seconds={float(seconds)}"]
+    common += [] if steps is None else [f"training.max_steps={steps}"]
     runs = ((ATTENTION, folder, ()), (TWIN, folder / "twin", TWIN_MODEL))
     found = []
     for name, output, changes in runs:
@@ -132,6 +153,34 @@ def demo_recipes(folder: Path, seed: int = 1, seconds: float | None = None) -> l
         content["data"]["test"] = None  # scored by length, after training
         found.append(check_recipe(content | {"name": f"demo, {name}", "output": str(output)}, "the demo's recipe"))
     return found
+
+
+def threads_of_each() -> int:
+    """Threads for each of the two models: half of the cores that this process may use, up to `MOST_THREADS`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_THREADS, cores // 2))
+
+
+def expected_bleu(steps: int) -> float | None:
+    """What the model with attention reaches in so many steps; None where nobody has measured.
+
+    Between two measurements, a straight line.
+    """
+    measured = sorted(EXPECTED)
+    if not measured[0] <= steps <= measured[-1]:
+        return None
+    return float(np.interp(steps, measured, [EXPECTED[count] for count in measured]))
+
+
+def steps_made(run: Path) -> int:
+    """The last step that a run has written down so far."""
+    path = run / "training" / "batches.csv"
+    if not path.exists():
+        return 0
+    # the last row may be on its way
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = csv.DictReader(line for line in lines if line.endswith("\n"))
+    return max((int(row["step"]) for row in rows), default=0)
 
 
 def warm_up() -> None:
@@ -188,7 +237,9 @@ class SnapshotWriter:
 
 def _train_both(recipes: list[Recipe], watch: Callable[[], None]) -> None:
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_work, args=(recipe.model_dump(),), daemon=True) for recipe in recipes]
+    workers = [
+        context.Process(target=_work, args=(recipe.model_dump(), threads_of_each()), daemon=True) for recipe in recipes
+    ]
     for worker in workers:
         worker.start()
     try:
@@ -219,14 +270,14 @@ def _reason(recipe: Recipe, code: int) -> str:
     return f"The training of {recipe.name!r} failed: {why}. Its log is {log}."
 
 
-def _work(content: dict[str, object]) -> None:
+def _work(content: dict[str, object], threads: int) -> None:
     """One training in a process of its own; everything it says goes to its log."""
     recipe = check_recipe(content, "the demo's recipe")
     folder = Path(recipe.output)
     with (folder / LOG).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
             keep_freed_memory()
-            torch.set_num_threads(1)
+            torch.set_num_threads(threads)
             run = train_translator(recipe, callbacks=_callbacks, say=lambda line: _put(log, line))
             test = load_pairs("tatoeba_en_fr", "test")
             texts = [best[0].text for best in run.translator.translate(test.source)]
@@ -234,7 +285,7 @@ def _work(content: dict[str, object]) -> None:
         except KeyboardInterrupt as interrupt:
             _put(log, str(interrupt) or "Stopped.")
             raise SystemExit(1) from None
-        except Exception as error:  # whatever ends a process of the demo is told by its log alone
+        except Exception as error:  # any error that ends a process of the demo is written to its log alone
             traceback.print_exc()
             _put(log, f"{type(error).__name__}: {error}")
             raise SystemExit(1) from None
@@ -257,7 +308,7 @@ def _judge(name: str, run: Path) -> Contestant:
     lengths = [len(sentence.split()) for sentence in test.source]
     scores = [bleu(texts, test.target), chrf(texts, test.target)]
     buckets = by_length(texts, test.target, lengths, BUCKETS)
-    return Contestant(name, metrics["parameters"], metrics["seconds"], texts, scores, buckets)
+    return Contestant(name, metrics["parameters"], metrics["step"], metrics["seconds"], texts, scores, buckets)
 
 
 def _texts(translator: Translator) -> Iterator[str]:
@@ -276,6 +327,7 @@ def _draw(
     results = {
         one.name: {
             "parameters": one.parameters,
+            "steps": one.steps,
             "seconds": one.seconds,
             **{score.name: {"value": score.value, "signature": score.signature} for score in one.scores},
             "BLEU by source words": {part.label: part.score and part.score.value for part in one.by_length},

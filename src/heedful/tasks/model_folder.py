@@ -36,7 +36,7 @@ WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "recipe.yaml",
     "metrics.json",
 )
-# bytes that heedful never writes more of; JSON takes up to thirty times as much memory
+# largest size that heedful writes; JSON takes up to thirty times as much memory
 LARGEST = {CONFIG: 2**20, TOKENIZER: 2**24, RECIPE: LONGEST_TEXT, METRICS: 2**20}
 AGAIN = "copy the whole folder again, or train anew"
 
@@ -91,7 +91,7 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
         return ModelFolder(weights, TokenizerPair.load(folder / TOKENIZER), _read_recipe(folder, config), metrics)
     except OSError as error:
         raise ModelFolderError(
-            f"{error.filename or folder} cannot be read: {error.strerror}; mend its rights or disk."
+            f"{error.filename or folder} cannot be read: {error.strerror}; fix its rights or disk."
         ) from None
 
 

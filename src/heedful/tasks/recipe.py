@@ -17,7 +17,7 @@ from .data_options import TAGS, DataOptions, Section, TokenizerOptions
 from .recipe_yaml import write_yaml
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
-# faults of one recipe that are told
+# faults of one recipe that are reported
 MOST_FAULTS = 20
 # every other attention is asked with the state after the update, and brings its own score
 _WIRINGS = {"bahdanau": "bahdanau", "none": "none"}
@@ -304,7 +304,7 @@ def check_recipe(content: object, origin: str, overrides: Sequence[str] = ()) ->
         blamed = next((text for text in overrides if _is_of(text, key, fault["type"])), None)
         messages.append(f"{f'--set {blamed}' if blamed else origin}: {_explain(fault, key)}".replace("\n", "\\n"))
     if len(messages) > MOST_FAULTS:
-        messages[MOST_FAULTS:] = [f"{origin}: {len(messages) - MOST_FAULTS} more faults; mend these first"]
+        messages[MOST_FAULTS:] = [f"{origin}: {len(messages) - MOST_FAULTS} more faults; fix these first"]
     raise RecipeError("\n".join(messages))
 
 

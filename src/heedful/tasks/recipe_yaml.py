@@ -107,14 +107,14 @@ def parse_yaml(text: str, origin: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}" if mark else "somewhere"
-        raise RecipeError(f"{origin}, {line}: {error.problem or error.context}; mend the YAML there") from error
+        raise RecipeError(f"{origin}, {line}: {error.problem or error.context}; fix the YAML there") from error
     except yaml.reader.ReaderError as error:
         place = f"character #x{error.character:04x} at position {error.position}"
         raise RecipeError(
             f"{origin} is no YAML text: {place}, {error.reason}; save it as plain text in UTF-8"
         ) from error
     except RecursionError:
-        raise RecipeError(f"{origin} is nested too deeply; mend the YAML") from None
+        raise RecipeError(f"{origin} is nested too deeply; fix the YAML") from None
 
 
 def write_yaml(value: Any) -> str:

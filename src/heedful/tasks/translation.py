@@ -33,7 +33,7 @@ from .recipe import DecodingOptions, EvaluationOptions, Recipe, check_recipe, du
 from .recipe_yaml import parse_yaml
 from .translator import Translator
 
-# unknown tokens of which a person is warned
+# unknown tokens that are warned of
 UNKNOWN = 0.1
 # most real target tokens in a batch of the validation set
 VALIDATION_TOKENS = 4000
@@ -41,7 +41,7 @@ VALIDATION_TOKENS = 4000
 
 @dataclass(frozen=True)
 class Run:
-    """What a training leaves: where its folder is, how it ended, the translator and its scores by set."""
+    """The result of a training: its folder, how it ended, the translator and its scores by set."""
 
     folder: Path
     result: TrainingResult
@@ -108,7 +108,7 @@ def train_translator(
 
 @dataclass(frozen=True)
 class Material:
-    """What a training is made of: vocabularies, what is learnt from, what chooses, and which sets are scored."""
+    """The inputs of a training: vocabularies, training batches, validation set, and the sets to score."""
 
     tokenizers: TokenizerPair
     batches: Batches
@@ -212,7 +212,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str], evaluation: Eval
 
 
 def check_metrics(evaluation: EvaluationOptions) -> None:
-    """Try the metrics on one word: a language without rules is to be known before hours of training.
+    """Try the metrics on one word, so that an unsupported language is refused before the training.
 
     Raises:
         RecipeError: one of them cannot be computed.
@@ -249,7 +249,7 @@ def validator(
     translator: Translator, valid: Corpus, processes: Processes
 ) -> Callable[[nn.Module], Mapping[str, float]]:
     """Loss, perplexity, accuracy, BLEU and chrF (greedy) of the model on the validation set, each process its share."""
-    # who lowered the batches of training has little memory
+    # smaller batches in training mean little memory
     tokens = min(VALIDATION_TOKENS, translator.recipe.training.tokens_per_batch)
     order = valid.batches(tokens, seed=0).epoch(0)
     own = slice(processes.rank, None, processes.count)

@@ -169,7 +169,7 @@ class Translator(HubMixin):
 
     @torch.inference_mode()
     def align(self, source: str, target: str) -> Alignment:
-        """What the model looks at, word by word, when it is made to say a given translation.
+        """The attention of each word when the model is fed a given translation.
 
         Raises:
             DataError: a side is empty, or the model has no attention.

@@ -1,4 +1,4 @@
-"""Numbers from a safetensors file that somebody else may have written."""
+"""Tensors from an untrusted safetensors file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What can be known before the first step, so that no long run ends with it: shapes, memory, disk space, warm-up."""
+"""Checks before the first step: shapes, memory, disk space, warm-up."""
 
 import math
 import os
@@ -30,7 +30,7 @@ MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
 
 
 def check_before_training(engine: Engine, largest: TrainingBatch, epoch_len: int, folder: Path) -> list[str]:
-    """Try what can be tried in a moment.
+    """Run the checks that take moments.
 
     Args:
         engine: At its start.
@@ -50,7 +50,7 @@ def check_before_training(engine: Engine, largest: TrainingBatch, epoch_len: int
 
 
 def check_warmup(options: TrainingOptions, epoch_len: int) -> Iterator[str]:
-    """A rate that never reaches its peak is hardly what was meant."""
+    """Warn of a learning rate that never reaches its peak."""
     limits = [options.max_steps or math.inf]
     limits += [options.max_epochs * math.ceil(epoch_len / options.accumulate)] if options.max_epochs else []
     if options.warmup_steps > min(limits):
@@ -165,7 +165,7 @@ class LiveBytes(TorchDispatchMode):
         return made
 
     def count(self, storage: torch.UntypedStorage) -> None:
-        """One more storage, until it is gone."""
+        """Count a storage until it is freed."""
         name = storage._cdata
         if name not in self.known:
             self.live += storage.nbytes()
@@ -178,7 +178,7 @@ class LiveBytes(TorchDispatchMode):
         self.live -= size
 
     def leave_out_gradient(self, parameter: Tensor) -> None:
-        """A gradient that has come to its parameter is counted elsewhere."""
+        """Do not count a gradient once it is in its parameter, which is counted elsewhere."""
         gradient = parameter.grad
         if gradient is not None and (known := self.known.get(gradient.untyped_storage()._cdata)):
             known()
@@ -210,7 +210,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def gigabytes(number: int) -> str:
-    """Bytes for a person.
+    """Bytes as gigabytes, for messages.
 
     >>> gigabytes(1_234_567_890), gigabytes(3_456_000)
     ('1.2 GB', '3.5 MB')

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the loop grants between two steps."""
+"""Ctrl-C and SIGTERM as a stop request that the loop serves between two steps."""
 
 import signal
 import threading

@@ -43,7 +43,7 @@ def only_run(folder: Path, wanted: bool = True) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}; choose a place you may write to") from error
     except NotImplementedError:
-        # a file system without locks: whoever uses one looks after this
+        # a file system without locks: its user makes sure that one run is alone
         yield
         return
     try:

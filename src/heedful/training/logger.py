@@ -1,4 +1,4 @@
-"""The numbers of a run on their way from the device to the tables and to the person who watches."""
+"""Moves the numbers of a run from the device to its tables and its display."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from .train_state import TrainState
 
 
 class Note(NamedTuple):
-    """What is known of an update before its numbers have come from the device."""
+    """The facts of an update that are known before its numbers arrive from the device."""
 
     step: int
     epoch: int

@@ -193,7 +193,7 @@ class Run:
         self.order = self.batches.epoch(state.epoch)
 
     def look_up(self) -> None:
-        """See what time it is and whether somebody wants the run to stop, and do what is due."""
+        """Check the clock and the stop request, and write what is due."""
         self.now, stop = self.processes.agree(time.monotonic(), self.interruption.requested)
         if stop or self.now - self.saved >= 60 * self.options.checkpoint_minutes:
             self.checkpoint()
@@ -215,7 +215,7 @@ class Run:
         self.logger.write(rows, self.started, done)
 
     def check_finite(self, step: int, loss: float, norm: float) -> None:
-        """Refuse to go on from numbers that are none; with float16, a gradient too large is only left out."""
+        """Refuse to continue from a loss or gradient that is not finite; with float16, such a gradient is skipped."""
         if math.isfinite(loss) and (math.isfinite(norm) or self.options.precision == "16"):
             return
         kept = f"; {self.checkpoint_path} is from before" if self.checkpoint_path.exists() else ""
@@ -290,7 +290,7 @@ class Run:
 
     @contextmanager
     def told_what_is_kept(self) -> Iterator[None]:
-        """What cannot be written ends the run; say from where it can go on."""
+        """Turn a failed write into an error that says from which checkpoint the run can continue."""
         try:
             yield
         except OSError as error:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 # One process may read and prepare its data for as long as this while the others wait.
 PATIENCE = timedelta(days=1)
-# How long a process that failed lets the first one speak, which mostly failed for the same reason.
+# Seconds that a failed process waits for the first one to report, which mostly failed for the same reason.
 SECONDS_TO_SPEAK = 3.0
 
 
@@ -40,7 +40,7 @@ def start(options: TrainingOptions) -> "Processes":
     Raises:
         RecipeError: If the machine has not the devices.
     """
-    # loading it takes longer than translating: whoever only reads the options does not wait for it
+    # loading it takes longer than translating: code that only reads the options does not wait for it
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
     from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
@@ -84,7 +84,7 @@ class Processes:
         self.first = self.rank == 0
         self.group: Any = None
         if self.count > 1:
-            # small talk between CPUs, which never waits for a GPU
+            # a process group on the CPU for small messages, which never waits for a GPU
             self.group = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
 
     def __enter__(self) -> "Processes":
@@ -170,7 +170,7 @@ class Processes:
 
 
 def _check_devices(options: TrainingOptions) -> None:
-    """Say in one sentence what Fabric would say in many."""
+    """Refuse missing devices in one sentence instead of Fabric's many."""
     if options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available()):
         here = torch.cuda.device_count()
         if here < options.devices:
@@ -190,14 +190,14 @@ def _shard(model: nn.Module, mesh: Any) -> nn.Module:
     """Share a model out over the processes, as one piece: its parts are called in other ways than by their forward."""
     from torch.distributed.fsdp import fully_shard
 
-    # nothing is done in place to the logits, which this warns of
+    # the warning is about in-place changes of the logits, and there are none
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
     fully_shard(model, mesh=mesh["data_parallel"])
     return model
 
 
 def _end_with_parent(parent: int) -> None:
-    """End this process soon after the one that started it, which a kill may have ended without a word."""
+    """End this process soon after the one that started it, which may have been killed."""
     while os.getppid() == parent:
         time.sleep(0.5)
     with suppress(OSError):

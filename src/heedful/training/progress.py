@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar that moves where a person watches, plain lines where a file or a pipe does."""
+"""Progress on standard error: a bar on a terminal, plain lines otherwise."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind to read: CSV files, and the same numbers for TensorBoard.
+"""Records of a run: CSV files, and the same numbers for TensorBoard.
 
 `batches.csv` has a row for every step, `epochs.csv` for every epoch, `validations.csv` for every validation.
 """
@@ -115,7 +115,7 @@ class Records:
 
 
 class Silence:
-    """What a process that writes nothing has in the place of `Records`."""
+    """Takes the place of `Records` in a process that writes nothing."""
 
     def write(self, table: str, row: Row) -> None:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""Where a run stands, as plain numbers: all that a checkpoint holds besides the model and the optimiser."""
+"""The progress of a run, as plain numbers: all that a checkpoint holds besides the model and the optimiser."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What can be watched while a model with one answer learns: where it looks, and how its numbers are spread."""
+"""Callbacks for sequence classifiers: pictures of attention, and histograms of parameters."""
 
 from collections.abc import Mapping
 from pathlib import Path

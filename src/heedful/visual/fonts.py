@@ -57,5 +57,5 @@ def _glyphs(family: str) -> frozenset[int]:
     try:
         return frozenset(ft2font.FT2Font(_regular()[family]).get_charmap())
     except (RuntimeError, OSError):
-        # a font that is listed but gone or unreadable draws nothing
+        # a listed font may be missing or unreadable
         return frozenset()

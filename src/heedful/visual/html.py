@@ -1,4 +1,4 @@
-"""A self-contained page: point at a word, or walk there with the keyboard, and see what it looked at; and its JSON."""
+"""A self-contained page that shows the attention of the word under the pointer or the keyboard focus; and its JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What each word of a caption looked at, laid over the picture it tells of."""
+"""The attention of each word of a caption, drawn over the picture."""
 
 import math
 import os
@@ -64,7 +64,7 @@ def write_looks(
 def _lit(picture: np.ndarray, grid: np.ndarray) -> np.ndarray:
     light = spread(grid, *picture.shape[:2])
     top = light.max()
-    # the least that is left of a place nobody looks at: one still sees what it is
+    # brightness left where no attention falls, so that the picture stays visible
     return picture * (0.25 + 0.75 * (light / top if top > 0 else light))[..., None]
 
 

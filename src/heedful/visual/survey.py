@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .heatmap import save_figure
 from .style import INK, PAPER, QUIET, RULE, SERIES
 
-# what lies beyond it is one last bar: a few endless sentences shall not squeeze all others
+# longer ones share one last bar, so that a few very long sentences do not squeeze the others
 WHOLE = 99.5
 
 
