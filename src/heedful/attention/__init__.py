@@ -24,6 +24,7 @@ from .gated_pooling import GatedPooling as GatedPooling
 from .heads import QueryKeyTransform as QueryKeyTransform
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
+from .induced import InducedAttention as InducedAttention
 from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
 from .intra_temporal import IntraTemporalAttention as IntraTemporalAttention
 from .last_state import LastStateAttention as LastStateAttention
@@ -59,7 +60,6 @@ from .pooling import MaxPooling as MaxPooling
 from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
-from .set_pooling import InducedAttention as InducedAttention
 from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention
 from .statistics import AttentiveStatisticsPooling as AttentiveStatisticsPooling
