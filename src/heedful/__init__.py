@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import ForwardAttention as ForwardAttention
+    from heedful.attention import ForwardTransitionAttention as ForwardTransitionAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from heedful.attention import MaxPooling as MaxPooling
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
+    from heedful.attention import MilkAttention as MilkAttention
+    from heedful.attention import MochaAttention as MochaAttention
     from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import SineAttention as SineAttention
@@ -54,6 +57,7 @@ _PUBLIC = {
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
+    "ForwardTransitionAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
@@ -63,6 +67,8 @@ _PUBLIC = {
     "MaxPooling": "heedful.attention",
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
+    "MilkAttention": "heedful.attention",
+    "MochaAttention": "heedful.attention",
     "MonotonicAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
     "SineAttention": "heedful.attention",

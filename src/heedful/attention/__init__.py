@@ -11,6 +11,7 @@ from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
 from .forward import ForwardAttention as ForwardAttention
+from .forward import ForwardTransitionAttention as ForwardTransitionAttention
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .last_state import LastStateAttention as LastStateAttention
@@ -18,6 +19,8 @@ from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
+from .mocha import MilkAttention as MilkAttention
+from .mocha import MochaAttention as MochaAttention
 from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
 from .pooling import AttBlstmPooling as AttBlstmPooling

@@ -11,3 +11,4 @@ from .local_monotonic import LocalMonotonicWindow as LocalMonotonicWindow
 from .local_predictive import LocalPredictiveWindow as LocalPredictiveWindow
 from .sink import SinkWindow as SinkWindow
 from .sliding import SlidingWindow as SlidingWindow
+from .wait_k import WaitKWindow as WaitKWindow
