@@ -82,14 +82,8 @@ def start_one(name: str, steps: int, folder: Path) -> None:
     """One mechanism in a process of its own, and its row."""
     command = [sys.executable, __file__, str(folder), "--steps", str(steps), "--one", name]
     with (folder / f"{name}.log").open("w") as log:
-        run = subprocess.run(
-            command,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            check=False,
-        )
+        surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
+        run = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
     if run.returncode:
         print(f"{name} failed; see {log.name}")
         return

@@ -2,8 +2,8 @@
 
 Each line of the catalogue that is called as `Attention` is gets a row for each length: as many queries as keys, 64
 features, one batch item per thread, float32. A score, a window or a normaliser is measured with the plain others:
-`ScaledDotScore`, every key, softmax. Time is the median of interleaved runs, beside `scaled_dot_product_attention` on the
-same numbers; memory is the most that tensors take beyond what went in. A mechanism with state scans its queries.
+`ScaledDotScore`, every key, softmax. Time is the median of interleaved runs, beside `scaled_dot_product_attention` on
+the same numbers; memory is the most that tensors take beyond what went in. A mechanism with state scans its queries.
 """
 
 import argparse

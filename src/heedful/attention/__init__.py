@@ -18,6 +18,7 @@ from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
 from .flat_multi_source import FlatMultiSourceAttention as FlatMultiSourceAttention
 from .forward import ForwardAttention as ForwardAttention
+from .forward import ForwardTransitionAttention as ForwardTransitionAttention
 from .fused_contexts import FusedContexts as FusedContexts
 from .gated import GatedAttention as GatedAttention
 from .gated_pooling import GatedPooling as GatedPooling
@@ -45,6 +46,8 @@ from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
+from .mocha import MilkAttention as MilkAttention
+from .mocha import MochaAttention as MochaAttention
 from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
 from .multi_head import HeadsMemory as HeadsMemory
