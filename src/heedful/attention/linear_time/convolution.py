@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from heedful._pytree import register_pytree
 from heedful.attention.scores.base import check_sizes
 from heedful.functional import widen
 from heedful.layers import Linear
+
+from .sums import chunks_of, with_neighbours
 
 
 def convolve(
@@ -22,10 +23,14 @@ def convolve(
     >>> convolve(value, torch.ones(1, 1, 3, 2), left=1).flatten()
     tensor([1., 3., 6.])
     """
-    taps = kernel.shape[-1]
-    # one window more, so that there is one without a step, too
-    around = functional.pad(value, (0, 0, left, taps - left)).unfold(2, taps, 1)[:, :, :-1]
-    return torch.einsum("bhsdt,bhst->bhsd", around, kernel)
+    steps, taps = kernel.shape[2:]
+    size, right = max(taps - 1, 1), taps - 1 - left
+    place = torch.arange(size, device=kernel.device).unsqueeze(1) + torch.arange(taps, device=kernel.device)
+    place = place + (size - left if left else 0)
+    values, kernels = with_neighbours(value, size, left, right), chunks_of(kernel, size)
+    # as many products of small matrices as there are chunks: a window of its own for each step would be copied
+    band = kernels.new_zeros(*kernels.shape[:-1], values.shape[-2]).scatter(-1, place.expand(kernels.shape), kernels)
+    return (band @ values).flatten(2, 3)[:, :, :steps]
 
 
 def banded(kernel: Float[Tensor, "batch heads steps taps"], left: int) -> Float[Tensor, "batch heads steps steps"]:
