@@ -97,6 +97,7 @@ def test_word_by_word_is_all_words_at_once():
     for word in range(QUERIES):
         output, state = layer.step(query[:, word : word + 1], memory, state, need_weights=True)
         assert_close(output.context[:, 0], whole.context[:, word])
+        assert output.weights is not None
         assert_close(output.weights[:, 0], whole.weights[:, word])
 
 
