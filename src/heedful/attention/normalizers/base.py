@@ -48,11 +48,15 @@ class Normalizer(nn.Module, ABC):
         source: paper, place and year.
         stateful: True when the weights of one query depend on the queries before it.
         chooses: True when each row has at most one key, of weight 1.
+        reads_log_odds: True when it reads a score as the log-odds of a choice.
+        reads_log_weights: True when it reads a score as the logarithm of a weight.
     """
 
     source: ClassVar[Source]
     stateful: ClassVar[bool] = False
     chooses: ClassVar[bool] = False
+    reads_log_odds: ClassVar[bool] = False
+    reads_log_weights: ClassVar[bool] = False
 
     @property
     def is_plain_softmax(self) -> bool:

@@ -36,13 +36,17 @@ class Score(nn.Module, ABC):
         fused: True when `attend` computes the context of a plain softmax without the scores being kept.
         weighs: True when `attend` also returns the weights on request, from the same pass.
         compares_directly: True when query and key must have one size, since no matrix stands between them.
+        bounded: True when no parameter moves its scores out of fixed limits, so that they are no log-odds.
+        log_weights: True when its scores are logarithms of weights, which need not be divided by their sum.
     """
 
     source: ClassVar[Source]
-    stateful: ClassVar[bool] = False
-    fused: ClassVar[bool] = False
-    weighs: ClassVar[bool] = False
-    compares_directly: ClassVar[bool] = False
+    stateful: bool = False
+    fused: bool = False
+    weighs: bool = False
+    compares_directly: bool = False
+    bounded: bool = False
+    log_weights: bool = False
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
         super().__init__()
