@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
     from heedful.attention import CoverageAttention as CoverageAttention
+    from heedful.attention import DynamicConvolutionAttention as DynamicConvolutionAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import ForwardAttention as ForwardAttention
+    from heedful.attention import GaussianMixtureAttention as GaussianMixtureAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
@@ -51,9 +53,11 @@ _PUBLIC = {
     "BahdanauAttention": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
     "CoverageAttention": "heedful.attention",
+    "DynamicConvolutionAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
+    "GaussianMixtureAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",

@@ -7,10 +7,12 @@ from .base import AttentionOutput as AttentionOutput
 from .base import AttentionState as AttentionState
 from .base import Memory as Memory
 from .coverage import CoverageAttention as CoverageAttention
+from .dynamic_convolution import DynamicConvolutionAttention as DynamicConvolutionAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
 from .forward import ForwardAttention as ForwardAttention
+from .gaussian_mixture import GaussianMixtureAttention as GaussianMixtureAttention
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .last_state import LastStateAttention as LastStateAttention

@@ -10,7 +10,9 @@ from heedful.attention import (
     Attention,
     BahdanauAttention,
     CoverageAttention,
+    DynamicConvolutionAttention,
     ForwardAttention,
+    GaussianMixtureAttention,
     LuongAttention,
     LuongLocalAttention,
     MonotonicAttention,
@@ -36,7 +38,9 @@ from .weights import read_weights
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
 MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
     "coverage": CoverageAttention,
+    "dynamic_convolution": DynamicConvolutionAttention,
     "forward": ForwardAttention,
+    "gaussian_mixture": GaussianMixtureAttention,
     "local_m": lambda query_dim, key_dim, _: LuongLocalAttention(query_dim, key_dim, "monotonic", clamp=True),
     "local_p": lambda query_dim, key_dim, hidden_dim: LuongLocalAttention(query_dim, key_dim, hidden_dim=hidden_dim),
     "location": TacotronAttention,

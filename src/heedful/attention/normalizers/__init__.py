@@ -4,6 +4,7 @@ from .base import Normalizer as Normalizer
 from .constrained import ConstrainedSoftmaxNormalizer as ConstrainedSoftmaxNormalizer
 from .constrained import ConstrainedSparsemaxNormalizer as ConstrainedSparsemaxNormalizer
 from .entmax import Entmax15Normalizer as Entmax15Normalizer
+from .exponential import ExponentialNormalizer as ExponentialNormalizer
 from .forward import ForwardNormalizer as ForwardNormalizer
 from .hard import HardmaxNormalizer as HardmaxNormalizer
 from .hard import StraightThroughNormalizer as StraightThroughNormalizer
