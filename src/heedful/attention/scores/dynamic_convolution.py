@@ -17,23 +17,21 @@ from .history import fit_keys
 FLOOR = 1e-6
 
 
-def advance_prior(length: int, alpha: float, beta: float) -> Float[Tensor, " {length}"]:
+def advance_prior(length: int, alpha: float, beta: float) -> list[float]:
     """Chances of moving on by 0, 1, ... `length - 1` keys: a beta-binomial distribution.
 
-    >>> advance_prior(11, alpha=0.1, beta=0.9)[:3]
-    tensor([0.7400, 0.0747, 0.0416])
+    >>> [round(chance, 4) for chance in advance_prior(11, alpha=0.1, beta=0.9)[:3]]
+    [0.74, 0.0747, 0.0416]
     """
 
     def log_beta(a: float, b: float) -> float:
         return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
     most = length - 1
-    return torch.tensor(
-        [
-            math.comb(most, n) * math.exp(log_beta(n + alpha, most - n + beta) - log_beta(alpha, beta))
-            for n in range(length)
-        ]
-    )
+    return [
+        math.comb(most, n) * math.exp(log_beta(n + alpha, most - n + beta) - log_beta(alpha, beta))
+        for n in range(length)
+    ]
 
 
 def neighbourhoods(
@@ -87,7 +85,6 @@ class DynamicConvolutionScore(Score):
 
     source = BATTENBERG_2020(place="section on dynamic convolution attention")
     stateful = True
-    prior: Tensor
 
     def __init__(
         self,
@@ -118,7 +115,7 @@ class DynamicConvolutionScore(Score):
         self.bias = nn.Parameter(torch.zeros(hidden_dim))
         self.energy = nn.Parameter(torch.empty(hidden_dim))
         # the key furthest behind comes first, as in a neighbourhood
-        self.register_buffer("prior", advance_prior(prior_len, alpha, beta).flip(0), persistent=False)
+        self.prior = advance_prior(prior_len, alpha, beta)[::-1]
         for parameter in (self.query_proj, self.filter_proj, self.static_filters, self.static_proj, self.dynamic_proj):
             nn.init.xavier_uniform_(parameter)
         nn.init.normal_(self.energy, std=hidden_dim**-0.5)
@@ -141,7 +138,7 @@ class DynamicConvolutionScore(Score):
         static = linear(around, widen(self.static_filters))
         dynamic = torch.einsum("bkw,bfw->bkf", around, self.dynamic_filters(query))
         hidden = linear(static, widen(self.static_proj)) + linear(dynamic, widen(self.dynamic_proj), widen(self.bias))
-        prior = neighbourhoods(last.squeeze(1), len(self.prior) - 1, 0) @ widen(self.prior).to(last.dtype)
+        prior = neighbourhoods(last.squeeze(1), len(self.prior) - 1, 0) @ last.new_tensor(self.prior)
         scores = torch.tanh(hidden) @ widen(self.energy) + prior.clamp_min(FLOOR).log()
         return scores.unsqueeze(1), last
 

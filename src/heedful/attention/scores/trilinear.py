@@ -24,6 +24,7 @@ class TrilinearScore(Score):
     Raises:
         ValueError: `dim` is not positive.
 
+    >>> import torch
     >>> score = TrilinearScore(dim=4)
     >>> score(torch.ones(1, 2, 4), score.remember(torch.ones(1, 3, 4)))[0].shape
     torch.Size([1, 2, 3])

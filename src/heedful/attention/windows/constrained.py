@@ -26,7 +26,7 @@ def weighted_median(weights: Float[Tensor, "*batch keys"]) -> Int[Tensor, "*batc
 
 
 class AttentionWindow(Window):
-    """`anchor - back <= k <= anchor + forward`, anchor = the median of the last weights, or their largest; in evaluation.
+    """`anchor - back <= k <= anchor + forward`, anchor the median of the last weights; in evaluation mode alone.
 
     In training mode everything is seen. The first query looks around place 0, so that padding belongs behind the keys;
     a query that saw nothing leaves the anchor where it was. One query at a time: a call over many scans them.

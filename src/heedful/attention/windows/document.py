@@ -40,8 +40,8 @@ class DocumentWindow(Window):
     the last query stands at the last key, as in `CausalWindow`. Join it with that by `AndWindow`, where needed.
 
     Args:
-        ids: of each place, the number of its document; -1, and every place past the last, is padding, which sees nothing
-            and is not seen.
+        ids: of each place, the number of its document; -1, and every place past the last, is padding, which sees
+            nothing and is not seen.
 
     Raises:
         ValueError: an id that is no whole number from -1 up, or no ids.

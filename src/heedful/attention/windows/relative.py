@@ -30,7 +30,7 @@ def relative_bias(
     keys: int,
     table: Float[Tensor, "distances features"],
 ) -> Float[Tensor, "*batch queries {keys}"]:
-    """`query[q] . table[clip(k - position[q])]`; with heads, `*batch` is batch and heads, and the table serves them all.
+    """`query[q] . table[clip(k - position[q])]`; with heads, `*batch` is batch and heads, of one table.
 
     Each query is compared with the rows of the table, not with a vector for each key.
 
@@ -60,9 +60,9 @@ def relative_context(
 class RelativeBias(Window):
     """`bias[q, k] = scale query[q] . table[clip(k - position[q])]`, a learned vector for each distance.
 
-    Beside `ScaledDotScore` it is the paper's score `query . (key + a) / sqrt(dim)`. Vectors that are added to the values
-    are no part of a window: `relative_context` computes what they add. With fewer queries than keys, the last query
-    stands at the last key, as in `CausalWindow`.
+    Beside `ScaledDotScore` it is the paper's score `query . (key + a) / sqrt(dim)`. Vectors that are added to the
+    values are no part of a window: `relative_context` computes what they add. With fewer queries than keys, the last
+    query stands at the last key, as in `CausalWindow`.
 
     Args:
         query_dim: features of a query.

@@ -25,7 +25,7 @@ class ScoreBias(Window):
     Args:
         function: of the places of queries `[batch, queries, 1]` and of keys `[keys]`, both whole numbers, to what
             broadcasts to `[batch, queries, keys]`; element by element, as in `-(query - key).abs()`, or from a table,
-            as in `table[query, key]`. A module's parameters are learned. For an attention that is pickled, not a lambda.
+            as in `table[query, key]`. A module's parameters are learned. A lambda cannot be pickled.
 
     Raises:
         TypeError: in construction, it cannot be called, or in a call, it gives no numbers of floating point.
@@ -59,9 +59,9 @@ class ScoreBias(Window):
         bias = self.function(positions.unsqueeze(-1), torch.arange(keys, device=positions.device))
         if bias.dtype == torch.bool:
             raise TypeError(
-                "the bias is boolean, True and False; expected numbers to add to the scores. What hides keys is a mask: "
-                "give it as `mask=`, True = may look."
+                "the bias is boolean, True and False; expected numbers to add to the scores. What hides keys is a "
+                "mask: give it as `mask=`, True = may look."
             )
         if not bias.is_floating_point():
             raise _refusals.not_floats(bias.dtype, "the bias")
-        return View(bias=widen(bias).reshape((1,) * (3 - bias.dim()) + bias.shape)), state
+        return View(bias=bias.to(widen(query).dtype).reshape((1,) * (3 - bias.dim()) + bias.shape)), state

@@ -15,6 +15,7 @@ def strided_mask(
 ) -> Bool[Tensor, "batch queries {keys}"]:
     """True where the key stands at most `stride - 1` before the query's place, or a multiple of `stride` before it.
 
+    >>> import torch
     >>> strided_mask(torch.tensor([[5]]), 7, stride=3)
     tensor([[[False, False,  True,  True,  True,  True, False]]])
     """
@@ -23,7 +24,7 @@ def strided_mask(
 
 
 class StridedWindow(Window):
-    """`k <= position[q]`, `position[q] - k < stride` or `(position[q] - k) mod stride = 0`: near keys, and a row of far.
+    """`d = position[q] - k >= 0`, and `d < stride` or `d mod stride = 0`: near keys, and every so many before.
 
     The paper's two kinds of head in one. With fewer queries than keys, the last query stands at the last key, as in
     `CausalWindow`.
@@ -35,6 +36,7 @@ class StridedWindow(Window):
     Raises:
         ValueError: the stride is not a whole number from 1 up.
 
+    >>> import torch
     >>> view, _ = StridedWindow(2)(torch.ones(1, 1, 4), torch.tensor([[4]]), torch.tensor([6]), keys=6)
     >>> view.mask
     tensor([[[ True, False,  True,  True,  True, False]]])
