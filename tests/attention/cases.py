@@ -69,6 +69,12 @@ class Case:
 
 
 PRODUCT = list(itertools.starmap(Case, itertools.product(SCORES, WINDOWS, NORMALIZERS)))
+# Every pair of two parts, beside some third: an attention does one after the other, and triples would take too long.
+PAIRS = [
+    Case(score, WINDOWS[place % len(WINDOWS)], NORMALIZERS[(place + number) % len(NORMALIZERS)])
+    for number, score in enumerate(SCORES)
+    for place in range(max(len(WINDOWS), len(NORMALIZERS)))
+]
 
 
 def spread(rounds: int) -> list[Case]:

@@ -25,17 +25,12 @@ def scores(
 
 def biases(bias: Callable[..., Tensor | float], query: Tensor, keys: int, first: int, parameters: Mapping) -> Tensor:
     """`bias` of every query at its place, counted from `first`, and every key at its place."""
-    return torch.stack(
-        [
-            torch.stack(
-                [
-                    torch.stack([torch.as_tensor(bias(one, first + place, k, parameters)) for k in range(keys)])
-                    for place, one in enumerate(queries)
-                ]
-            )
-            for queries in query
-        ]
-    )
+
+    def row(one: Tensor, place: int) -> Tensor:
+        numbers = [bias(one, place, key, parameters) for key in range(keys)]
+        return torch.stack([torch.as_tensor(number, dtype=query.dtype) for number in numbers])
+
+    return torch.stack([torch.stack([row(one, first + n) for n, one in enumerate(queries)]) for queries in query])
 
 
 def look(
