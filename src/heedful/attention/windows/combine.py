@@ -21,7 +21,7 @@ class AndWindow(Window):
     Args:
         windows: any number from 1 up.
 
-    State: a tuple, one entry for each window.
+    State: a tuple, one entry for each window; none where no window has one.
 
     Raises:
         ValueError: no windows.
@@ -54,11 +54,11 @@ class AndWindow(Window):
         masks, biases, gains = ([part for part in parts if part is not None] for parts in views)
         bias = reduce(torch.add, biases) if biases else None
         view = View(reduce(and_, masks) if masks else None, bias, reduce(mul, gains) if gains else None)
-        return view, states
+        return view, states if self.stateful else state
 
     def update(self, state: Any, weights: Float[Tensor, "batch queries keys"]) -> Any:
         """The state of every window."""
-        return _update(self.windows, state, weights)
+        return _update(self.windows, state, weights) if self.stateful else state
 
 
 class OrWindow(Window):
@@ -69,7 +69,7 @@ class OrWindow(Window):
     Args:
         windows: any number from 1 up, of those that hide keys and do nothing else.
 
-    State: a tuple, one entry for each window.
+    State: a tuple, one entry for each window; none where no window has one.
 
     Raises:
         ValueError: no windows, or one with a bias or a gain: whose it is, where another window shows the key, too,
@@ -106,11 +106,11 @@ class OrWindow(Window):
     ) -> tuple[View, Any]:
         (masks, _, _), states = _look(self.windows, query, positions, lengths, keys, state)
         shown = [mask for mask in masks if mask is not None]
-        return View(mask=reduce(or_, shown) if len(shown) == len(masks) else None), states
+        return View(mask=reduce(or_, shown) if len(shown) == len(masks) else None), states if self.stateful else state
 
     def update(self, state: Any, weights: Float[Tensor, "batch queries keys"]) -> Any:
         """The state of every window."""
-        return _update(self.windows, state, weights)
+        return _update(self.windows, state, weights) if self.stateful else state
 
 
 def _listed(windows: tuple[Window, ...]) -> nn.ModuleList:
