@@ -123,5 +123,5 @@ def test_what_a_mixture_cannot_be():
         Attention(DotScore(4), normalizer=ExponentialNormalizer())
     with pytest.raises(ValueError, match="version is 'v3'; expected one of 'v0', 'v1', 'v2'"):
         GaussianMixtureScore(4, 6, version="v3")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="initial_bias is True with version 'v0'; expected 'v1' or 'v2', which have"):
+    with pytest.raises(ValueError, match="initial_bias is True with version 'v0', which has none; set it to False"):
         GaussianMixtureAttention(4, 6, version="v0")

@@ -103,8 +103,10 @@ class GaussianMixtureScore(Score):
         if version not in get_args(Version):
             raise _refusals.unknown_choice("version", version, get_args(Version))
         if version == "v0" and initial_bias:
-            raise ValueError("initial_bias is True with version 'v0'; expected 'v1' or 'v2', which have one.")
-        self.version = version
+            raise ValueError(
+                "initial_bias is True with version 'v0', which has none; set it to False, or use 'v1' or 'v2'."
+            )
+        self.version: Version = version
         self.query_proj = nn.Parameter(torch.empty(hidden_dim, query_dim))
         self.query_bias = nn.Parameter(torch.zeros(hidden_dim))
         self.mixture_proj = nn.Parameter(torch.empty(3 * mixtures, hidden_dim))

@@ -1,5 +1,6 @@
 """Windows joined by "and" and "or" (PyTorch 2024, and_masks and or_masks of flex_attention)."""
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import and_, mul, or_
 from typing import Any
@@ -128,5 +129,5 @@ def _look(windows: nn.ModuleList, *arguments: Any) -> tuple[list[tuple], tuple]:
     return parts, tuple(after for _, after in looks)
 
 
-def _update(windows: nn.ModuleList, state: tuple, weights: Tensor) -> tuple:
+def _update(windows: Iterable[Any], state: tuple, weights: Tensor) -> tuple:
     return tuple(window.update(each, weights) for window, each in zip(windows, state, strict=True))
