@@ -127,6 +127,20 @@ def test_a_relative_bias_is_scaled_as_the_score_beside_it():
     assert_close(weights, ((query.unsqueeze(2) * moved).sum(-1) / math.sqrt(4)).softmax(-1))
 
 
+def test_heads_side_by_side_in_the_batch_have_numbers_of_their_own():
+    bucketed = BucketedRelativeBias(8, 20, heads=3).double()
+    nn.init.normal_(bucketed.table)
+    slopes = alibi_slopes(3)
+    biases = {
+        AlibiBias(slopes): alibi_bias(POSITIONS, KEYS, slopes.double()),
+        bucketed: bucketed_bias(POSITIONS, KEYS, bucketed.table, 20),
+    }
+    folded = POSITIONS.repeat_interleave(3, 0)
+    for window, expected in biases.items():
+        view, _ = window(torch.zeros(6, 3, 4, dtype=torch.float64), folded, torch.full((6,), KEYS), KEYS)
+        assert_close(view.bias, expected.flatten(0, 1))
+
+
 def test_alibi_written_as_a_function_is_alibi():
     ours = Attention(DotScore(4), AlibiBias(0.5)).double()
     theirs = Attention(DotScore(4), ScoreBias(lambda query, key: -0.5 * (query - key).abs())).double()
@@ -167,8 +181,12 @@ def test_what_is_no_bias_is_refused():
         Attention(DotScore(4), ScoreBias(lambda query, key: query - key))(*arguments)
     with pytest.raises(TypeError, match=r"function is a Tensor; .* write `lambda query, key: table\[query, key\]`"):
         ScoreBias(torch.zeros(3, 3))  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match=r"slope is -1; expected a number from 0 \(no penalty\) up"):
-        AlibiBias(-1)
+    with pytest.raises(ValueError, match=r"slopes are \[0.5, -1.0\]; expected numbers from 0 \(no penalty\) up, one"):
+        AlibiBias([0.5, -1])
+    message = "a batch of 3 came to a window of 2 heads; expected a multiple of 2, the heads of each item side by side"
+    for window in (AlibiBias([0.5, 0.25]), BucketedRelativeBias(heads=2)):
+        with pytest.raises(ValueError, match=message):
+            Attention(DotScore(4), window)(torch.zeros(3, 1, 4), torch.zeros(3, 1, 4))
     with pytest.raises(ValueError, match=r"heads is 0; expected a whole number \(int\) from 1 up"):
         alibi_slopes(0)
     with pytest.raises(ValueError, match=r"num_buckets is 7; expected an even number, half for keys on each side: 8\?"):

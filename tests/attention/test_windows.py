@@ -49,7 +49,7 @@ def shaw(query, place, key, p):
 
 def t5(query, place, key, p):
     """Raffel 2020, section 2.1: 0, 1, then two ranges, up to 6 and beyond; the same again behind the query."""
-    return p["table"][(0, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3)[abs(key - place)] + 4 * (key > place)]
+    return p["table"][(0, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3)[abs(key - place)] + 4 * (key > place), 0]
 
 
 WINDOWS = [
@@ -154,6 +154,14 @@ def test_a_window_is_told_the_places_of_the_queries(row):
     mask = torch.ones(2, 2, 5, dtype=torch.bool) if view.mask is None else view.mask
     expected = [[[row.rule(int(place), key) for key in range(5)] for place in places] for places in positions]
     assert mask.tolist() == expected
+
+
+@each_window
+def test_a_window_says_what_it_adds_and_multiplies(row):
+    window = row.build()
+    view, _ = window(torch.zeros(2, 2, 4), torch.tensor([[0, 4], [2, 1]]), torch.tensor([5, 3]), 5)
+    assert window.biases == (view.bias is not None) == (row.bias is not None)
+    assert window.scales == (view.gain is not None) == row.scales
 
 
 def test_windows_that_are_wide_enough_are_simpler_ones():

@@ -21,9 +21,9 @@ from .local_monotonic import LocalMonotonicWindow as LocalMonotonicWindow
 from .local_predictive import LocalPredictiveWindow as LocalPredictiveWindow
 from .prefix import PrefixWindow as PrefixWindow
 from .prefix import prefix_mask as prefix_mask
-from .relative import RelativeBias as RelativeBias
-from .relative import relative_bias as relative_bias
-from .relative import relative_context as relative_context
+from .relative_bias import RelativeBias as RelativeBias
+from .relative_bias import relative_bias as relative_bias
+from .relative_bias import relative_context as relative_context
 from .score_bias import ScoreBias as ScoreBias
 from .sink import SinkWindow as SinkWindow
 from .sliding import SlidingWindow as SlidingWindow

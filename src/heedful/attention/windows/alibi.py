@@ -1,6 +1,7 @@
 """ALiBi: a penalty on distance, with a slope for each head (Press, Smith and Lewis 2022, section 3)."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from heedful.attention.source import PRESS_2022
 from heedful.functional import widen
 
-from .base import View, Window, check_reach, distances
+from .base import View, Window, check_reach, distances, heads_of
 
 
 def alibi_slopes(heads: int) -> Float[Tensor, " {heads}"]:
@@ -47,14 +48,15 @@ def alibi_bias(
 class AlibiBias(Window):
     """`bias[q, k] = -slope |k - position[q]|`, the nearer, the better.
 
-    Of one head; `alibi_bias` gives those of several. The paper's use is causal: join it with `CausalWindow` by
-    `AndWindow`. With fewer queries than keys, the last query stands at the last key, as there.
+    The paper's use is causal: join it with `CausalWindow` by `AndWindow`. With fewer queries than keys, the last query
+    stands at the last key, as there. `alibi_bias` is the same for layers that keep heads on an axis of their own.
 
     Args:
-        slope: penalty for each place between; a constant, as in the paper. `alibi_slopes` has those of many heads.
+        slopes: penalty for each place between, a constant, as in the paper; or one for each head, as `alibi_slopes`
+            gives them, where the heads of an item stand side by side in the batch, as multi-head attention folds them.
 
     Raises:
-        ValueError: the slope is negative or no number.
+        ValueError: a slope is negative or no number, or none came; in a call, a batch that is no multiple of the heads.
 
     >>> view, _ = AlibiBias(0.5)(torch.ones(1, 1, 4), torch.tensor([[1]]), torch.tensor([4]), keys=4)
     >>> view.bias
@@ -65,11 +67,11 @@ class AlibiBias(Window):
     aligned_to_end = True
     biases = True
 
-    def __init__(self, slope: float) -> None:
+    def __init__(self, slopes: float | Sequence[float] | Float[Tensor, " heads"]) -> None:
         super().__init__()
-        if not 0 <= slope < math.inf:
-            raise ValueError(f"slope is {slope}; expected a number from 0 (no penalty) up.")
-        self.slope = float(slope)
+        self.slopes = [float(slope) for slope in ([slopes] if isinstance(slopes, float | int) else slopes)]
+        if not self.slopes or not all(0 <= slope < math.inf for slope in self.slopes):
+            raise ValueError(f"slopes are {self.slopes}; expected numbers from 0 (no penalty) up, one or more.")
 
     def forward(
         self,
@@ -79,5 +81,5 @@ class AlibiBias(Window):
         keys: int,
         state: Any = None,
     ) -> tuple[View, Any]:
-        far = distances(positions, keys).abs().to(widen(query).dtype)
-        return View(bias=-self.slope * far), state
+        slopes = widen(query).new_tensor(self.slopes)[heads_of(len(positions), len(self.slopes), query.device)]
+        return View(bias=-slopes.view(-1, 1, 1) * distances(positions, keys).abs()), state

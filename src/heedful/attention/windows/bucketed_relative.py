@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from heedful.attention.source import RAFFEL_2020
 from heedful.functional import widen
 
-from .base import View, Window, check_reach, distances
+from .base import View, Window, check_reach, distances, heads_of
 
 
 def relative_buckets(
@@ -53,26 +53,27 @@ def bucketed_bias(
 
 
 class BucketedRelativeBias(Window):
-    """`bias[q, k] = table[bucket(k - position[q])]`, a learned number for each range of distances.
+    """`bias[q, k] = table[bucket(k - position[q]), head]`, a learned number for each range of distances.
 
-    Of one head; `bucketed_bias` gives those of several from one table. The paper does not divide scores by the square
-    root of the features: `DotScore`. With fewer queries than keys, the last query stands at the last key, as in
-    `CausalWindow`.
+    The paper does not divide scores by the square root of the features: `DotScore`. With fewer queries than keys, the
+    last query stands at the last key, as in `CausalWindow`. `bucketed_bias` is the same for layers that keep heads on
+    an axis of their own.
 
     Args:
         num_buckets: ranges of distances.
         max_distance: from where on all distances are one range.
         bidirectional: tell keys behind the query from those before; otherwise they share one bucket with distance 0,
             for use beside `CausalWindow`.
+        heads: 1, or how many heads of an item stand side by side in the batch, as multi-head attention folds them.
 
-    Parameters: `table [num_buckets]`, 0 (not from the paper, which does not say).
+    Parameters: `table [num_buckets, heads]`, 0 (not from the paper, which does not say).
 
     Raises:
-        ValueError: fewer than 2 buckets (4, and an even number, if bidirectional), or a `max_distance` that leaves no
-            range for the larger ones.
+        ValueError: fewer than 2 buckets (4, and an even number, if bidirectional), a `max_distance` that leaves no
+            range for the larger ones, or no heads; in a call, a batch that is no multiple of the heads.
 
     >>> window = BucketedRelativeBias(num_buckets=4)
-    >>> _ = window.table.data.copy_(torch.arange(4.0))
+    >>> _ = window.table.data.copy_(torch.arange(4.0).unsqueeze(1))
     >>> window(torch.ones(1, 1, 4), torch.tensor([[1]]), torch.tensor([4]), keys=4)[0].bias
     tensor([[[1., 0., 3., 3.]]], grad_fn=<...>)
     """
@@ -81,8 +82,11 @@ class BucketedRelativeBias(Window):
     aligned_to_end = True
     biases = True
 
-    def __init__(self, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True) -> None:
+    def __init__(
+        self, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True, heads: int = 1
+    ) -> None:
         super().__init__()
+        check_reach(1, heads=heads)
         check_reach(4 if bidirectional else 2, num_buckets=num_buckets)
         if bidirectional and num_buckets % 2:
             raise ValueError(
@@ -91,7 +95,7 @@ class BucketedRelativeBias(Window):
         exact = num_buckets // (4 if bidirectional else 2)
         check_reach(exact + 1, max_distance=max_distance)
         self.max_distance, self.bidirectional = max_distance, bidirectional
-        self.table = nn.Parameter(torch.zeros(num_buckets))
+        self.table = nn.Parameter(torch.zeros(num_buckets, heads))
 
     def forward(
         self,
@@ -101,6 +105,7 @@ class BucketedRelativeBias(Window):
         keys: int,
         state: Any = None,
     ) -> tuple[View, Any]:
-        table = widen(self.table).unsqueeze(1)
-        bias = bucketed_bias(positions, keys, table, self.max_distance, self.bidirectional)
-        return View(bias=bias.squeeze(1)), state
+        buckets, heads = self.table.shape
+        bucket = relative_buckets(distances(positions, keys), buckets, self.max_distance, self.bidirectional)
+        head = heads_of(len(positions), heads, positions.device).view(-1, 1, 1)
+        return View(bias=widen(self.table)[bucket, head]), state

@@ -51,7 +51,7 @@ class AndWindow(Window):
         keys: int,
         state: Any = None,
     ) -> tuple[View, Any]:
-        views, states = _look(self.windows, query, positions, lengths, keys, state)
+        views, states = _look(self.windows, state, query, positions, lengths, keys)
         masks, biases, gains = ([part for part in parts if part is not None] for parts in views)
         bias = reduce(torch.add, biases) if biases else None
         view = View(reduce(and_, masks) if masks else None, bias, reduce(mul, gains) if gains else None)
@@ -105,7 +105,7 @@ class OrWindow(Window):
         keys: int,
         state: Any = None,
     ) -> tuple[View, Any]:
-        (masks, _, _), states = _look(self.windows, query, positions, lengths, keys, state)
+        (masks, _, _), states = _look(self.windows, state, query, positions, lengths, keys)
         shown = [mask for mask in masks if mask is not None]
         return View(mask=reduce(or_, shown) if len(shown) == len(masks) else None), states if self.stateful else state
 
@@ -120,9 +120,8 @@ def _listed(windows: tuple[Window, ...]) -> nn.ModuleList:
     return nn.ModuleList(windows)
 
 
-def _look(windows: nn.ModuleList, *arguments: Any) -> tuple[list[tuple], tuple]:
+def _look(windows: nn.ModuleList, state: tuple | None, *seen: Any) -> tuple[list[tuple], tuple]:
     """Masks, biases and gains of all windows, and their states."""
-    *seen, state = arguments
     before = (None,) * len(windows) if state is None else state
     looks = [window(*seen, each) for window, each in zip(windows, before, strict=True)]
     parts = [tuple(getattr(view, name) for view, _ in looks) for name in ("mask", "bias", "gain")]
