@@ -46,7 +46,7 @@ def neighbourhoods(
     """
     if not weights.shape[1]:
         # no window fits into no keys
-        return weights.new_zeros(len(weights), 0, before + 1 + after)
+        return weights.new_zeros(weights.shape[0], 0, before + 1 + after)
     return pad(weights, (before, after)).unfold(1, before + 1 + after, 1)
 
 
@@ -145,7 +145,7 @@ class DynamicConvolutionScore(Score):
     def dynamic_filters(self, query: Float[Tensor, "batch 1 query_dim"]) -> Float[Tensor, "batch filters width"]:
         """`V tanh(W query + c)`, the filters of one query."""
         hidden = torch.tanh(linear(widen(query), widen(self.query_proj), widen(self.query_bias)))
-        return linear(hidden, widen(self.filter_proj)).view(len(query), *self.static_filters.shape)
+        return linear(hidden, widen(self.filter_proj)).view(query.shape[0], *self.static_filters.shape)
 
     def update(
         self, state: Float[Tensor, "batch 1 keys"], weights: Float[Tensor, "batch 1 keys"]

@@ -81,5 +81,5 @@ class AlibiBias(Window):
         keys: int,
         state: Any = None,
     ) -> tuple[View, Any]:
-        slopes = widen(query).new_tensor(self.slopes)[heads_of(len(positions), len(self.slopes), query.device)]
+        slopes = widen(query).new_tensor(self.slopes)[heads_of(positions.shape[0], len(self.slopes), query.device)]
         return View(bias=-slopes.view(-1, 1, 1) * distances(positions, keys).abs()), state

@@ -107,5 +107,5 @@ class BucketedRelativeBias(Window):
     ) -> tuple[View, Any]:
         buckets, heads = self.table.shape
         bucket = relative_buckets(distances(positions, keys), buckets, self.max_distance, self.bidirectional)
-        head = heads_of(len(positions), heads, positions.device).view(-1, 1, 1)
+        head = heads_of(positions.shape[0], heads, positions.device).view(-1, 1, 1)
         return View(bias=widen(self.table)[bucket, head]), state
