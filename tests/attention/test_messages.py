@@ -139,9 +139,16 @@ def test_keys_that_do_not_continue_the_memory(attention, key, value):
 
 
 def test_an_unknown_score():
-    message = r"score is 'cosine'; expected one of 'dot', 'scaled_dot', 'general', 'concat'\."
+    message = r"score is 'cosine'; expected one of 'dot', 'scaled_dot', 'general', 'concat', 'location'\."
     with pytest.raises(ValueError, match=message):
         LuongAttention(4, 6, score="cosine")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_location_score_without_places():
+    with pytest.raises(
+        ValueError, match=r"max_keys is None; 'location' expected the number of places .*: max_keys=100"
+    ):
+        LuongAttention(4, 6, score="location")
 
 
 def test_an_unknown_start():
