@@ -17,20 +17,33 @@ if TYPE_CHECKING:
     from heedful.attention import Attention as Attention
     from heedful.attention import AttentionOutput as AttentionOutput
     from heedful.attention import AttentionPooling as AttentionPooling
+    from heedful.attention import AttentiveStatisticsPooling as AttentiveStatisticsPooling
     from heedful.attention import AverageAttention as AverageAttention
     from heedful.attention import BahdanauAttention as BahdanauAttention
+    from heedful.attention import BidirectionalAttentionFlow as BidirectionalAttentionFlow
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
+    from heedful.attention import CoAttention as CoAttention
     from heedful.attention import CopyDistribution as CopyDistribution
     from heedful.attention import CopyGate as CopyGate
     from heedful.attention import CoverageAttention as CoverageAttention
+    from heedful.attention import DeltaRuleAttention as DeltaRuleAttention
+    from heedful.attention import DifferentialAttention as DifferentialAttention
+    from heedful.attention import DynamicConvolution as DynamicConvolution
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
+    from heedful.attention import FlatMultiSourceAttention as FlatMultiSourceAttention
     from heedful.attention import ForwardAttention as ForwardAttention
+    from heedful.attention import FusedContexts as FusedContexts
+    from heedful.attention import GatedAttention as GatedAttention
+    from heedful.attention import GatedPooling as GatedPooling
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
+    from heedful.attention import InducedAttention as InducedAttention
     from heedful.attention import IntraDecoderAttention as IntraDecoderAttention
     from heedful.attention import IntraTemporalAttention as IntraTemporalAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
+    from heedful.attention import LatentAttention as LatentAttention
+    from heedful.attention import LightConvolution as LightConvolution
     from heedful.attention import LinearAttention as LinearAttention
     from heedful.attention import LinformerAttention as LinformerAttention
     from heedful.attention import LuongAttention as LuongAttention
@@ -40,16 +53,23 @@ if TYPE_CHECKING:
     from heedful.attention import Memory as Memory
     from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import MultiHeadAttention as MultiHeadAttention
+    from heedful.attention import MultiSourceAttention as MultiSourceAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import NystromAttention as NystromAttention
+    from heedful.attention import ParallelCoAttention as ParallelCoAttention
     from heedful.attention import PerformerAttention as PerformerAttention
     from heedful.attention import PointerAttention as PointerAttention
     from heedful.attention import PointerGenerator as PointerGenerator
+    from heedful.attention import RetentionAttention as RetentionAttention
+    from heedful.attention import SeedPooling as SeedPooling
     from heedful.attention import SineAttention as SineAttention
     from heedful.attention import SlidingAttention as SlidingAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
     from heedful.attention import StructuredSelfAttention as StructuredSelfAttention
     from heedful.attention import TacotronAttention as TacotronAttention
+    from heedful.attention import TalkingHeadsAttention as TalkingHeadsAttention
+    from heedful.attention import TransformerXLAttention as TransformerXLAttention
+    from heedful.attention import TwoLevelAttention as TwoLevelAttention
     from heedful.attention import VisualAttention as VisualAttention
     from heedful.attention.catalogue import catalogue as catalogue
     from heedful.functional import padding_mask as padding_mask
@@ -62,21 +82,34 @@ _PUBLIC = {
     "Attention": "heedful.attention",
     "AttentionOutput": "heedful.attention",
     "AttentionPooling": "heedful.attention",
+    "AttentiveStatisticsPooling": "heedful.attention",
     "AverageAttention": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
+    "BidirectionalAttentionFlow": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
+    "CoAttention": "heedful.attention",
     "CopyDistribution": "heedful.attention",
     "CopyGate": "heedful.attention",
     "CoverageAttention": "heedful.attention",
+    "DeltaRuleAttention": "heedful.attention",
+    "DifferentialAttention": "heedful.attention",
+    "DynamicConvolution": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
+    "FlatMultiSourceAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
+    "FusedContexts": "heedful.attention",
+    "GatedAttention": "heedful.attention",
+    "GatedPooling": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
+    "InducedAttention": "heedful.attention",
     "IntraDecoderAttention": "heedful.attention",
     "IntraTemporalAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
+    "LatentAttention": "heedful.attention",
+    "LightConvolution": "heedful.attention",
     "LinearAttention": "heedful.attention",
     "LinformerAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
@@ -86,16 +119,23 @@ _PUBLIC = {
     "Memory": "heedful.attention",
     "MonotonicAttention": "heedful.attention",
     "MultiHeadAttention": "heedful.attention",
+    "MultiSourceAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
     "NystromAttention": "heedful.attention",
+    "ParallelCoAttention": "heedful.attention",
     "PerformerAttention": "heedful.attention",
     "PointerAttention": "heedful.attention",
     "PointerGenerator": "heedful.attention",
+    "RetentionAttention": "heedful.attention",
+    "SeedPooling": "heedful.attention",
     "SineAttention": "heedful.attention",
     "SlidingAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",
     "StructuredSelfAttention": "heedful.attention",
     "TacotronAttention": "heedful.attention",
+    "TalkingHeadsAttention": "heedful.attention",
+    "TransformerXLAttention": "heedful.attention",
+    "TwoLevelAttention": "heedful.attention",
     "VisualAttention": "heedful.attention",
     "catalogue": "heedful.attention.catalogue",
     "functional": None,

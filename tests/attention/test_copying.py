@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from heedful.attention import AttentionOutput, CopyDistribution, CopyGate, PointerGenerator
+from heedful.attention import AttentionOutput, CopyDistribution, CopyGate, LuongAttention, PointerGenerator
 from tests.tolerances import assert_close
 
 BATCH, QUERIES, KEYS, WORDS, EXTRA = 2, 3, 5, 7, 4
@@ -194,3 +194,25 @@ def test_what_does_not_fit_is_refused():
         CopyGate(4).double()(words, AttentionOutput(torch.zeros(2, 3, 6)), ids, torch.zeros(2, 3, 4).double())
     with pytest.raises(ValueError, match=r"state_dim is 0; expected a whole number"):
         PointerGenerator(3, 0, 3)
+
+
+def test_it_learns_to_copy_words_that_the_vocabulary_lacks():
+    places = torch.eye(KEYS).expand(64, -1, -1)
+    attention, generator = LuongAttention(KEYS, KEYS), PointerGenerator(KEYS, KEYS, KEYS)
+    words = torch.zeros(64, KEYS, WORDS)
+    optimizer = torch.optim.Adam([*attention.parameters(), *generator.parameters()], 0.2)
+
+    def run():
+        """Say the words of the source from the last to the first; all of them lie beyond the vocabulary."""
+        ids = torch.randint(WORDS, WORDS + EXTRA, (64, KEYS))
+        looked = attention(places, places, need_weights=True)
+        return generator(words, looked, ids, places, places), ids.flip(1)
+
+    for _ in range(60):
+        mixed, target = run()
+        optimizer.zero_grad()
+        (-mixed.log_prob_of(target).clamp_min(-20)).mean().backward()
+        optimizer.step()
+    mixed, target = run()
+    assert mixed.log_probs(EXTRA).argmax(2).equal(target)
+    assert (mixed.gate < 0).all()

@@ -9,21 +9,29 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from heedful import padding_mask
 from heedful.attention import (
     Attention,
     AverageAttention,
+    DeltaRuleAttention,
+    DynamicConvolution,
+    LightConvolution,
     LinearAttention,
     LinearTimeAttention,
     LinformerAttention,
     NystromAttention,
     PerformerAttention,
+    RetentionAttention,
     SlidingAttention,
     linear_time,
 )
+from heedful.attention.linear_time.delta import delta_rule
 from heedful.attention.linear_time.nystrom import iterative_pinv
 from heedful.attention.linear_time.performer import log_features, orthogonal_rows
+from heedful.attention.linear_time.retention import fading, retention
 from heedful.attention.linear_time.sums import causal_product
 from heedful.attention.scores import ScaledDotScore
 from heedful.attention.state import reorder, repeat
@@ -149,6 +157,63 @@ def average(layer, read, query):
     return keep * query + take * read
 
 
+def unit(vector):
+    vector = vector / (1 + (-vector).exp())
+    return vector / vector.norm()
+
+
+def delta(layer, _, query, key, visible):
+    """How each value comes into what is read: the recursion, run for a one of each value alone."""
+    steps, dim = query.shape
+    weights = torch.zeros(steps, steps, dtype=query.dtype)
+    for k in range(steps):
+        state = torch.zeros(dim, dtype=query.dtype)
+        for q in range(steps):
+            if visible[q]:
+                now, rate = unit(key[q, :-1]), 1 / (1 + (-key[q, -1]).exp())
+                state = state + rate * now * (float(q == k) - now @ state)
+            weights[q, k] = unit(query[q]) @ state
+    return weights
+
+
+def turned(vector, place):
+    turned = vector.clone()
+    for pair in range(len(vector) // 2):
+        angle = place / 10000 ** (2 * pair / len(vector))
+        number = torch.complex(vector[2 * pair], vector[2 * pair + 1]) * complex(math.cos(angle), math.sin(angle))
+        turned[2 * pair], turned[2 * pair + 1] = number.real, number.imag
+    return turned
+
+
+def retention_weights(_, head, query, key, visible):
+    weights, decay = torch.zeros(len(query), len(key), dtype=query.dtype), 1 - 2 ** (-5 - head)
+    for q in range(len(query)):
+        for k in range(q + 1):
+            product = turned(query[q], q) @ turned(key[k], k) / math.sqrt(query.shape[1])
+            weights[q, k] = visible[k] * decay ** (q - k) * product
+    return weights
+
+
+def retention_gate(layer, read, query):
+    heads = [(one - one.mean(-1, keepdim=True)) for one in read.split(layer.head_dim, -1)]
+    heads = [one / (one.square().mean(-1, keepdim=True) + 1e-5).sqrt() for one in heads]
+    gate = query @ layer.gate_proj.weight.T
+    return (torch.cat(heads, -1) * gate / (1 + (-gate).exp())) @ layer.output_proj.weight.T
+
+
+def convolution(left) -> Weigh:
+    def weigh(layer, head, query, key, visible):
+        weights = torch.zeros(len(key), len(key), dtype=query.dtype)
+        for q in range(len(key)):
+            kernel = query[q] if isinstance(layer, DynamicConvolution) else layer.kernel[head]
+            for k in range(len(key)):
+                if visible[k] and 0 <= k - q + left < len(kernel):
+                    weights[q, k] = kernel[k - q + left].exp() / kernel.exp().sum()
+        return weights
+
+    return weigh
+
+
 SIZES = {"num_heads": 2, "key_dim": KEY_DIM, "value_dim": VALUE_DIM}
 ROWS = [
     Row(lambda: LinearAttention(DIM, **SIZES), from_similarity(elu_product)),
@@ -172,6 +237,12 @@ ROWS = [
         from_similarity(softmax_kernel, lambda query, key: -2 <= key - query <= 0),
         option="causal",
     ),
+    Row(lambda: DeltaRuleAttention(DIM, **SIZES), delta, distribution=False),
+    Row(lambda: RetentionAttention(8, **SIZES), retention_weights, retention_gate, distribution=False),
+    Row(lambda: LightConvolution(DIM, 3, 2), convolution(1), distribution=False),
+    Row(lambda: LightConvolution(DIM, 4, 2, causal=True), convolution(3), option="causal", distribution=False),
+    Row(lambda: DynamicConvolution(DIM, 5, 3), convolution(2), distribution=False),
+    Row(lambda: DynamicConvolution(DIM, 2, 3, causal=True), convolution(1), option="causal", distribution=False),
     Row(
         lambda: AverageAttention(DIM), from_similarity(lambda *_: torch.tensor(1.0, dtype=torch.float64), past), average
     ),
@@ -184,7 +255,10 @@ each_causal = pytest.mark.parametrize("row", [row for row in ROWS if row.square 
 def projected(layer: LinearTimeAttention, name: str, tensor: Tensor) -> list[Tensor]:
     """One item's vectors, by plain products, head by head."""
     projection = getattr(layer, f"{name}_proj")
-    if not isinstance(projection, torch.nn.Identity):
+    if isinstance(projection, torch.nn.Sequential):
+        content, gate = (tensor @ projection[0].weight.T).chunk(2, -1)
+        tensor = content / (1 + (-gate).exp())
+    elif not isinstance(projection, torch.nn.Identity):
         tensor = tensor @ projection.weight.T
     return list(tensor.split(tensor.shape[-1] // layer.num_heads, -1))
 
@@ -270,9 +344,10 @@ def test_what_is_hidden_may_hold_anything(row):
 def test_hidden_steps_of_one_sequence_are_no_queries_either(row):
     layer = row.make()
     if layer.query_dim != layer.key_dim or layer.key_dim != layer.value_dim:
-        layer.key_proj, layer.value_proj = (torch.nn.Linear(DIM, DIM, False).double() for _ in range(2))
-        layer.key_dim = layer.value_dim = DIM
-    steps = torch.randn(BATCH, KEYS, DIM, dtype=torch.float64)
+        outs = (layer.key_proj.out_features, layer.value_proj.out_features)
+        layer.key_proj, layer.value_proj = (torch.nn.Linear(layer.query_dim, out, False).double() for out in outs)
+        layer.key_dim = layer.value_dim = layer.query_dim
+    steps = torch.randn(BATCH, KEYS, layer.query_dim, dtype=torch.float64)
     steps[~VISIBLE] = torch.nan
     steps.requires_grad_()
     output = layer(steps, steps, mask=VISIBLE.unsqueeze(1)).context
@@ -316,9 +391,13 @@ def test_a_step_into_the_memory_equals_the_call(row):
     mask = VISIBLE.unsqueeze(1)
     together = layer(query, key, value, mask).context
     if not row.square:
-        output, state = layer.step(query, layer.remember(key, value, mask))
-        assert state is None
+        memory = layer.remember(key, value, mask)
+        output, state = layer.look(query, memory)
         assert_close(output.context, together)
+        assert state.position.tolist() == [QUERIES] * BATCH
+        output, state = layer.step(query[:, :1], memory, layer.begin(memory, 4))
+        assert_close(output.context, together[:, :1])
+        assert state.position.tolist() == [5] * BATCH
         return
     for split in range(KEYS):
         memory = layer.remember(key[:, : split + 1], value[:, : split + 1], mask[..., : split + 1])
@@ -410,12 +489,12 @@ def test_degenerate_sizes(row):
         arguments = row.draw(*sizes)
         for need_weights in (False, True):
             output = layer(*arguments, None, need_weights)
-            assert output.context.shape == (sizes[0], arguments[0].shape[1], DIM)
+            assert output.context.shape == (sizes[0], arguments[0].shape[1], layer.query_dim)
             if need_weights:
                 assert weights_of(output).shape == (sizes[0], layer.num_heads, arguments[0].shape[1], sizes[2])
             if sizes[2] == 0:
                 assert not output.context.any()
-        if row.steps:
+        if row.steps and arguments[0].shape[1]:
             memory = layer.remember(*arguments[1:])
             assert layer.step(arguments[0][:, :1], memory)[0].context.shape[0] == sizes[0]
 
@@ -447,6 +526,33 @@ def test_long_sequences_cross_many_chunks(row):
         assert_close(row.finish(layer, read, query)[:, seen], output.context[:, seen])
 
 
+class Largest(TorchDispatchMode):
+    """Numbers of the largest tensor that any operator returns."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                # a view holds no more than what it views
+                self.numbers = max(self.numbers, leaf.untyped_storage().nbytes() // leaf.element_size())
+        return result
+
+
+@each_row
+def test_the_largest_tensor_grows_with_the_steps_and_not_with_their_square(row):
+    layer, largest = row.make(torch.float32), []
+    if isinstance(layer, LinformerAttention):
+        layer = LinformerAttention(DIM, 3, 1024, **SIZES)
+    for steps in (256, 1024):
+        arguments = row.draw(1, steps, steps, torch.float32)
+        with Largest() as seen:
+            layer(*arguments, torch.rand(1, 1, steps) > 0.3).context.sum().backward()
+        largest.append(seen.numbers)
+    assert largest[1] <= 4.1 * largest[0]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_sums_in_chunks_are_the_triangle(size):
     query, key, value = (torch.randn(2, 7, dim, dtype=torch.float64, requires_grad=True) for dim in (3, 3, 4))
@@ -455,6 +561,55 @@ def test_sums_in_chunks_are_the_triangle(size):
     assert_close(chunked, triangle)
     for ours, theirs in zip(gradients(chunked, query, key, value), gradients(triangle, query, key, value), strict=True):
         assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_retention_is_its_recursion_and_its_matrix(size):
+    query, key, value = (torch.randn(2, 3, 7, dim, dtype=torch.float64, requires_grad=True) for dim in (2, 2, 5))
+    decay = torch.tensor([0.5, 0.9, 1.0], dtype=torch.float64)
+    state, reads = torch.zeros(2, 3, 2, 5, dtype=torch.float64), []
+    for step in range(7):
+        state = decay.view(3, 1, 1) * state + key[:, :, step].unsqueeze(-1) * value[:, :, step].unsqueeze(-2)
+        reads.append((query[:, :, step].unsqueeze(-2) @ state).squeeze(-2))
+    recursion, chunked = torch.stack(reads, 2), retention(query, key, value, decay, size)
+    assert_close(chunked, recursion)
+    assert_close((query @ key.mT * fading(decay, 7)) @ value, recursion)
+    leaves = query, key, value
+    for ours, theirs in zip(gradients(chunked, *leaves), gradients(recursion, *leaves), strict=True):
+        assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_the_delta_rule_is_its_recursion(size):
+    query, key, value = (torch.randn(2, 3, 7, dim, dtype=torch.float64, requires_grad=True) for dim in (4, 4, 5))
+    rate = torch.rand(2, 3, 7, 1, dtype=torch.float64, requires_grad=True)
+    state, reads = torch.zeros(2, 3, 4, 5, dtype=torch.float64), []
+    for step in range(7):
+        now = key[:, :, step]
+        wrong = value[:, :, step] - (now.unsqueeze(-2) @ state).squeeze(-2)
+        state = state + rate[:, :, step].unsqueeze(-1) * now.unsqueeze(-1) * wrong.unsqueeze(-2)
+        reads.append((query[:, :, step].unsqueeze(-2) @ state).squeeze(-2))
+    recursion, chunked = torch.stack(reads, 2), delta_rule(query, key, value, rate, size)
+    assert_close(chunked, recursion)
+    leaves = query, key, value, rate
+    for ours, theirs in zip(gradients(chunked, *leaves), gradients(recursion, *leaves), strict=True):
+        assert_close(ours, theirs)
+
+
+def test_the_delta_rule_replaces_what_it_wrote_for_the_same_key():
+    key = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64).view(1, 1, 3, 2)
+    value = torch.tensor([[3.0], [5.0], [7.0]], dtype=torch.float64).view(1, 1, 3, 1)
+    read = delta_rule(key[:, :, [0, 0, 0]], key, value, torch.ones(1, 1, 3, 1, dtype=torch.float64))
+    assert read.flatten().tolist() == [3, 3, 7]
+
+
+@torch.no_grad()
+def test_light_convolution_is_a_convolution_of_torch():
+    layer = LightConvolution(DIM, 3, 2).double()
+    steps = torch.randn(BATCH, KEYS, DIM, dtype=torch.float64)
+    filters = layer.kernel.softmax(-1).repeat_interleave(3, 0).unsqueeze(1)
+    read = torch.nn.functional.conv1d(layer.value_proj(steps).mT, filters, padding=1, groups=DIM).mT
+    assert_close(layer(steps, steps).context, layer.output_proj(read))
 
 
 @torch.no_grad()
@@ -543,6 +698,17 @@ STEPS = torch.zeros(BATCH, KEYS, DIM)
         (lambda: NystromAttention(DIM, 0), "landmarks is 0; expected a whole number"),
         (lambda: NystromAttention(DIM, 3, kernel_size=4), "kernel_size is 4; expected an odd number"),
         (lambda: SlidingAttention(DIM, -1, 0), "left is -1"),
+        (lambda: RetentionAttention(6, 2), r"dim is 3; expected an even number"),
+        (lambda: LightConvolution(DIM, 4), "kernel_size is 4; expected an odd number, .* or causal=True"),
+        (lambda: DynamicConvolution(DIM, 0), "kernel_size is 0; expected a whole number"),
+        (
+            lambda: DynamicConvolution(DIM, 3).remember(STEPS),
+            "DynamicConvolution expected a call with all queries and keys: it is not causal",
+        ),
+        (
+            lambda: DeltaRuleAttention(DIM).look(STEPS, DeltaRuleAttention(DIM).remember(STEPS)),
+            r"there are 5 queries; DeltaRuleAttention expected one in a step, at the last key of the memory",
+        ),
         (lambda: LinearAttention(DIM)(STEPS[0], STEPS), r"query has shape \(5, 6\); expected \[batch, queries"),
         (lambda: LinearAttention(DIM)(STEPS, STEPS[0]), r"key has shape \(5, 6\); expected \[batch, keys"),
         (lambda: LinearAttention(DIM)(STEPS, STEPS[..., 1:]), "key has 5 features; LinearAttention expected 6"),
@@ -560,8 +726,8 @@ STEPS = torch.zeros(BATCH, KEYS, DIM)
         (lambda: LinearAttention(DIM)(STEPS, STEPS, mask=torch.ones(2, 1, 5)), "mask is float32; a mask is boolean"),
         (lambda: LinformerAttention(DIM, 2, 4)(STEPS, STEPS), "the sequence has 5 steps; the layer expected at most 4"),
         (
-            lambda: LinearAttention(DIM).step(STEPS, LinearAttention(DIM).remember(STEPS), None, True),
-            r"need_weights is True; LinearAttention\.step has none to give",
+            lambda: LinearAttention(DIM).look(STEPS, LinearAttention(DIM).remember(STEPS), None, True),
+            r"need_weights is True; LinearAttention has none to give in steps",
         ),
         (
             lambda: LinearAttention(DIM).step(STEPS[:1], LinearAttention(DIM).remember(STEPS)),

@@ -14,8 +14,10 @@ from heedful import padding_mask
 from heedful.attention import (
     AttBlstmPooling,
     AttentionPooling,
+    AttentiveStatisticsPooling,
     FeatureAttention,
     FeatureTemporalAttention,
+    GatedPooling,
     LastPooling,
     LastStateAttention,
     MaxPooling,
@@ -74,6 +76,19 @@ def _attentional(p, x, scores):
     return torch.tanh(p["output_proj"] @ torch.cat([context, x[-1]])), weights
 
 
+def _statistics(p, x):
+    mean, weights = _attention_pooling(p, x)
+    variance = sum(w * (step - mean) ** 2 for w, step in zip(weights, x, strict=True))
+    return torch.cat([mean, torch.where(variance > 1e-12, variance, 1e-12).sqrt()]), weights
+
+
+def _gated(p, x):
+    inner = [torch.tanh(p["weight"] @ step + p["bias"]) for step in x]
+    gates = [torch.sigmoid(p["gate_weight"] @ step + p["gate_bias"]) for step in x]
+    weights = _softmax(torch.stack([p["context_vector"] @ (i * g) for i, g in zip(inner, gates, strict=True)]))
+    return sum(w * step for w, step in zip(weights, x, strict=True)), weights
+
+
 def _structured(p, x):
     rows = []
     for hop in p["hop_proj"]:
@@ -113,6 +128,8 @@ ROWS = [
     Row(lambda: AttBlstmPooling(DIM), _att_blstm),
     Row(lambda: LastStateAttention(DIM, 4), _luong, ordered=True),
     Row(lambda: LastStateAttention(DIM, 4, "bahdanau"), _bahdanau, ordered=True),
+    Row(lambda: AttentiveStatisticsPooling(DIM, 11), _statistics),
+    Row(lambda: GatedPooling(DIM, 11), _gated),
     Row(lambda: StructuredSelfAttention(DIM, 11, 2), _structured),
     Row(lambda: FeatureTemporalAttention(6), _temporal, ordered=True, in_place=True),
     Row(lambda: FeatureTemporalAttention(6, shared=True), _shared_temporal, ordered=True, in_place=True),
@@ -157,7 +174,12 @@ def test_every_layer_of_the_shelf_has_a_row():
         if isinstance(thing, type) and hasattr(thing, "source") and getattr(thing, "kind", "") != "layer"
     }
     shelf |= {name for name, thing in vars(heedful.attention).items() if _is_pooling(thing)}
-    assert {type(row.build()).__name__ for row in ROWS} | {"FeatureAttention", "HierarchicalAttention"} == shelf
+    assert {type(row.build()).__name__ for row in ROWS} | {
+        "FeatureAttention",
+        "HierarchicalAttention",
+        "InducedAttention",
+        "SeedPooling",
+    } == shelf
 
 
 def _is_pooling(thing: object) -> bool:
@@ -343,6 +365,30 @@ def test_att_blstm_pooling_is_attention_pooling_with_the_identity_then_tanh():
     assert_close(blstm(steps, _mask()).vector, torch.tanh(pooling(steps, _mask()).vector))
 
 
+def test_a_gate_that_is_open_is_attention_pooling():
+    gated, pooling = GatedPooling(DIM, 11).double(), AttentionPooling(DIM, 11).double()
+    with torch.no_grad():
+        gated.gate_weight.zero_()
+        gated.gate_bias.fill_(60)
+        for name, parameter in pooling.named_parameters():
+            parameter.copy_(gated.get_parameter(name))
+    steps = _steps()
+    assert_close(gated(steps, _mask()).vector, pooling(steps, _mask()).vector)
+
+
+def test_statistics_under_uniform_weights_are_the_mean_and_the_spread_of_the_population():
+    layer, steps = AttentiveStatisticsPooling(DIM, 11).double(), _steps()
+    nn.init.zeros_(layer.context_vector)
+    assert_close(layer(steps).vector, torch.cat([steps.mean(1), steps.std(1, correction=0)], 1))
+
+
+def test_statistics_of_a_constant_far_from_zero_have_no_spread_and_finite_slopes():
+    layer, steps = AttentiveStatisticsPooling(DIM, 11), torch.full((BATCH, KEYS, DIM), 1e4, requires_grad=True)
+    vector = layer(steps, _mask()).vector
+    assert (vector[:, DIM:] < 1e-2).all()
+    assert all(slope.isfinite().all() for slope in torch.autograd.grad(vector.sum(), (steps, *layer.parameters())))
+
+
 def test_temporal_attention_without_weight_is_the_mean_times_the_step():
     layer, steps = FeatureTemporalAttention(KEYS).double(), _steps()
     nn.init.zeros_(layer.weight)
@@ -399,7 +445,7 @@ def test_sizes_and_names_are_refused_when_built():
         LastStateAttention(4, units=2.5)
     with pytest.raises(ValueError, match=r"units is 0; expected a whole number"):
         LastStateAttention(4, units=0)
-    for build in (AttentionPooling, StructuredSelfAttention):
+    for build in (AttentionPooling, AttentiveStatisticsPooling, GatedPooling, StructuredSelfAttention):
         with pytest.raises(ValueError, match=r"attention_dim is 0; expected a whole number"):
             build(4, 0, *([1] if build is StructuredSelfAttention else []))
     with pytest.raises(ValueError, match=r"dim is -1; expected a whole number"):

@@ -10,6 +10,7 @@ from heedful.attention import scores
 from heedful.attention.scores import (
     AdditiveScore,
     ConcatScore,
+    ContentBiasScore,
     DotScore,
     GeneralScore,
     NormalizedAdditiveScore,
@@ -57,6 +58,7 @@ def sine(query, key, p):
 SCORES = [
     ScoreRow(lambda: DotScore(4), dot),
     ScoreRow(lambda: ScaledDotScore(4), lambda query, key, p: dot(query, key, p) / math.sqrt(4)),
+    ScoreRow(lambda: ContentBiasScore(4), lambda query, key, p: dot(query + p["bias"], key, p) / math.sqrt(4)),
     ScoreRow(lambda: ScaledDotScore(4, scale=0.3), lambda query, key, p: 0.3 * dot(query, key, p), "scale"),
     ScoreRow(lambda: ScaledDotScore(4, learned=True), lambda query, key, p: p["scale"] * dot(query, key, p), "learned"),
     ScoreRow(lambda: GeneralScore(4, 6), general),

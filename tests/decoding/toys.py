@@ -1,5 +1,6 @@
 """Tiny models in float64, and a reference search that knows one sentence, one hypothesis and Python lists."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -102,8 +103,12 @@ class Grown:
     weights: list[list[float]]
     state: object = None
 
-    def score(self, length_penalty: float) -> float:
-        return sum(self.log_probs) / ((5 + len(self.log_probs)) / 6) ** length_penalty
+    def score(self, length_penalty: float, coverage_penalty: float = 0.0) -> float:
+        read = (
+            [min(max(sum(column), 1e-6), 1) for column in zip(*self.weights, strict=True)] if coverage_penalty else []
+        )
+        reward = sum(self.log_probs) / ((5 + len(self.log_probs)) / 6) ** length_penalty
+        return reward + coverage_penalty * sum(map(math.log, read))
 
 
 def forbidden(tokens: list[int], constraints: Constraints) -> set[int]:
@@ -133,7 +138,14 @@ def children(model, encoded, parent: Grown, constraints: Constraints) -> list[Gr
     ]
 
 
-def reference_beam(model, source: Tensor, beam: int, length_penalty: float, constraints: Constraints) -> list[Grown]:
+def reference_beam(
+    model,
+    source: Tensor,
+    beam: int,
+    length_penalty: float,
+    constraints: Constraints,
+    coverage_penalty: float = 0.0,
+) -> list[Grown]:
     """Beam search over one sentence, to the very end, best first; a finished hypothesis keeps its place."""
     encoded = model.encode(source[None], torch.tensor([len(source)]))
     alive = [Grown([], [], [], model.start(encoded))]
@@ -148,7 +160,7 @@ def reference_beam(model, source: Tensor, beam: int, length_penalty: float, cons
         chosen = offspring[: beam - len(finished)]
         finished += [grown for grown in chosen if grown.tokens[-1] == EOS]
         alive = [grown for grown in chosen if grown.tokens[-1] != EOS]
-    best = lambda some: sorted(some, key=lambda grown: -grown.score(length_penalty))  # noqa: E731
+    best = lambda some: sorted(some, key=lambda grown: -grown.score(length_penalty, coverage_penalty))  # noqa: E731
     return best(finished) + best(unfinished + alive)
 
 

@@ -226,10 +226,3 @@ def test_a_mask_of_numbers_is_refused():
     query, key, value, energy = inputs(1, 2, 3, 5, 4)
     with pytest.raises(ValueError, match=r"mask is float32; a mask is boolean.*`mask=numbers > 0`"):
         additive_attention(query, key, value, energy, torch.zeros(1, 2, 3))  # pyright: ignore[reportArgumentType]
-
-
-def test_a_second_derivative_is_refused():
-    own = leaves(*inputs(1, 2, 3, 5, 4))
-    (gradient,) = torch.autograd.grad(additive_attention(*own).square().sum(), own[:1], create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()

@@ -129,6 +129,17 @@ def test_what_records_operators_misses_none(record, queries):
         assert_close(found, expected)
 
 
+@pytest.mark.messages
+def test_a_recorded_gradient_penalty():
+    def penalty(query, *rest):
+        own = query.detach().requires_grad_()
+        (first,) = torch.autograd.grad(additive_attention(own, *rest).square().sum(), own, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), own)[0]
+
+    recorded, other = make_fx(penalty)(*large(5)), large(5)
+    assert_close(recorded(*other), penalty(*other))
+
+
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("queries", [1, 5])
 def test_tensors_without_numbers_get_their_shapes(queries, inside):
@@ -167,6 +178,11 @@ def test_the_operators_keep_the_rules_of_torch_library(masked):
     torch.library.opcheck(torch.ops.heedful.additive_scores.default, (query, key, energy), test_utils=tests)
     arguments = (query, key, value, energy, mask, True)
     torch.library.opcheck(torch.ops.heedful.additive_attention.default, arguments, test_utils=tests)
+    flows = leaves(torch.randn(2, 5, 7), torch.randn(2, 5, 4))
+    back = torch.ops.heedful.additive_scores_backward.default
+    torch.library.opcheck(back, (flows[0], query, key, energy), test_utils=tests)
+    back = torch.ops.heedful.additive_attention_backward.default
+    torch.library.opcheck(back, (flows[1], flows[0], query, key, value, energy, mask), test_utils=tests)
 
 
 @pytest.mark.parametrize("queries", [1, 5])

@@ -92,6 +92,18 @@ def test_a_pass_through_some_of_the_steps_counts_only_those():
         assert_close(gradient, want)
 
 
+@pytest.mark.parametrize("wanted", [(0,), (1,), (0, 1)])
+def test_a_pass_may_end_at_the_memory(wanted):
+    queries, key, value, energy = leaves(*inputs())
+    memory, values = remember_keys(key), remember_values(value)
+    ends = [(memory.key, values)[i] for i in wanted]
+    contexts = torch.cat([additive_attention(queries[:, t : t + 1], memory, values, energy) for t in range(4)], 1)
+    whole = additive_attention(queries, key, value, energy)
+    expected = torch.autograd.grad(whole.square().sum(), [(key, value)[i] for i in wanted])
+    for gradient, want in zip(torch.autograd.grad(contexts.square().sum(), ends), expected, strict=True):
+        assert_close(gradient, want)
+
+
 def test_two_energies_over_one_memory():
     queries, key, _, energy = leaves(*inputs(steps=2))
     (other,) = leaves(torch.randn(16))

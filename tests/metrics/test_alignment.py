@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from heedful.metrics.alignment import from_pharaoh, hard_links, merge_pieces, symmetrize, to_pharaoh
+from heedful.metrics.alignment import (
+    alignment_error_rate,
+    from_pharaoh,
+    hard_links,
+    merge_pieces,
+    soft_alignment_error_rate,
+    symmetrize,
+    to_pharaoh,
+)
 
 WEIGHTS = np.array([[0.6, 0.3, 0.1, 0.0], [0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 0.0, 0.0]])
 LINKS = st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=20)
@@ -135,3 +143,56 @@ def test_wrong_shapes_are_named():
         hard_links(np.array([[np.nan, 1.0]]))
     with pytest.raises(ValueError, match=r"threshold is 0\.0; it must be above 0"):
         hard_links(WEIGHTS, threshold=0.0)
+
+
+def test_the_error_rate_of_a_count_by_hand():
+    quality = alignment_error_rate([[(0, 0), (2, 1), (2, 2)]], [[(0, 0), (1, 1)]], [[(0, 0), (1, 1), (2, 1)]])
+    assert quality.error_rate == pytest.approx(0.4)
+    assert quality.precision == pytest.approx(2 / 3)
+    assert quality.recall == pytest.approx(1 / 2)
+
+
+def test_counts_are_summed_before_they_are_divided():
+    found, sure = [[(0, 0)], [(0, 1), (1, 0), (2, 2)]], [[(0, 0)], [(2, 2)]]
+    assert alignment_error_rate(found, sure).error_rate == pytest.approx(1 - (2 + 2) / (4 + 2))
+
+
+@given(st.lists(LINKS, max_size=4))
+def test_gold_links_are_without_error_and_others_have_nothing_right(sentences):
+    assert alignment_error_rate(sentences, sentences, sentences).error_rate == 0
+    elsewhere = [{(source + 20, target) for source, target in links} for links in sentences]
+    if any(sentences):
+        quality = alignment_error_rate(elsewhere, sentences)
+        assert (quality.error_rate, quality.precision, quality.recall) == (1, 0, 0)
+
+
+@given(MATRICES, LINKS, LINKS)
+def test_weights_of_one_link_each_have_the_error_rate_of_these_links(weights, sure, possible):
+    inside = [
+        {(source, target) for source, target in links if source < weights.shape[1] and target < weights.shape[0]}
+        for links in (sure, possible)
+    ]
+    links = hard_links(weights)
+    hard = np.zeros(weights.shape)
+    for source, target in links:
+        hard[target, source] = 1
+    soft = soft_alignment_error_rate([hard], [inside[0]], [inside[1]])
+    assert soft == alignment_error_rate([links], [inside[0]], [inside[1]])
+
+
+def test_soft_counts_are_sums_of_weights():
+    quality = soft_alignment_error_rate([WEIGHTS], [[(0, 0)]], [[(3, 1), (2, 1)]])
+    assert quality.error_rate == pytest.approx(1 - (0.6 + 0.6 + 0.4 + 0.3) / (WEIGHTS.sum() + 1))
+    assert quality.precision == pytest.approx(1.3 / 2)
+    assert quality.recall == pytest.approx(0.6)
+
+
+def test_error_rates_say_what_does_not_fit():
+    with pytest.raises(
+        ValueError, match=r"there are 1 sentences found, 2 sure and 2 possible; expected as many of each"
+    ):
+        alignment_error_rate([[]], [[], []])
+    with pytest.raises(
+        ValueError, match=r"link 4-0 lies outside weights of shape \(3, 4\); expected \(source, target\)"
+    ):
+        soft_alignment_error_rate([WEIGHTS], [[(4, 0)]])

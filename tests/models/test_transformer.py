@@ -147,6 +147,7 @@ each_kind = pytest.mark.parametrize("kind", ["sines", "table", "rotary", "normed
 def test_steps_with_a_cache_equal_the_whole_and_beams_may_swap(kind, norm_first):
     seq2seq = model(kind, norm_first=norm_first, norm="rms")
     whole, aligned = seq2seq(SOURCE, LENGTHS, TARGET), seq2seq.align(SOURCE, LENGTHS, TARGET)
+    assert aligned is not None
     encoded = seq2seq.encode(SOURCE, LENGTHS)
     state, order = seq2seq.start(encoded), torch.arange(3)
     for place in range(TARGET.shape[1]):

@@ -212,6 +212,7 @@ def test_a_recipe_of_a_giant_is_refused_before_it_is_built(refused, folder, key,
         ("max_ratio", 1e300),
         ("max_extra", 10**30),
         ("length_penalty", 1e308),
+        ("coverage_penalty", 1e308),
     ],
 )
 def test_a_recipe_that_would_translate_without_end_is_refused(refused, folder, key, value):

@@ -1,6 +1,6 @@
 """Multi-head attention: several smaller attentions side by side (Vaswani et al. 2017, section 3.2.2)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -60,6 +60,10 @@ class MultiHeadAttention(nn.Module):
         ValueError: heads that do not divide the features or each other, an attention or transform of another size; in
             a call, what `Attention` refuses.
 
+    Attributes:
+        finish: what is done to the heads' contexts, side by side, before `output_proj`: a module of contexts
+            `[batch, queries, query_dim]` and the queries, or `None`.
+
     A row that sees nothing reads zeros in every head: its context is the bias of `output_proj`.
 
     >>> attention = MultiHeadAttention(query_dim=8, num_heads=2, key_dim=6)
@@ -100,6 +104,7 @@ class MultiHeadAttention(nn.Module):
         self.query_dim, self.key_dim, self.value_dim, self.context_dim = query_dim, key_dim, value_dim, query_dim
         self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, head_dim
         self.attention, self.transform = attention, transform
+        self.finish: nn.Module | None = None
         self.query_proj = Linear(query_dim, query_dim, bias)
         self.key_proj = Linear(key_dim, num_kv_heads * head_dim, bias)
         self.value_proj = Linear(value_dim, num_kv_heads * head_dim, bias)
@@ -173,18 +178,6 @@ class MultiHeadAttention(nn.Module):
             mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
             need_weights: return the weights of every head, `[batch, heads, queries, keys]`, beside the same context.
         """
-        output = self.read_heads(query, key, value, mask, need_weights)
-        return replace(output, context=self.output_proj(output.context))
-
-    def read_heads(
-        self,
-        query: Float[Tensor, "batch queries query_dim"],
-        key: Float[Tensor, "batch keys key_dim"],
-        value: Float[Tensor, "batch keys value_dim"] | None = None,
-        mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
-        need_weights: bool = False,
-    ) -> AttentionOutput:
-        """`forward` without the last projection: the contexts of the heads, side by side."""
         self._check_query(query, key.shape[0])
         value = self._check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
@@ -196,7 +189,7 @@ class MultiHeadAttention(nn.Module):
         first = self.attention.first_position(query.shape[1], key.shape[1])
         keys, values = (self._share(heads) for heads in self._project(key, value, 0))
         output = self.attention(self._project_query(query, first), fold(keys), fold(values), mask, need_weights)
-        return self._join(output)
+        return self._join(output, query)
 
     def remember(
         self,
@@ -273,17 +266,6 @@ class MultiHeadAttention(nn.Module):
             state: what the last call returned; `None` to begin.
             need_weights: return the weights of every head, too.
         """
-        output, state = self.look_heads(query, memory, state, need_weights)
-        return replace(output, context=self.output_proj(output.context)), state
-
-    def look_heads(
-        self,
-        query: Float[Tensor, "batch queries query_dim"],
-        memory: HeadsMemory,
-        state: AttentionState | None = None,
-        need_weights: bool = False,
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """`look` without the last projection: the contexts of the heads, side by side."""
         self._check_query(query, memory.value.shape[0])
         state = self.begin(memory) if state is None else state
         shared = map_tensors(self._share, (memory.key, memory.value, memory.mask))
@@ -296,7 +278,7 @@ class MultiHeadAttention(nn.Module):
             need_weights,
         )
         parts = unfold((after.score, after.window, after.normalizer), self.num_heads)
-        return self._join(output), AttentionState(state.position + query.shape[1], *parts)
+        return self._join(output, query), AttentionState(state.position + query.shape[1], *parts)
 
     def _remember(self, key: Tensor, value: Tensor | None, mask: Tensor | None, position: int) -> Memory:
         value = self._check_pair(key, value)
@@ -325,9 +307,12 @@ class MultiHeadAttention(nn.Module):
         times = self.num_heads // self.num_kv_heads
         return heads if times == 1 else heads.repeat_interleave(times, 1)
 
-    def _join(self, output: AttentionOutput) -> AttentionOutput:
+    def _join(self, output: AttentionOutput, query: Tensor) -> AttentionOutput:
         weights = None if output.weights is None else unfold(output.weights, self.num_heads)
-        return AttentionOutput(join_heads(unfold(output.context, self.num_heads)), weights)
+        contexts = join_heads(unfold(output.context, self.num_heads))
+        if self.finish is not None:
+            contexts = self.finish(contexts, query)
+        return AttentionOutput(self.output_proj(contexts), weights)
 
     def _check_query(self, query: Tensor, batch: int) -> None:
         if query.dim() != 3:

@@ -59,6 +59,19 @@ LIN_2017 = partial(Source, paper="Lin et al.: A Structured Self-attentive Senten
 # no paper: the first version of that package, which had these and later lost them
 KERAS_ATTENTION = partial(Source, paper="Rémy: keras-attention", year=2019)
 VASWANI_2017 = partial(Source, paper="Vaswani et al.: Attention Is All You Need", year=2017)
+SUN_2023 = partial(
+    Source, paper="Sun et al.: Retentive Network: A Successor to Transformer for Large Language Models", year=2023
+)
+SCHLAG_2021 = partial(
+    Source, paper="Schlag, Irie and Schmidhuber: Linear Transformers Are Secretly Fast Weight Programmers", year=2021
+)
+WU_2019 = partial(Source, paper="Wu et al.: Pay Less Attention with Lightweight and Dynamic Convolutions", year=2019)
+DAI_2019 = partial(
+    Source,
+    paper="Dai et al.: Transformer-XL: Attentive Language Models Beyond a Fixed-Length Context",
+    year=2019,
+)
+SUKHBAATAR_2019 = partial(Source, paper="Sukhbaatar et al.: Adaptive Attention Span in Transformers", year=2019)
 RAFFEL_2017 = partial(
     Source, paper="Raffel et al.: Online and Linear-Time Attention by Enforcing Monotonic Alignments", year=2017
 )
@@ -87,6 +100,18 @@ PAULUS_2018 = partial(
     Source, paper="Paulus, Xiong and Socher: A Deep Reinforced Model for Abstractive Summarization", year=2018
 )
 
+QIU_2025 = partial(
+    Source,
+    paper="Qiu et al.: Gated Attention for Large Language Models: Non-linearity, Sparsity, and Attention-Sink-Free",
+    year=2025,
+)
+SHAZEER_2020 = partial(Source, paper="Shazeer et al.: Talking-Heads Attention", year=2020)
+YE_2024 = partial(Source, paper="Ye et al.: Differential Transformer", year=2024)
+DEEPSEEK_2024 = partial(
+    Source,
+    paper="DeepSeek-AI: DeepSeek-V2: A Strong, Economical, and Efficient Mixture-of-Experts Language Model",
+    year=2024,
+)
 BELTAGY_2020 = partial(Source, paper="Beltagy, Peters and Cohan: Longformer: The Long-Document Transformer", year=2020)
 BENGIO_2013 = partial(
     Source,

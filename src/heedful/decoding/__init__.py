@@ -4,4 +4,5 @@ from .beam import beam_search as beam_search
 from .constraints import Constraints as Constraints
 from .greedy import greedy as greedy
 from .hypothesis import Hypothesis as Hypothesis
+from .penalties import coverage_penalty as coverage_penalty
 from .sampling import sample as sample

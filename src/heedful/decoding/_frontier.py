@@ -14,16 +14,21 @@ from heedful.models.protocol import StepModel
 
 from .constraints import NEVER, Constraints
 from .hypothesis import Hypothesis, score_of
+from .penalties import coverage_penalty
 
 
 @register_pytree
 @dataclass(frozen=True)
 class Trail:
-    """What the open hypotheses have said; `looks` are the places of their weights in the frontier's log."""
+    """What the open hypotheses have said; `looks` are the places of their weights in the frontier's log.
+
+    `coverage` is what each key received in all, and has no keys where that is not asked for.
+    """
 
     tokens: Int[Tensor, "rows steps"]
     log_probs: Float[Tensor, "rows steps"]
     looks: Int[Tensor, "rows steps"]
+    coverage: Float[Tensor, "rows keys"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Ended:
     tokens: list[int]
     log_probs: list[float]
     looks: list[int]
+    penalty: float
     finished: bool
 
 
@@ -50,14 +56,19 @@ class Frontier:
         lengths: Int[Tensor, " batch"],
         constraints: Constraints | None,
         need_weights: bool,
+        penalty: float = 0.0,
     ) -> None:
         check_source(source, lengths)
         self.model, self.constraints, self.need_weights = model, constraints or Constraints(), need_weights
+        self.coverage_penalty = penalty
+        self.lengths = lengths.to(source.device)
         self.source_lengths: list[int] = lengths.tolist()
         self.limits = torch.tensor(self.constraints.max_lengths(self.source_lengths), device=source.device)
         self.sentence = self.parent = torch.arange(len(lengths), device=source.device)
         nothing = self.sentence.new_empty(len(lengths), 0)
-        self.trail = Trail(nothing, nothing.float(), nothing)
+        covered = nothing.new_zeros(len(lengths), source.shape[1] if penalty else 0, dtype=torch.float)
+        self.trail = Trail(nothing, nothing.float(), nothing, covered)
+        self.weights: Tensor | None = None
         self.log: list[Tensor] = []
         self.logged = 0
         self.ended: list[list[Ended]] = [[] for _ in self.source_lengths]
@@ -74,7 +85,9 @@ class Frontier:
         """
         said = self.trail.tokens.shape[1]
         last = self.trail.tokens[:, -1] if said else torch.full_like(self.sentence, BOS)
-        output, self.state = self.model.step(last, self.state, self.memory, need_weights=self.need_weights)
+        need_weights = self.need_weights or self.coverage_penalty > 0
+        output, self.state = self.model.step(last, self.state, self.memory, need_weights=need_weights)
+        self.weights = output.weights
         if self.need_weights and output.weights is not None:
             self.logged = sum(len(weights) for weights in self.log)
             self.log.append(output.weights)
@@ -97,11 +110,16 @@ class Frontier:
             torch.cat((self.trail.tokens, token[:, None]), 1),
             torch.cat((self.trail.log_probs, log_prob[:, None]), 1),
             torch.cat((self.trail.looks, looks[:, None]), 1),
+            self._covered(),
         )
         finished = token == EOS
         ended = finished | (self.trail.tokens.shape[1] >= self.limits[self.sentence])
         self._record(ended, finished)
         return ended
+
+    def penalties(self) -> Float[Tensor, " rows"]:
+        """What each row loses for what it has not read so far; 0 where that is not asked for."""
+        return coverage_penalty(self.trail.coverage, self.lengths[self.sentence], self.coverage_penalty)
 
     def keep(self, rows: Bool[Tensor, " rows"]) -> None:
         """Drop all rows but these; the model's state follows, and so does its memory where rows change sentence."""
@@ -117,7 +135,7 @@ class Frontier:
         log = torch.cat(self.log).cpu() if self.log else None
         found = []
         for source_length, ended in zip(self.source_lengths, self.ended, strict=True):
-            scored = [(not one.finished, -score_of(one.log_probs, length_penalty), one) for one in ended]
+            scored = [(not one.finished, -score_of(one.log_probs, length_penalty) - one.penalty, one) for one in ended]
             scored.sort(key=lambda entry: entry[:2])
             found.append([_hypothesis(one, -cost, log, source_length) for _, cost, one in scored[:nbest]])
         return found
@@ -127,10 +145,23 @@ class Frontier:
         index = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
         self.trail, self.sentence, self.parent = reorder((self.trail, self.sentence, self.parent), index)
 
+    def _covered(self) -> Tensor:
+        """What each key received, this step included."""
+        if not self.coverage_penalty:
+            return self.trail.coverage
+        if self.weights is None:
+            raise ValueError(
+                f"coverage_penalty is {self.coverage_penalty}, but the model has no attention whose weights would say "
+                "what was read; set it to 0"
+            )
+        return self.trail.coverage + self.weights[self.parent]
+
     def _record(self, ended: Tensor, finished: Tensor) -> None:
         """Keep the rows that ended for the results."""
         rows = ended.nonzero()[:, 0]
-        columns = reorder((self.sentence, self.trail.tokens, self.trail.log_probs, self.trail.looks, finished), rows)
+        trail, penalties = self.trail, self.penalties()
+        columns = (self.sentence, trail.tokens, trail.log_probs, trail.looks, penalties, finished)
+        columns = reorder(columns, rows)
         for sentence, *rest in zip(*(column.tolist() for column in columns), strict=True):
             self.ended[sentence].append(Ended(*rest))
 

@@ -5,8 +5,8 @@ So a beam of one is greedy search, and the search ends by itself.
 
 A sentence ends earlier once no open hypothesis can win. Log-probabilities are never positive and the norm grows with
 the length, so an open hypothesis ends with a score of at most `sum of its log_probs / length_norm(the most tokens
-allowed)`. Where that does not beat the `nbest` best finished ones it is dropped. The result stays the same: what grows
-in its place is less probable still, and cannot win either.
+allowed)`, from which a penalty only takes. Where that does not beat the `nbest` best finished ones it is dropped. The
+result stays the same: what grows in its place is less probable still, and cannot win either.
 """
 
 import torch
@@ -28,6 +28,7 @@ def beam_search(
     *,
     beam: int = 5,
     length_penalty: float = 0.6,
+    coverage_penalty: float = 0.0,
     nbest: int = 1,
     constraints: Constraints | None = None,
     need_weights: bool = False,
@@ -35,9 +36,9 @@ def beam_search(
     """The `nbest` best hypotheses of every sentence, best first; fewer where the search found fewer.
 
     Finished hypotheses come before unfinished ones, then the score decides:
-    `sum(log_probs) / ((5 + len) / 6) ** length_penalty`, where `len` counts EOS (Wu et al. 2016, eq. 14, without
-    coverage). All hypotheses of all sentences share one call of the model per step. The model runs as in evaluation
-    (no dropout, no gradients). An empty batch gives an empty list.
+    `sum(log_probs) / ((5 + len) / 6) ** length_penalty`, where `len` counts EOS, and on request a penalty for what of
+    the source was not read (Wu et al. 2016, eq. 14). All hypotheses of all sentences share one call of the model per
+    step. The model runs as in evaluation (no dropout, no gradients). An empty batch gives an empty list.
 
     Args:
         model: anything with `encode`, `start` and `step`.
@@ -45,6 +46,8 @@ def beam_search(
         lengths: positions of each sentence that are not padding; 0 is allowed where the model allows it.
         beam: how many hypotheses each sentence keeps; 1 is greedy search.
         length_penalty: 0 ranks by probability, which favours the short; 1 nearly by mean log-probability.
+        coverage_penalty: how much the logarithm of what each source position received counts, see `penalties`; in
+            the order of what is finished alone, not in which hypotheses grow. 0.2 is the paper's; 0 needs no attention.
         nbest: how many to return, up to `beam`.
         constraints: limits on the output; `Constraints()` when left out.
         need_weights: fill `Hypothesis.weights`.
@@ -68,7 +71,9 @@ def beam_search(
     [([5, 6], -0.92), ([4, 6], -1.02)]
     """
     _check(beam, length_penalty, nbest)
-    frontier = Frontier(model, source, lengths, constraints, need_weights)
+    if not 0 <= coverage_penalty < float("inf"):
+        raise ValueError(f"coverage_penalty is {coverage_penalty}; use 0 (none) or more, 0.2 being common")
+    frontier = Frontier(model, source, lengths, constraints, need_weights, coverage_penalty)
     with evaluation(model):
         _search(frontier, beam, length_penalty, nbest)
     return frontier.hypotheses(nbest, length_penalty)
@@ -85,7 +90,7 @@ def _search(frontier: Frontier, beam: int, length_penalty: float, nbest: int) ->
         ended = frontier.extend(parent, token, log_probs[parent, token])
         sentence, finished, totals = frontier.sentence, token == EOS, frontier.trail.log_probs.sum(1)
         places = places.scatter_add(0, sentence, -finished.long())
-        scores = totals / length_norm(frontier.trail.tokens.shape[1], length_penalty)
+        scores = totals / length_norm(frontier.trail.tokens.shape[1], length_penalty) + frontier.penalties()
         scores = spread(scores.masked_fill(~finished, NEVER), sentence, batch, beam)
         finals = top(torch.cat((finals, scores), 1), nbest)[0]
         at_best = totals / length_norm(frontier.limits[sentence], length_penalty)

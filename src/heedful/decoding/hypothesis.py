@@ -16,7 +16,8 @@ class Hypothesis:
         tokens: the ids said, without BOS and EOS.
         log_probs: natural logarithm of the probability the model gave each token, in order; the last one is that of EOS
             if `finished`. They are the model's own: no constraint, temperature or truncation renormalises them.
-        score: `sum(log_probs) / length_norm(len(log_probs), length_penalty)`; greedy and sampling have penalty 0.
+        score: `sum(log_probs) / length_norm(len(log_probs), length_penalty)`, less what a penalty for coverage takes;
+            greedy and sampling have no penalties.
         weights: `[len(tokens), source_len]`, what the model looked at when it said each token, on the CPU, without
             the padding of the batch; None unless asked for, or where the model has no attention.
         finished: whether the model ended by EOS; False if the maximum length, or a dead end, cut it off.

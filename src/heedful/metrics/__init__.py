@@ -1,6 +1,8 @@
 """Metrics: quality of translations, and properties of attention weights.
 
 - `heedful.metrics.translation`: BLEU, chrF, tokenised BLEU, any of them by sentence length
-- `heedful.metrics.alignment`: links between words from attention weights, and their text form
-- `heedful.metrics.evidence`: entropy, sharpness, coverage and the other numbers that describe an attention map
+- `heedful.metrics.alignment`: links between words from attention weights, their text form, and their error rate
+- `heedful.metrics.evidence`: entropy, sharpness, coverage and the other numbers that describe an attention map; what
+  several layers make of their maps, and gradients
+- `heedful.metrics.faithfulness`: whether the tokens that weigh most matter to the answer
 """

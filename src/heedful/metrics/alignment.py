@@ -1,10 +1,11 @@
-"""Attention weights read as word alignments: hard links, their "Pharaoh" text form, and word-level weights.
+"""Attention weights read as word alignments: hard links, their "Pharaoh" text form, error rates, word-level weights.
 
 A link is a pair `(source, target)` of 0-based positions. Weights are arrays `[target_len, source_len]`.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -91,6 +92,52 @@ def from_pharaoh(line: str, first: int = 0, possible: bool = False) -> list[Link
     return sorted(links)
 
 
+@dataclass(frozen=True)
+class AlignmentQuality:
+    """How links compare with those of annotators: `error_rate` and `recall` of the sure ones, `precision` of all."""
+
+    error_rate: float
+    precision: float
+    recall: float
+
+
+def alignment_error_rate(
+    found: Sequence[Iterable[Link]], sure: Sequence[Iterable[Link]], possible: Sequence[Iterable[Link]] | None = None
+) -> AlignmentQuality:
+    """Links of a corpus beside gold ones, sentence by sentence (Och and Ney 2003): `1 - (|A S| + |A P|) / (|A| + |S|)`.
+
+    `A` are those found, `S` the sure ones and `P` the possible ones, among which the sure ones count; `A S` are those
+    in both. Counts are summed over the corpus first. Nothing found of nothing is without error.
+
+    >>> alignment_error_rate([[(0, 0), (2, 1), (2, 2)]], [[(0, 0), (1, 1)]], [[(2, 1)]]).error_rate.__round__(6)
+    0.4
+    """
+    possible = [[] for _ in sure] if possible is None else possible
+    _check_sentences(found, sure, possible)
+    sizes = np.zeros(4)
+    for links, certain, perhaps in zip(map(set, found), map(set, sure), map(set, possible), strict=True):
+        sizes += len(links & certain), len(links & (perhaps | certain)), len(links), len(certain)
+    return _quality(*sizes)
+
+
+def soft_alignment_error_rate(
+    weights: Sequence[np.ndarray],
+    sure: Sequence[Iterable[Link]],
+    possible: Sequence[Iterable[Link]] | None = None,
+) -> AlignmentQuality:
+    """`alignment_error_rate` with weights [target_len, source_len] in the place of links (Tu et al. 2016).
+
+    >>> soft_alignment_error_rate([np.array([[1.0, 0.0], [0.5, 0.5]])], [[(0, 0), (1, 1)]])
+    AlignmentQuality(error_rate=0.25, precision=0.75, recall=0.75)
+    """
+    possible = [[] for _ in sure] if possible is None else possible
+    _check_sentences(weights, sure, possible)
+    sizes = np.zeros(4)
+    for given, certain, perhaps in zip(map(check_weights, weights), map(set, sure), map(set, possible), strict=True):
+        sizes += _mass(given, certain), _mass(given, certain | perhaps), given.sum(), len(certain)
+    return _quality(*sizes)
+
+
 def merge_pieces(
     weights: np.ndarray, source_words: Sequence[int | None], target_words: Sequence[int | None]
 ) -> Float[np.ndarray, "target_words source_words"]:
@@ -122,6 +169,34 @@ def check_weights(weights: np.ndarray) -> np.ndarray:
     if not np.isfinite(weights).all():
         raise ValueError("weights hold NaN or infinity; expected finite numbers")
     return weights
+
+
+def _check_sentences(found: Sequence, sure: Sequence, possible: Sequence) -> None:
+    if not len(found) == len(sure) == len(possible):
+        raise ValueError(
+            f"there are {len(found)} sentences found, {len(sure)} sure and {len(possible)} possible; expected as many "
+            "of each, with an empty list for a sentence without links"
+        )
+
+
+def _mass(weights: np.ndarray, links: Iterable[Link]) -> float:
+    """The sum of the weights at these links; links beyond the weights raise ValueError."""
+    target_len, source_len = weights.shape
+    for source, target in links:
+        if not (0 <= source < source_len and 0 <= target < target_len):
+            raise ValueError(
+                f"link {source}-{target} lies outside weights of shape {weights.shape}; expected (source, target), "
+                "counted from 0"
+            )
+    return float(sum(weights[target, source] for source, target in links))
+
+
+def _quality(right_sure: float, right: float, found: float, sure: float) -> AlignmentQuality:
+    return AlignmentQuality(
+        error_rate=float(1 - (right_sure + right) / (found + sure)) if found + sure else 0.0,
+        precision=float(right / found) if found else 1.0,
+        recall=float(right_sure / sure) if sure else 1.0,
+    )
 
 
 def _membership(words: Sequence[int | None], name: str) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""Properties of attention weights: entropy, sharpness, coverage, diagonality.
+"""Attention weights in numbers: entropy, sharpness, coverage, diagonality; rollout, gradients and erasure.
 
 Weights are arrays `[..., target_len, source_len]`, rows distributions over the source (or zeros: looked at nothing).
 Masks are boolean and broadcast to the weights; True means "may look".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +102,97 @@ def attention_summary(weights: np.ndarray, mask: np.ndarray | None = None) -> At
         position=position,
         jumps=np.diff(position),
     )
+
+
+def attention_rollout(layers: Sequence[np.ndarray], residual: float = 0.5) -> Float[np.ndarray, "layers places places"]:
+    """How much each place of each layer draws on the input, by products (Abnar and Zuidema 2020, section 3).
+
+    `(1 - residual) A + residual I`, rows divided by their sums, each layer multiplied from the left; the last matrix is
+    that of the top layer. For self-attention; cross-attention is a chain of its own.
+
+    layers: weights [places, places] or [heads, places, places], whose mean is taken, from the lowest layer up
+
+    >>> attention_rollout([np.array([[1.0, 0.0], [1.0, 0.0]])] * 2)[-1]
+    array([[1.  , 0.  ],
+           [0.75, 0.25]])
+    """
+    mixed, reached = _with_residual(layers, residual), []
+    for layer in mixed:
+        reached.append(layer if not reached else layer @ reached[-1])
+    return np.array(reached)
+
+
+def attention_flow(layers: Sequence[np.ndarray], residual: float = 0.5) -> Float[np.ndarray, "places places"]:
+    """The largest flow from each place of the top layer to each place of the input (Abnar and Zuidema 2020, section 3).
+
+    Weights are capacities, as `attention_rollout` mixes them; rows are divided by their sums at the end. Every pair is
+    a search of its own: for short texts.
+
+    layers: weights [places, places] or [heads, places, places], whose mean is taken, from the lowest layer up
+
+    >>> attention_flow([np.eye(2)] * 3)
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    import networkx
+
+    mixed = _with_residual(layers, residual)
+    graph, (places, _) = networkx.DiGraph(), mixed[0].shape
+    graph.add_nodes_from((level, place) for level in (0, len(mixed)) for place in range(places))
+    for level, layer in enumerate(mixed):
+        for top, below in np.argwhere(layer > 0).tolist():
+            graph.add_edge((level + 1, top), (level, below), capacity=layer[top, below])
+    pairs = [[((len(mixed), top), (0, below)) for below in range(places)] for top in range(places)]
+    flow = np.array([[networkx.maximum_flow_value(graph, *pair) for pair in row] for row in pairs])
+    return flow / flow.sum(axis=1, keepdims=True)
+
+
+def gradient_times_attention(
+    weights: np.ndarray, gradients: np.ndarray, part: str = "signed"
+) -> Float[np.ndarray, "target_len source_len"]:
+    """`w * d logit / d w`, what each weight adds to an answer (Serrano and Smith 2019); the mean over heads.
+
+    The gradient is that of one logit by the weights, so these must be in the graph: compute the context as
+    `weights @ value` from `output.weights`, for fused attention does not read the weights that it returns.
+
+    weights, gradients: [target_len, source_len] or [heads, target_len, source_len]
+    part: "signed"; "positive" drops, before the mean, what speaks against the answer; "absolute" counts it the same
+
+    >>> gradient_times_attention(np.array([[0.5, 0.5]]), np.array([[2.0, -4.0]]), "positive")
+    array([[1., 0.]])
+    """
+    weights, gradients = (np.asarray(array, dtype=np.float64) for array in (weights, gradients))
+    if weights.shape != gradients.shape or weights.ndim not in (2, 3):
+        raise ValueError(
+            f"weights have shape {weights.shape} and gradients {gradients.shape}; expected [target_len, source_len] or "
+            "[heads, target_len, source_len], the same for both"
+        )
+    parts = {"signed": lambda product: product, "positive": lambda product: product.clip(min=0), "absolute": np.abs}
+    if part not in parts:
+        raise ValueError(f'part is {part!r}; choose "signed", "positive" or "absolute"')
+    evidence = parts[part](weights * gradients)
+    return evidence.mean(axis=0) if evidence.ndim == 3 else evidence
+
+
+def _with_residual(layers: Sequence[np.ndarray], residual: float) -> list[np.ndarray]:
+    """Each layer's weights, heads averaged, mixed with the way around it, rows summing to 1."""
+    if not 0 < residual < 1:
+        raise ValueError(f"residual is {residual}; expected the share that goes around a layer, between 0 and 1")
+    if len(layers) == 0:
+        raise ValueError("there are no layers; expected at least one")
+    mixed = []
+    for level, layer in enumerate(layers):
+        layer, _ = _visible(layer, None)
+        layer = layer.mean(axis=0) if layer.ndim == 3 else layer
+        places = np.shape(mixed[0])[0] if mixed else len(layer)
+        if layer.shape != (places, places):
+            raise ValueError(
+                f"layer {level} has weights of shape {np.shape(layers[level])}; expected [{places}, {places}], with "
+                "heads in front or without: these are for self-attention"
+            )
+        layer = (1 - residual) * layer + residual * np.eye(places)
+        mixed.append(layer / layer.sum(axis=1, keepdims=True))
+    return mixed
 
 
 def _diagonality(weights: np.ndarray) -> float:

@@ -165,6 +165,7 @@ class DecodingOptions(Section):
     Args:
         beam: Hypotheses kept; 1 is greedy.
         length_penalty: 0 ranks by probability, which favours the short; 1 nearly by mean log-probability.
+        coverage_penalty: How much unread words of the source count against a translation; 0 for not at all.
         min_length: Fewest tokens of a translation.
         max_length: Most tokens.
         max_ratio: Most tokens relative to those of the source; null for `max_length` alone.
@@ -176,6 +177,7 @@ class DecodingOptions(Section):
     # the upper limits are there since a model's recipe is somebody else's
     beam: int = Field(default=5, gt=0, le=1000)
     length_penalty: float = Field(default=0.6, ge=0, le=10)
+    coverage_penalty: float = Field(default=0.0, ge=0, le=10)
     min_length: int = Field(default=0, ge=0, le=10_000)
     max_length: int = Field(default=256, gt=0, le=10_000)
     max_ratio: float | None = Field(default=2.0, ge=0, le=1000)

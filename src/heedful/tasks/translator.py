@@ -231,6 +231,7 @@ class Translator(HubMixin):
             lengths,
             beam=decoding.beam,
             length_penalty=decoding.length_penalty,
+            coverage_penalty=decoding.coverage_penalty,
             nbest=nbest,
             constraints=limits,
             need_weights=need_weights,

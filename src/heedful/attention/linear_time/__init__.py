@@ -2,8 +2,12 @@
 
 from .average import AverageAttention as AverageAttention
 from .base import LinearTimeAttention as LinearTimeAttention
+from .convolution import DynamicConvolution as DynamicConvolution
+from .convolution import LightConvolution as LightConvolution
+from .delta import DeltaRuleAttention as DeltaRuleAttention
 from .linear import LinearAttention as LinearAttention
 from .linformer import LinformerAttention as LinformerAttention
 from .nystrom import NystromAttention as NystromAttention
 from .performer import PerformerAttention as PerformerAttention
+from .retention import RetentionAttention as RetentionAttention
 from .sliding import SlidingAttention as SlidingAttention

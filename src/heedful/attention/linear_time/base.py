@@ -1,14 +1,16 @@
 """Attention that never holds a matrix of queries x keys: layers with projections and heads of their own."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from heedful import _refusals
-from heedful.attention.base import AttentionOutput
+from heedful.attention.base import AttentionOutput, AttentionState
 from heedful.attention.scores.base import check_sizes
 from heedful.attention.source import Source
 from heedful.functional import check_mask, hide
@@ -46,7 +48,7 @@ class LinearTimeAttention(nn.Module, ABC):
         check_sizes(dim=dim, num_heads=num_heads, key_dim=key_dim, value_dim=value_dim)
         if dim % num_heads:
             raise ValueError(f"dim is {dim}; expected a multiple of num_heads, {num_heads}: heads of one size.")
-        self.query_dim, self.key_dim, self.value_dim = dim, key_dim, value_dim
+        self.query_dim, self.key_dim, self.value_dim, self.context_dim = dim, key_dim, value_dim, dim
         self.num_heads, self.head_dim = num_heads, dim // num_heads
         self.query_proj = Linear(dim, dim, bias=False)
         self.key_proj = Linear(key_dim, dim, bias=False)
@@ -150,31 +152,70 @@ class LinearTimeAttention(nn.Module, ABC):
         """
         return self._gather(memory, key, value, mask)
 
+    def begin(self, memory: Any, position: int = 0) -> AttentionState:
+        """The state before the first query: its place alone, since everything else is in the memory.
+
+        Args:
+            memory: what will be looked at.
+            position: place of the first query.
+        """
+        some = pytree.tree_leaves(memory)[0]
+        return AttentionState(torch.full((some.shape[0],), position, dtype=torch.long, device=some.device))
+
     def step(
-        self, query: Float[Tensor, "batch queries dim"], memory: Any, state: None = None, need_weights: bool = False
-    ) -> tuple[AttentionOutput, None]:
+        self,
+        query: Float[Tensor, "batch 1 dim"],
+        memory: Any,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
         """Look into a memory: one decoding step.
 
         Args:
-            query: `[batch, 1, dim]`; in causal self-attention the token that the memory was last extended with.
+            query: `[batch, 1, dim]`; in self-attention the token that the memory was last extended with.
             memory: from `remember` or `extend`.
-            state: always `None`: everything is in the memory.
+            state: what the last step returned; `None` to begin. It only counts.
             need_weights: refused, since the memory no longer knows the single keys.
 
         Raises:
             ValueError: weights were asked for, or the shape does not fit.
         """
+        return self.look(query, memory, state, need_weights)
+
+    def look(
+        self,
+        query: Float[Tensor, "batch queries dim"],
+        memory: Any,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """`step` for any number of queries at once, which in self-attention is one: each has a memory of its own.
+
+        Args:
+            query: `[batch, queries, dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last call returned; `None` to begin. It only counts.
+            need_weights: refused, since the memory no longer knows the single keys.
+
+        Raises:
+            ValueError: weights were asked for, several queries in self-attention, or the shape does not fit.
+        """
         if need_weights:
             raise ValueError(
-                f"need_weights is True; {type(self).__name__}.step has none to give, since its memory is summed up and "
-                "knows the single keys no longer. Call the layer with all keys, or leave need_weights out."
+                f"need_weights is True; {type(self).__name__} has none to give in steps, since its memory is summed up "
+                "and knows the single keys no longer. Call the layer with all keys, or leave need_weights out."
             )
         self._check(query, "query", self.query_dim)
-        batch = pytree.tree_leaves(memory)[0].shape[0]
-        if query.shape[0] != batch:
-            raise _refusals.other_batch(query.shape[0], batch)
+        if (self.causal or self.self_only) and query.shape[1] != 1:
+            raise ValueError(
+                f"there are {query.shape[1]} queries; {type(self).__name__} expected one in a step, at the last key of "
+                "the memory. Extend the memory key by key, or call the layer with all of them."
+            )
+        state = self.begin(memory) if state is None else state
+        if query.shape[0] != state.position.shape[0]:
+            raise _refusals.other_batch(query.shape[0], state.position.shape[0])
         read = self.read(self._split(self.query_proj(query)), memory)
-        return AttentionOutput(self.finish(read, query)), None
+        return AttentionOutput(self.finish(read, query)), replace(state, position=state.position + query.shape[1])
 
     def _gather(self, memory: Any, key: Tensor, value: Tensor | None, mask: Tensor | None) -> Any:
         if self.no_memory:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional
 
 from heedful._pytree import register_pytree
 from heedful.attention.source import KATHAROPOULOS_2020
@@ -112,5 +111,7 @@ class LinearAttention(LinearTimeAttention):
 
     @staticmethod
     def _features(vectors: Tensor, visible: Tensor | None = None) -> Tensor:
-        features = functional.elu(widen(vectors)) + 1
+        wide = widen(vectors)
+        # elu + 1; that it rounds to 0 far below 0 keeps the denominators away from the smallest numbers
+        features = wide.clamp_max(0).expm1() + 1 + wide.relu()
         return features if visible is None else features.masked_fill(~visible.unsqueeze(-1), 0)

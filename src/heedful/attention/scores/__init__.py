@@ -4,6 +4,7 @@ from .additive import AdditiveScore as AdditiveScore
 from .additive import NormalizedAdditiveScore as NormalizedAdditiveScore
 from .base import Score as Score
 from .concat import ConcatScore as ConcatScore
+from .content_bias import ContentBiasScore as ContentBiasScore
 from .coverage import CoverageScore as CoverageScore
 from .dot import DotScore as DotScore
 from .general import GeneralScore as GeneralScore

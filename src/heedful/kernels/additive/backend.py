@@ -35,6 +35,13 @@ def reads_numbers(*tensors: Tensor) -> bool:
     return not tensors[0].is_meta
 
 
+def records_gradients() -> bool:
+    """In a backward pass: whether its gradients are to have gradients (`create_graph`), or what calls it is compiled;
+    either way operators must compute them, not kernels that nobody sees.
+    """
+    return torch.is_grad_enabled() or torch.compiler.is_compiling()
+
+
 def choice(device: str) -> tuple[str, str]:
     """The path on a kind of device, and why: ("numba" | "triton" | "chunked", reason). Tries the path once.
 

@@ -4,17 +4,17 @@ A step costs so little that every call around it counts: this is the shortest wa
 decoder does (float32 or float64 on the CPU, one mask per batch item). Everything else takes the general way of `op`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from heedful._pytree import register_pytree
-from heedful.kernels.additive import cpu
-from heedful.kernels.additive.backend import choice, reads_numbers
+from heedful.kernels.additive import cpu, operators
+from heedful.kernels.additive.backend import choice, reads_numbers, records_gradients
 from heedful.kernels.additive.deferred import defer, gathers, note
 from heedful.kernels.additive.plan import Side, constants, exponentials, kernels
 from heedful.kernels.threads import address, share
@@ -74,28 +74,25 @@ class _Step(torch.autograd.Function):
     def forward(ctx, query, key, value, energy, factors, mask):
         ctx.set_materialize_grads(False)
         context, out, x = _forward(query, factors, value, energy, mask)
+        ctx.plan, ctx.nodes = None, (gathers(key), None if value is None else gathers(value))
         if x is None:
             # out of the factors' range: the general way, forth and back
             if value is None:
                 out, ctx.plan = cpu.scores_forward(query, key, energy)
             else:
                 context, out, ctx.plan = cpu.attention_forward(query, key, value, energy, mask, True, True)
-            ctx.save_for_backward(query, key, value, energy, mask, out)
-        else:
-            ctx.plan, ctx.nodes = None, (gathers(key), value is not None and gathers(value))
-            ctx.save_for_backward(x, factors, value, energy, mask, out)
-        ctx.direct = x is None
+        ctx.save_for_backward(query, key, value, energy, mask, out, x, factors)
         return out if value is None else (context, out)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, *grads):
-        saved = ctx.saved_tensors
-        grads = _present(grads, saved)
-        if ctx.direct:
-            grad_query, grad_key, grad_value, grad_energy = _general(grads, saved, ctx.plan)
-            return grad_query, grad_key, grad_value, grad_energy, None, None
-        return *_gathered(grads, saved, ctx.nodes), None, None
+        *own, x, factors = ctx.saved_tensors
+        grads = _present(grads, own)
+        if records_gradients():
+            return *_recorded(grads, own), None, None
+        if x is None:
+            return *_general(grads, own, ctx.plan), None, None
+        return *_gathered(grads, own, x, factors, ctx.nodes), None, None
 
 
 def _forward(
@@ -131,7 +128,7 @@ def _value_gradient(weights: Tensor, flow: Tensor) -> Tensor:
     return grad_value
 
 
-def _present(grads: tuple[Any, ...], saved: tuple[Any, ...]) -> tuple[Any, ...]:
+def _present(grads: tuple[Any, ...], saved: Sequence[Any]) -> tuple[Any, ...]:
     """The gradient that flows into the context, zero if none does, and that of the weights; or that of the scores."""
     value = saved[2]
     if value is None or grads[0] is not None:
@@ -139,7 +136,16 @@ def _present(grads: tuple[Any, ...], saved: tuple[Any, ...]) -> tuple[Any, ...]:
     return value.new_zeros(value.shape[0], 1, value.shape[2]), grads[1]
 
 
-def _general(grads: tuple[Any, ...], saved: tuple[Any, ...], plan: Any) -> tuple[Any, ...]:
+def _recorded(grads: tuple[Any, ...], saved: Sequence[Any]) -> tuple[Any, ...]:
+    """The gradients by operators, whose own gradients a graph may ask for; each step by itself."""
+    query, key, value, energy, mask, _ = saved
+    if value is not None:
+        return operators.attention_backward_op(*grads, query, key, value, energy, mask)
+    grad_query, grad_key, grad_energy = operators.scores_backward_op(grads[0], query, key, energy)
+    return grad_query, grad_key, None, grad_energy
+
+
+def _general(grads: tuple[Any, ...], saved: Sequence[Any], plan: Any) -> tuple[Any, ...]:
     query, key, value, energy, mask, out = saved
     if value is not None:
         return cpu.attention_backward(query, key, value, energy, grads[0], grads[1], mask, out, plan)
@@ -147,9 +153,11 @@ def _general(grads: tuple[Any, ...], saved: tuple[Any, ...], plan: Any) -> tuple
     return grad_query, grad_key, None, grad_energy
 
 
-def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, Any]) -> tuple[Any, ...]:
+def _gathered(
+    grads: tuple[Any, ...], saved: Sequence[Any], x: Tensor, factors: Tensor, nodes: tuple[Any, Any]
+) -> tuple[Any, ...]:
     """The gradients of query and energy; those of key and value now, or noted for the end of the backward pass."""
-    x, factors, value, energy, mask, out = saved
+    _, _, value, energy, mask, out = saved
     key_node, value_node = nodes
     grad_value = None
     if value is None:
@@ -159,15 +167,12 @@ def _gathered(grads: tuple[Any, ...], saved: tuple[Any, ...], nodes: tuple[Any, 
         given = None if grads[1] is None else grads[1].contiguous()
         grad = torch.empty_like(out)
         cpu.slope(out, given, value, flow, mask, grad)
-        if value_node:
-            note(value_node, (out, flow))
-        else:
+        if value_node is None or not note(value_node, (out, flow)):
             grad_value = _value_gradient(out, flow)
     side = Side(x, factors, energy)
-    grad_query, grad_key = x.new_empty(x.shape[0], 1, side.units), None if key_node else _room(side, mask)
+    noted = key_node is not None and note(key_node, (x, factors, energy, mask, grad))
+    grad_query, grad_key = x.new_empty(x.shape[0], 1, side.units), None if noted else _room(side, mask)
     grad_energy = cpu.gradients(side, None, 1, grad, mask, grad_query, grad_key, True, True)
-    if key_node is not None:
-        note(key_node, (x, factors, energy, mask, grad))
     return grad_query, grad_key, grad_value, grad_energy
 
 

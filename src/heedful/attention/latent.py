@@ -1,0 +1,267 @@
+"""Latent attention: keys and values are rebuilt from a small vector, which alone is kept (DeepSeek-AI 2024)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from heedful import _refusals
+from heedful._pytree import concatenate, register_pytree
+from heedful.functional import check_mask, hide, masked_softmax, widen
+from heedful.layers import Linear, RotaryPositions
+
+from .base import AttentionOutput, AttentionState
+from .heads import join_heads, split_heads
+from .source import DEEPSEEK_2024
+from .windows import EverywhereWindow, View, Window
+
+
+@register_pytree
+@dataclass(frozen=True)
+class LatentMemory:
+    """What is kept of the keys: `latent_dim + rotary_dim` numbers each, whatever the number of heads.
+
+    Attributes:
+        latent: `[batch, keys, latent_dim]`, of which keys and values of all heads are linear functions.
+        rotated: `[batch, keys, rotary_dim]`, the part of the keys that knows its place, the same for all heads.
+        mask: `[batch, 1, keys]`, True = may look; `None` when nothing is hidden.
+    """
+
+    latent: Float[Tensor, "batch keys latent_dim"]
+    rotated: Float[Tensor, "batch keys rotary_dim"]
+    mask: Bool[Tensor, "batch 1 keys"] | None
+
+
+class LatentAttention(nn.Module):
+    """`scores_h = (W_uk,h c . q_h + r . rotated q_h) / sqrt(head_dim + rotary_dim)`, `c = RMSNorm(W_dkv key)`.
+
+    Values are `W_uv,h c`. A call rebuilds keys and values once for all queries; `step` never does, for
+    `W_uk,h c . q = c . W_uk,h^T q`: queries are taken to the latent space and what they read comes back from there, as
+    in multi-query attention (absorbed matrices, section 2.1.2 and its appendix).
+
+    Args:
+        query_dim: features of a query, and of the context.
+        num_heads: heads.
+        latent_dim: features of `c`, which alone (with `r`) is kept for each key.
+        head_dim: features of a head, of its value, too; `query_dim / num_heads` when left out.
+        rotary_dim: features of the rotated part, an even number.
+        query_latent_dim: features of a normalised latent between query and heads; none when left out.
+        key_dim: features of a key; those of a query when left out.
+        window: which keys a query may see besides the mask: a stateless one.
+
+    Parameters, linear layers without biases: `query_down` and its norm where there is a latent of the query,
+    `query_up [heads (head_dim + rotary_dim), ..]`, `key_down [latent_dim, key_dim]` and its norm, `key_rotary
+    [rotary_dim, key_dim]`, `key_up` and `value_up` `[heads head_dim, latent_dim]`, `output_proj`.
+
+    Raises:
+        ValueError: a size that is not positive or does not divide, an odd `rotary_dim`, a stateful window.
+
+    >>> attention = LatentAttention(query_dim=12, num_heads=3, latent_dim=5, rotary_dim=2)
+    >>> memory = attention.remember(torch.ones(2, 7, 12))
+    >>> memory.latent.shape, attention.step(torch.ones(2, 1, 12), memory)[0].context.shape
+    (torch.Size([2, 7, 5]), torch.Size([2, 1, 12]))
+    """
+
+    kind = "mechanism"
+    source = DEEPSEEK_2024(place="section 2.1")
+
+    def __init__(
+        self,
+        query_dim: int,
+        num_heads: int,
+        latent_dim: int,
+        head_dim: int | None = None,
+        rotary_dim: int = 64,
+        query_latent_dim: int | None = None,
+        key_dim: int | None = None,
+        window: Window | None = None,
+    ) -> None:
+        super().__init__()
+        key_dim = query_dim if key_dim is None else key_dim
+        sizes = {"query_dim": query_dim, "num_heads": num_heads, "latent_dim": latent_dim, "key_dim": key_dim}
+        sizes |= {name: size for name, size in (("head_dim", head_dim), ("query_latent_dim", query_latent_dim)) if size}
+        for name, size in sizes.items():
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                raise _refusals.no_size(name, size)
+        if head_dim is None and query_dim % num_heads:
+            raise ValueError(f"num_heads is {num_heads}, which does not divide query_dim, {query_dim}; give head_dim.")
+        self.window = EverywhereWindow() if window is None else window
+        if self.window.stateful or self.window.scales:
+            raise ValueError(f"window is a {type(self.window).__name__}; expected one without state and gain.")
+        head_dim = query_dim // num_heads if head_dim is None else head_dim
+        self.query_dim = self.context_dim = query_dim
+        self.num_heads, self.head_dim, self.key_dim = num_heads, head_dim, key_dim
+        self.scale = 1 / math.sqrt(head_dim + rotary_dim)
+        self.positions = RotaryPositions(rotary_dim)
+        features = query_dim if query_latent_dim is None else query_latent_dim
+        self.query_down = None if query_latent_dim is None else Linear(query_dim, features, bias=False)
+        self.query_norm = None if query_latent_dim is None else nn.RMSNorm(features)
+        self.query_up = Linear(features, num_heads * (head_dim + rotary_dim), bias=False)
+        self.key_down, self.key_norm = Linear(key_dim, latent_dim, bias=False), nn.RMSNorm(latent_dim)
+        self.key_rotary = Linear(key_dim, rotary_dim, bias=False)
+        self.key_up = Linear(latent_dim, num_heads * head_dim, bias=False)
+        self.value_up = Linear(latent_dim, num_heads * head_dim, bias=False)
+        self.output_proj = Linear(num_heads * head_dim, query_dim, bias=False)
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys key_dim"],
+        value: None = None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
+        need_weights: bool = False,
+    ) -> AttentionOutput:
+        """Look with every query at once; equal to `step`, one query at a time.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            key: `[batch, keys, key_dim]`; the query itself for self-attention.
+            value: none; the values are made of the keys.
+            mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
+            need_weights: return the weights of every head, `[batch, heads, queries, keys]`, too.
+        """
+        self._check("query", query, self.query_dim)
+        self._check("key", key, self.key_dim)
+        if query.shape[0] != key.shape[0]:
+            raise _refusals.other_batch(query.shape[0], key.shape[0])
+        check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
+        memory = self._remember(key if mask is None else hide(key, mask.any(1)), None, 0)
+        first = max(key.shape[1] - query.shape[1], 0) if self.window.aligned_to_end else 0
+        position = self.begin(memory, first).position
+        keys = torch.cat((split_heads(self.key_up(memory.latent), self.num_heads), self._for_all(memory.rotated)), -1)
+        values = split_heads(self.value_up(memory.latent), self.num_heads)
+        view = self._view(query, position, memory, mask)
+        read, weights = self._read(torch.cat(self._queries(query, position), -1), keys, values, view, need_weights)
+        return AttentionOutput(self.output_proj(join_heads(read)), weights)
+
+    def remember(
+        self,
+        key: Float[Tensor, "batch keys key_dim"],
+        value: None = None,
+        mask: Bool[Tensor, "#batch 1 #keys"] | None = None,
+    ) -> LatentMemory:
+        """Take the keys to their latents once, for many calls of `step`.
+
+        Args:
+            key: `[batch, keys, key_dim]`.
+            value: none; the values are made of the keys.
+            mask: `[batch, 1, keys]`, as `padding_mask` gives it.
+        """
+        self._check("key", key, self.key_dim)
+        return self._remember(key, mask, 0)
+
+    def extend(
+        self,
+        memory: LatentMemory,
+        key: Float[Tensor, "batch more key_dim"],
+        value: None = None,
+        mask: Bool[Tensor, "#batch 1 #more"] | None = None,
+    ) -> LatentMemory:
+        """Append keys: the cache of self-attention. Returns a new memory; the old one stays as it was."""
+        self._check("key", key, self.key_dim)
+        more = self._remember(key, mask, memory.latent.shape[1])
+        joined = None
+        if memory.mask is not None or more.mask is not None:
+            joined = torch.cat((_full(memory), _full(more)), -1)
+        return LatentMemory(*concatenate((memory.latent, memory.rotated), (more.latent, more.rotated), 1), joined)
+
+    def begin(self, memory: LatentMemory, position: int = 0) -> AttentionState:
+        """The state before the first query, whose place is `position`."""
+        shape = (memory.latent.shape[0],)
+        return AttentionState(torch.full(shape, position, dtype=torch.long, device=memory.latent.device))
+
+    def step(
+        self,
+        query: Float[Tensor, "batch 1 query_dim"],
+        memory: LatentMemory,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """`look` for one query."""
+        return self.look(query, memory, state, need_weights)
+
+    def look(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        memory: LatentMemory,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
+    ) -> tuple[AttentionOutput, AttentionState]:
+        """Any number of queries over a memory, by the absorbed matrices.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last call returned; `None` to begin.
+            need_weights: return the weights of every head, too.
+        """
+        self._check("query", query, self.query_dim)
+        state = self.begin(memory) if state is None else state
+        sizes = (self.num_heads, self.head_dim)
+        up, down = self.key_up.weight.unflatten(0, sizes), self.value_up.weight.unflatten(0, sizes)
+        plain, rotated = self._queries(query, state.position)
+        queries = torch.cat((torch.einsum("bhqd,hdl->bhql", plain, up), rotated), -1)
+        keys = self._for_all(torch.cat((memory.latent, memory.rotated), -1))
+        view = self._view(query, state.position, memory, memory.mask)
+        read, weights = self._read(queries, keys, self._for_all(memory.latent), view, need_weights)
+        context = self.output_proj(join_heads(torch.einsum("bhql,hdl->bhqd", read, down)))
+        return AttentionOutput(context, weights), AttentionState(state.position + query.shape[1])
+
+    def _remember(self, key: Tensor, mask: Tensor | None, position: int) -> LatentMemory:
+        check_mask(mask, key.shape[0], 1, key.shape[1])
+        if mask is not None:
+            mask = mask.expand(key.shape[0], 1, key.shape[1])
+            # before the projections: 0 * NaN is NaN in their gradient
+            key = hide(key, mask.squeeze(1))
+        return LatentMemory(self.key_norm(self.key_down(key)), self.positions(self.key_rotary(key), position), mask)
+
+    def _queries(self, query: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """The part that meets the latents, and the rotated one, of every head."""
+        if self.query_down is not None and self.query_norm is not None:
+            query = self.query_norm(self.query_down(query))
+        plain, rotated = split_heads(self.query_up(query), self.num_heads).split_with_sizes(
+            (self.head_dim, self.positions.dim), -1
+        )
+        return plain, self.positions(rotated, position)
+
+    def _for_all(self, keys: Tensor) -> Tensor:
+        return keys.unsqueeze(1).expand(-1, self.num_heads, -1, -1)
+
+    def _view(self, query: Tensor, position: Tensor, memory: LatentMemory, mask: Tensor | None) -> View:
+        """What the window shows of what the mask shows."""
+        if isinstance(self.window, EverywhereWindow):
+            view = View()
+        else:
+            lengths = _full(memory).sum((1, 2))
+            positions = position.unsqueeze(1) + torch.arange(query.shape[1], device=query.device)
+            view, _ = self.window(query, positions, lengths, memory.latent.shape[1])
+        if view.mask is not None:
+            mask = view.mask if mask is None else mask & view.mask
+        return View(mask, view.bias)
+
+    def _read(
+        self, query: Tensor, key: Tensor, value: Tensor, view: View, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        mask, bias = (None if part is None else part.unsqueeze(1) for part in (view.mask, view.bias))
+        if bias is None and not need_weights:
+            return scaled_dot_product_attention(query, key, value, mask, scale=self.scale), None
+        scores = torch.einsum("bhqd,bhkd->bhqk", widen(query * self.scale), widen(key))
+        weights = masked_softmax(scores if bias is None else scores + bias, mask).to(value.dtype)
+        return torch.einsum("bhqk,bhkv->bhqv", weights, value), weights if need_weights else None
+
+    def _check(self, name: str, sequence: Tensor, features: int) -> None:
+        if sequence.dim() != 3:
+            raise _refusals.not_three_axes(name, sequence.shape, f"[batch, {name}, features]")
+        if sequence.shape[2] != features:
+            raise _refusals.other_features(name, sequence.shape[2], type(self).__name__, features)
+        if not sequence.is_floating_point():
+            raise _refusals.not_floats(sequence.dtype, name)
+
+
+def _full(memory: LatentMemory) -> Tensor:
+    if memory.mask is not None:
+        return memory.mask
+    return torch.ones(memory.latent.shape[0], 1, memory.latent.shape[1], dtype=torch.bool, device=memory.latent.device)
