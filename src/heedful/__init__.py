@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import FlatMultiSourceAttention as FlatMultiSourceAttention
     from heedful.attention import ForwardAttention as ForwardAttention
+    from heedful.attention import ForwardTransitionAttention as ForwardTransitionAttention
     from heedful.attention import FusedContexts as FusedContexts
     from heedful.attention import GatedAttention as GatedAttention
     from heedful.attention import GatedPooling as GatedPooling
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from heedful.attention import MaxPooling as MaxPooling
     from heedful.attention import MeanPooling as MeanPooling
     from heedful.attention import Memory as Memory
+    from heedful.attention import MilkAttention as MilkAttention
+    from heedful.attention import MochaAttention as MochaAttention
     from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import MultiHeadAttention as MultiHeadAttention
     from heedful.attention import MultiSourceAttention as MultiSourceAttention
@@ -98,6 +101,7 @@ _PUBLIC = {
     "FeatureTemporalAttention": "heedful.attention",
     "FlatMultiSourceAttention": "heedful.attention",
     "ForwardAttention": "heedful.attention",
+    "ForwardTransitionAttention": "heedful.attention",
     "FusedContexts": "heedful.attention",
     "GatedAttention": "heedful.attention",
     "GatedPooling": "heedful.attention",
@@ -117,6 +121,8 @@ _PUBLIC = {
     "MaxPooling": "heedful.attention",
     "MeanPooling": "heedful.attention",
     "Memory": "heedful.attention",
+    "MilkAttention": "heedful.attention",
+    "MochaAttention": "heedful.attention",
     "MonotonicAttention": "heedful.attention",
     "MultiHeadAttention": "heedful.attention",
     "MultiSourceAttention": "heedful.attention",

@@ -119,6 +119,23 @@ def no_share(given: object) -> ValueError:
     return ValueError(f"dropout is {given!r}; expected a share of the weights from 0 to below 1.")
 
 
+def other_energies(score: str, given: int, normalizer: str, read: int) -> ValueError:
+    """A normaliser reads more scores of each key than are given, or fewer."""
+    instead = "PairedScore(first, second)" if read > given else "SoftmaxNormalizer"
+    return ValueError(
+        f"{score} gives {given} {'score' if given == 1 else 'scores'} of each key, but {normalizer} reads {read}; "
+        f"expected the same number. Use {instead}."
+    )
+
+
+def no_part_of_a_pair(score: str) -> ValueError:
+    """A score with a state of its own, or of two scores."""
+    return ValueError(
+        f"{score} depends on earlier queries or is a pair itself; expected a score of one query and one key. Use "
+        "NormalizedAdditiveScore."
+    )
+
+
 def a_scaled_choice(window: str, normalizer: str) -> ValueError:
     """A gain on a normaliser that chooses one key: the scaled weight is no longer a choice."""
     return ValueError(

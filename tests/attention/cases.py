@@ -61,7 +61,7 @@ class Case:
             return self.window.rule(first + place, other) and (visible is None or visible[item][place][other])
 
         scores = oracle.scores(self.score.formula, query, key, dict(attention.score.named_parameters()))
-        return oracle.look(scores, value, may_look, self.normalizer.weigh)
+        return oracle.look(scores, value, may_look, self.normalizer.weigh_for(attention.normalizer))
 
 
 PRODUCT = list(itertools.starmap(Case, itertools.product(SCORES, WINDOWS, NORMALIZERS)))

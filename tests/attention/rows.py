@@ -4,6 +4,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 
@@ -49,15 +50,21 @@ class WindowRow:
 
 @dataclass(frozen=True)
 class NormalizerRow:
-    """How to build a normaliser, and its weights for the visible scores of one query."""
+    """How to build a normaliser, and its weights for the visible scores of one query and its parameters by name."""
 
     build: Callable[[], Normalizer]
-    weigh: Callable[[Tensor], Tensor]
+    weigh: Callable[..., Tensor]
     option: str = ""
     # a row that sees something sums to 1
     distribution: bool = True
     # one key takes it all: no small change of a score changes the weights
     chooses: bool = False
+    # training mode draws lots; the row is of evaluation mode
+    draws: bool = False
+
+    def weigh_for(self, normalizer: Normalizer) -> Callable[[Tensor], Tensor]:
+        """The formula with the parameters of this normaliser."""
+        return partial(self.weigh, **dict(normalizer.named_parameters()))
 
     def __str__(self) -> str:
         return f"{type(self.build()).__name__}{self.option and '-'}{self.option}"

@@ -266,6 +266,9 @@ def test_dropout_acts_in_training_alone_and_the_weights_are_those_before(case):
     expected = attention(query, key, value, need_weights=True)
     assert_close(dropping.eval()(query, key, value).context, expected.context)
 
+    if case.normalizer.draws:
+        # its weights differ from draw to draw: tests/attention/test_drawn.py
+        return
     dropping.train()
     runs = []
     for _ in range(2):

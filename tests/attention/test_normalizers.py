@@ -1,6 +1,7 @@
 """One row per normaliser: how it is built, its weights for the visible scores of one query. The facts run from it."""
 
 import itertools
+from functools import partial
 
 import entmax
 import pytest
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 
 from heedful.attention import normalizers
 from heedful.attention.normalizers import (
+    AlphaEntmaxNormalizer,
     Entmax15Normalizer,
+    GumbelSoftmaxNormalizer,
     HardmaxNormalizer,
     Normalizer,
+    SampledHardNormalizer,
     SigmoidNormalizer,
     SmoothedNormalizer,
     SoftmaxNormalizer,
@@ -21,6 +25,7 @@ from heedful.attention.normalizers import (
     StraightThroughNormalizer,
     TopKNormalizer,
 )
+from heedful.attention.normalizers.alpha_entmax import alpha_entmax as alpha_entmax_of
 from tests.attention.rows import BATCH, KEYS, QUERIES, NormalizerRow, built, exported, written
 from tests.tolerances import assert_close
 
@@ -57,6 +62,21 @@ def entmax15(scores):
     return (scores / 2 - tau).clamp_min(0) ** 2
 
 
+def alpha_entmax(scores, alpha):
+    """Peters 2019: ((alpha - 1) s - tau)^(1 / (alpha - 1)); tau as above, the Newton step for alpha, too."""
+    alpha = torch.as_tensor(alpha, dtype=scores.dtype)
+    scaled, power = (alpha - 1) * scores, 1 / (alpha - 1)
+    low, high = float(scaled.detach().max()) - 1, float(scaled.detach().max())
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = float(((scaled - middle).detach().clamp_min(0) ** power.detach()).sum()) > 1
+        low, high = (middle, high) if above else (low, middle)
+    inside = (scaled - low).detach() > 0
+    gap = (scaled - low)[inside]
+    tau = low + ((gap**power).sum() - 1) / (power * gap ** (power - 1)).sum().detach()
+    return torch.zeros_like(scores).masked_scatter(inside, (scaled - tau)[inside].clamp_min(0) ** power)
+
+
 def hardmax(scores):
     """The first of the largest; no gradient."""
     known = scores.tolist()
@@ -89,22 +109,36 @@ NORMALIZERS = [
     NormalizerRow(SoftmaxNormalizer, softmax),
     NormalizerRow(lambda: SoftmaxNormalizer(0.4), lambda scores: softmax(scores, 0.4), "temperature"),
     NormalizerRow(
+        lambda: SoftmaxNormalizer(learned=True),
+        lambda scores, raw: softmax(scores, torch.log(1 + torch.exp(raw)) + 0.01),
+        "learned",
+    ),
+    NormalizerRow(
         SoftmaxOneNormalizer, lambda scores: softmax(torch.cat((scores, scores.new_zeros(1))))[:-1], distribution=False
     ),
     NormalizerRow(SparsemaxNormalizer, sparsemax),
     NormalizerRow(Entmax15Normalizer, entmax15),
+    NormalizerRow(
+        lambda: AlphaEntmaxNormalizer(learned=True),
+        lambda scores, raw: alpha_entmax(scores, 1 + 1 / (1 + torch.exp(-raw))),
+        "learned",
+    ),
     NormalizerRow(SigmoidNormalizer, lambda scores: 1 / (1 + len(scores) * torch.exp(-scores)), distribution=False),
     NormalizerRow(SmoothedNormalizer, smoothed),
     NormalizerRow(HardmaxNormalizer, hardmax, chooses=True),
     NormalizerRow(StraightThroughNormalizer, straight_through, chooses=True),
     NormalizerRow(lambda: TopKNormalizer(2), two_best),
+    NormalizerRow(lambda: GumbelSoftmaxNormalizer().eval(), softmax, chooses=True, draws=True),
+    NormalizerRow(lambda: SampledHardNormalizer().eval(), softmax, chooses=True, draws=True),
 ]
 
 # Their weights depend on the queries before: tests/attention/test_monotonic.py
 STATEFUL = {
+    "ChunkwiseNormalizer",
     "ConstrainedSoftmaxNormalizer",
     "ConstrainedSparsemaxNormalizer",
     "ForwardNormalizer",
+    "ForwardTransitionNormalizer",
     "IntraTemporalNormalizer",
     "MonotonicNormalizer",
     "StepwiseNormalizer",
@@ -127,11 +161,13 @@ def test_every_normalizer_is_exported():
 def test_weights_are_those_of_the_formula_on_the_visible_scores(row):
     scores = torch.randn(BATCH, QUERIES, KEYS, dtype=torch.float64)
     mask = torch.rand(BATCH, QUERIES, KEYS) > 0.3
-    weights, _ = row.build()(scores, mask)
+    normalizer = row.build()
+    weights, _ = normalizer(scores, mask)
+    weigh = row.weigh_for(normalizer)
     for item in range(BATCH):
         for query in range(QUERIES):
             visible = mask[item, query]
-            assert_close(weights[item, query, visible], row.weigh(scores[item, query, visible]))
+            assert_close(weights[item, query, visible], weigh(scores[item, query, visible]))
             assert not weights[item, query, ~visible].any()
 
 
@@ -157,10 +193,22 @@ def test_temperature_sharpens_and_flattens():
     assert_close(SoftmaxNormalizer(1e9)(scores, mask)[0], torch.full((1, 1, 3), 1 / 3))
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_that_is_no_positive_number_is_refused(temperature):
     with pytest.raises(ValueError, match=rf"temperature is {temperature}; expected a number above 0"):
         SoftmaxNormalizer(temperature)
+    with pytest.raises(ValueError, match=rf"temperature is {temperature}; expected a number above 0.01"):
+        SoftmaxNormalizer(temperature, learned=True)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 1.0, 7.0])
+def test_a_learned_temperature_begins_where_it_is_told_to(temperature):
+    scores = torch.randn(BATCH, QUERIES, KEYS)
+    learned = SoftmaxNormalizer(temperature, learned=True)
+    assert not learned.is_plain_softmax
+    assert_close(learned(scores, None)[0], SoftmaxNormalizer(temperature)(scores, None)[0])
+    (learned(scores, None)[0] * scores).sum().backward()
+    assert learned.raw.grad.isfinite()
 
 
 def rows(least=-60, most=60):
@@ -220,10 +268,48 @@ def test_hidden_keys_take_nothing_beside_huge_scores(row, size):
     assert not weights[~mask].any()
 
 
-@pytest.mark.parametrize("build", [SparsemaxNormalizer, Entmax15Normalizer])
+@given(rows(), st.sampled_from([1.01, 1.1, 1.3, 1.5, 1.8, 1.95]))
+def test_weights_of_any_exponent_are_those_of_another_library_with_their_gradients(scores, exponent):
+    upstream = torch.arange(scores.shape[-1], dtype=torch.float64)
+    found = []
+    for entmax_of in (alpha_entmax_of, partial(entmax.entmax_bisect, dim=-1, n_iter=80)):
+        leaf, alpha = scores.clone().requires_grad_(), torch.tensor(exponent, dtype=torch.float64, requires_grad=True)
+        weights = entmax_of(leaf, alpha)
+        # theirs divides by zero weights for the gradient where one key holds all
+        slopes = torch.autograd.grad((weights * upstream).sum(), (leaf, alpha))
+        found.append((weights, *slopes))
+    for ours, theirs in zip(*found, strict=True):
+        # bisection leaves 1e-9 in the weight of a key at the edge, more in a gradient there
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_an_exponent_moves_from_softmax_to_sparsemax():
+    scores = torch.randn(BATCH, QUERIES, KEYS, dtype=torch.float64)
+    for alpha, plain in ((1 + 1e-9, SoftmaxNormalizer()), (1.5, Entmax15Normalizer()), (2.0, SparsemaxNormalizer())):
+        assert_close(AlphaEntmaxNormalizer(alpha)(scores, None)[0], plain(scores, None)[0], torch.float32)
+    saturated = AlphaEntmaxNormalizer(learned=True)
+    for raw, plain in ((-1e4, SoftmaxNormalizer()), (1e4, SparsemaxNormalizer())):
+        torch.nn.init.constant_(saturated.raw, raw)
+        assert_close(saturated(scores.float(), None)[0], plain(scores, None)[0])
+    found = [AlphaEntmaxNormalizer(alpha)(scores * 3, None)[0] for alpha in (1.1, 1.5, 1.9)]
+    assert found[0].count_nonzero() > found[1].count_nonzero() > found[2].count_nonzero()
+
+
+@pytest.mark.parametrize(("alpha", "learned"), [(1.0, False), (2.5, False), (float("nan"), False), (2.0, True)])
+def test_an_exponent_out_of_range_is_refused(alpha, learned):
+    bound = "below 2, where it is learned" if learned else r"up to 2 \(SparsemaxNormalizer\)"
+    with pytest.raises(
+        ValueError, match=rf"alpha is {alpha}; expected a number above 1 \(SoftmaxNormalizer\) and {bound}"
+    ):
+        AlphaEntmaxNormalizer(alpha, learned)
+
+
+@pytest.mark.parametrize("build", [SparsemaxNormalizer, Entmax15Normalizer, partial(AlphaEntmaxNormalizer, 1.3)])
 def test_sparse_weights_are_differentiable_twice(build):
     scores = torch.tensor([[[0.3, 0.9, -0.2, 0.5, -3.0]]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda scores: build()(scores, None)[0], scores)
+    alpha = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(alpha_entmax_of, (scores, alpha))
 
 
 def test_a_sink_takes_what_no_key_earns():

@@ -12,7 +12,12 @@ from tests.tolerances import TOLERANCES, assert_close
 
 BATCH, KEYS, DIM, HEADS = 3, 5, 6, 2
 POISONS = (torch.nan, torch.inf, 1e30)
-BUILDS = {"seeds": lambda: SeedPooling(DIM, HEADS, seeds=4), "induced": lambda: InducedAttention(DIM, HEADS, points=4)}
+BUILDS = {
+    "seeds": lambda: SeedPooling(DIM, HEADS, seeds=4),
+    "induced": lambda: InducedAttention(DIM, HEADS, points=4),
+    "seeds of the code": lambda: SeedPooling(DIM, HEADS, 4, "code"),
+    "induced of the code": lambda: InducedAttention(DIM, HEADS, 4, "code"),
+}
 each = pytest.mark.parametrize("name", BUILDS)
 
 
@@ -50,26 +55,42 @@ def block_of_torch(block, query, key):
     return norm(block.second_norm, inner + (inner @ block.inner_proj.weight.T + block.inner_proj.bias).relu()), weights
 
 
+def block_of_the_code(block, query, key):
+    """What the authors' code computes, head after head: its own residual and scale, no norms."""
+
+    def project(name, x):
+        return x @ getattr(block, name).weight.T + getattr(block, name).bias
+
+    asked, known, read = project("query_proj", query), project("key_proj", key), project("value_proj", key)
+    parts, rows = [], []
+    for head in range(HEADS):
+        own = slice(head * DIM // HEADS, (head + 1) * DIM // HEADS)
+        rows.append(torch.softmax(asked[..., own] @ known[..., own].transpose(1, 2) / DIM**0.5, 2))
+        parts.append(asked[..., own] + rows[-1] @ read[..., own])
+    inner = torch.cat(parts, 2)
+    return inner + project("inner_proj", inner).relu(), sum(rows) / HEADS
+
+
 def by_torch(name, layer, sequence):
     """One set at a time, of its visible elements alone."""
-    x = sequence.unsqueeze(0)
-    if name == "seeds":
-        inner = (x @ layer.inner_proj.weight.T + layer.inner_proj.bias).relu()
-        output, weights = block_of_torch(layer.block, layer.seeds.unsqueeze(0), inner)
+    x, block = sequence.unsqueeze(0), block_of_the_code if name.endswith("code") else block_of_torch
+    if name.startswith("seeds"):
+        inner = x if name.endswith("code") else (x @ layer.inner_proj.weight.T + layer.inner_proj.bias).relu()
+        output, weights = block(layer.block, layer.seeds.unsqueeze(0), inner)
         return output[0], weights[0]
-    gathered, gathering = block_of_torch(layer.gather, layer.points.unsqueeze(0), x)
-    output, spreading = block_of_torch(layer.spread, x, gathered)
+    gathered, gathering = block(layer.gather, layer.points.unsqueeze(0), x)
+    output, spreading = block(layer.spread, x, gathered)
     return output[0], (spreading @ gathering)[0]
 
 
 @each
-def test_it_is_made_of_the_blocks_of_torch_with_gradients(name):
+def test_it_is_made_of_its_blocks_with_gradients(name):
     layer, x, mask = network(name), elements(), some_mask()
     context, weights = layer(x, mask, need_weights=True)
     loss = 0
     for output, weight, own, seen in zip(context, weights, x, mask, strict=True):
         wanted, wanted_weights = by_torch(name, layer, own[seen])
-        rows = seen if name == "induced" else slice(None)
+        rows = seen if name.startswith("induced") else slice(None)
         assert_close(output[rows], wanted)
         assert_close(weight[rows][:, seen], wanted_weights)
         assert not weight[:, ~seen].any()
@@ -105,7 +126,7 @@ def test_the_order_of_a_set_says_nothing(name):
     layer, x = network(name), elements()
     order = torch.tensor([3, 0, 4, 1, 2])
     output, other = layer(x).context, layer(x[:, order]).context
-    assert_close(other, output[:, order] if name == "induced" else output)
+    assert_close(other, output[:, order] if name.startswith("induced") else output)
 
 
 @each
@@ -161,6 +182,8 @@ def test_it_compiles_and_exports(name):
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"dim is 6 and num_heads 4; expected a multiple\. Try num_heads=1"):
         SeedPooling(6, 4)
+    with pytest.raises(ValueError, match=r"faithful_to is 'me'; expected one of 'paper', 'code'"):
+        SeedPooling(6, 2, 1, "me")
     with pytest.raises(ValueError, match=r"seeds is 0; expected a whole number"):
         SeedPooling(6, 2, 0)
     with pytest.raises(ValueError, match=r"points is -1; expected a whole number"):

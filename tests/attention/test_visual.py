@@ -29,16 +29,17 @@ def draw():
 
 def by_loop(layer, query, regions):
     """The paper's equations for one query: scores, weights, and the gate on the context."""
-    p = layer.attention.score
-    scores = [p.energy @ torch.tanh(p.query_proj @ query + p.key_proj @ region + p.bias) for region in regions]
+    score = layer.attention.score
+    p, activation = (score.additive, torch.relu) if hasattr(score, "additive") else (score, torch.tanh)
+    scores = [p.energy @ activation(p.query_proj @ query + p.key_proj @ region + p.bias) for region in regions]
     weights = torch.softmax(torch.stack(scores), 0)
     beta = torch.sigmoid(layer.gate.weight @ query + layer.gate.bias)
     return beta * sum(weight * region for weight, region in zip(weights, regions, strict=True)), weights
 
 
-@pytest.mark.parametrize("gate", ["scalar", "vector"])
-def test_it_is_the_formula_with_gradients(gate):
-    layer, (query, regions) = network(gate=gate), draw()
+@pytest.mark.parametrize(("gate", "activation"), [("scalar", "tanh"), ("vector", "tanh"), ("vector", "relu")])
+def test_it_is_the_formula_with_gradients(gate, activation):
+    layer, (query, regions) = network(gate=gate, activation=activation), draw()
     output = layer(query, regions, need_weights=True)
     found = [[by_loop(layer, one, seen) for one in asked] for asked, seen in zip(query, regions, strict=True)]
     context = torch.stack([torch.stack([context for context, _ in row]) for row in found])
@@ -67,8 +68,9 @@ def test_any_normaliser_will_do_and_a_hard_one_reads_one_region(normalizer):
         assert_close(context, regions[torch.arange(BATCH)[:, None], weights.argmax(-1)])
 
 
-def test_a_hidden_region_may_hold_anything_and_nothing_visible_gives_zeros():
-    layer, (query, regions) = network(), draw()
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_hidden_region_may_hold_anything_and_nothing_visible_gives_zeros(activation):
+    layer, (query, regions) = network(activation=activation), draw()
     mask = torch.ones(BATCH, 1, REGIONS, dtype=torch.bool)
     mask[0, :, 3] = False
     mask[1] = False
@@ -142,6 +144,8 @@ def test_it_compiles_and_exports():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"gate is 'both'; expected one of 'scalar', 'vector'\."):
         VisualAttention(4, 6, 11, gate="both")
+    with pytest.raises(ValueError, match=r"activation is 'sine'; expected one of 'tanh', 'relu'\."):
+        VisualAttention(4, 6, 11, activation="sine")
     with pytest.raises(ValueError, match=r"init is 'xavier'; expected one of 'glorot', 'paper'\."):
         VisualAttention(4, 6, 11, init="xavier")
     with pytest.raises(ValueError, match=r"key has 5 features; AdditiveScore expected 6\."):

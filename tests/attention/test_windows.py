@@ -13,6 +13,7 @@ from heedful.attention.windows import (
     LocalMonotonicWindow,
     SinkWindow,
     SlidingWindow,
+    WaitKWindow,
     Window,
 )
 from tests.attention.rows import WindowRow, built, exported, written
@@ -29,6 +30,7 @@ WINDOWS = [
         aligned_to_end=True,
     ),
     WindowRow(lambda: LocalMonotonicWindow(2), lambda query, key: abs(key - query) <= 2),
+    WindowRow(lambda: WaitKWindow(2), lambda query, key: key < query + 2),
 ]
 
 each_window = pytest.mark.parametrize("row", WINDOWS, ids=str)
@@ -93,6 +95,8 @@ def test_windows_that_are_wide_enough_are_simpler_ones():
         (BlockWindow(9), EverywhereWindow()),
         (SinkWindow(1, sinks=0), SlidingWindow(1, 0)),
         (LocalMonotonicWindow(9), EverywhereWindow()),
+        (WaitKWindow(9), EverywhereWindow()),
+        (WaitKWindow(1), CausalWindow()),
     ):
         assert seen(wide, 5, 5).equal(seen(simple, 5, 5))
 
@@ -113,6 +117,7 @@ def test_past_the_end_of_the_source_a_clamped_window_stays():
         (lambda: DilatedWindow(1, 0), r"dilation is 0; expected a whole number \(int\) from 1 up"),
         (lambda: BlockWindow(0), r"size is 0; expected a whole number \(int\) from 1 up"),
         (lambda: SinkWindow(1, 1.5), r"sinks is 1.5; expected a whole number \(int\) from 0 up"),
+        (lambda: WaitKWindow(0), r"wait is 0; expected a whole number \(int\) from 1 up"),
         (lambda: LocalMonotonicWindow(True), r"half_width is True; expected a whole number \(int\) from 0 up"),
     ],
 )

@@ -18,12 +18,14 @@ from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
 from .flat_multi_source import FlatMultiSourceAttention as FlatMultiSourceAttention
 from .forward import ForwardAttention as ForwardAttention
+from .forward import ForwardTransitionAttention as ForwardTransitionAttention
 from .fused_contexts import FusedContexts as FusedContexts
 from .gated import GatedAttention as GatedAttention
 from .gated_pooling import GatedPooling as GatedPooling
 from .heads import QueryKeyTransform as QueryKeyTransform
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
+from .induced import InducedAttention as InducedAttention
 from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
 from .intra_temporal import IntraTemporalAttention as IntraTemporalAttention
 from .last_state import LastStateAttention as LastStateAttention
@@ -44,6 +46,8 @@ from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
+from .mocha import MilkAttention as MilkAttention
+from .mocha import MochaAttention as MochaAttention
 from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
 from .multi_head import HeadsMemory as HeadsMemory
@@ -59,7 +63,6 @@ from .pooling import MaxPooling as MaxPooling
 from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
-from .set_pooling import InducedAttention as InducedAttention
 from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention
 from .statistics import AttentiveStatisticsPooling as AttentiveStatisticsPooling

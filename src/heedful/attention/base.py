@@ -13,12 +13,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from heedful import _refusals
-from heedful._pytree import concatenate, register_pytree
+from heedful._pytree import concatenate, map_tensors, register_pytree
 from heedful.functional import check_mask, hide, widen
 
 from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
 from .windows import EverywhereWindow, View, Window
+
+# from so many keys on it is worth while to score fewer
+_LONG = 64
 
 
 @register_pytree
@@ -116,9 +119,10 @@ class Attention(nn.Module):
         dropout: share of the weights that is dropped in training (the weights returned are those before).
 
     Raises:
-        ValueError: a window with a gain and a normaliser that chooses one key, which do not compose; or, in a call, a
-            shape does not fit, the mask is not boolean or another tensor not of floating point (both a
-            TypeError, too); the message names what came, what was expected and the way out.
+        ValueError: a window with a gain and a normaliser that chooses one key, or a score that gives fewer or more
+            scores of each key than the normaliser reads, which do not compose; or, in a call, a shape does not fit,
+            the mask is not boolean or another tensor not of floating point (both a TypeError, too); the message names
+            what came, what was expected and the way out.
 
     >>> from heedful.attention.scores import DotScore
     >>> attention = Attention(DotScore(4))
@@ -139,6 +143,9 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         if self.window.scales and self.normalizer.chooses:
             raise _refusals.a_scaled_choice(type(self.window).__name__, type(self.normalizer).__name__)
+        if self.score.energies != self.normalizer.energies:
+            names = type(self.score).__name__, type(self.normalizer).__name__
+            raise _refusals.other_energies(names[0], self.score.energies, names[1], self.normalizer.energies)
 
     @property
     def query_dim(self) -> int:
@@ -300,6 +307,8 @@ class Attention(nn.Module):
     def _look(
         self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
     ) -> tuple[AttentionOutput, AttentionState]:
+        if self._can_ask(memory):
+            return self._ask(query, memory, mask, state, need_weights)
         view, window_state = self._view(query, memory, state)
         if view.mask is not None:
             mask = view.mask if mask is None else mask & view.mask
@@ -333,6 +342,30 @@ class Attention(nn.Module):
         able = self.score.weighs if need_weights else self.score.fused
         plain = self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
         return able and plain and not (self.training and self.dropout.p > 0)
+
+    def _can_ask(self, memory: Memory) -> bool:
+        """Whether the memory is long, and the normaliser needs the scores of a few of its keys only."""
+        able = self.normalizer.online and not self.score.stateful and isinstance(self.window, EverywhereWindow)
+        # how many depends on the scores: no graph holds that
+        return able and not torch.compiler.is_compiling() and memory.value.shape[1] > _LONG
+
+    def _ask(
+        self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
+    ) -> tuple[AttentionOutput, AttentionState]:
+        def ask(items: Tensor, places: Tensor) -> Tensor:
+            key = map_tensors(lambda tensor: tensor[items.unsqueeze(1), places], memory.key)
+            return widen(self.score(query[items], key)[0])
+
+        value = memory.value
+        visible = self._full_mask(mask, value).squeeze(1)
+        places, weights, normalizer_state = self.normalizer.choose(ask, visible, state.normalizer)
+        weights = weights.to(value.dtype).unsqueeze(1)
+        read = value[torch.arange(len(value), device=value.device).unsqueeze(1), places]
+        output = AttentionOutput(torch.einsum("bqk,bkv->bqv", self.dropout(weights), read))
+        if need_weights:
+            whole = weights.new_zeros(len(value), value.shape[1]).scatter_add(1, places, weights.squeeze(1))
+            output = replace(output, weights=whole.unsqueeze(1))
+        return output, self._next(state, query, state.score, state.window, normalizer_state)
 
     @staticmethod
     def _next(state: AttentionState, query: Tensor, score: Any, window: Any, normalizer: Any) -> AttentionState:

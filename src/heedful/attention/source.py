@@ -38,6 +38,9 @@ SALIMANS_2016 = partial(
     "Neural Networks",
     year=2016,
 )
+XU_2015 = partial(
+    Source, paper="Xu et al.: Show, Attend and Tell: Neural Image Caption Generation with Visual Attention", year=2015
+)
 YANG_2016 = partial(Source, paper="Yang et al.: Hierarchical Attention Networks for Document Classification", year=2016)
 ZHOU_2016 = partial(
     Source,
@@ -75,6 +78,12 @@ SUKHBAATAR_2019 = partial(Source, paper="Sukhbaatar et al.: Adaptive Attention S
 RAFFEL_2017 = partial(
     Source, paper="Raffel et al.: Online and Linear-Time Attention by Enforcing Monotonic Alignments", year=2017
 )
+CHIU_2018 = partial(Source, paper="Chiu and Raffel: Monotonic Chunkwise Attention", year=2018)
+ARIVAZHAGAN_2019 = partial(
+    Source,
+    paper="Arivazhagan et al.: Monotonic Infinite Lookback Attention for Simultaneous Machine Translation",
+    year=2019,
+)
 HE_2019 = partial(
     Source,
     paper="He, Deng and He: Robust Sequence-to-Sequence Acoustic Modeling with Stepwise Monotonic Attention for "
@@ -90,6 +99,12 @@ MARTINS_2017 = partial(
     Source,
     paper="Martins and Kreutzer: Learning What's Easy: Fully Differentiable Neural Easy-First Taggers",
     year=2017,
+)
+MA_2019 = partial(
+    Source,
+    paper="Ma et al.: STACL: Simultaneous Translation with Implicit Anticipation and Controllable Latency using "
+    "Prefix-to-Prefix Framework",
+    year=2019,
 )
 MALAVIYA_2018 = partial(
     Source,
@@ -125,6 +140,8 @@ MARTINS_2016 = partial(
     "Classification",
     year=2016,
 )
+CORREIA_2019 = partial(Source, paper="Correia, Niculae and Martins: Adaptively Sparse Transformers", year=2019)
+JANG_2017 = partial(Source, paper="Jang, Gu and Poole: Categorical Reparameterization with Gumbel-Softmax", year=2017)
 MILLER_2023 = partial(Source, paper="Miller: Attention Is Off By One", year=2023)
 PARMAR_2018 = partial(Source, paper="Parmar et al.: Image Transformer", year=2018)
 PETERS_2019 = partial(Source, paper="Peters, Niculae and Martins: Sparse Sequence-to-Sequence Models", year=2019)

@@ -1,20 +1,53 @@
 """Visual attention: looks at the regions of a picture while words are written (Xu et al. 2015, section 4)."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful import _refusals
+from heedful.functional import linear, widen
 from heedful.layers import Linear
 
 from .base import Attention, AttentionOutput, AttentionState, Memory
 from .normalizers import Normalizer
-from .scores import AdditiveScore
+from .scores import AdditiveScore, Score
 from .source import XU_2015
 
 Gate = Literal["scalar", "vector"]
+
+
+class RectifiedScore(Score):
+    """`scores[q, k] = energy . relu(W query[q] + U key[k] + b)`, with the parameters of an additive score.
+
+    Args:
+        additive: whose parameters it takes.
+
+    >>> score = RectifiedScore(AdditiveScore(2, 3, 5, bias=True))
+    >>> score(torch.ones(1, 4, 2), score.remember(torch.ones(1, 7, 3)))[0].shape
+    torch.Size([1, 4, 7])
+    """
+
+    source = XU_2015(place="section 4.2")
+
+    def __init__(self, additive: AdditiveScore) -> None:
+        super().__init__(additive.query_dim, additive.key_dim)
+        self.additive = additive
+
+    def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys hidden_dim"]:
+        """`U key + b`, computed once per memory."""
+        return self.additive.remember(key)
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys hidden_dim"],
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
+        asked = linear(query, self.additive.query_proj)
+        inner = torch.relu(asked.unsqueeze(2) + key.unsqueeze(1))
+        return widen(inner) @ widen(self.additive.energy), state
 
 
 class VisualAttention(nn.Module):
@@ -29,6 +62,7 @@ class VisualAttention(nn.Module):
         hidden_dim: features of the tanh layer.
         normalizer: scores to weights; softmax by default.
         gate: "scalar" as in the paper, "vector" for one gate for each feature (not in the paper), `None` for none.
+        activation: of the score, "tanh"; or "relu", as in widespread code (not in the paper, and not fused).
         init: "glorot" as in `AdditiveScore`, or "paper": weights normal with standard deviation 0.01, square matrices
             orthogonal, biases 0.
 
@@ -36,7 +70,7 @@ class VisualAttention(nn.Module):
     `[1, query_dim]` or `[key_dim, query_dim]`, and `gate.bias`, 0.
 
     Raises:
-        ValueError: a size is not positive, or an unknown gate or init.
+        ValueError: a size is not positive, or an unknown gate, activation or init.
 
     >>> attention = VisualAttention(query_dim=4, key_dim=5, hidden_dim=7)
     >>> regions = torch.ones(2, 3 * 6, 5)  # of a grid [3, 6], row after row
@@ -55,6 +89,7 @@ class VisualAttention(nn.Module):
         hidden_dim: int,
         normalizer: Normalizer | None = None,
         gate: Gate | None = "scalar",
+        activation: Literal["tanh", "relu"] = "tanh",
         init: Literal["glorot", "paper"] = "glorot",
     ) -> None:
         super().__init__()
@@ -62,7 +97,11 @@ class VisualAttention(nn.Module):
             raise _refusals.unknown_choice("gate", gate, get_args(Gate))
         if init not in ("glorot", "paper"):
             raise _refusals.unknown_choice("init", init, ("glorot", "paper"))
-        self.attention = Attention(AdditiveScore(query_dim, key_dim, hidden_dim, bias=True), normalizer=normalizer)
+        if activation not in ("tanh", "relu"):
+            raise _refusals.unknown_choice("activation", activation, ("tanh", "relu"))
+        score = AdditiveScore(query_dim, key_dim, hidden_dim, bias=True)
+        score = score if activation == "tanh" else RectifiedScore(score)
+        self.attention = Attention(score, normalizer=normalizer)
         self.gate = None if gate is None else Linear(query_dim, key_dim if gate == "vector" else 1)
         if self.gate is not None:
             nn.init.xavier_uniform_(self.gate.weight)

@@ -1,14 +1,20 @@
 """Scores to weights. One file each."""
 
+from .alpha_entmax import AlphaEntmaxNormalizer as AlphaEntmaxNormalizer
 from .base import Normalizer as Normalizer
+from .chunkwise import ChunkwiseNormalizer as ChunkwiseNormalizer
 from .constrained import ConstrainedSoftmaxNormalizer as ConstrainedSoftmaxNormalizer
 from .constrained import ConstrainedSparsemaxNormalizer as ConstrainedSparsemaxNormalizer
 from .entmax import Entmax15Normalizer as Entmax15Normalizer
 from .forward import ForwardNormalizer as ForwardNormalizer
+from .forward_transition import ForwardTransitionNormalizer as ForwardTransitionNormalizer
+from .gumbel import GumbelSoftmaxNormalizer as GumbelSoftmaxNormalizer
 from .hard import HardmaxNormalizer as HardmaxNormalizer
 from .hard import StraightThroughNormalizer as StraightThroughNormalizer
 from .intra_temporal import IntraTemporalNormalizer as IntraTemporalNormalizer
 from .monotonic import MonotonicNormalizer as MonotonicNormalizer
+from .sampled import Drawn as Drawn
+from .sampled import SampledHardNormalizer as SampledHardNormalizer
 from .sigmoid import SigmoidNormalizer as SigmoidNormalizer
 from .smoothed import SmoothedNormalizer as SmoothedNormalizer
 from .softmax import SoftmaxNormalizer as SoftmaxNormalizer

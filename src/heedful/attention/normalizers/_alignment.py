@@ -86,3 +86,24 @@ def kept_where_empty(
     """
     seen = visible.any(1)
     return torch.where(seen.unsqueeze(1) if new.dim() == 2 else seen, new, old)
+
+
+def arrivals(
+    beginning: Float[Tensor, "batch keys"], passing: Float[Tensor, "batch keys"]
+) -> Float[Tensor, "batch keys"]:
+    """`q[j] = passing[j] q[j - 1] + beginning[j]`: what arrives at each key, of what begins there or before.
+
+    All keys at once by doubling: only products and sums of numbers from 0 to 1, so that neither long memories nor large
+    energies cost digits (in log space, float32 loses three of them at 2,000 keys).
+
+    >>> arrivals(torch.tensor([[1.0, 0.0, 0.5]]), torch.tensor([[0.0, 0.5, 0.5]]))
+    tensor([[1.0000, 0.5000, 0.7500]])
+    """
+    keys, reach = beginning.shape[1], 1
+    # of what began up to `reach` keys before
+    arriving = beginning
+    while reach < keys:
+        arriving = arriving + passing * pad(arriving, (reach, 0))[:, :keys]
+        passing = passing * pad(passing, (reach, 0))[:, :keys]
+        reach *= 2
+    return arriving

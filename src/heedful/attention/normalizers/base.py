@@ -1,13 +1,17 @@
 """The third axis of attention: scores to weights."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from heedful.attention.source import Source
+
+# batch items [n] and places of keys [n, some], to scores [n, energies, some]
+Ask = Callable[[Tensor, Tensor], Tensor]
 
 
 def finite_rows(
@@ -18,7 +22,7 @@ def finite_rows(
     A row that sees nothing is all zeros.
 
     >>> finite_rows(torch.tensor([[[1.0, 5.0]]]), torch.tensor([[[True, False]]]), below=2.0)[0]
-    tensor([[[ 1., -1.]]])
+    tensor([[[ 1.0000, -1.0000]]])
     """
     hidden = scores == -torch.inf
     if mask is not None:
@@ -48,15 +52,23 @@ class Normalizer(nn.Module, ABC):
         source: paper, place and year.
         stateful: True when the weights of one query depend on the queries before it.
         chooses: True when each row has at most one key, of weight 1.
+        energies: how many scores of each key it reads; where more than one, they stand where the queries do, and it is
+            asked for one query at a time.
     """
 
     source: ClassVar[Source]
     stateful: ClassVar[bool] = False
     chooses: ClassVar[bool] = False
+    energies: ClassVar[int] = 1
 
     @property
     def is_plain_softmax(self) -> bool:
         """Whether a fused softmax gives the same context."""
+        return False
+
+    @property
+    def online(self) -> bool:
+        """Whether it can do with the scores of a few keys, in `choose`."""
         return False
 
     @abstractmethod
@@ -78,3 +90,21 @@ class Normalizer(nn.Module, ABC):
             weights of the shape of the scores, 0 where hidden, a whole row of zeros where nothing is visible; and the
             next state.
         """
+
+    def choose(
+        self, ask: Ask, visible: Bool[Tensor, "batch keys"], state: Any = None
+    ) -> tuple[Int[Tensor, "batch some"], Float[Tensor, "batch some"], Any]:
+        """`forward` for one query, which scores no more keys than it must; only where `online`.
+
+        Args:
+            ask: gives the scores `[n, energies, some]`, finite, of batch items `[n]` at places `[n, some]`.
+            visible: `[batch, keys]`.
+            state: as in `forward`.
+
+        Returns:
+            places of the keys with a weight, their weights, 0 for none; and the next state.
+
+        Raises:
+            TypeError: this normaliser needs all scores.
+        """
+        raise TypeError(f"{type(self).__name__} needs the scores of all keys; call it with them.")

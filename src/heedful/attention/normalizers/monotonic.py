@@ -1,17 +1,16 @@
 """Monotonic attention: left to right, stop or go on; expected in training, hard at evaluation (Raffel et al. 2017)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import pad
 
 from heedful.attention.source import RAFFEL_2017
 
-from ._alignment import first_place, grown, kept_where_empty, one_hot, readable
-from .base import Normalizer
+from ._alignment import arrivals, first_place, grown, kept_where_empty, moved, one_hot, readable
+from ._stops import first_stop, first_stop_online
+from .base import Ask, Normalizer
 
 
 def monotonic_weights(
@@ -21,54 +20,15 @@ def monotonic_weights(
 ) -> Float[Tensor, "batch keys"]:
     """`weights[j] = p[j] q[j]`, `q[j] = (1 - p[j - 1]) q[j - 1] + previous[j]`, with `p = sigmoid(energy)`.
 
-    All keys at once by doubling: only products and sums of numbers from 0 to 1, so that neither long memories nor large
-    energies cost digits (in log space, float32 loses three of them at 2,000 keys). A hidden key is passed.
+    A hidden key is passed.
 
     >>> always = torch.full((1, 3), 100.0)
     >>> monotonic_weights(always, torch.tensor([[False, True, True]]), torch.tensor([[1.0, 0.0, 0.0]]))
     tensor([[0., 1., 0.]])
     """
-    keys = energy.shape[1]
-    # what arrives at key j from key j - 1, and the arrivals at j of all that began up to `reach` keys before
-    passing = pad(torch.where(visible, torch.sigmoid(-energy), 1.0), (1, 0))[:, :keys]
-    arriving, reach = previous, 1
-    while reach < keys:
-        arriving = arriving + passing * pad(arriving, (reach, 0))[:, :keys]
-        passing = passing * pad(passing, (reach, 0))[:, :keys]
-        reach *= 2
-    return torch.where(visible, torch.sigmoid(energy) * arriving, 0.0)
-
-
-def first_stop(
-    energy: Float[Tensor, "batch keys"], visible: Bool[Tensor, "batch keys"], start: Int[Tensor, " batch"]
-) -> Int[Tensor, " batch"]:
-    """The first visible key from `start` on with `p >= 0.5`, that is `energy >= 0`; the number of keys if none.
-
-    >>> first_stop(torch.tensor([[1.0, -1.0, 2.0]]), torch.tensor([[True, True, True]]), torch.tensor([1]))
-    tensor([2])
-    """
-    keys = energy.shape[1]
-    places = torch.arange(keys, device=energy.device)
-    stops = visible & (energy >= 0) & (places >= start.unsqueeze(1))
-    return pad(torch.where(stops, places, keys), (0, 1), value=keys).amin(1)
-
-
-def stop_online(score_of: Callable[[int], float], keys: int, start: int = 0) -> int | None:
-    """`first_stop` for keys that arrive one by one: each is scored when its turn comes, none after the stop.
-
-    Args:
-        score_of: the score of the key of a number.
-        keys: how many keys there are.
-        start: where the last call stopped.
-
-    Returns:
-        the key chosen, `None` if there is none. Over a whole target that makes at most queries + keys scores when each
-        query finds its key.
-
-    >>> stop_online([-1.0, 2.0, 3.0].__getitem__, keys=3)
-    1
-    """
-    return next((key for key in range(start, keys) if score_of(key) >= 0), None)
+    # to key j from key j - 1
+    passing = moved(torch.where(visible, torch.sigmoid(-energy), 1.0))
+    return torch.where(visible, torch.sigmoid(energy) * arrivals(previous, passing), 0.0)
 
 
 class MonotonicNormalizer(Normalizer):
@@ -78,7 +38,8 @@ class MonotonicNormalizer(Normalizer):
     where memories are long. Rows sum to at most 1: what reaches the end without a stop is gone, as in the paper. In
     training mode the weights are the expectation over noisy choices; in evaluation mode, with `hard`, each query takes
     the first key with `p >= 0.5` from the last stop on, weight 1, or none, weight 0. A query without a stop leaves the
-    next one where it began; the paper does not say. One query at a time: a call over many scans them.
+    next one where it began; the paper does not say. One query at a time: a call over many scans them. Hard decoding
+    takes linear time: in a long memory no key is scored before the last stop, and few after the next one.
 
     Args:
         noise: standard deviation of the normal noise on the scores, in training mode only.
@@ -121,9 +82,24 @@ class MonotonicNormalizer(Normalizer):
         weights = monotonic_weights(energy, visible, previous)
         return weights.unsqueeze(1), kept_where_empty(weights, previous, visible)
 
+    @property
+    def online(self) -> bool:
+        return self.hard and not self.training
+
+    def choose(
+        self, ask: Ask, visible: Bool[Tensor, "batch keys"], state: Any = None
+    ) -> tuple[Int[Tensor, "batch 1"], Float[Tensor, "batch 1"], Any]:
+        start = torch.zeros_like(visible[:, 0], dtype=torch.long) if state is None else state
+        place = first_stop_online(ask, visible, start)
+        found = place < visible.shape[1]
+        weights = found.to(torch.get_default_dtype()).unsqueeze(1)
+        return torch.where(found, place, 0).unsqueeze(1), weights, self._after(place, start, visible)
+
     def _choose(self, energy: Tensor, visible: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        keys = energy.shape[1]
         start = energy.new_zeros(energy.shape[0], dtype=torch.long) if state is None else state
         place = first_stop(energy, visible, start)
-        after = place if self.lost else torch.where(place < keys, place, start)
-        return one_hot(place, energy).unsqueeze(1), kept_where_empty(after, start, visible)
+        return one_hot(place, energy).unsqueeze(1), self._after(place, start, visible)
+
+    def _after(self, place: Tensor, start: Tensor, visible: Tensor) -> Tensor:
+        after = place if self.lost else torch.where(place < visible.shape[1], place, start)
+        return kept_where_empty(after, start, visible)

@@ -3,13 +3,13 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from heedful.attention.source import HE_2019
 
 from ._alignment import first_place, grown, kept_where_empty, last_place, moved, one_hot, readable
-from .base import Normalizer
+from .base import Ask, Normalizer
 
 
 def stepwise_weights(
@@ -36,7 +36,7 @@ class StepwiseNormalizer(Normalizer):
     Here `p` is the chance to stay, in `MonotonicNormalizer` that to stop. It begins at the first visible key, before
     the first query stays or moves. What moves past the last visible key, or onto a hidden one, is gone: rows sum to at
     most 1. In evaluation mode, with `hard`, each query stays at `p >= 0.5` and otherwise moves by one, at the last
-    visible key not at all. One query at a time: a call over many scans them.
+    visible key not at all; in a long memory no other key is scored. One query at a time: a call over many scans them.
 
     Args:
         noise: standard deviation of the normal noise on the scores, in training mode only.
@@ -78,6 +78,20 @@ class StepwiseNormalizer(Normalizer):
         previous = one_hot(first_place(visible), energy) if state is None else grown(state, energy.shape[1])
         weights = stepwise_weights(energy, visible, previous, self.absorb)
         return weights.unsqueeze(1), kept_where_empty(weights, previous, visible)
+
+    @property
+    def online(self) -> bool:
+        return self.hard and not self.training
+
+    def choose(
+        self, ask: Ask, visible: Bool[Tensor, "batch keys"], state: Any = None
+    ) -> tuple[Int[Tensor, "batch 1"], Float[Tensor, "batch 1"], Any]:
+        start = first_place(visible) if state is None else state
+        here = start.unsqueeze(1)
+        energy = ask(torch.arange(len(start), device=start.device), here)[:, 0]
+        goes = (visible.gather(1, here) & (energy < 0)).squeeze(1) & (start != last_place(visible))
+        place = kept_where_empty(start + goes, start, visible)
+        return place.unsqueeze(1), visible.gather(1, place.unsqueeze(1)).to(energy.dtype), place
 
     @staticmethod
     def _choose(energy: Tensor, visible: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -9,5 +9,7 @@ from .coverage import CoverageScore as CoverageScore
 from .dot import DotScore as DotScore
 from .general import GeneralScore as GeneralScore
 from .location_sensitive import LocationSensitiveScore as LocationSensitiveScore
+from .paired import PairedScore as PairedScore
 from .scaled_dot import ScaledDotScore as ScaledDotScore
 from .sine import SineScore as SineScore
+from .transition import TransitionScore as TransitionScore

@@ -36,6 +36,8 @@ class Score(nn.Module, ABC):
         fused: True when `attend` computes the context of a plain softmax without the scores being kept.
         weighs: True when `attend` also returns the weights on request, from the same pass.
         compares_directly: True when query and key must have one size, since no matrix stands between them.
+        energies: how many scores it gives of each key; where more than one, they stand where the queries do, and it is
+            asked for one query at a time.
     """
 
     source: ClassVar[Source]
@@ -43,6 +45,7 @@ class Score(nn.Module, ABC):
     fused: ClassVar[bool] = False
     weighs: ClassVar[bool] = False
     compares_directly: ClassVar[bool] = False
+    energies: ClassVar[int] = 1
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
         super().__init__()

@@ -13,3 +13,4 @@ from .local_predictive import LocalPredictiveWindow as LocalPredictiveWindow
 from .relative import RelativeWindow as RelativeWindow
 from .sink import SinkWindow as SinkWindow
 from .sliding import SlidingWindow as SlidingWindow
+from .wait_k import WaitKWindow as WaitKWindow
