@@ -64,8 +64,8 @@ class SineScore(Score):
 
     Parameters: `query_proj [hidden_dim, query_dim]` and `key_proj [hidden_dim, key_dim]`, Glorot uniform times
     `frequency`; `energy [harmonics, hidden_dim]`, normal with standard deviation `hidden_dim ** -0.5 / m`;
-    `bias [harmonics, hidden_dim]`, uniform from -pi to pi: at 0 a unit would be nearly `a + b`, whose query part softmax
-    does not see.
+    `bias [harmonics, hidden_dim]`, uniform from -pi to pi: near 0 a unit is nearly `a + b`, and
+    softmax does not see what is the same for all keys.
 
     Raises:
         ValueError: a size or the frequency is not positive.
