@@ -11,7 +11,7 @@ from heedful.attention import Attention, BahdanauAttention, LuongAttention, Sine
 from heedful.data.synthetic import add_two_numbers
 
 TOKENS, PLACE_DIM, TOKEN_DIM, FEATURES = 16, 32, 16, 32
-# every side gets as many attention parameters as a general score of the task has, to 2 %
+# every side gets as many attention parameters as a general score of the task has, to 4 %
 SIDES = ("tanh", "sine", "general", "dot", "scaled dot")
 
 
@@ -101,7 +101,7 @@ def copying(side: str, steps: int, seed: int, updates: int) -> tuple[float, nn.M
 
     def losses() -> Iterator[Tensor]:
         while True:
-            tokens, asked = draw(16)
+            tokens, asked = draw(8)
             yield cross_entropy(model(tokens, asked).flatten(0, 1), tokens.gather(1, asked).flatten())
 
     learn(model, losses(), updates)
@@ -119,7 +119,7 @@ def adding(side: str, steps: int, seed: int, updates: int) -> tuple[float, nn.Mo
 
     def losses() -> Iterator[Tensor]:
         while True:
-            rows = torch.randint(4_000, (32,), generator=chance)
+            rows = torch.randint(4_000, (16,), generator=chance)
             yield l1_loss(model(learning.inputs[rows]), learning.answers[rows])
 
     learn(model, losses(), updates)
