@@ -54,7 +54,7 @@ def measure(shape: tuple[int, int, int, int], dtype: torch.dtype, reach: float, 
         least = minima(sides, backward, runs)
         found |= {f"{direction} {name} ms": number for name, number in least.items()}
         found[f"{direction} ratio"] = round(least["exact"] / least["harmonic"], 2)
-    sines = len(tanh_sines(torch.tensor([reach]), 0.9 * tolerance).unit)
+    sines = tanh_sines(torch.tensor([reach]), 0.9 * tolerance)[0].item()
     append(
         "harmonic",
         threads=1,

@@ -14,7 +14,7 @@ from sine_tasks import SIDES
 from torch import Tensor
 
 from heedful.attention.scores import AdditiveScore, SineScore
-from heedful.functional.harmonic import FARTHEST, tanh_sines
+from heedful.functional.harmonic import FARTHEST, sine_terms, tanh_sines
 from heedful.visual.heatmap import save_figure
 from heedful.visual.style import INK, PAPER, QUIET, RULE, SERIES
 
@@ -107,31 +107,35 @@ def draw_kernels(path: Path) -> None:
     save_figure(figure, path, dpi=110)
 
 
+def sum_of_sines(reach: float, tolerance: float, x: Tensor) -> tuple[int, Tensor]:
+    """How many sines, and their sum."""
+    counts, step = tanh_sines(torch.tensor([reach]), tolerance)
+    frequency, weight = sine_terms(step, int(counts))
+    return int(counts), torch.sin(x[:, None] * frequency) @ weight[0]
+
+
 def draw_tanh(path: Path) -> None:
     """Tanh by sines: the sum outside its range, its error, and how many sines are needed."""
-    figure, (wave, error, count) = panels("three sines for |x| <= 2", "error", "sines for a range and a tolerance")
+    figure, (wave, error, counts) = panels("three sines for |x| <= 2", "error", "sines for a range and a tolerance")
     x = torch.linspace(-12, 12, 2401, dtype=torch.float64)
-    sines = tanh_sines(torch.tensor([2.0]), 0.01)
-    total = torch.sin(x[:, None] * sines.frequency) @ sines.weight
+    count, total = sum_of_sines(2.0, 0.01, x)
     wave.plot(x, torch.tanh(x), color=SERIES[0], label="tanh", linewidth=1.8)
-    wave.plot(x, total, color=SERIES[1], label=f"{len(sines.unit)} sines", linewidth=1.4)
+    wave.plot(x, total, color=SERIES[1], label=f"{count} sines", linewidth=1.4)
     wave.axvspan(-2, 2, color=RULE, alpha=0.6)
     wave.set_ylim(-1.1, 1.7)
     finish(wave, "query part + key part", "", "upper right")
     x = torch.linspace(-4, 4, 1601, dtype=torch.float64)
     for tolerance, color in zip((1e-1, 1e-2, 1e-3, 1e-4), SERIES[1:], strict=False):
-        sines = tanh_sines(torch.tensor([4.0]), tolerance)
-        off = (torch.sin(x[:, None] * sines.frequency) @ sines.weight - torch.tanh(x)).abs()
-        error.semilogy(
-            x, off.clamp(min=1e-7), color=color, linewidth=1.2, label=f"{tolerance:g}: {len(sines.unit)} sines"
-        )
+        count, total = sum_of_sines(4.0, tolerance, x)
+        off = (total - torch.tanh(x)).abs()
+        error.semilogy(x, off.clamp(min=1e-7), color=color, linewidth=1.2, label=f"{tolerance:g}: {count} sines")
         error.axhline(tolerance, color=color, linestyle=":", linewidth=0.9)
     error.set_ylim(1e-11, 1)
     finish(error, "query part + key part, |x| <= 4", "", "lower center")
     ranges = torch.linspace(0.1, FARTHEST, 160)
     for tolerance, color in zip((1e-1, 1e-2, 1e-3, 1e-4), SERIES[1:], strict=False):
-        count.plot(ranges, tanh_sines(ranges, tolerance).unit.bincount(), color=color, label=f"{tolerance:g}")
-    finish(count, "range of |x|", "sines (two features each)")
+        counts.plot(ranges, tanh_sines(ranges, tolerance)[0], color=color, label=f"{tolerance:g}")
+    finish(counts, "range of |x|", "sines (two features each)")
     save_figure(figure, path, dpi=110)
 
 

@@ -6,7 +6,6 @@ up to `tanh(H + R) - tanh(H - R)` for |x| <= R < H; and `sin(w (a + b))` is a pr
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,24 +24,18 @@ LEAST = {torch.float32: 1e-4, torch.float64: 1e-12}
 FARTHEST = 16.0
 
 
-class Sines(NamedTuple):
-    """A sum of sines for each unit, all terms in one row: `sum of weight sin(frequency x)` over the terms of a unit."""
-
-    unit: Int[Tensor, " terms"]
-    frequency: Float[Tensor, " terms"]
-    weight: Float[Tensor, " terms"]
-
-
-def tanh_sines(reach: Float[Tensor, " units"], tolerance: float) -> Sines:
-    """The fewest sines whose sum is tanh up to `tolerance` wherever |x| <= reach, for each unit.
+def tanh_sines(
+    reach: Float[Tensor, " units"], tolerance: float
+) -> tuple[Int[Tensor, " units"], Float[Tensor, " units"]]:
+    """How many sines make tanh up to `tolerance` wherever |x| <= reach, and `2 pi / H`, for each unit, on the CPU.
 
     Args:
         reach: of each unit, finite.
         tolerance: above 0.
 
-    >>> sines = tanh_sines(torch.tensor([1.0, 4.0]), 0.01)
-    >>> sines.unit.tolist()
-    [0, 0, 0, 1, 1, 1, 1]
+    >>> counts, step = tanh_sines(torch.tensor([1.0, 4.0]), 0.01)
+    >>> counts.tolist()
+    [3, 4]
     """
     reach = reach.double().cpu().unsqueeze(-1)
     # H is R and something between 0 and what makes the mirror images of tanh negligible
@@ -53,11 +46,20 @@ def tanh_sines(reach: Float[Tensor, " units"], tolerance: float) -> Sines:
     tail = step / (-torch.expm1(-torch.pi * step / 2) * left.clamp(min=tolerance / 64))
     counts = (torch.asinh(tail) * 2 / (torch.pi * step) - 0.5).ceil().clamp(min=1)
     counts, best = torch.where(left > 0, counts, torch.inf).min(-1)
-    counts, step = counts.long(), step.gather(-1, best.unsqueeze(-1)).squeeze(-1)
-    unit = torch.arange(len(counts)).repeat_interleave(counts)
-    place = torch.arange(len(unit)) - (counts.cumsum(0) - counts)[unit]
-    frequency = (place + 0.5) * step[unit]
-    return Sines(unit, frequency, step[unit] / torch.sinh(torch.pi / 2 * frequency))
+    return counts.long(), step.gather(-1, best.unsqueeze(-1)).squeeze(-1)
+
+
+def sine_terms(
+    step: Float[Tensor, " units"], count: int
+) -> tuple[Float[Tensor, "units count"], Float[Tensor, "units count"]]:
+    """Frequencies `w_k` and coefficients `c_k` of so many sines, for units of these `2 pi / H`.
+
+    >>> frequency, weight = sine_terms(torch.tensor([1.0]), 2)
+    >>> frequency.tolist()
+    [[0.5, 1.5]]
+    """
+    frequency = (torch.arange(count, device=step.device) + 0.5) * step.unsqueeze(-1)
+    return frequency, step.unsqueeze(-1) / torch.sinh(torch.pi / 2 * frequency)
 
 
 def _ranges(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,21 +70,40 @@ def _ranges(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
 
 def _features(query: Tensor, key: Tensor, energy: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
     """Features of queries and keys whose product is the score of most units, and which units are not among them."""
-    reach, shift = _ranges(query, key)
+    reach, shift = (part.cpu() for part in _ranges(query, key))
     near = (reach <= FARTHEST) & shift.isfinite()
-    units = near.nonzero().squeeze(-1)
-    sines = tanh_sines(reach[units], 0.9 * tolerance)
-    units = units[sines.unit.to(units.device)]
-    shift, frequency, weight = (part.to(query) for part in (shift[units], sines.frequency, sines.weight))
-    asking, known = (query[..., units] - shift) * frequency, (key[..., units] + shift) * frequency
-    weight = weight * energy[units]
-    asked = torch.cat((asking.sin() * weight, asking.cos() * weight), -1)
-    return asked, torch.cat((known.cos(), known.sin()), -1), (~near).nonzero().squeeze(-1)
+    counts, step = tanh_sines(reach.where(near, 0.0), 0.9 * tolerance)
+    counts = counts.where(near, 0)
+    asked, known = [query[..., :0]], [key[..., :0]]
+    # units of as many sines together: a product that spreads is far cheaper than a table of columns
+    for count in counts[near].unique().tolist():
+        units = (counts == count).nonzero().squeeze(-1)
+        own = _columns(query, key, energy, units.to(query.device))
+        of_query, of_key = _sines(*own, shift[units].to(query), sine_terms(step[units], count))
+        asked.append(of_query)
+        known.append(of_key)
+    return torch.cat(asked, -1), torch.cat(known, -1), (~near).nonzero().squeeze(-1).to(query.device)
+
+
+def _columns(query: Tensor, key: Tensor, energy: Tensor, units: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Some units of queries, keys and energy."""
+    whole = len(units) == len(energy)
+    return (query, key, energy) if whole else (query[..., units], key[..., units], energy[units])
+
+
+def _sines(
+    query: Tensor, key: Tensor, energy: Tensor, shift: Tensor, terms: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Features of queries and keys for units of one number of sines."""
+    frequency, weight = (part.to(query) for part in terms)
+    query, key = ((part.unsqueeze(-1) * frequency).flatten(-2) for part in (query - shift, key + shift))
+    weight = (weight * energy.unsqueeze(-1)).flatten()
+    return torch.cat((query.sin() * weight, query.cos() * weight), -1), torch.cat((key.cos(), key.sin()), -1)
 
 
 def _exact(query: Tensor, key: Tensor, energy: Tensor, units: Tensor) -> Tensor:
-    """Scores of some units."""
-    return op.additive_scores(query[..., units], key[..., units], energy[units])
+    """Scores of some units, by the exact kernels."""
+    return op.additive_scores(*_columns(query, key, energy, units))
 
 
 def _widest(*tensors: Tensor) -> tuple[Tensor, ...]:
