@@ -1,6 +1,7 @@
 """Two tasks of any length in which attention does the work: what `sine.py` trains its sides on."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ SIDES = ("tanh", "sine", "general", "dot", "scaled dot")
 class Projected(nn.Module):
     """Dot-product attention of two projections, without biases."""
 
-    def __init__(self, query_dim: int, key_dim: int, units: int, score: str) -> None:
+    def __init__(self, query_dim: int, key_dim: int, units: int, score: Literal["dot", "scaled_dot"]) -> None:
         super().__init__()
         self.query_proj, self.key_proj = nn.Linear(query_dim, units, False), nn.Linear(key_dim, units, False)
         self.attention = LuongAttention(units, units, score)
@@ -49,7 +50,7 @@ def build_side(side: str, query_dim: int, key_dim: int) -> nn.Module:
         return Looking(SineAttention(query_dim, key_dim, round(budget / (both + 2))))
     if side == "general":
         return Looking(LuongAttention(query_dim, key_dim))
-    return Projected(query_dim, key_dim, round(budget / both), side.replace(" ", "_"))
+    return Projected(query_dim, key_dim, round(budget / both), "dot" if side == "dot" else "scaled_dot")
 
 
 def places(steps: int) -> Tensor:

@@ -64,13 +64,13 @@ def sine_terms(
 
 def _ranges(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     """Of each unit: the largest |a + b|, and what is taken from a and added to b so that both have one centre."""
-    asked, known = (torch.stack(side.detach().flatten(0, 1).aminmax(dim=0)).double() for side in (query, key))
+    asked, known = (torch.stack(side.detach().flatten(0, 1).aminmax(dim=0)).cpu().double() for side in (query, key))
     return (asked + known).abs().amax(0), (asked.sum(0) - known.sum(0)) / 4
 
 
 def _features(query: Tensor, key: Tensor, energy: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
     """Features of queries and keys whose product is the score of most units, and which units are not among them."""
-    reach, shift = (part.cpu() for part in _ranges(query, key))
+    reach, shift = _ranges(query, key)
     near = (reach <= FARTHEST) & shift.isfinite()
     counts, step = tanh_sines(reach.where(near, 0.0), 0.9 * tolerance)
     counts = counts.where(near, 0)
@@ -128,10 +128,10 @@ def harmonic_scores(
     if not _is_for_sines(query, known, energy):
         return op.additive_scores(query, key, energy)
     with torch.autocast(query.device.type, enabled=False):
-        wide = _widest(query, known, energy)
-        asked, known, far = _features(*wide, tolerance)
-        scores = asked @ known.mT
-        return (scores + _exact(*wide, far) if len(far) else scores).to(query.dtype)
+        wide, known, energy = _widest(query, known, energy)
+        asked, features, far = _features(wide, known, energy, tolerance)
+        scores = asked @ features.mT
+        return (scores + _exact(wide, known, energy, far) if len(far) else scores).to(query.dtype)
 
 
 def harmonic_attention(

@@ -1,6 +1,5 @@
 """Sine attention: additive in form, a dot product in fact (heedful 2026, docs/sine_attention.md)."""
 
-import math
 from typing import Any
 
 import keras
@@ -49,8 +48,7 @@ class SineAttention(PairLayer):
         self.query_kernel = self.add_matrix("query_kernel", query_dim, self.units)
         self.key_kernel = self.add_matrix("key_kernel", key_dim, self.units)
         shape = (self.harmonics, self.units)
-        anywhere = keras.initializers.RandomUniform(-math.pi, math.pi)
-        self.bias = self.add_weight(name="bias", shape=shape, initializer=anywhere)
+        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
         self.energy = self.add_weight(name="energy", shape=shape, initializer=self._first_energy)
 
     def _first_energy(self, shape: Any, dtype: Any = None) -> Tensor:

@@ -64,8 +64,7 @@ class SineScore(Score):
 
     Parameters: `query_proj [hidden_dim, query_dim]` and `key_proj [hidden_dim, key_dim]`, Glorot uniform times
     `frequency`; `energy [harmonics, hidden_dim]`, normal with standard deviation `hidden_dim ** -0.5 / m`;
-    `bias [harmonics, hidden_dim]`, uniform from -pi to pi: near 0 a unit is nearly `a + b`, and
-    softmax does not see what is the same for all keys.
+    `bias [harmonics, hidden_dim]`, 0.
 
     Raises:
         ValueError: a size or the frequency is not positive.
@@ -88,12 +87,11 @@ class SineScore(Score):
         self.query_proj = nn.Parameter(torch.empty(hidden_dim, query_dim))
         self.key_proj = nn.Parameter(torch.empty(hidden_dim, key_dim))
         self.energy = nn.Parameter(torch.empty(harmonics, hidden_dim))
-        self.bias = nn.Parameter(torch.empty(harmonics, hidden_dim))
+        self.bias = nn.Parameter(torch.zeros(harmonics, hidden_dim))
         for matrix in (self.query_proj, self.key_proj):
             nn.init.xavier_uniform_(matrix, gain=frequency)
         nn.init.normal_(self.energy, std=hidden_dim**-0.5)
         self.energy.data.div_(torch.arange(1, harmonics + 1)[:, None])
-        nn.init.uniform_(self.bias, -math.pi, math.pi)
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys features"]:
         """`[cos, sin]` of the projected keys, computed once per memory."""
