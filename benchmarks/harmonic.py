@@ -68,7 +68,7 @@ def measure(shape: tuple[int, int, int, int], dtype: torch.dtype, reach: float, 
 
 
 def table() -> str:
-    """Time of the exact kernels over that of the sines: forward, and forward and backward; the last row of each case."""
+    """Time of the exact kernels over that of the sines: forward, and with backward; the last row of each case."""
     with (RESULTS / "harmonic.csv").open(newline="") as file:
         found = {
             (row["shape"], row["dtype"], float(row["range"]), float(row["tolerance"])): row

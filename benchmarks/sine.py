@@ -75,7 +75,7 @@ def train_translator(side: str, seed: int, updates: int, folder: Path) -> dict[s
     command = [sys.executable, "-m", "heedful", "train", "tatoeba_en_fr"]
     subprocess.run([*command, *(word for change in changes for word in ("--set", change))], check=True)
     metrics = json.loads((output / "model" / "metrics.json").read_text())
-    scores = {score["name"]: score["value"] for found in metrics["scores"].values() for score in found}
+    scores = {score["name"]: round(score["value"], 2) for score in metrics["scores"]["test"]}
     return {"parameters": metrics["parameters"]} | scores
 
 
@@ -86,7 +86,7 @@ def table(found: list[dict[str, str]]) -> str:
         cells = []
         for side in SIDES:
             own = [row for row in found if (row["task"], row["length"], row["side"]) == (task, length, side)]
-            cells.append(_cell([float(row["error"] or row["BLEU"]) for row in own]))
+            cells.append(_cell([float(row.get("error") or row["BLEU"]) for row in own]))
         lines.append(f"| {task}{f', {length}' if length != '0' else ''} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
