@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from heedful.attention import Attention, BahdanauAttention, LuongAttention
-from heedful.attention.scores import AdditiveScore, ConcatScore, DotScore, GeneralScore, ScaledDotScore
+from heedful.attention.scores import AdditiveScore, ConcatScore, DotScore, GeneralScore, ScaledDotScore, SineScore
 from tests.attention.rows import BATCH, KEYS, QUERIES
 
 pytestmark = pytest.mark.messages
@@ -171,6 +171,7 @@ def test_a_dropout_that_is_no_share(dropout):
         (lambda: ConcatScore(4, 6, 0), "hidden_dim is 0"),
         (lambda: LuongAttention(4, 6, "concat", hidden_dim=0), "hidden_dim is 0"),
         (lambda: BahdanauAttention(4, 6, -3), "hidden_dim is -3"),
+        (lambda: SineScore(4, 6, 11, harmonics=0), "harmonics is 0"),
     ],
 )
 def test_sizes_below_one(build, message):

@@ -1,5 +1,6 @@
 """One row per score: how it is built, its formula for one query and one key. The facts of this folder run from it."""
 
+import copy
 import math
 
 import pytest
@@ -64,8 +65,9 @@ def normalized_additive(query, key, p):
 
 
 def sine(query, key, p):
-    """energy . sin(W query + U key + b)"""
-    return p["energy"] @ torch.sin(p["query_proj"] @ query + p["key_proj"] @ key + p.get("bias", 0))
+    """sum over harmonics m of energy_m . sin(m (W query + U key) + b_m)"""
+    hidden = p["query_proj"] @ query + p["key_proj"] @ key
+    return sum(e @ torch.sin(m * hidden + b) for m, (e, b) in enumerate(zip(p["energy"], p["bias"], strict=True), 1))
 
 
 def bilinear(query, key, p):
@@ -117,7 +119,7 @@ SCORES = [
     ),
     ScoreRow(lambda: NormalizedAdditiveScore(4, 6, 11), normalized_additive),
     ScoreRow(lambda: SineScore(4, 6, 11), sine),
-    ScoreRow(lambda: SineScore(4, 6, 11, bias=False), sine, "no bias"),
+    ScoreRow(lambda: SineScore(4, 6, 11, harmonics=3), sine, "harmonics"),
     ScoreRow(lambda: BilinearScore(4, 6), bilinear),
     ScoreRow(
         lambda: BilinearScore(4, 6, torch.tanh), lambda query, key, p: torch.tanh(bilinear(query, key, p)), "tanh"
@@ -290,7 +292,7 @@ def test_a_score_without_a_fused_path_says_so():
 
 
 def test_a_sine_score_is_bounded_and_periodic():
-    score = randomised(SineScore(4, 6, 11))
+    score = randomised(SineScore(4, 6, 11, harmonics=2))
     query, key = (tensor.detach() for tensor in inputs(score))
     actual = values(score, query, key)
     assert (actual.abs() <= score.energy.abs().sum()).all()
@@ -300,14 +302,45 @@ def test_a_sine_score_is_bounded_and_periodic():
     assert_close(values(score, query, key), actual)
 
 
-def test_the_error_of_a_sine_score_in_float32_is_a_millionth_of_the_energy():
-    score = SineScore(16, 16, 128)
+def test_a_sine_score_says_an_even_part_and_a_frequency_without_options_for_them():
+    score = randomised(SineScore(4, 6, 11))
+    query, key = (tensor.detach() for tensor in inputs(score))
+    hidden = (query @ score.query_proj.T)[:, :, None] + (key @ score.key_proj.T)[:, None]
+    odd, even, frequency = torch.randn(3, 11, dtype=torch.float64)
+    wanted = torch.sin(frequency * hidden) @ odd + torch.cos(frequency * hidden) @ even
+    with torch.no_grad():
+        score.query_proj.mul_(frequency[:, None])
+        score.key_proj.mul_(frequency[:, None])
+        score.energy.copy_(torch.hypot(odd, even))
+        score.bias.copy_(torch.atan2(even, odd))
+    assert_close(values(score, query, key), wanted)
+
+
+@pytest.mark.parametrize("harmonics", [1, 3])
+def test_the_error_of_a_sine_score_in_float32_is_some_millionths_of_the_energy(harmonics):
+    score = SineScore(16, 16, 128, harmonics)
     query, key = torch.randn(2, 33, 16), torch.randn(2, 65, 16)
-    hidden = (query.double() @ score.query_proj.double().T)[:, :, None] + (key.double() @ score.key_proj.double().T)[
-        :, None
-    ]
-    error = (values(score, query, key) - torch.sin(hidden) @ score.energy.double()).abs().max()
-    assert error <= 1e-6 * score.energy.abs().sum()
+    exact = values(copy.deepcopy(score).double(), query.double(), key.double())
+    error = (values(score, query, key) - exact).abs().max()
+    assert error <= harmonics * 1e-6 * score.energy.abs().sum()
+
+
+def test_the_start_of_a_sine_score():
+    score = SineScore(400, 600, 110, harmonics=2, frequency=3.0)
+    for matrix in (score.query_proj, score.key_proj):
+        bound = 3 * math.sqrt(6 / sum(matrix.shape))
+        assert 0.95 * bound < matrix.abs().max().item() <= bound
+    first, second = score.energy.std(1) * math.sqrt(110)
+    assert 0.8 < first < 1.2
+    assert 0.4 < second < 0.6
+    assert not score.bias.any()
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize("frequency", [0, -1.0, math.inf, math.nan])
+def test_a_frequency_that_is_not_positive_is_refused(frequency):
+    with pytest.raises(ValueError, match=rf"frequency is {frequency}; expected a positive number"):
+        SineScore(4, 6, 11, frequency=frequency)
 
 
 def test_a_bilinear_score_without_bias_is_the_general_score_and_softmax_sees_no_bias():
