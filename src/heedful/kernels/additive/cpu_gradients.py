@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import numpy as np
 from numba import njit
+from numba.core.registry import cpu_target
 
 from heedful.kernels.additive.cpu_kernels import TILE_QUERIES, power, visible, whole
 from heedful.kernels.parallel import compiled, next_slice, numbers
 from heedful.kernels.products import DEPTH, multiply
 from heedful.kernels.simd import (
-    ADDS_APART,
     INNER,
     address_of,
     get,
@@ -34,9 +34,9 @@ from heedful.kernels.simd import (
 
 # Up to so many queries a dot product for each key is cheaper than turning the values over.
 _FEW = 4
-# Whether factors that the sums of narrow units have in common are left to their end: a multiplication less for three
-# additions more where that is False.
-_FACTORED = not ADDS_APART
+# Whether factors that the sums of narrow units have in common are left to their end, which is a multiplication more and
+# three additions less. Zen 4 has pipes for additions alone, which are free where multiplications keep the others busy.
+_FACTORED = cpu_target.target_context.codegen().magic_tuple()[1] != "znver4"
 # Keys whose values' gradients are computed together.
 TILE_KEYS = 32
 
