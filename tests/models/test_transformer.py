@@ -197,6 +197,16 @@ def test_every_layer_and_head_is_shown():
     assert_close(output.outputs, seq2seq.encoder(SOURCE, LENGTHS).outputs)
 
 
+def test_heads_of_a_given_target_are_those_of_its_alignment():
+    seq2seq = model()
+    cross, own = seq2seq.align_heads(SOURCE, LENGTHS, TARGET)
+    assert cross is not None
+    assert own is not None
+    assert cross.shape == (3, 2, HEADS, 4, 5)
+    assert own.shape == (3, 2, HEADS, 5, 5)
+    assert_close(cross.flatten(1, 2).mean(1), seq2seq.align(SOURCE, LENGTHS, TARGET))
+
+
 def test_recurrent_and_attending_sides_mix():
     recurrent = RecurrentEncoder(TokenEmbedding(SOURCE_VOCAB, 5), 5, units=4)
     embedding = TokenEmbedding(TARGET_VOCAB, DIM)
@@ -208,12 +218,14 @@ def test_recurrent_and_attending_sides_mix():
         MultiHeadAttention(8, 2, key_dim=DIM), Recurrent("gru", DIM + 8, 8), **{**sizes, "context_dim": 8}
     )
     third = Seq2Seq(encoder(), embedding, many, OutputLayer(6, TARGET_VOCAB))
-    for seq2seq in (one, other, third):
+    for seq2seq, has_heads in ((one, True), (other, False), (third, True)):
         randomised(seq2seq)
         whole, encoded = seq2seq(SOURCE, LENGTHS, TARGET), seq2seq.encode(SOURCE, LENGTHS)
         output, _ = seq2seq.step(TARGET[:, 0], seq2seq.start(encoded), encoded, need_weights=True)
         assert_close(output.logits, whole[:, 0])
         assert output.weights.shape == (3, 5)
+        cross, _ = seq2seq.align_heads(SOURCE, LENGTHS, TARGET)
+        assert (cross is not None) == has_heads
 
 
 def test_windows_and_normalizers_of_the_catalogue_fit_into_every_place():

@@ -152,3 +152,21 @@ def test_no_alignments_are_refused(tmp_path):
         with pytest.raises(ValueError, match="there are no alignments; expected at least one"):
             write([], tmp_path / "file")
     assert not list(tmp_path.iterdir())
+
+
+def test_heads_are_offered_by_name_and_in_the_numbers():
+    one = Alignment(["a", "b"], ["x"], np.array([[0.5, 0.5]]), heads={"layer 1, <head> 2": np.array([[1.0, 0.0]])})
+    text = page([one])
+    assert "<option>all, mean</option><option>layer 1, &lt;head&gt; 2</option>" in text
+    (sentence,) = json.loads(to_json([one]))["sentences"]
+    assert sentence["heads"] == {"layer 1, <head> 2": [[1.0, 0.0]]}
+    assert "<select" not in page([Alignment(["a"], ["x"], np.eye(1))])
+    with pytest.raises(ValueError, match=r"weights of odd have shape \(1, 1\) but there are 1 target and 2 source"):
+        Alignment(["a", "b"], ["x"], np.array([[0.5, 0.5]]), heads={"odd": np.eye(1)})
+
+
+def test_a_page_of_forty_words_and_many_heads_stays_small():
+    words = [f"word{number}" for number in range(40)]
+    weights = np.random.default_rng(1).dirichlet(np.ones(40) / 4, 40)
+    heads = {f"layer {layer}, head {head}": weights for layer in range(6) for head in range(9)}
+    assert len(page([Alignment(words, words, weights, heads=heads)]).encode()) < 2_000_000

@@ -15,7 +15,7 @@ from heedful.visual.html import page
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WEIGHTS = np.array([[0.7, 0.2, 0.1], [0.25, 0.75, 0.0]])
 ALIGNMENTS = [
-    Alignment(["the", "black", "cat"], ["le", "chat"], WEIGHTS),
+    Alignment(["the", "black", "cat"], ["le", "chat"], WEIGHTS, heads={"layer 1, head 1": WEIGHTS[::-1]}),
     Alignment(["قطة", "سوداء"], ["cat", "black"], np.eye(2)),
 ]
 
@@ -56,6 +56,12 @@ word("source", 1).click(); leave(); look("tap");
 point(word("target", 0)); leave(); look("tap holds");
 word("source", 1).click(); look("tap again");
 word("source", 0, 1).focus(); key("ArrowLeft"); look("left in Arabic");
+const select = article.querySelector(".heads");
+select.selectedIndex = 1;
+select.dispatchEvent(new Event("change"));
+point(word("target", 1)); look("another head");
+notes.cell = article.querySelector('tbody tr[data-at="1"] td').textContent;
+notes.choices = [...document.querySelectorAll(".choice")].map((choice) => choice.hidden);
 notes.theme = [document.documentElement.dataset.theme];
 document.getElementById("theme").click();
 notes.theme.push(document.documentElement.dataset.theme);
@@ -137,3 +143,9 @@ def test_left_means_onward_where_text_runs_to_the_left(notes):
 
 def test_the_theme_can_be_turned(notes):
     assert sorted(notes["theme"]) == ["dark", "light"]
+
+
+def test_another_head_is_shown_in_the_words_and_in_the_table(notes):
+    assert notes["another head"]["source"] == [0.7, 0.2, 0.1]
+    assert notes["cell"] == "70"
+    assert notes["choices"] == [False]

@@ -145,6 +145,33 @@ class Seq2Seq(nn.Module):
         weights = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True).weights
         return None if weights is None else mean_of_heads(weights)
 
+    def align_heads(
+        self,
+        source: Int[Tensor, "batch source_len"],
+        lengths: Int[Tensor, " batch"],
+        target_in: Int[Tensor, "batch target_len"],
+    ) -> tuple[
+        Float[Tensor, "batch layers heads target_len source_len"] | None,
+        Float[Tensor, "batch own_layers own_heads source_len source_len"] | None,
+    ]:
+        """What every layer and head looks at when it is fed a given target: in the source, and the source in itself.
+
+        Args:
+            source: token ids, `[batch, source_len]`.
+            lengths: real tokens of each source sentence.
+            target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
+
+        Returns:
+            weights of the decoder, `None` where it has no heads, and of the encoder, `None` where it does not attend.
+        """
+        attends = isinstance(self.encoder, TransformerEncoder)
+        read = self.encoder(source, lengths, need_weights=True) if attends else self.encoder(source, lengths)
+        encoded = self.decoder.remember(read, padding_mask(lengths, source.shape[1]))
+        weights = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True).weights
+        if weights is None or weights.dim() == 3:
+            return None, read.weights
+        return weights if weights.dim() == 5 else weights.unsqueeze(1), read.weights
+
     def forward(
         self,
         source: Int[Tensor, "batch source_len"],

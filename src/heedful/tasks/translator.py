@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from heedful.decoding.greedy import greedy
 from heedful.decoding.hypothesis import Hypothesis
 from heedful.decoding.sampling import sample
 from heedful.metrics.alignment import merge_pieces
+from heedful.metrics.evidence import attention_rollout
 from heedful.models import Seq2Seq
 from heedful.visual.alignment import Alignment
 
@@ -41,12 +42,14 @@ class Translation:
         hypothesis: tokens, log-probabilities, score and, if asked for, weights `[target pieces, source pieces]`.
         source: the sentence's pieces and the words they belong to.
         target: likewise of the translation.
+        heads: weights `[target words, source words]` of every layer and head by name, where `explain` found some.
     """
 
     text: str
     hypothesis: Hypothesis
     source: Segments
     target: Segments
+    heads: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def word_weights(self) -> np.ndarray | None:
@@ -67,7 +70,7 @@ class Translation:
         if weights is None:
             why = "the translation is empty" if not self.target.ids else "the model has no attention to show"
             raise DataError(f"There is nothing to draw for {self.text!r}: {why}.")
-        return Alignment(self.source.words, self.target.words, weights)
+        return Alignment(self.source.words, self.target.words, weights, heads=self.heads)
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,30 @@ class Translator(HubMixin):
         """
         if not self.tokenizers.source.encode(sentence):
             raise DataError("The sentence is empty; give at least one word to translate.")
-        return self.translate([sentence], need_weights=True)[0][0]
+        found = self.translate([sentence], need_weights=True)[0][0]
+        return replace(found, heads=self._heads(found)) if found.target.ids else found
+
+    @torch.inference_mode()
+    def _heads(self, found: Translation) -> dict[str, np.ndarray]:
+        """What each layer and head looked at, and what all of them did when the encoder's own layers are followed back."""
+        device = next(self.model.parameters()).device
+        ids, lengths = pad([found.source.ids])
+        fed, _ = pad([[BOS, *found.target.ids[:-1]]])
+        training = self.model.training
+        cross, own = self.model.eval().align_heads(ids.to(device), lengths.to(device), fed.to(device))
+        self.model.train(training)
+        if cross is None:
+            return {}
+        layers = cross[0].double().cpu().numpy()
+        named = {}
+        for number, heads in enumerate(layers, start=1):
+            named[f"layer {number}, mean"] = heads.mean(0)
+            named |= {f"layer {number}, head {head}": weights for head, weights in enumerate(heads, start=1)}
+        if own is not None:
+            mixed = attention_rollout(list(own[0].double().cpu().numpy()))[-1]
+            named["all, through the encoder (rollout)"] = layers.mean((0, 1)) @ mixed
+        words = found.source.word_of, found.target.word_of
+        return {name: merge_pieces(weights, *words) for name, weights in named.items()}
 
     @torch.inference_mode()
     def align(self, source: str, target: str) -> Alignment:

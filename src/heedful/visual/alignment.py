@@ -1,7 +1,7 @@
 """What every picture of attention is made from: two rows of tokens and the weights between them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,8 +15,9 @@ class Alignment:
     source, target: the tokens as a person should read them (words, or pieces of words)
     weights: [target_len, source_len], from 0 up; a row usually sums to 1
     caption: a line to stand under the picture, for example the reference translation
+    heads: further weights of the same shape by name, such as "layer 1, head 2", for what can show one of many
 
-    Raises ValueError when the shape does not fit the tokens, a side is empty, or a weight is negative, NaN or infinite.
+    Raises ValueError when a shape does not fit the tokens, a side is empty, or a weight is negative, NaN or infinite.
 
     >>> Alignment(["the", "cat"], ["le", "chat"], np.eye(2)).weights.shape
     (2, 2)
@@ -26,6 +27,7 @@ class Alignment:
     target: Sequence[str]
     weights: np.ndarray
     caption: str = ""
+    heads: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, tokens in (("source", self.source), ("target", self.target)):
@@ -33,19 +35,23 @@ class Alignment:
                 raise ValueError(f"{name} is the string {tokens!r}; expected a list of tokens, try {name}.split()")
             if len(tokens) == 0:
                 raise ValueError(f"{name} has no tokens; expected at least one")
-        weights = np.asarray(self.weights, dtype=np.float64)
-        expected = (len(self.target), len(self.source))
+        object.__setattr__(self, "source", list(self.source))
+        object.__setattr__(self, "target", list(self.target))
+        object.__setattr__(self, "weights", self._checked("weights", self.weights))
+        heads = {name: self._checked(f"weights of {name}", weights) for name, weights in self.heads.items()}
+        object.__setattr__(self, "heads", heads)
+
+    def _checked(self, name: str, given: np.ndarray) -> np.ndarray:
+        weights, expected = np.asarray(given, dtype=np.float64), (len(self.target), len(self.source))
         if weights.shape != expected:
             turned = "; transpose them" if weights.shape == expected[::-1] else ""
             raise ValueError(
-                f"weights have shape {weights.shape} but there are {expected[0]} target and {expected[1]} source "
+                f"{name} have shape {weights.shape} but there are {expected[0]} target and {expected[1]} source "
                 f"tokens; expected {expected}, [target_len, source_len]{turned}"
             )
         if not np.isfinite(weights).all() or (weights < 0).any():
-            raise ValueError("weights hold negative numbers, NaN or infinity; expected finite numbers from 0 up")
-        object.__setattr__(self, "source", list(self.source))
-        object.__setattr__(self, "target", list(self.target))
-        object.__setattr__(self, "weights", weights)
+            raise ValueError(f"{name} hold negative numbers, NaN or infinity; expected finite numbers from 0 up")
+        return weights
 
 
 def visible(token: str, width: int | None = None) -> str:

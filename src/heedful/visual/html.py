@@ -13,6 +13,8 @@ from heedful._files import write_whole
 from .alignment import Alignment, visible
 
 _DIGITS = 6
+# a page of 40 words, 6 layers and 8 heads stays below 2 MB
+_HEAD_DIGITS = 4
 
 
 def page(alignments: Sequence[Alignment], title: str = "Attention") -> str:
@@ -45,7 +47,8 @@ def write_page(alignments: Sequence[Alignment], path: str | os.PathLike[str], ti
 def to_json(alignments: Sequence[Alignment]) -> str:
     """Tokens, weights and captions as JSON: {"format", "version", "sentences": [{"source", "target", "weights", ...}]}.
 
-    `weights[t][s]` says how much target token t looked at source token s, to six decimals.
+    `weights[t][s]` says how much target token t looked at source token s, to six decimals; `heads` holds the same for
+    each of its names, to four.
 
     >>> import numpy as np
     >>> text = to_json([Alignment(["the", "cat"], ["chat"], np.array([[0.25, 0.75]]))])
@@ -60,6 +63,7 @@ def to_json(alignments: Sequence[Alignment]) -> str:
             "target": alignment.target,
             "weights": alignment.weights.round(_DIGITS).tolist(),
             "caption": alignment.caption,
+            "heads": {name: weights.round(_HEAD_DIGITS).tolist() for name, weights in alignment.heads.items()},
         }
         for alignment in alignments
     ]
@@ -74,12 +78,23 @@ def write_json(alignments: Sequence[Alignment], path: str | os.PathLike[str]) ->
 def _article(number: int, alignment: Alignment) -> str:
     caption = f'<p class="caption" dir="auto">{escape(visible(alignment.caption))}</p>\n' if alignment.caption else ""
     return (
-        f'<article aria-label="sentence {number}">\n<div class="stage">\n'
+        f'<article aria-label="sentence {number}">\n{_choice(number, alignment)}<div class="stage">\n'
         '<svg class="threads" aria-hidden="true"></svg>\n'
         f"{_words('source', alignment.source)}{_words('target', alignment.target)}</div>\n"
         f'<p class="readout" aria-live="polite"></p>\n{caption}'
         f'<details><summary>all weights, in percent</summary><div class="scroll">{_table(alignment)}</div></details>\n'
         "</article>\n"
+    )
+
+
+def _choice(number: int, alignment: Alignment) -> str:
+    """Which weights the sentence shows, where there are several; of use with JavaScript alone."""
+    if not alignment.heads:
+        return ""
+    options = "".join(f"<option>{escape(visible(name))}</option>" for name in ("all, mean", *alignment.heads))
+    return (
+        f'<p class="choice" hidden><label for="heads-{number}">Weights of</label> '
+        f'<select class="heads" id="heads-{number}">{options}</select></p>\n'
     )
 
 

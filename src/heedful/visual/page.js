@@ -9,6 +9,7 @@ class Pair {
   constructor(article, data) {
     this.article = article;
     this.weights = data.weights;
+    this.all = [data.weights, ...Object.values(data.heads ?? {})];
     this.words = {};
     for (const side of ["source", "target"]) {
       this.words[side] = [...article.querySelectorAll(`.word[data-side="${side}"]`)];
@@ -19,8 +20,27 @@ class Pair {
     this.held = null;
     this.shown = null;
     this.listen();
+    this.offerHeads(article.querySelector(".heads"));
     this.show(null);
     new ResizeObserver(() => this.drawThreads()).observe(this.stage);
+  }
+
+  /* Where there are several layers and heads, one of them is shown: in the words, the threads and the table. */
+  offerHeads(select) {
+    if (!select) return;
+    select.parentElement.hidden = false;
+    select.addEventListener("change", () => {
+      this.weights = this.all[select.selectedIndex];
+      this.article.querySelectorAll("tbody tr").forEach((row, t) =>
+        row.querySelectorAll("td").forEach((cell, s) => {
+          const weight = this.weights[t][s];
+          cell.style.setProperty("--weight", Math.min(weight, 1));
+          cell.classList.toggle("hot", weight > 0.55);
+          cell.textContent = weight >= 0.01 ? Math.round(100 * weight) : "";
+        }),
+      );
+      this.show(this.held);
+    });
   }
 
   listen() {
