@@ -140,7 +140,7 @@ def draw_tanh(path: Path) -> None:
 
 
 def draw_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Error by length, the mean and the range of the seeds."""
+    """Error by length: the mean, and every seed as a dot."""
     tasks = [task for task in dict.fromkeys(row["task"] for row in rows) if task != "translation"]
     figure, found = panels(
         *(f"{task}: {measure}" for task, measure in zip(tasks, ("wrong tokens", "mean error"), strict=False))
@@ -152,7 +152,8 @@ def draw_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
             errors = [[float(row["error"]) for row in own if int(row["length"]) == length] for length in lengths]
             middle = [mean(numbers) for numbers in errors]
             axes.plot(lengths, middle, color=color, marker="o", ms=4, label=side)
-            axes.fill_between(lengths, list(map(min, errors)), list(map(max, errors)), color=color, alpha=0.12)
+            every = [(length, error) for length, own in zip(lengths, errors, strict=True) for error in own]
+            axes.scatter(*zip(*every, strict=True), color=color, s=9, alpha=0.6, linewidths=0)
         axes.set_xscale("log")
         finish(axes, "length", "")
     save_figure(figure, path, dpi=110)
