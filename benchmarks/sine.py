@@ -55,7 +55,7 @@ def wanted(wish: argparse.Namespace) -> Iterator[Key]:
         sides = [side for side in wish.sides if task != "translation" or side in TRANSLATORS]
         lengths = [0] if task == "translation" else wish.lengths
         for length, seed, side in itertools.product(lengths, wish.seeds, sides):
-            key = task, str(length), side, str(seed), str(wish.updates)
+            key: Key = (task, str(length), str(side), str(seed), str(wish.updates))
             if key not in known:
                 yield key
 

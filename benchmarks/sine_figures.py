@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Literal
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def panels(*titles: str) -> tuple[Figure, list[Axes]]:
     return figure, found
 
 
-def finish(axes: Axes, x: str, y: str, place: str = "best") -> None:
+def finish(axes: Axes, x: str, y: str, place: Literal["best", "upper right", "lower center"] = "best") -> None:
     """Names of the axes, and the legend."""
     axes.set_xlabel(x, color=QUIET, fontsize=9.5)
     axes.set_ylabel(y, color=QUIET, fontsize=9.5)
