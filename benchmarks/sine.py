@@ -55,7 +55,7 @@ def wanted(wish: argparse.Namespace) -> Iterator[Key]:
         sides = [side for side in wish.sides if task != "translation" or side in TRANSLATORS]
         lengths = [0] if task == "translation" else wish.lengths
         for length, seed, side in itertools.product(lengths, wish.seeds, sides):
-            key = task, str(length), side, str(seed), str(wish.updates)
+            key: Key = (task, str(length), str(side), str(seed), str(wish.updates))
             if key not in known:
                 yield key
 
@@ -82,7 +82,7 @@ def train_translator(side: str, seed: int, updates: int, folder: Path) -> dict[s
 def table(found: list[dict[str, str]]) -> str:
     """Mean error, and the least and largest of the seeds, by task, length and side."""
     lines = [f"| task, length | {' | '.join(SIDES)} |", f"|---|{'---|' * len(SIDES)}"]
-    for task, length in dict.fromkeys((row["task"], row["length"]) for row in found):
+    for task, length in sorted({(row["task"], row["length"]) for row in found}, key=lambda key: (key[0], int(key[1]))):
         cells = []
         for side in SIDES:
             own = [row for row in found if (row["task"], row["length"], row["side"]) == (task, length, side)]
@@ -92,7 +92,7 @@ def table(found: list[dict[str, str]]) -> str:
 
 
 def _cell(numbers: list[float]) -> str:
-    return f"{mean(numbers):.3g} ({min(numbers):.3g}-{max(numbers):.3g})" if numbers else "-"
+    return f"{mean(numbers):.2g} ({min(numbers):.2g}-{max(numbers):.2g})" if numbers else "-"
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Literal
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def panels(*titles: str) -> tuple[Figure, list[Axes]]:
     return figure, found
 
 
-def finish(axes: Axes, x: str, y: str, place: str = "best") -> None:
+def finish(axes: Axes, x: str, y: str, place: Literal["best", "upper right", "lower center"] = "best") -> None:
     """Names of the axes, and the legend."""
     axes.set_xlabel(x, color=QUIET, fontsize=9.5)
     axes.set_ylabel(y, color=QUIET, fontsize=9.5)
@@ -140,7 +141,7 @@ def draw_tanh(path: Path) -> None:
 
 
 def draw_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Error by length, the mean and the range of the seeds."""
+    """Error by length: the mean, and every seed as a dot."""
     tasks = [task for task in dict.fromkeys(row["task"] for row in rows) if task != "translation"]
     figure, found = panels(
         *(f"{task}: {measure}" for task, measure in zip(tasks, ("wrong tokens", "mean error"), strict=False))
@@ -152,7 +153,8 @@ def draw_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
             errors = [[float(row["error"]) for row in own if int(row["length"]) == length] for length in lengths]
             middle = [mean(numbers) for numbers in errors]
             axes.plot(lengths, middle, color=color, marker="o", ms=4, label=side)
-            axes.fill_between(lengths, list(map(min, errors)), list(map(max, errors)), color=color, alpha=0.12)
+            every = [(length, error) for length, own in zip(lengths, errors, strict=True) for error in own]
+            axes.scatter(*zip(*every, strict=True), color=color, s=9, alpha=0.6, linewidths=0)
         axes.set_xscale("log")
         finish(axes, "length", "")
     save_figure(figure, path, dpi=110)
