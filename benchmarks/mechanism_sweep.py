@@ -87,14 +87,14 @@ def start_one(name: str, steps: int, folder: Path) -> None:
     if run.returncode:
         print(f"{name} failed; see {log.name}")
         return
-    append("mechanism_sweep", name=name, steps=steps, seed=1, **json.loads(run.stdout.splitlines()[-1]))
+    append("mechanism_sweep", mechanism=name, steps=steps, seed=1, **json.loads(run.stdout.splitlines()[-1]))
 
 
 def done(steps: int) -> set[str]:
     """Names that have a row of so many steps."""
     path = RESULTS / "mechanism_sweep.csv"
     rows = csv.DictReader(path.read_text().splitlines()) if path.exists() else []
-    return {row["name"] for row in rows if row["steps"] == str(steps)}
+    return {row["mechanism"] for row in rows if row["steps"] == str(steps)}
 
 
 def main() -> None:

@@ -121,3 +121,35 @@ def test_a_finished_run_becomes_one_row_and_the_table_reads_both_protocols(scrip
         "| attention | published | 2 | 88.00 | 87.00 | 1.41 | 85.83 |  |",
         "| attention | honest | 2 |  |  |  |  | 81.50 ± 0.71 |",
     ]
+
+
+def test_what_is_recorded_is_not_trained_again_and_the_table_shows_the_seeds(script, monkeypatch, tmp_path, capsys):
+    sine, record = script("sine"), script("record")
+    for module in (sine, record):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(sine.torch, "set_num_threads", int)  # of the tests after this one
+    record.append("sine", task="adding", length=8, side="sine", seed=1, updates=2, error=0.25)
+    given = ["--tasks", "copying", "adding", "--lengths", "8", "--sides", "tanh", "sine", "--seeds", "1", "2"]
+    for _ in range(2):
+        monkeypatch.setattr(sys, "argv", ["sine.py", *given, "--updates", "2"])
+        sine.main()
+    rows = _rows(tmp_path / "sine.csv")
+    assert len({sine.key_of(row) for row in rows}) == len(rows) == 2 * 2 * 2
+    assert rows[0]["error"] == "0.25"
+    assert {row["attention parameters"] for row in rows if row["task"] == "copying"} == {"1539", "1558"}
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["sine.py", "--table"])
+    sine.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 2
+    assert lines[2].startswith("| adding, 8 | ")
+    assert lines[2].count(" (") == 2
+
+
+def test_the_sides_of_sine_attention_have_as_many_parameters(script):
+    tasks = script("sine_tasks")
+    for query_dim, key_dim in ((32, 48), (32, 32)):
+        for side in tasks.SIDES:
+            model = tasks.build_side(side, query_dim, key_dim)
+            count = sum(parameter.numel() for parameter in model.parameters())
+            assert abs(count / (query_dim * key_dim) - 1) < 0.04

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from heedful.attention import DeltaRuleAttention as DeltaRuleAttention
     from heedful.attention import DifferentialAttention as DifferentialAttention
     from heedful.attention import DynamicConvolution as DynamicConvolution
+    from heedful.attention import DynamicConvolutionAttention as DynamicConvolutionAttention
     from heedful.attention import FeatureAttention as FeatureAttention
     from heedful.attention import FeatureTemporalAttention as FeatureTemporalAttention
     from heedful.attention import FlatMultiSourceAttention as FlatMultiSourceAttention
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from heedful.attention import FusedContexts as FusedContexts
     from heedful.attention import GatedAttention as GatedAttention
     from heedful.attention import GatedPooling as GatedPooling
+    from heedful.attention import GaussianMixtureAttention as GaussianMixtureAttention
     from heedful.attention import HierarchicalAttention as HierarchicalAttention
     from heedful.attention import InducedAttention as InducedAttention
     from heedful.attention import IntraDecoderAttention as IntraDecoderAttention
@@ -97,6 +99,7 @@ _PUBLIC = {
     "DeltaRuleAttention": "heedful.attention",
     "DifferentialAttention": "heedful.attention",
     "DynamicConvolution": "heedful.attention",
+    "DynamicConvolutionAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",
     "FeatureTemporalAttention": "heedful.attention",
     "FlatMultiSourceAttention": "heedful.attention",
@@ -105,6 +108,7 @@ _PUBLIC = {
     "FusedContexts": "heedful.attention",
     "GatedAttention": "heedful.attention",
     "GatedPooling": "heedful.attention",
+    "GaussianMixtureAttention": "heedful.attention",
     "HeedfulError": "heedful._errors",
     "HierarchicalAttention": "heedful.attention",
     "InducedAttention": "heedful.attention",

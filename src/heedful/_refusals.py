@@ -144,6 +144,22 @@ def a_scaled_choice(window: str, normalizer: str) -> ValueError:
     )
 
 
+def bounded_log_odds(score: str, normalizer: str) -> ValueError:
+    """Scores that stay within limits, where log-odds are read: no chance could come near 0 or 1."""
+    return ValueError(
+        f"{normalizer} reads scores as log-odds, but those of this {score} stay within fixed limits. Give {score} a "
+        "learned sharpness and an offset, or use NormalizedAdditiveScore with an offset."
+    )
+
+
+def no_log_weights(score: str, normalizer: str) -> ValueError:
+    """Any scores, where logarithms of weights are read: their exponentials have no bound."""
+    return ValueError(
+        f"{normalizer} reads scores as logarithms of weights, but those of {score} are none. Use SoftmaxNormalizer "
+        f"with {score}, or {normalizer} with GaussianMixtureScore."
+    )
+
+
 def _dtype(came: object) -> str:
     return str(came).removeprefix("torch.")
 

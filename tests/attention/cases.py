@@ -60,21 +60,31 @@ class Case:
         def may_look(item: int, place: int, other: int) -> bool:
             return self.window.rule(first + place, other) and (visible is None or visible[item][place][other])
 
-        scores = oracle.scores(self.score.formula, query, key, dict(attention.score.named_parameters()))
+        parameters = dict(attention.score.named_parameters())
+        scores = oracle.scores(self.score.formula, query, key, parameters, self.score.positional)
+        if self.window.bias is not None:
+            parameters = dict(attention.window.named_parameters())
+            scores = scores + oracle.biases(self.window.bias, query, keys, first, parameters)
         return oracle.look(scores, value, may_look, self.normalizer.weigh_for(attention.normalizer))
 
 
 PRODUCT = list(itertools.starmap(Case, itertools.product(SCORES, WINDOWS, NORMALIZERS)))
+# Every pair of two parts, beside some third: an attention does one after the other, and triples would take too long.
+PAIRS = [
+    Case(score, WINDOWS[place % len(WINDOWS)], NORMALIZERS[(place + number) % len(NORMALIZERS)])
+    for number, score in enumerate(SCORES)
+    for place in range(max(len(WINDOWS), len(NORMALIZERS)))
+]
 
 
 def spread(rounds: int) -> list[Case]:
-    """Each row of the three tables at least `rounds` times, beside others each time: the product grows too fast."""
-    longest = max(len(SCORES), len(WINDOWS), len(NORMALIZERS))
+    """Each window and normaliser at least `rounds` times, beside others each time: the product grows too fast."""
+    longest = max(len(WINDOWS), len(NORMALIZERS))
     places = range(rounds * longest)
     triples = [
         (
             place % len(SCORES),
-            (place + place // longest) % len(WINDOWS),
+            (place + 3 * (place // longest)) % len(WINDOWS),
             (place + 2 * (place // longest)) % len(NORMALIZERS),
         )
         for place in places
@@ -95,7 +105,9 @@ each_distribution = pytest.mark.parametrize("case", [case for case in CASES if c
 each_smooth_of_few = pytest.mark.parametrize(
     "case", [case for case in FEW_CASES if not case.normalizer.chooses], ids=str
 )
-each_placeless_case = pytest.mark.parametrize("case", [case for case in CASES if not case.window.positional], ids=str)
+each_placeless_case = pytest.mark.parametrize(
+    "case", [case for case in CASES if not (case.window.positional or case.score.positional)], ids=str
+)
 
 
 def draw(

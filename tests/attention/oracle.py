@@ -5,17 +5,32 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-Formula = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
+# of one query, one key and the parameters, and of the key's place where that plays a part
+Formula = Callable[..., Tensor]
 
 
-def scores(formula: Formula, query: Tensor, key: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+def scores(
+    formula: Formula, query: Tensor, key: Tensor, parameters: Mapping[str, Tensor], positional: bool = False
+) -> Tensor:
     """`formula` of every pair of one query and one key."""
+
+    def row(one: Tensor, keys: Tensor) -> Tensor:
+        places = [(place,) if positional else () for place in range(len(keys))]
+        return torch.stack([formula(one, other, parameters, *place) for other, place in zip(keys, places, strict=True)])
+
     return torch.stack(
-        [
-            torch.stack([torch.stack([formula(one, other, parameters) for other in keys]) for one in queries])
-            for queries, keys in zip(query, key, strict=True)
-        ]
+        [torch.stack([row(one, keys) for one in queries]) for queries, keys in zip(query, key, strict=True)]
     )
+
+
+def biases(bias: Callable[..., Tensor | float], query: Tensor, keys: int, first: int, parameters: Mapping) -> Tensor:
+    """`bias` of every query at its place, counted from `first`, and every key at its place."""
+
+    def row(one: Tensor, place: int) -> Tensor:
+        numbers = [bias(one, place, key, parameters) for key in range(keys)]
+        return torch.stack([torch.as_tensor(number, dtype=query.dtype) for number in numbers])
+
+    return torch.stack([torch.stack([row(one, first + n) for n, one in enumerate(queries)]) for queries in query])
 
 
 def look(

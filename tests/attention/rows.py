@@ -2,7 +2,7 @@
 
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -26,6 +26,8 @@ class ScoreRow:
     build: Callable[[], Score]
     formula: Formula
     option: str = ""
+    # the formula asks for the place of the key, too
+    positional: bool = False
 
     def __str__(self) -> str:
         return f"{type(self.build()).__name__}{self.option and '-'}{self.option}"
@@ -43,6 +45,8 @@ class WindowRow:
     positional: bool = True
     # the weights are multiplied by a gain
     scales: bool = False
+    # added to the score of a query vector at a place and a key at a place, from the parameters
+    bias: Callable[[Tensor, int, int, Mapping[str, Tensor]], Tensor | float] | None = None
 
     def __str__(self) -> str:
         return type(self.build()).__name__

@@ -12,6 +12,7 @@ from heedful.attention.base import Attention
 from heedful.attention.differential import first_lam
 from heedful.attention.scores import ScaledDotScore
 from heedful.attention.state import reorder
+from heedful.attention.talking_heads import TalkingHeadsNormalizer
 from heedful.attention.windows import CausalWindow, SlidingWindow
 from heedful.functional import padding_mask
 from tests.tolerances import assert_close
@@ -135,6 +136,7 @@ def test_talking_heads_by_a_loop():
     mask = torch.rand(BATCH, 4, 5) > 0.4
     mask[..., 0] = True
     own, size = layer.attention.normalizer, DIM // HEADS
+    assert isinstance(own, TalkingHeadsNormalizer)
     q, k = layer.query_proj(query), layer.key_proj(key)
     scores = torch.stack(
         [q[..., h * size : (h + 1) * size] @ k[..., h * size : (h + 1) * size].mT / size**0.5 for h in range(HEADS)], 1

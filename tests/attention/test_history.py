@@ -1,16 +1,47 @@
 """Scores that know earlier weights, against loops over single queries and keys written from the papers."""
 
+import math
+
 import pytest
 import torch
 
-from heedful.attention import Attention, ChorowskiAttention, CoverageAttention, TacotronAttention
-from heedful.attention.normalizers import SoftmaxNormalizer
-from heedful.attention.scores import AdditiveScore, CoverageScore, LocationSensitiveScore
+from heedful.attention import (
+    Attention,
+    ChorowskiAttention,
+    CoverageAttention,
+    DynamicConvolutionAttention,
+    GaussianMixtureAttention,
+    TacotronAttention,
+)
+from heedful.attention.normalizers import ExponentialNormalizer, SoftmaxNormalizer
+from heedful.attention.scores import (
+    AdditiveScore,
+    CoverageScore,
+    DynamicConvolutionScore,
+    GaussianMixtureScore,
+    LocationSensitiveScore,
+)
 from heedful.attention.state import reorder
 from heedful.attention.windows import CausalWindow
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS, QUERIES
 from tests.tolerances import assert_close
+
+
+def additive(feature):
+    """Powers of energy . tanh(W query + U key + feature + b), feature from the weights before."""
+
+    def powers(p, asked, keys, before):
+        query = p["additive.query_proj"] @ asked[-1]
+        return [
+            torch.exp(
+                p["additive.energy"]
+                @ torch.tanh(query + p["additive.key_proj"] @ key + feature(p, place, before) + p["additive.bias"])
+            )
+            for place, key in enumerate(keys)
+        ]
+
+    return powers
 
 
 def covered(p, key, before):
@@ -43,38 +74,95 @@ def located(history):
     return feature
 
 
+def convolved(p, asked, keys, before):
+    """Battenberg 2020, dynamic convolution: filters of 3 taps, a prior of 4 steps, BetaBinomial(3; 0.1, 0.9)."""
+    start = torch.eye(KEYS, dtype=torch.float64)[0]
+    # a query that saw nothing leaves the weights as they were
+    last = next((weights for weights in reversed(before) if weights.detach().any()), start)
+    hidden = torch.tanh(p["query_proj"] @ asked[-1] + p["query_bias"])
+    dynamic = (p["filter_proj"] @ hidden).view(2, 3)
+
+    def at(place):
+        return last[place] if 0 <= place < KEYS else torch.zeros((), dtype=torch.float64)
+
+    powers = []
+    for place in range(KEYS):
+        f = torch.stack([sum(p["static_filters"][n, tap] * at(place + tap - 1) for tap in range(3)) for n in range(2)])
+        g = torch.stack([sum(dynamic[n, tap] * at(place + tap - 1) for tap in range(3)) for n in range(2)])
+        prior = sum(chance * at(place - moved) for moved, chance in enumerate((0.8265, 0.0855, 0.0495, 0.0385)))
+        energy = p["energy"] @ torch.tanh(p["static_proj"] @ f + p["dynamic_proj"] @ g + p["bias"])
+        powers.append(torch.exp(energy) * torch.as_tensor(prior).clamp_min(1e-6))
+    return powers
+
+
+def gaussians(version):
+    """Graves 2013, equations 46 to 51; Battenberg 2020, table 1: weights, not to be divided by their sum."""
+
+    def powers(p, asked, keys, before):
+        center = torch.zeros(2, dtype=torch.float64)
+        for query in asked:
+            hidden = torch.tanh(p["query_proj"] @ query + p["query_bias"])
+            share, step, width = (p["mixture_proj"] @ hidden).view(3, 2) + p["mixture_bias"]
+            if version == "v0":
+                height, step, sigma = share.exp(), step.exp(), (torch.exp(-width) / 2).sqrt()
+            else:
+                height = share.exp() / share.exp().sum()
+                plain = version == "v1"
+                step = step.exp() if plain else torch.log(1 + step.exp())
+                sigma = width.exp().sqrt() if plain else torch.log(1 + width.exp())
+                height = height / (2 * math.pi * sigma**2).sqrt()
+            center = center + step
+        return [(height * torch.exp(-((place - center) ** 2) / (2 * sigma**2))).sum() for place in range(KEYS)]
+
+    return powers
+
+
+# how it is built, its normaliser, and powers of all keys from the queries so far and the weights before
 SCORES = {
-    "coverage": (lambda: CoverageScore(4, 6, 11), covered),
+    "coverage": (lambda: CoverageScore(4, 6, 11), SoftmaxNormalizer, additive(covered)),
     **{
-        history: (lambda history=history: LocationSensitiveScore(4, 6, 11, 2, 3, history), located(history))
+        history: (
+            lambda history=history: LocationSensitiveScore(4, 6, 11, 2, 3, history),
+            SoftmaxNormalizer,
+            additive(located(history)),
+        )
         for history in ("previous", "total", "previous_and_total")
+    },
+    "dynamic": (
+        lambda: DynamicConvolutionScore(4, 6, 11, filters=2, width=3, prior_len=4),
+        SoftmaxNormalizer,
+        convolved,
+    ),
+    **{
+        version: (
+            lambda version=version: GaussianMixtureScore(4, 6, 11, 2, version),
+            ExponentialNormalizer,
+            gaussians(version),
+        )
+        for version in ("v0", "v1", "v2")
     },
 }
 each_score = pytest.mark.parametrize("name", SCORES)
 
 
-def build(name, window=None, normalizer=None) -> Attention:
-    attention = Attention(SCORES[name][0](), window, normalizer).double()
+def build(name, window=None) -> Attention:
+    score, normalizer, _ = SCORES[name]
+    attention = Attention(score(), window, normalizer()).double()
     for parameter in attention.parameters():
-        torch.nn.init.normal_(parameter)
+        torch.nn.init.normal_(parameter, std=0.5)
     return attention
 
 
 def by_hand(name, attention, query, key, value, mask):
     """Context and weights, batch item after batch item, query after query, key after key."""
-    p, feature = dict(attention.score.named_parameters()), SCORES[name][1]
+    p, powers_of = dict(attention.score.named_parameters()), SCORES[name][2]
     all_weights, contexts = [], []
     for item in range(len(query)):
         before, read = [], []
         for place in range(query.shape[1]):
-            asked = p["additive.query_proj"] @ query[item, place]
-            scores = [
-                p["additive.energy"]
-                @ torch.tanh(asked + p["additive.key_proj"] @ key[item, k] + feature(p, k, before) + p["additive.bias"])
-                for k in range(KEYS)
-            ]
-            powers = torch.stack([score.exp() for score in scores]) * mask[item, place]
-            weights = powers / powers.sum() if mask[item, place].any() else powers * 0
+            powers = torch.stack(powers_of(p, query[item, : place + 1], key[item], before)) * mask[item, place]
+            divided = SCORES[name][1] is SoftmaxNormalizer and mask[item, place].any()
+            weights = powers / powers.sum() if divided else powers
             before.append(weights)
             read.append((weights.unsqueeze(-1) * value[item]).sum(0))
         all_weights.append(torch.stack(before))
@@ -146,7 +234,7 @@ def test_a_growing_memory_is_causal_attention(name):
     assert_close(torch.cat(contexts, 1), whole(query, key, value).context)
 
 
-@each_score
+@pytest.mark.parametrize("name", ["coverage", "previous", "total", "previous_and_total"])
 def test_without_history_it_is_the_additive_score(name):
     attention = build(name)
     for part, parameter in attention.score.named_parameters():
@@ -161,7 +249,7 @@ def test_without_history_it_is_the_additive_score(name):
 @each_score
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_less_precision_stays_near(name, dtype):
-    attention = Attention(SCORES[name][0]())
+    attention = Attention(SCORES[name][0](), normalizer=SCORES[name][1]())
     arguments, mask = draw(attention, dtype=torch.float32), some_mask()
     expected = attention(*arguments, mask).context
     actual = attention.to(dtype)(*(each.to(dtype) for each in arguments), mask).context
@@ -211,12 +299,18 @@ def test_a_filter_that_copies_hands_on_the_weights_before():
 
 
 def test_named_mechanisms_are_their_parts():
-    for built, score in (
-        (ChorowskiAttention(4, 6, 11, width=5), LocationSensitiveScore(4, 6, 11, 10, 5)),
-        (TacotronAttention(4, 6, 11), LocationSensitiveScore(4, 6, 11, 32, 31, "previous_and_total")),
-        (CoverageAttention(4, 6, 11), CoverageScore(4, 6, 11)),
+    for built, score, normalizer in (
+        (ChorowskiAttention(4, 6, 11, width=5), LocationSensitiveScore(4, 6, 11, 10, 5), SoftmaxNormalizer()),
+        (
+            TacotronAttention(4, 6, 11),
+            LocationSensitiveScore(4, 6, 11, 32, 31, "previous_and_total"),
+            SoftmaxNormalizer(),
+        ),
+        (CoverageAttention(4, 6, 11), CoverageScore(4, 6, 11), SoftmaxNormalizer()),
+        (DynamicConvolutionAttention(4, 6, 11), DynamicConvolutionScore(4, 6, 11), SoftmaxNormalizer()),
+        (GaussianMixtureAttention(4, 6, 11), GaussianMixtureScore(4, 6, 11), ExponentialNormalizer()),
     ):
-        parts = Attention(score, normalizer=SoftmaxNormalizer())
+        parts = Attention(score, normalizer=normalizer)
         parts.load_state_dict(built.state_dict())
         arguments = tuple(each.float() for each in draw(built))
         assert built(*arguments).context.equal(parts(*arguments).context)
@@ -228,3 +322,7 @@ def test_what_a_convolution_cannot_be():
         LocationSensitiveScore(4, 6, 11, width=4)
     with pytest.raises(ValueError, match="history is 'all'; expected one of 'previous', 'total', 'previous_and_total'"):
         LocationSensitiveScore(4, 6, 11, history="all")
+    with pytest.raises(ValueError, match=r"width is 4; expected an odd number, a key and as many on either side: 5\?"):
+        DynamicConvolutionScore(4, 6, width=4)
+    with pytest.raises(ValueError, match=r"alpha and beta of the prior are 0\.1 and 0\.0; expected numbers above 0"):
+        DynamicConvolutionScore(4, 6, beta=0.0)

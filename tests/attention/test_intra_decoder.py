@@ -45,9 +45,11 @@ def test_it_is_the_loop_with_gradients():
 def test_steps_are_the_whole_and_a_beam_may_reorder_between_them():
     attention, sequence = IntraDecoderAttention(DIM).double(), states()
     whole, past = attention(sequence, need_weights=True), None
+    assert whole.weights is not None
     for step in range(STEPS):
         output, past = attention.step(sequence[:, step : step + 1], past, need_weights=True)
         assert_close(output.context[:, 0], whole.context[:, step])
+        assert output.weights is not None
         assert_close(output.weights[:, 0], whole.weights[:, step, :step])
     order = torch.tensor([1, 1, 0])
     later = torch.randn(BATCH, 1, DIM, dtype=torch.float64)

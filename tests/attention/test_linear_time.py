@@ -754,17 +754,16 @@ def test_messages(call, message):
 
 @pytest.mark.compile
 @each_row
-@pytest.mark.parametrize("need_weights", [False, True], ids=["fast", "weights"])
-def test_compiled_in_one_graph_and_exported(row, need_weights):
+def test_compiled_in_one_graph_and_exported(row):
     torch.compiler.reset()
     layer, arguments, mask = row.make(), row.draw(), VISIBLE.unsqueeze(1)
-    eager = layer(*arguments, mask, need_weights)
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights)
+    eager = layer(*arguments, mask, need_weights=True)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights=True)
     detached = tuple(one.detach() for one in arguments)
-    exported_program = torch.export.export(layer.eval(), (*detached, mask, need_weights)).module()
-    for output in (compiled, exported_program(*detached, mask, need_weights)):
+    program = torch.export.export(layer.eval(), (*detached, mask, True)).module()
+    for output in (compiled, program(*detached, mask, True)):
         assert_close(output.context, eager.context)
-        assert not need_weights or assert_close(weights_of(output), weights_of(eager)) is None
+        assert_close(weights_of(output), weights_of(eager))
     leaves = (*arguments, *layer.parameters())
     for ours, theirs in zip(gradients(compiled.context, *leaves), gradients(eager.context, *leaves), strict=True):
         assert_close(ours, theirs)

@@ -116,6 +116,8 @@ def test_local_m_is_a_softmax_near_the_diagonal():
 def test_what_is_refused():
     with pytest.raises(ValueError, match="mode is 'global'; expected one of 'predictive', 'monotonic'"):
         LuongLocalAttention(4, 6, "global")
+    with pytest.raises(ValueError, match="score is 'location'; expected one of 'dot', 'scaled_dot', 'general', 'con"):
+        LuongLocalAttention(4, 6, score="location")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"half_width is 0; expected a whole number \(int\) from 1 up"):
         LuongLocalAttention(4, 6, half_width=0)
     message = "LocalPredictiveWindow multiplies the weights, but HardmaxNormalizer chooses one key of weight 1; .* Use "

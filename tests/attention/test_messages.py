@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from heedful.attention import Attention, BahdanauAttention, LuongAttention
-from heedful.attention.scores import AdditiveScore, ConcatScore, DotScore, GeneralScore, ScaledDotScore
+from heedful.attention.scores import AdditiveScore, ConcatScore, DotScore, GeneralScore, ScaledDotScore, SineScore
 from tests.attention.rows import BATCH, KEYS, QUERIES
 
 pytestmark = pytest.mark.messages
@@ -139,9 +139,16 @@ def test_keys_that_do_not_continue_the_memory(attention, key, value):
 
 
 def test_an_unknown_score():
-    message = r"score is 'cosine'; expected one of 'dot', 'scaled_dot', 'general', 'concat'\."
+    message = r"score is 'cosine'; expected one of 'dot', 'scaled_dot', 'general', 'concat', 'location'\."
     with pytest.raises(ValueError, match=message):
         LuongAttention(4, 6, score="cosine")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_location_score_without_places():
+    with pytest.raises(
+        ValueError, match=r"max_keys is None; 'location' expected the number of places .*: max_keys=100"
+    ):
+        LuongAttention(4, 6, score="location")
 
 
 def test_an_unknown_start():
@@ -164,6 +171,7 @@ def test_a_dropout_that_is_no_share(dropout):
         (lambda: ConcatScore(4, 6, 0), "hidden_dim is 0"),
         (lambda: LuongAttention(4, 6, "concat", hidden_dim=0), "hidden_dim is 0"),
         (lambda: BahdanauAttention(4, 6, -3), "hidden_dim is -3"),
+        (lambda: SineScore(4, 6, 11, harmonics=0), "harmonics is 0"),
     ],
 )
 def test_sizes_below_one(build, message):

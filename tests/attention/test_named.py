@@ -10,6 +10,7 @@ from heedful.attention.scores import (
     ConcatScore,
     DotScore,
     GeneralScore,
+    LocationScore,
     NormalizedAdditiveScore,
     ScaledDotScore,
 )
@@ -26,6 +27,7 @@ NAMED = [
     (lambda: LuongAttention(4, 6, "general"), lambda: GeneralScore(4, 6)),
     (lambda: LuongAttention(4, 6, "concat"), lambda: ConcatScore(4, 6, 4)),
     (lambda: LuongAttention(4, 6, "concat", hidden_dim=11), lambda: ConcatScore(4, 6, 11)),
+    (lambda: LuongAttention(4, 6, "location", max_keys=9), lambda: LocationScore(4, 6, 9)),
 ]
 
 

@@ -1,23 +1,37 @@
 """One row per score: how it is built, its formula for one query and one key. The facts of this folder run from it."""
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import Tensor
 
-from heedful.attention import scores
+from heedful.attention import Attention
+from heedful.attention import scores as package
+from heedful.attention.normalizers import MonotonicNormalizer, SoftmaxNormalizer, StepwiseNormalizer
 from heedful.attention.scores import (
     AdditiveScore,
+    BiaffineScore,
+    BilinearScore,
     ConcatScore,
     ContentBiasScore,
+    CosineScore,
+    CoverageScore,
+    DistanceScore,
     DotScore,
+    GatedAdditiveScore,
     GeneralScore,
+    LinearScore,
+    LocationScore,
     NormalizedAdditiveScore,
     ScaledDotScore,
     Score,
     SineScore,
+    SoftcapScore,
+    TrilinearScore,
 )
+from heedful.attention.scores.cosine import unit
 from tests.attention import oracle
 from tests.attention.rows import BATCH, KEYS, QUERIES, ScoreRow, built, exported, written
 from tests.tolerances import assert_close
@@ -51,8 +65,42 @@ def normalized_additive(query, key, p):
 
 
 def sine(query, key, p):
-    """energy . sin(W query + U key + b)"""
-    return p["energy"] @ torch.sin(p["query_proj"] @ query + p["key_proj"] @ key + p.get("bias", 0))
+    """sum over harmonics m of energy_m . sin(m (W query + U key) + b_m)"""
+    hidden = p["query_proj"] @ query + p["key_proj"] @ key
+    return sum(e @ torch.sin(m * hidden + b) for m, (e, b) in enumerate(zip(p["energy"], p["bias"], strict=True), 1))
+
+
+def bilinear(query, key, p):
+    """AllenNLP: query . W key + b"""
+    return query @ p["weight"] @ key + p["bias"]
+
+
+def biaffine(query, key, p):
+    """Dozat and Manning 2017: [h; 1] . U [h; 1], written as its four blocks"""
+    return query @ p["weight"] @ key + p["query_weight"] @ query + p["key_weight"] @ key + p["bias"]
+
+
+def cosine(query, key, p):
+    """Graves 2014, section 3.3.1: u . v / (||u|| ||v||)"""
+    return dot(query, key, p) / ((query**2).sum().sqrt() * (key**2).sum().sqrt())
+
+
+def key_strength(query, key, p):
+    """Graves 2014, section 3.3.1: beta = log(1 + exp(w . u + b)), times the cosine; with an offset."""
+    beta = torch.log(1 + torch.exp(p["strength_weight"] @ query + p["strength_bias"]))
+    return beta * cosine(query, key, p) + p["offset"]
+
+
+def every_feature(query, key, p):
+    """AllenNLP: w . [x - y; x; x * y; y; x + y] + b"""
+    return p["weight"] @ torch.cat((query - key, query, query * key, key, query + key)) + p["bias"]
+
+
+def gated_additive(query, key, p):
+    """Ilse 2018, equation 9, with a query in both layers"""
+    layer = torch.tanh(p["key_proj"] @ key + p["query_proj"] @ query + p["proj_bias"])
+    gate = 1 / (1 + torch.exp(-(p["key_gate"] @ key + p["query_gate"] @ query + p["gate_bias"])))
+    return p["energy"] @ (layer * gate)
 
 
 SCORES = [
@@ -71,7 +119,41 @@ SCORES = [
     ),
     ScoreRow(lambda: NormalizedAdditiveScore(4, 6, 11), normalized_additive),
     ScoreRow(lambda: SineScore(4, 6, 11), sine),
-    ScoreRow(lambda: SineScore(4, 6, 11, bias=False), sine, "no bias"),
+    ScoreRow(lambda: SineScore(4, 6, 11, harmonics=3), sine, "harmonics"),
+    ScoreRow(lambda: BilinearScore(4, 6), bilinear),
+    ScoreRow(
+        lambda: BilinearScore(4, 6, torch.tanh), lambda query, key, p: torch.tanh(bilinear(query, key, p)), "tanh"
+    ),
+    ScoreRow(lambda: BiaffineScore(4, 6), biaffine),
+    ScoreRow(
+        lambda: BiaffineScore(4, 6, query_term=False, bias=False),
+        lambda query, key, p: query @ p["weight"] @ key + p["key_weight"] @ key,
+        "arcs",
+    ),
+    # Luong 2015, equation 8: W h, whose part k is for word k
+    ScoreRow(lambda: LocationScore(4, 6, 13), lambda query, key, p, place: p["weight"][place] @ query, positional=True),
+    ScoreRow(lambda: CosineScore(4, start=3.0), lambda query, key, p: 3 * cosine(query, key, p)),
+    ScoreRow(lambda: CosineScore(4, "learned"), lambda query, key, p: p["beta"] * cosine(query, key, p), "learned"),
+    ScoreRow(lambda: CosineScore(4, "query", offset=-1.0), key_strength, "query"),
+    ScoreRow(lambda: LinearScore(4, 6), lambda query, key, p: p["weight"] @ torch.cat((query, key)) + p["bias"]),
+    ScoreRow(
+        lambda: LinearScore(4, 4, ("difference", "query", "product", "key", "sum")), every_feature, "every feature"
+    ),
+    # Seo 2017, equation 1
+    ScoreRow(
+        lambda: TrilinearScore(4), lambda query, key, p: p["linear.weight"] @ torch.cat((query, key, query * key))
+    ),
+    ScoreRow(lambda: DistanceScore(4), lambda query, key, p: -((query - key) ** 2).sum() / (2 * math.sqrt(4))),
+    ScoreRow(
+        lambda: DistanceScore(4, 0.1, learned=True),
+        lambda query, key, p: -torch.exp(p["log_gamma"]) * ((query - key) ** 2).sum(),
+        "learned",
+    ),
+    ScoreRow(lambda: GatedAdditiveScore(4, 6, 11), gated_additive),
+    ScoreRow(
+        lambda: SoftcapScore(ScaledDotScore(4), 1.5),
+        lambda query, key, p: 1.5 * torch.tanh(dot(query, key, p) / math.sqrt(4) / 1.5),
+    ),
 ]
 
 each_score = pytest.mark.parametrize("row", SCORES, ids=str)
@@ -98,13 +180,13 @@ def values(score: Score, query: Tensor, key: Tensor) -> Tensor:
 def test_every_score_has_a_row():
     # what depends on earlier weights has its loops in test_history.py
     # or gives two scores of a key, in test_monotonic.py
-    plain = {name for name in exported(scores, Score) if not getattr(scores, name).stateful}
-    missing = {name for name in plain if getattr(scores, name).energies == 1} - built(SCORES)
+    plain = {name for name in exported(package, Score) if not getattr(package, name).stateful}
+    missing = {name for name in plain if getattr(package, name).energies == 1} - built(SCORES)
     assert not missing, f"no row in SCORES of {__file__}: {', '.join(sorted(missing))}"
 
 
 def test_every_score_is_exported():
-    missing = written(scores, Score) - exported(scores, Score)
+    missing = written(package, Score) - exported(package, Score)
     assert not missing, f"no line in heedful/attention/scores/__init__.py: {', '.join(sorted(missing))}"
 
 
@@ -114,14 +196,13 @@ def test_scores_and_gradients_are_those_of_the_formula(row):
     query, key = inputs(score)
     parameters = dict(score.named_parameters())
     actual = values(score, query, key)
-    expected = oracle.scores(row.formula, query, key, parameters)
+    expected = oracle.scores(row.formula, query, key, parameters, row.positional)
     assert_close(actual, expected)
 
     upstream = torch.randn_like(expected)
     leaves = (query, key, *parameters.values())
-    for ours, theirs in zip(
-        torch.autograd.grad(actual, leaves, upstream), torch.autograd.grad(expected, leaves, upstream), strict=True
-    ):
+    slopes = (torch.autograd.grad(each, leaves, upstream, materialize_grads=True) for each in (actual, expected))
+    for ours, theirs in zip(*slopes, strict=True):
         assert_close(ours, theirs)
 
 
@@ -147,13 +228,18 @@ def test_the_concat_score_is_the_additive_score_of_its_two_halves():
     assert_close(values(concat_score, query, key), values(additive_score, query, key))
 
 
-def test_the_length_of_a_normalised_energy_means_nothing():
+@pytest.mark.parametrize("size", [3, 1e-3, 1e3, 1e-12, 1e12])
+def test_the_length_of_a_normalised_energy_means_nothing(size):
     score = NormalizedAdditiveScore(4, 6, 11).double()
     query, key = inputs(score)
     before = values(score, query, key)
+    (slope,) = torch.autograd.grad(before.square().sum(), score.additive.energy)
     with torch.no_grad():
-        score.additive.energy.mul_(3)
-    assert_close(values(score, query, key), before)
+        score.additive.energy.mul_(size)
+    after = values(score, query, key)
+    assert_close(after, before)
+    # the longer, the slower it turns
+    assert_close(torch.autograd.grad(after.square().sum(), score.additive.energy)[0] * size, slope)
 
 
 def test_a_normalised_energy_is_the_energy_of_the_additive_score():
@@ -206,7 +292,7 @@ def test_a_score_without_a_fused_path_says_so():
 
 
 def test_a_sine_score_is_bounded_and_periodic():
-    score = randomised(SineScore(4, 6, 11))
+    score = randomised(SineScore(4, 6, 11, harmonics=2))
     query, key = (tensor.detach() for tensor in inputs(score))
     actual = values(score, query, key)
     assert (actual.abs() <= score.energy.abs().sum()).all()
@@ -216,11 +302,234 @@ def test_a_sine_score_is_bounded_and_periodic():
     assert_close(values(score, query, key), actual)
 
 
-def test_the_error_of_a_sine_score_in_float32_is_a_millionth_of_the_energy():
-    score = SineScore(16, 16, 128)
+def test_a_sine_score_says_an_even_part_and_a_frequency_without_options_for_them():
+    score = randomised(SineScore(4, 6, 11))
+    query, key = (tensor.detach() for tensor in inputs(score))
+    hidden = (query @ score.query_proj.T)[:, :, None] + (key @ score.key_proj.T)[:, None]
+    odd, even, frequency = torch.randn(3, 11, dtype=torch.float64)
+    wanted = torch.sin(frequency * hidden) @ odd + torch.cos(frequency * hidden) @ even
+    with torch.no_grad():
+        score.query_proj.mul_(frequency[:, None])
+        score.key_proj.mul_(frequency[:, None])
+        score.energy.copy_(torch.hypot(odd, even))
+        score.bias.copy_(torch.atan2(even, odd))
+    assert_close(values(score, query, key), wanted)
+
+
+@pytest.mark.parametrize("harmonics", [1, 3])
+def test_the_error_of_a_sine_score_in_float32_is_some_millionths_of_the_energy(harmonics):
+    score = SineScore(16, 16, 128, harmonics)
     query, key = torch.randn(2, 33, 16), torch.randn(2, 65, 16)
-    hidden = (query.double() @ score.query_proj.double().T)[:, :, None] + (key.double() @ score.key_proj.double().T)[
-        :, None
-    ]
-    error = (values(score, query, key) - torch.sin(hidden) @ score.energy.double()).abs().max()
-    assert error <= 1e-6 * score.energy.abs().sum()
+    exact = values(copy.deepcopy(score).double(), query.double(), key.double())
+    error = (values(score, query, key) - exact).abs().max()
+    assert error <= harmonics * 1e-6 * score.energy.abs().sum()
+
+
+def test_the_start_of_a_sine_score():
+    score = SineScore(400, 600, 110, harmonics=2, frequency=3.0)
+    for matrix in (score.query_proj, score.key_proj):
+        bound = 3 * math.sqrt(6 / sum(matrix.shape))
+        assert 0.95 * bound < matrix.abs().max().item() <= bound
+    first, second = score.energy.std(1) * math.sqrt(110)
+    assert 0.8 < first < 1.2
+    assert 0.4 < second < 0.6
+    assert not score.bias.any()
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize("frequency", [0, -1.0, math.inf, math.nan])
+def test_a_frequency_that_is_not_positive_is_refused(frequency):
+    with pytest.raises(ValueError, match=rf"frequency is {frequency}; expected a positive number"):
+        SineScore(4, 6, 11, frequency=frequency)
+
+
+def test_a_bilinear_score_without_bias_is_the_general_score_and_softmax_sees_no_bias():
+    ours, theirs = BilinearScore(4, 6).double(), GeneralScore(4, 6).double()
+    theirs.load_state_dict({"weight": ours.weight})
+    query, key = inputs(ours)
+    assert_close(values(ours, query, key), values(theirs, query, key))
+    with torch.no_grad():
+        ours.bias.fill_(3)
+    assert_close(values(ours, query, key), values(theirs, query, key) + 3)
+    assert_close(Attention(ours)(query, key).context, Attention(theirs)(query, key).context)
+
+
+def test_a_biaffine_score_is_bilinear_in_vectors_with_a_one():
+    score = randomised(BiaffineScore(4, 6))
+    query, key = inputs(score)
+    p = {name: each.detach() for name, each in score.named_parameters()}
+    whole = torch.zeros(5, 7, dtype=torch.float64)
+    whole[:4, :6], whole[:4, 6], whole[4, :6], whole[4, 6] = p["weight"], p["query_weight"], p["key_weight"], p["bias"]
+    query_one, key_one = (
+        torch.cat((each, torch.ones(BATCH, each.shape[1], 1, dtype=torch.float64)), -1) for each in (query, key)
+    )
+    assert_close(values(score, query, key), torch.einsum("bqi,ij,bkj->bqk", query_one, whole, key_one))
+    assert [name for name, _ in BiaffineScore(4, 6, False, False, False).named_parameters()] == ["weight"]
+
+
+def test_a_location_score_does_not_look_at_keys_and_hides_those_without_a_row():
+    score = randomised(LocationScore(4, 6, 3))
+    query, key = inputs(score)
+    for normalizer in (None, SoftmaxNormalizer(0.5)):
+        attention = Attention(score, normalizer=normalizer)
+        weights = attention(query, key, need_weights=True).weights
+        assert weights is not None
+        assert weights.equal(attention(query, torch.randn_like(key), need_weights=True).weights)
+        assert not weights[..., 3:].any()
+        assert_close(weights.sum(-1), torch.ones(BATCH, QUERIES, dtype=torch.float64))
+    assert_close(values(score, query, key[:, :2]), values(score, query, key)[..., :2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_length_of_a_vector_means_nothing_to_the_cosine(dtype):
+    score = CosineScore(4, start=2.0)
+    query, key = (each.detach().to(dtype) for each in inputs(score))
+    before = values(score, query, key)
+    for size in (1e-30, 1e-3, 7.0, 1e30):
+        assert_close(values(score, query * size, key / size), before)
+    lengths = query.norm(dim=-1).unsqueeze(-1) * key.norm(dim=-1).unsqueeze(-2)
+    assert_close(before * lengths, 2 * values(DotScore(4), query, key))
+    assert (before.abs() <= 2 + 1e-6).all()
+    assert_close(values(score, query, query).diagonal(dim1=1, dim2=2), torch.full((BATCH, QUERIES), 2.0))
+
+
+def test_a_vector_of_zeros_has_no_angle_and_a_finite_gradient():
+    query = torch.zeros(1, 1, 4, requires_grad=True)
+    key = torch.tensor([[[0.0] * 4, [1.0, 2.0, 3.0, 4.0]]], requires_grad=True)
+    actual = values(CosineScore(4), query, key)
+    slopes = torch.autograd.grad(actual.sum(), (query, key))
+    assert actual.tolist() == [[[0, 0]]]
+    assert all(each.isfinite().all() for each in slopes)
+    assert slopes[0].abs().max() <= 1
+    leaf = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(unit, leaf)
+
+
+@pytest.mark.parametrize("sharpness", ["learned", "query"])
+@pytest.mark.parametrize("start", [0.1, 1.0, 30.0])
+def test_a_cosine_starts_as_sharp_as_it_is_asked_to(sharpness, start):
+    query, key = (torch.randn(1, size, 4) for size in (3, 5))
+    assert_close(values(CosineScore(4, sharpness, start), query, key), start * values(CosineScore(4), query, key))
+
+
+@pytest.mark.messages
+def test_a_cosine_of_fixed_sharpness_is_no_log_odds():
+    for score in (CosineScore(4), CosineScore(4, "fixed", 5.0, offset=-1.0), CosineScore(4, "learned")):
+        for normalizer in (MonotonicNormalizer(), StepwiseNormalizer()):
+            name = type(normalizer).__name__
+            message = (
+                f"{name} reads scores as log-odds, but those of this CosineScore stay within fixed limits. Give "
+                "CosineScore a learned sharpness and an offset, or use NormalizedAdditiveScore with an offset"
+            )
+            with pytest.raises(ValueError, match=message):
+                Attention(score, normalizer=normalizer)
+            with pytest.raises(ValueError, match=f"{name} reads scores as log-odds, but those of this SoftcapScore"):
+                Attention(SoftcapScore(score), normalizer=normalizer)
+            assert Attention(CosineScore(4, "learned", offset=-1.0), normalizer=normalizer)
+            assert Attention(CosineScore(4, "query", offset=-1.0), normalizer=normalizer)
+
+
+def test_a_trilinear_score_of_the_product_alone_is_the_dot_score():
+    score = TrilinearScore(4).double()
+    with torch.no_grad():
+        score.linear.weight.copy_(torch.tensor([0.0] * 8 + [1.0] * 4))
+    query, key = inputs(score)
+    assert_close(values(score, query, key), values(DotScore(4), query, key))
+    product = LinearScore(4, 4, ("product",), bias=False).double()
+    torch.nn.init.ones_(product.weight)
+    assert_close(values(product, query, key), values(DotScore(4), query, key))
+
+
+def test_vectors_moved_together_are_as_far_apart():
+    score = DistanceScore(4)
+    query, key = (each.detach() for each in inputs(score))
+    assert_close(values(score, query + 1e3, key + 1e3), values(score, query, key))
+    # numbers that float32 holds, in a place where it does not hold their squares
+    near = values(DistanceScore(2, 1.0), torch.tensor([[[1e4, 1e4]]]), torch.tensor([[[1e4, 1e4 + 0.125]]]))
+    assert near.tolist() == [[[-(0.125**2)]]]
+
+
+def test_keys_of_one_length_are_weighed_as_by_the_scaled_dot_product():
+    distance, dot_product = DistanceScore(4), ScaledDotScore(4)
+    query, key = (each.detach() for each in inputs(distance))
+    key = unit(key) * 3
+    ours, theirs = (Attention(score)(query, key).context for score in (distance, dot_product))
+    assert_close(ours, theirs)
+
+
+def test_closeness_is_nadaraya_watson_regression():
+    query, key, value = (torch.randn(2, size, 3, dtype=torch.float64) for size in (4, 6, 6))
+    bandwidth = 0.7
+    kernel = torch.exp(-((query.unsqueeze(2) - key.unsqueeze(1)) ** 2).sum(-1) / (2 * bandwidth**2))
+    context = Attention(DistanceScore(3, 1 / (2 * bandwidth**2)))(query, key, value).context
+    assert_close(context, kernel @ value / kernel.sum(-1, keepdim=True))
+
+
+def test_a_query_on_a_key_has_no_distance_and_no_slope():
+    query = torch.ones(1, 1, 4, dtype=torch.float64, requires_grad=True)
+    key = torch.ones(1, 2, 4, dtype=torch.float64, requires_grad=True)
+    actual = values(DistanceScore(4), query, key)
+    assert not actual.any()
+    assert not any(each.any() for each in torch.autograd.grad(actual.sum(), (query, key)))
+
+
+def test_a_gate_that_is_open_leaves_the_additive_score():
+    gated, plain = randomised(GatedAdditiveScore(4, 6, 11)), AdditiveScore(4, 6, 11, bias=True).double()
+    with torch.no_grad():
+        gated.key_gate.zero_()
+        gated.query_gate.zero_()
+        gated.gate_bias.fill_(50)
+    names = {"query_proj": "query_proj", "key_proj": "key_proj", "proj_bias": "bias", "energy": "energy"}
+    plain.load_state_dict({names[name]: each for name, each in gated.state_dict().items() if name in names})
+    query, key = inputs(gated)
+    assert_close(values(gated, query, key), values(plain, query, key))
+
+
+def test_a_cap_holds_scores_and_hides_what_was_hidden():
+    inner = randomised(GeneralScore(4, 6))
+    query, key = inputs(inner)
+    before = values(inner, query, key)
+    assert (values(SoftcapScore(inner, 0.5), query, key).abs() <= 0.5).all()
+    assert_close(values(SoftcapScore(inner, 1e8), query, key), before)
+    hidden = Attention(SoftcapScore(LocationScore(4, 6, 3), 1.0)).double()
+    weights = hidden(query, key, need_weights=True).weights
+    assert weights is not None
+    assert not weights[..., 3:].any()
+
+
+def test_a_capped_score_keeps_its_state_and_its_memory():
+    covered = CoverageScore(4, 6, 11).double()
+    plain, capped = Attention(covered), Attention(SoftcapScore(covered, 1e8))
+    assert capped.stateful
+    query, key = inputs(covered)
+    assert_close(capped(query, key).context, plain(query, key).context)
+    memory, state = capped.remember(key), None
+    for place in range(QUERIES):
+        _, state = capped.step(query[:, place : place + 1], memory, state)
+    assert state is not None
+    assert_close(state.score.sum((1, 2)), torch.full((BATCH,), float(QUERIES), dtype=torch.float64))
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: LocationScore(4, 6, 0), r"max_keys is 0; expected a whole number \(int\) from 1 up"),
+        (lambda: CosineScore(4, "sharp"), "sharpness is 'sharp'; expected one of 'fixed', 'learned', 'query'"),
+        (lambda: CosineScore(4, start=0.0), r"start is 0\.0; expected a sharpness above 0 \(1 is the cosine itself\)"),
+        (
+            lambda: LinearScore(4, 6, ("key", "angle")),
+            "a feature is 'angle'; expected one of 'query', 'key', 'pro",
+        ),
+        (lambda: LinearScore(4, 6, ("query",)), r"features are \['query'\]; expected one that has the key in it"),
+        (
+            lambda: LinearScore(4, 6, ("key", "product")),
+            r"key has 6 features but query has 4; a feature of both sides compares them directly\. Use features=\(",
+        ),
+        (lambda: DistanceScore(4, gamma=-1.0), r"gamma is -1\.0; expected a number above 0, 1 / \(2 bandwidth\^2\)"),
+        (lambda: SoftcapScore(DotScore(4), 0.0), r"cap is 0\.0; expected a number above 0\. For no cap use the score"),
+    ],
+)
+def test_numbers_and_words_that_make_no_score_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

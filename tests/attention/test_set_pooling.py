@@ -1,5 +1,7 @@
 """Attention over sets, put together from torch's own multi-head attention, and what may not be seen."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -73,7 +75,8 @@ def block_of_the_code(block, query, key):
 
 def by_torch(name, layer, sequence):
     """One set at a time, of its visible elements alone."""
-    x, block = sequence.unsqueeze(0), block_of_the_code if name.endswith("code") else block_of_torch
+    x = sequence.unsqueeze(0)
+    block: Any = block_of_the_code if name.endswith("code") else block_of_torch
     if name.startswith("seeds"):
         inner = x if name.endswith("code") else (x @ layer.inner_proj.weight.T + layer.inner_proj.bias).relu()
         output, weights = block(layer.block, layer.seeds.unsqueeze(0), inner)

@@ -92,10 +92,12 @@ def test_a_hidden_region_may_hold_anything_and_nothing_visible_gives_zeros(activ
 def test_word_by_word_is_all_words_at_once():
     layer, (query, regions) = network(), draw()
     whole, state = layer(query, regions, need_weights=True), None
+    assert whole.weights is not None
     memory = layer.remember(regions)
     for word in range(QUERIES):
         output, state = layer.step(query[:, word : word + 1], memory, state, need_weights=True)
         assert_close(output.context[:, 0], whole.context[:, word])
+        assert output.weights is not None
         assert_close(output.weights[:, 0], whole.weights[:, word])
 
 

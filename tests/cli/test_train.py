@@ -24,6 +24,7 @@ def memory(monkeypatch):
     """Whether the allocator was told; this process itself keeps its own ways."""
     told = []
     monkeypatch.setattr(train, "keep_freed_memory", lambda: told.append(True))
+    monkeypatch.setattr(train, "wait_briefly", lambda: None)
     return told
 
 
@@ -43,6 +44,35 @@ def test_it_leaves_all_it_says_and_says_where(run, tmp_path, memory):
     assert (folder / "loss_curve.png").read_bytes().startswith(b"\x89PNG")
     metrics = json.loads((folder / "model" / "metrics.json").read_text())
     assert (metrics["step"], metrics["stopped"]) == (6, "max_steps")
+
+
+STOPS = """
+import sys
+from heedful.cli import train
+from heedful.cli.main import main
+def stop(*_):
+    import torch
+    raise SystemExit
+train.read_recipe = stop
+sys.argv = ["heedful", "train", "mine.yaml"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")]
+)
+def test_threads_wait_briefly_unless_told_otherwise(given, spins):
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
+    environment = {key: value for key, value in environment.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", STOPS], env={**environment, **given}, capture_output=True, text=True, check=True
+    )
+    # what OpenMP says of itself when torch loads it
+    found = [line for line in done.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
+    if not found:
+        pytest.skip("torch has another OpenMP than GNU's")
+    assert f"'{spins}'" in found[0]
 
 
 def test_what_was_skipped_is_counted(run, tmp_path):

@@ -78,6 +78,11 @@ def additive(w, query, key):
     return w["energy"] @ np.tanh(hidden)
 
 
+def sine(w, query, key):
+    hidden = query @ w["query_kernel"] + key @ w["key_kernel"]
+    return sum(e @ np.sin(m * hidden + b) for m, (e, b) in enumerate(zip(w["energy"], w["bias"], strict=True), 1))
+
+
 def general(w, query, key):
     return query @ w["score_kernel"] @ key
 
@@ -143,6 +148,10 @@ ROWS: dict[str, Row] = {
         [QUERY, SEQUENCE, SEQUENCE[..., :3]],
         [None, SEEN],
         pair(additive),
+    ),
+    "sine": Row(lambda: hk.SineAttention(6), [QUERY, SEQUENCE], [ASKING, SEEN], pair(sine)),
+    "sine harmonics": Row(
+        lambda: hk.SineAttention(4, 3), [QUERY, SEQUENCE, SEQUENCE[..., :3]], [None, SEEN], pair(sine)
     ),
     "general": Row(lambda: hk.DotAttention(), [QUERY, SEQUENCE], [ASKING, SEEN], pair(general)),
     "dots": Row(lambda: hk.DotAttention("dot"), [SAME, SEQUENCE], [ASKING, None], pair(lambda w, q, k: q @ k)),

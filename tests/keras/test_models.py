@@ -36,6 +36,7 @@ def everything():
         hk.SelfAttentivePooling(3, 2)(steps),
         hk.AdditiveAttention(5, dropout=0.2, seed=1)(pair),
         hk.DotAttention(kernel_initializer=keras.initializers.HeNormal(seed=3))(pair, use_causal_mask=True),
+        hk.SineAttention(5, harmonics=2)(pair),
         hk.LuongLocalAttention(score="dot", half_width=2)(pair),
         hk.AttentionDecoder(11, 3, 5, hk.DotAttention())([target, steps]),
         hk.AttentionDecoder(11, 3, 5, hk.AdditiveAttention(4), "bahdanau", cell="lstm")([target, steps]),

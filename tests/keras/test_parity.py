@@ -15,6 +15,12 @@ from heedful.layers import Recurrent
 from tests.keras.rows import ROWS, SEEN, SEQUENCE
 from tests.keras.running import flows_of, hk, keras, run
 
+SINE = {
+    "query_kernel": "score.query_proj",
+    "key_kernel": "score.key_proj",
+    "bias": "score.bias",
+    "energy": "score.energy",
+}
 # row -> the twin, and the names of its parameters for those of the layer; all matrices are turned but these
 TWINS = {
     "luong": (lambda: LastStateAttention(5, 4), {"score_kernel": "query_proj", "output_kernel": "output_proj"}),
@@ -50,6 +56,8 @@ TWINS = {
             "energy": "score.energy",
         },
     ),
+    "sine": (lambda: heedful.SineAttention(2, 5, 6), SINE),
+    "sine harmonics": (lambda: heedful.SineAttention(2, 3, 4, harmonics=3), SINE),
     "general": (lambda: heedful.LuongAttention(2, 5), {"score_kernel": "score.weight"}),
     "dots": (lambda: heedful.LuongAttention(5, 5, "dot"), {}),
     "scaled dots": (lambda: heedful.LuongAttention(5, 5, "scaled_dot"), {}),
@@ -62,7 +70,8 @@ TWINS = {
         },
     ),
 }
-AS_THEY_STAND = {"score.weight"}  # [query_dim, key_dim] on both sides
+# of one layout on both sides
+AS_THEY_STAND = {"score.weight", "score.bias", "score.energy"}
 
 
 def copy_weights(layer, twin, names, inputs):

@@ -13,6 +13,7 @@ from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
 from .coverage import CoverageAttention as CoverageAttention
 from .differential import DifferentialAttention as DifferentialAttention
+from .dynamic_convolution import DynamicConvolutionAttention as DynamicConvolutionAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention
 from .features import Weighed as Weighed
@@ -22,6 +23,7 @@ from .forward import ForwardTransitionAttention as ForwardTransitionAttention
 from .fused_contexts import FusedContexts as FusedContexts
 from .gated import GatedAttention as GatedAttention
 from .gated_pooling import GatedPooling as GatedPooling
+from .gaussian_mixture import GaussianMixtureAttention as GaussianMixtureAttention
 from .heads import QueryKeyTransform as QueryKeyTransform
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention

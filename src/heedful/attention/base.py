@@ -119,10 +119,11 @@ class Attention(nn.Module):
         dropout: share of the weights that is dropped in training (the weights returned are those before).
 
     Raises:
-        ValueError: a window with a gain and a normaliser that chooses one key, or a score that gives fewer or more
-            scores of each key than the normaliser reads, which do not compose; or, in a call, a shape does not fit,
-            the mask is not boolean or another tensor not of floating point (both a TypeError, too); the message names
-            what came, what was expected and the way out.
+        ValueError: parts that do not compose: a window with a gain and a normaliser that chooses one key, bounded
+            scores where log-odds are read, scores that are no logarithms where these are, or fewer or more scores of
+            each key than the normaliser reads; or, in a call, a shape does not fit, the mask is not boolean or another
+            tensor not of floating point (both a TypeError, too); the message names what came, what was expected and the
+            way out.
 
     >>> from heedful.attention.scores import DotScore
     >>> attention = Attention(DotScore(4))
@@ -141,11 +142,7 @@ class Attention(nn.Module):
         self.window = EverywhereWindow() if window is None else window
         self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
         self.dropout = nn.Dropout(dropout)
-        if self.window.scales and self.normalizer.chooses:
-            raise _refusals.a_scaled_choice(type(self.window).__name__, type(self.normalizer).__name__)
-        if self.score.energies != self.normalizer.energies:
-            names = type(self.score).__name__, type(self.normalizer).__name__
-            raise _refusals.other_energies(names[0], self.score.energies, names[1], self.normalizer.energies)
+        self._check_parts()
 
     @property
     def query_dim(self) -> int:
@@ -323,6 +320,7 @@ class Attention(nn.Module):
         if view.gain is not None:
             weights = weights * view.gain
         score_state = self.score.update(score_state, weights)
+        window_state = self.window.update(window_state, weights)
         weights = weights.to(memory.value.dtype)
         context = torch.einsum("bqk,bkv->bqv", self.dropout(weights), memory.value)
         output = AttentionOutput(context, weights if need_weights else None)
@@ -340,6 +338,8 @@ class Attention(nn.Module):
     def _can_fuse(self, view: View, need_weights: bool) -> bool:
         """Whether nothing but a plain softmax is wanted, so that no scores need to be held."""
         able = self.score.weighs if need_weights else self.score.fused
+        # such a window is told the weights
+        able = able and not self.window.stateful
         plain = self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
         return able and plain and not (self.training and self.dropout.p > 0)
 
@@ -386,6 +386,17 @@ class Attention(nn.Module):
             if output.weights is not None:
                 weights.append(output.weights)
         return AttentionOutput(torch.cat(contexts, 1), torch.cat(weights, 1) if need_weights else None), state
+
+    def _check_parts(self) -> None:
+        score, window, normalizer = (type(part).__name__ for part in (self.score, self.window, self.normalizer))
+        if self.window.scales and self.normalizer.chooses:
+            raise _refusals.a_scaled_choice(window, normalizer)
+        if self.score.bounded and self.normalizer.reads_log_odds:
+            raise _refusals.bounded_log_odds(score, normalizer)
+        if self.normalizer.reads_log_weights and not self.score.log_weights:
+            raise _refusals.no_log_weights(score, normalizer)
+        if self.score.energies != self.normalizer.energies:
+            raise _refusals.other_energies(score, self.score.energies, normalizer, self.normalizer.energies)
 
     def _check_query(self, query: Tensor, batch: int) -> None:
         if query.dim() != 3:

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 from heedful import _refusals
 
 from .base import Attention
-from .luong import LuongAttention, LuongScoreName
+from .luong import ContentScoreName, content_score
 from .source import LUONG_2015, mechanism
 from .windows import LocalMonotonicWindow, LocalPredictiveWindow, Window
 
@@ -17,7 +17,7 @@ def LuongLocalAttention(  # noqa: N802
     query_dim: int,
     key_dim: int,
     mode: LocalMode = "predictive",
-    score: LuongScoreName = "general",
+    score: ContentScoreName = "general",
     half_width: int = 10,
     clamp: bool = False,
     hidden_dim: int | None = None,
@@ -45,4 +45,4 @@ def LuongLocalAttention(  # noqa: N802
     window: Window = LocalMonotonicWindow(half_width, clamp)
     if mode == "predictive":
         window = LocalPredictiveWindow(query_dim, hidden_dim, half_width)
-    return Attention(LuongAttention(query_dim, key_dim, score, hidden_dim).score, window)
+    return Attention(content_score(query_dim, key_dim, score, hidden_dim), window)

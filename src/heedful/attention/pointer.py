@@ -114,8 +114,10 @@ class PointerAttention(nn.Module):
         if query.shape[2] != self.pointing.query_dim:
             raise _refusals.other_features("query", query.shape[2], type(self).__name__, self.pointing.query_dim)
         check_mask(mask, query.shape[0], query.shape[1], pointed.value.shape[1])
+        # without glimpses the loop is empty
+        glimpse = self.glimpse or self.pointing
         for _ in range(self.glimpses):
-            scores, visible = _scores(self.glimpse, query, glimpsed, mask)
+            scores, visible = _scores(glimpse, query, glimpsed, mask)
             weights = masked_softmax(scores, visible).to(query.dtype)
             query = torch.einsum("bqk,bkv->bqv", weights, glimpsed.value)
         scores, visible = _scores(self.pointing, query, pointed, mask)

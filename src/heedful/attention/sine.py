@@ -6,14 +6,14 @@ from .source import HEEDFUL_2026, mechanism
 
 
 @mechanism(HEEDFUL_2026(place="section 1"))
-def SineAttention(query_dim: int, key_dim: int, hidden_dim: int, bias: bool = True) -> Attention:  # noqa: N802
+def SineAttention(query_dim: int, key_dim: int, hidden_dim: int, harmonics: int = 1) -> Attention:  # noqa: N802
     """Softmax of `energy . sin(W query + U key + b)`: additive attention at the price of dot-product attention.
 
     Args:
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).
         hidden_dim: units of the sine layer.
-        bias: add a bias inside the sine.
+        harmonics: sines of each unit.
 
     Raises:
         ValueError: a size is not positive.
@@ -22,4 +22,4 @@ def SineAttention(query_dim: int, key_dim: int, hidden_dim: int, bias: bool = Tr
     >>> SineAttention(query_dim=4, key_dim=5, hidden_dim=7)(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
     torch.Size([2, 3, 5])
     """
-    return Attention(SineScore(query_dim, key_dim, hidden_dim, bias))
+    return Attention(SineScore(query_dim, key_dim, hidden_dim, harmonics))

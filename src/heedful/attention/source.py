@@ -206,6 +206,42 @@ LU_2016 = partial(
     Source, paper="Lu et al.: Hierarchical Question-Image Co-Attention for Visual Question Answering", year=2016
 )
 TU_2017 = partial(Source, paper="Tu et al.: Context Gates for Neural Machine Translation", year=2017)
+BATTENBERG_2020 = partial(
+    Source,
+    paper="Battenberg et al.: Location-Relative Attention Mechanisms for Robust Long-Form Speech Synthesis",
+    year=2020,
+)
+CHILD_2019 = partial(Source, paper="Child et al.: Generating Long Sequences with Sparse Transformers", year=2019)
+DOZAT_2017 = partial(
+    Source, paper="Dozat and Manning: Deep Biaffine Attention for Neural Dependency Parsing", year=2017
+)
+GARDNER_2018 = partial(
+    Source, paper="Gardner et al.: AllenNLP: A Deep Semantic Natural Language Processing Platform", year=2018
+)
+GEMMA_2024 = partial(Source, paper="Gemma Team: Gemma 2: Improving Open Language Models at a Practical Size", year=2024)
+GRAVES_2013 = partial(Source, paper="Graves: Generating Sequences With Recurrent Neural Networks", year=2013)
+GRAVES_2014 = partial(Source, paper="Graves, Wayne and Danihelka: Neural Turing Machines", year=2014)
+ILSE_2018 = partial(
+    Source, paper="Ilse, Tomczak and Welling: Attention-based Deep Multiple Instance Learning", year=2018
+)
+KIM_2021 = partial(Source, paper="Kim, Papamakarios and Mnih: The Lipschitz Constant of Self-Attention", year=2021)
+PRESS_2022 = partial(
+    Source,
+    paper="Press, Smith and Lewis: Train Short, Test Long: Attention with Linear Biases Enables Input Length "
+    "Extrapolation",
+    year=2022,
+)
+# no paper: the functions from which its users put masks and biases together
+PYTORCH_2024 = partial(Source, paper="PyTorch: torch.nn.attention.flex_attention and attention-gym", year=2024)
+RAFFEL_2020 = partial(
+    Source,
+    paper="Raffel et al.: Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
+    year=2020,
+)
+SEO_2017 = partial(Source, paper="Seo et al.: Bidirectional Attention Flow for Machine Comprehension", year=2017)
+SHAW_2018 = partial(
+    Source, paper="Shaw, Uszkoreit and Vaswani: Self-Attention with Relative Position Representations", year=2018
+)
 # our own; what of it is not new stands on that page
 HEEDFUL_2026 = partial(Source, paper="heedful: docs/sine_attention.md", year=2026)
 

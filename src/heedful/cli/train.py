@@ -1,6 +1,7 @@
 """`heedful train`: what a recipe describes."""
 
 import json
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,6 +53,7 @@ def command(
     model, the training's records and the curves, and `recipe.yaml`, in which every key for --set stands with its value.
     The scores go to standard output, everything else to standard error.
     """
+    wait_briefly()
     short = {
         "start_from": start_from,
         "training.devices": devices,
@@ -76,6 +78,17 @@ def command(
         run.folder / "training": "every number of the training, and its last checkpoint",
     }.items():
         say(f"Wrote {path}: {meaning}.")
+
+
+def wait_briefly() -> None:
+    """Let threads that wait for each other sleep after some 20 microseconds, unless the environment says how to wait.
+
+    GNU's OpenMP, which PyTorch brings, lets them spin for milliseconds by default. Where another program is on the same
+    cores, that takes from the thread they wait for. It is read once, when torch is imported.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        # what it takes by itself where it knows of more threads than cores
+        os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
 def read_recipe(name: str, changes: list[str]) -> "Recipe":

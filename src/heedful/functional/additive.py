@@ -1,15 +1,20 @@
 """Additive attention (Bahdanau 2015, section 3.1) without the four-dimensional tensor, for anyone's code."""
 
 import math
-from typing import Literal, overload
+from functools import partial
+from typing import Literal, get_args, overload
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from heedful import _refusals
+from heedful.functional.harmonic import LEAST, harmonic_attention, harmonic_scores
 from heedful.functional.masks import check_boolean
 from heedful.kernels.additive import op, steps
 from heedful.kernels.additive.steps import AdditiveMemory as AdditiveMemory
+
+Method = Literal["exact", "harmonic"]
 
 
 def _fits(query: Tensor, key: Tensor, energy: Tensor, value: Tensor) -> bool:
@@ -73,6 +78,18 @@ def _check_mask(mask: Tensor, query: Tensor, keys: int) -> None:
         )
 
 
+def _check_method(method: str, tolerance: float, *tensors: Tensor) -> None:
+    """Refuse an unknown method, and a tolerance that is none or below what rounding allows."""
+    if method not in get_args(Method):
+        raise _refusals.unknown_choice("method", method, get_args(Method))
+    kind = torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+    if not LEAST[kind] <= tolerance < 1:
+        raise ValueError(
+            f"tolerance is {tolerance}; expected a number from {LEAST[kind]:g} to below 1 for {str(kind)[6:]}. Use "
+            'method="exact" for less error.'
+        )
+
+
 def remember_keys(key: Float[Tensor, "batch keys units"]) -> AdditiveMemory:
     """Projected keys ready for many decoding steps: their exponentials are taken once, and kept.
 
@@ -113,25 +130,37 @@ def additive_scores(
     query: Float[Tensor, "*batch queries units"],
     key: Float[Tensor, "*batch keys units"] | AdditiveMemory,
     energy: Float[Tensor, " units"],
+    method: Method = "exact",
+    tolerance: float = 1e-3,
 ) -> Float[Tensor, "*batch queries keys"]:
     """scores[q, k] = energy . tanh(query[q] + key[k]); query and key are projected, bias included.
 
     The error is absolute: at most 1e-6 x sum|energy| in float32 for every finite input. Differentiable
     twice, see `additive_attention`.
 
+    `method="harmonic"` writes tanh as a sum of sines (docs/sine_attention.md, section 4): the scores are one product,
+    off by at most `tolerance` x sum|energy|. Units whose |query + key| passes 16 are taken exactly. On a CPU it is
+    slower than the exact way. It reads the ranges of query and key, so graphs (torch.compile, torch.export) and
+    torch.func take the exact way.
+
     Raises:
-        ValueError: shapes or devices do not fit together, or a tensor is not of floating point (a TypeError, too).
+        ValueError: shapes or devices do not fit together, or a tensor is not of floating point (a TypeError, too); the
+            method is unknown, or the tolerance not from 1e-4 (float64: 1e-12) to below 1.
 
     >>> import torch
     >>> query, key, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(5)
     >>> additive_scores(query, key, energy).shape
     torch.Size([2, 3, 7])
     """
+    projected = key.key if isinstance(key, AdditiveMemory) else key
+    _check(query, projected, energy, projected)
+    compare = op.additive_scores
+    if method != "exact":
+        _check_method(method, tolerance, query, projected, energy)
+        compare = partial(harmonic_scores, tolerance=tolerance)
     if isinstance(key, AdditiveMemory):
-        _check(query, key.key, energy, key.key)
-        return op.additive_scores(query, key, energy)
-    _check(query, key, energy, key)
-    scores = op.additive_scores(_flat(query), _flat(key), energy)
+        return compare(query, key, energy)
+    scores = compare(_flat(query), _flat(key), energy)
     return scores.view(*query.shape[:-1], key.shape[-2])
 
 
@@ -143,6 +172,8 @@ def additive_attention(
     energy: Tensor,
     mask: Tensor | None = None,
     need_weights: Literal[False] = False,
+    method: Method = "exact",
+    tolerance: float = 1e-3,
 ) -> Tensor: ...
 
 
@@ -155,6 +186,8 @@ def additive_attention(
     mask: Tensor | None = None,
     *,
     need_weights: Literal[True],
+    method: Method = "exact",
+    tolerance: float = 1e-3,
 ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -165,18 +198,22 @@ def additive_attention(
     energy: Float[Tensor, " units"],
     mask: Bool[Tensor, "..."] | None = None,
     need_weights: bool = False,
+    method: Method = "exact",
+    tolerance: float = 1e-3,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Context of softmax(energy . tanh(query + key)) over the keys, shaped like `scaled_dot_product_attention`.
 
     `mask` broadcasts to [*batch, queries, keys], True = may look. A row that sees nothing reads zero. A key
     hidden from every query of its batch item may hold anything, NaN too. `need_weights`: (context, weights).
+    `method` and `tolerance`: as in `additive_scores`.
 
     Differentiable twice: gradients that are to have gradients (`create_graph=True`) come from the same kernels, theirs
     from the plain formula, a block of queries at a time. A third derivative is refused.
 
     Raises:
         ValueError: shapes or devices do not fit together; batch axes are those of the query, nothing but the mask
-            broadcasts. Or the mask is not boolean, or another tensor not of floating point (both a TypeError, too).
+            broadcasts. Or the mask is not boolean, or another tensor not of floating point (both a TypeError, too), or
+            the method or the tolerance is refused.
 
     >>> import torch
     >>> query, key, value, energy = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5), torch.ones(2, 7, 4), torch.ones(5)
@@ -197,13 +234,17 @@ def additive_attention(
     _check(query, projected, energy, value)
     if mask is not None:
         _check_mask(mask, query, projected.shape[-2])
+    attend = op.additive_attention
+    if method != "exact":
+        _check_method(method, tolerance, query, projected, energy, value)
+        attend = partial(harmonic_attention, tolerance=tolerance)
     if query.ndim == 3 and (mask is None or mask.ndim == 3):
-        context, weights = op.additive_attention(query, key, value, energy, mask, need_weights)
+        context, weights = attend(query, key, value, energy, mask, need_weights)
         return context if weights is None else (context, weights)
     rows, keys = query.shape[:-1], projected.shape[-2]
     if mask is not None:
         mask = _flat(mask.expand(*rows, keys))
     key = key if isinstance(key, AdditiveMemory) else _flat(key)
-    context, weights = op.additive_attention(_flat(query), key, _flat(value), energy, mask, need_weights)
+    context, weights = attend(_flat(query), key, _flat(value), energy, mask, need_weights)
     context = context.view(*rows, value.shape[-1])
     return context if weights is None else (context, weights.view(*rows, keys))

@@ -16,5 +16,6 @@ from .local import LuongLocalAttention as LuongLocalAttention
 from .pooling import AttentionPooling as AttentionPooling
 from .recording import AttentionRecorder as AttentionRecorder
 from .recording import attention_weights as attention_weights
+from .sine import SineAttention as SineAttention
 from .structured import SelfAttentivePooling as SelfAttentivePooling
 from .weights import load_attention_weights as load_attention_weights

@@ -20,8 +20,12 @@ from numba.extending import intrinsic, models, overload, register_model
 from heedful.kernels.cache import folder
 
 # What Numba compiles for: the CPU, or what NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX make of it.
-_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+_, _CPU, _NAMES = cpu_target.target_context.codegen().magic_tuple()
+_FEATURES = _NAMES.split(",")
 _BYTES = 64 if "+avx512f" in _FEATURES else 32
+# Whether multiplications and additions have pipes of their own, each busy for two cycles with 512 bits: where there are
+# more of the former, additions are free (docs/additive.md).
+ADDS_APART = _CPU == "znver4"
 _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 _FLAGS = ("contract",)
 _LN2 = Decimal("0.693147180559945309417232121458176568")

@@ -11,8 +11,10 @@ from heedful.attention import (
     BahdanauAttention,
     CoverageAttention,
     DecoderAttention,
+    DynamicConvolutionAttention,
     ForwardAttention,
     ForwardTransitionAttention,
+    GaussianMixtureAttention,
     IntraTemporalAttention,
     LuongAttention,
     LuongLocalAttention,
@@ -44,9 +46,11 @@ from .weights import read_weights
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
 MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
     "coverage": CoverageAttention,
+    "dynamic_convolution": DynamicConvolutionAttention,
     "forward": ForwardAttention,
     "intra_temporal": lambda query_dim, key_dim, _: IntraTemporalAttention(query_dim, key_dim),
     "forward_transition": ForwardTransitionAttention,
+    "gaussian_mixture": GaussianMixtureAttention,
     "local_m": lambda query_dim, key_dim, _: LuongLocalAttention(query_dim, key_dim, "monotonic", clamp=True),
     "local_p": lambda query_dim, key_dim, hidden_dim: LuongLocalAttention(query_dim, key_dim, hidden_dim=hidden_dim),
     "location": TacotronAttention,

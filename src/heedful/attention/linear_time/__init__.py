@@ -2,9 +2,9 @@
 
 from .average import AverageAttention as AverageAttention
 from .base import LinearTimeAttention as LinearTimeAttention
-from .convolution import DynamicConvolution as DynamicConvolution
-from .convolution import LightConvolution as LightConvolution
 from .delta import DeltaRuleAttention as DeltaRuleAttention
+from .dynamic_convolution import DynamicConvolution as DynamicConvolution
+from .light_convolution import LightConvolution as LightConvolution
 from .linear import LinearAttention as LinearAttention
 from .linformer import LinformerAttention as LinformerAttention
 from .nystrom import NystromAttention as NystromAttention

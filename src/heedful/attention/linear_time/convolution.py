@@ -1,19 +1,17 @@
-"""Light and dynamic convolution: softmax weights over the nearest steps, of no key (Wu et al. 2019)."""
+"""What light and dynamic convolution share: weights over the nearest steps, of no key (Wu et al. 2019)."""
 
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from heedful._pytree import register_pytree
 from heedful.attention.scores.base import check_sizes
-from heedful.attention.source import WU_2019
 from heedful.functional import widen
 from heedful.layers import Linear
 
-from .base import LinearTimeAttention
+from .sums import chunks_of, with_neighbours
 
 
 def convolve(
@@ -25,10 +23,14 @@ def convolve(
     >>> convolve(value, torch.ones(1, 1, 3, 2), left=1).flatten()
     tensor([1., 3., 6.])
     """
-    taps = kernel.shape[-1]
-    # one window more, so that there is one without a step, too
-    around = functional.pad(value, (0, 0, left, taps - left)).unfold(2, taps, 1)[:, :, :-1]
-    return torch.einsum("bhsdt,bhst->bhsd", around, kernel)
+    steps, taps = kernel.shape[2:]
+    size, right = max(taps - 1, 1), taps - 1 - left
+    place = torch.arange(size, device=kernel.device).unsqueeze(1) + torch.arange(taps, device=kernel.device)
+    place = place + (size - left if left else 0)
+    values, kernels = with_neighbours(value, size, left, right), chunks_of(kernel, size)
+    # as many products of small matrices as there are chunks: a window of its own for each step would be copied
+    band = kernels.new_zeros(*kernels.shape[:-1], values.shape[-2]).scatter(-1, place.expand(kernels.shape), kernels)
+    return (band @ values).flatten(2, 3)[:, :, :steps]
 
 
 def banded(kernel: Float[Tensor, "batch heads steps taps"], left: int) -> Float[Tensor, "batch heads steps steps"]:
@@ -58,111 +60,10 @@ class LastValuesMemory:
     value: Float[Tensor, "batch heads taps head_dim"]
 
 
-class LightConvolution(LinearTimeAttention):
-    """`sum over t of softmax(kernel)[t] value[q - left + t]`: each head has one kernel for all places.
-
-    Neither query nor key takes part: how near a step is decides alone. Value is `GLU(W_v x)`. At both ends, and where a
-    step is hidden, its weight is lost: no other grows by it.
-
-    Args:
-        dim: features of a query, a value and the context.
-        kernel_size: steps that are seen.
-        num_heads: heads of `dim / num_heads` features.
-        causal: a query sees itself and the steps before it; otherwise as many on both sides, of an odd number.
-
-    Parameters: `kernel [num_heads, kernel_size]`, Glorot uniform, `value_proj.0.weight [2 dim, dim]` and
-    `output_proj.weight [dim, dim]`, as `nn.Linear` starts them.
-
-    Raises:
-        ValueError: a size is not positive, heads of one size do not fit, or an even kernel that is not causal.
-
-    >>> steps = torch.ones(1, 5, 6)
-    >>> LightConvolution(6, kernel_size=3, num_heads=2)(steps, steps).context.shape
-    torch.Size([1, 5, 6])
-    """
-
-    source = WU_2019(place="section 3")
-    self_only = True
-
-    def __init__(self, dim: int, kernel_size: int, num_heads: int = 1, causal: bool = False) -> None:
-        super().__init__(dim, num_heads)
-        self.kernel_size, self.left = kernel_size, _reach(kernel_size, causal)
-        self.causal, self.no_memory = causal, "" if causal else _AHEAD
-        self.query_proj = self.key_proj = nn.Identity()
-        self.value_proj = _gated(dim)
-        self.kernel = nn.Parameter(torch.empty(num_heads, kernel_size))
-        nn.init.xavier_uniform_(self.kernel)
-
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        return _attend(self._kernel(query), value, self.left, visible, need_weights)
-
-    def gather(
-        self, memory: LastValuesMemory | None, key: Tensor, value: Tensor, visible: Tensor | None
-    ) -> LastValuesMemory:
-        return _last_values(memory, value, self.kernel_size)
-
-    def read(self, query: Tensor, memory: LastValuesMemory) -> Tensor:
-        return (self._kernel(query) @ widen(memory.value)).to(memory.value.dtype)
-
-    def _kernel(self, query: Tensor) -> Tensor:
-        kernel = widen(self.kernel).softmax(-1).unsqueeze(1)
-        return kernel.expand(query.shape[0], -1, query.shape[2], -1)
+NOT_CAUSAL = "it is not causal, so that a query sees steps after its own"
 
 
-class DynamicConvolution(LinearTimeAttention):
-    """`sum over t of softmax(W_q query)[t] value[q - left + t]`: each head predicts its kernel from the query.
-
-    The keys take no part. Value is `GLU(W_v x)`; in the paper the kernel is predicted from it, too, which is the query
-    there. At both ends, and where a step is hidden, its weight is lost: no other grows by it.
-
-    Args:
-        dim: features of a query, a value and the context.
-        kernel_size: steps that are seen.
-        num_heads: heads of `dim / num_heads` features.
-        causal: a query sees itself and the steps before it; otherwise as many on both sides, of an odd number.
-
-    Parameters, as `nn.Linear` starts them: `query_proj.weight [num_heads kernel_size, dim]`, `value_proj.0.weight
-    [2 dim, dim]`, `output_proj.weight [dim, dim]`.
-
-    Raises:
-        ValueError: a size is not positive, heads of one size do not fit, or an even kernel that is not causal.
-
-    >>> steps = torch.ones(1, 5, 6)
-    >>> DynamicConvolution(6, kernel_size=4, num_heads=2, causal=True)(steps, steps).context.shape
-    torch.Size([1, 5, 6])
-    """
-
-    source = WU_2019(place="section 4")
-    self_only = True
-
-    def __init__(self, dim: int, kernel_size: int, num_heads: int = 1, causal: bool = False) -> None:
-        super().__init__(dim, num_heads)
-        self.kernel_size, self.left = kernel_size, _reach(kernel_size, causal)
-        self.causal, self.no_memory = causal, "" if causal else _AHEAD
-        self.query_proj = Linear(dim, num_heads * kernel_size, bias=False)
-        self.key_proj = nn.Identity()
-        self.value_proj = _gated(dim)
-
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        return _attend(widen(query).softmax(-1), value, self.left, visible, need_weights)
-
-    def gather(
-        self, memory: LastValuesMemory | None, key: Tensor, value: Tensor, visible: Tensor | None
-    ) -> LastValuesMemory:
-        return _last_values(memory, value, self.kernel_size)
-
-    def read(self, query: Tensor, memory: LastValuesMemory) -> Tensor:
-        return (widen(query).softmax(-1) @ widen(memory.value)).to(memory.value.dtype)
-
-
-_AHEAD = "it is not causal, so that a query sees steps after its own"
-
-
-def _reach(kernel_size: int, causal: bool) -> int:
+def reach_left(kernel_size: int, causal: bool) -> int:
     """Steps seen before the query's own."""
     check_sizes(kernel_size=kernel_size)
     if not causal and kernel_size % 2 == 0:
@@ -172,13 +73,15 @@ def _reach(kernel_size: int, causal: bool) -> int:
     return kernel_size - 1 if causal else kernel_size // 2
 
 
-def _gated(dim: int) -> nn.Module:
+def gated_proj(dim: int) -> nn.Module:
+    """A linear layer and the gate of a gated linear unit."""
     return nn.Sequential(Linear(dim, 2 * dim, bias=False), nn.GLU())
 
 
-def _attend(
+def attend_nearest(
     kernel: Tensor, value: Tensor, left: int, visible: Tensor | None, need_weights: bool
 ) -> tuple[Tensor, Tensor | None]:
+    """What each head reads with a kernel for each place, and the matrix by which it does, on request."""
     context = convolve(widen(value), kernel, left).to(value.dtype)
     if not need_weights:
         return context, None
@@ -186,6 +89,7 @@ def _attend(
     return context, weights if visible is None else weights.masked_fill(~visible.unsqueeze(2), 0)
 
 
-def _last_values(memory: LastValuesMemory | None, value: Tensor, taps: int) -> LastValuesMemory:
+def last_values(memory: LastValuesMemory | None, value: Tensor, taps: int) -> LastValuesMemory:
+    """The memory with further values, of which as many stay as the kernel sees."""
     before = value.new_zeros(*value.shape[:2], taps, value.shape[3]) if memory is None else memory.value
     return LastValuesMemory(torch.cat((before, value), 2)[:, :, -taps:])

@@ -62,7 +62,7 @@ def delta_rule(
     key: Float[Tensor, "batch heads steps dim"],
     value: Float[Tensor, "batch heads steps value_dim"],
     rate: Float[Tensor, "batch heads steps 1"],
-    size: int = 32,
+    size: int = 64,
 ) -> Float[Tensor, "batch heads steps value_dim"]:
     """`query[q] S[q]`, where step after step `S` comes closer to give `value` for `key`, by the share `rate`.
 
@@ -142,7 +142,9 @@ class DeltaRuleAttention(LinearTimeAttention):
         key, rate = self._unit_and_rate(key, visible)
         value = widen(value)
         state = torch.zeros_like(key[:, :, :1].mT @ value[:, :, :1]) if memory is None else memory.state
-        return DeltaMemory(write(key, value, rate, state, size=32)[2])
+        # no longer than what came: a token is no chunk of 64
+        size = max(1, min(64, key.shape[2]))
+        return DeltaMemory(write(key, value, rate, state, size)[2])
 
     def read(self, query: Tensor, memory: DeltaMemory) -> Tensor:
         return (_unit(query) @ memory.state).to(query.dtype)

@@ -16,13 +16,15 @@ from .base import LinearTimeAttention
 from .sums import chunks_of
 
 
-def decays(num_heads: int) -> Float[Tensor, " heads"]:
+def decays(
+    num_heads: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+) -> Float[Tensor, " heads"]:
     """`1 - 2^(-5 - h)` of each head `h`.
 
     >>> decays(2)
     tensor([0.9688, 0.9844])
     """
-    return 1 - 2.0 ** (-5 - torch.arange(num_heads))
+    return 1 - 2.0 ** (-5 - torch.arange(num_heads, dtype=dtype, device=device))
 
 
 def fading(decay: Float[Tensor, " heads"], steps: int) -> Float[Tensor, "heads {steps} {steps}"]:
@@ -112,13 +114,11 @@ class RetentionAttention(LinearTimeAttention):
 
     source = SUN_2023(place="section 2, equations 5-8")
     causal = True
-    decay: Tensor
 
     def __init__(self, dim: int, num_heads: int = 1, key_dim: int | None = None, value_dim: int | None = None) -> None:
         super().__init__(dim, num_heads, key_dim, value_dim)
         self.rotary = RotaryPositions(self.head_dim)
         self.gate_proj = Linear(dim, dim, bias=False)
-        self.register_buffer("decay", decays(num_heads), persistent=False)
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, need_weights: bool
@@ -127,7 +127,7 @@ class RetentionAttention(LinearTimeAttention):
         if visible is not None:
             # rotated zeros are zeros: hidden keys need no more
             key = key.masked_fill(~visible.unsqueeze(-1), 0)
-        decay = self._decay(wide)
+        decay = decays(self.num_heads, wide.dtype, wide.device)
         weights = (query @ key.mT * fading(decay, key.shape[2])).to(value.dtype) if need_weights else None
         return retention(query, key, wide, decay), weights
 
@@ -139,7 +139,7 @@ class RetentionAttention(LinearTimeAttention):
             count = torch.zeros(batch, dtype=torch.long, device=key.device)
             memory = RetentionMemory(torch.zeros_like(widen(key[:, :, :1].mT @ value[:, :, :1])), count)
         key, value = self._turned(key, memory.count), widen(value)
-        decay = self._decay(value).unsqueeze(1)
+        decay = decays(self.num_heads, value.dtype, value.device).unsqueeze(1)
         to_end = decay ** torch.arange(keys - 1, -1, -1, device=key.device)
         state = (key * to_end.unsqueeze(-1)).mT @ value + (decay**keys).unsqueeze(-1) * memory.state
         return replace(memory, state=state, count=memory.count + keys)
@@ -155,7 +155,3 @@ class RetentionAttention(LinearTimeAttention):
 
     def _turned(self, vectors: Tensor, offset: int | Tensor = 0) -> Tensor:
         return self.rotary(widen(vectors), offset)
-
-    def _decay(self, like: Tensor) -> Tensor:
-        # counted anew, since a module cast to half precision would round the decays to 1
-        return decays(self.num_heads).to(like)

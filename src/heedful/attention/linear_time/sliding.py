@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional
 
 from heedful._pytree import register_pytree
 from heedful.attention.source import BELTAGY_2020
@@ -13,25 +12,7 @@ from heedful.attention.windows.base import check_reach
 from heedful.functional import masked_softmax, widen
 
 from .base import LinearTimeAttention
-from .sums import chunks_of
-
-
-def with_neighbours(
-    steps: Float[Tensor, "*batch steps dim"], size: int, left: int, right: int
-) -> Float[Tensor, "*batch blocks around dim"]:
-    """Blocks of `size` steps, each with the block before it (where `left`) and after it (where `right`) beside it.
-
-    >>> with_neighbours(torch.arange(4.0).unsqueeze(1), 2, left=1, right=0).squeeze(-1)
-    tensor([[0., 0., 0., 1.],
-            [0., 1., 2., 3.]])
-    """
-    blocks = chunks_of(steps, size)
-    parts = [blocks]
-    if left:
-        parts.insert(0, functional.pad(blocks[..., :-1, :, :], (0, 0, 0, 0, 1, 0)))
-    if right:
-        parts.append(functional.pad(blocks[..., 1:, :, :], (0, 0, 0, 0, 0, 1)))
-    return torch.cat(parts, -2)
+from .sums import chunks_of, with_neighbours
 
 
 def band_weights(

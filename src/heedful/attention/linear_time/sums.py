@@ -1,4 +1,4 @@
-"""Sums over the past in chunks: small matrices inside a chunk, one running sum from chunk to chunk."""
+"""Sequences in chunks: small matrices inside a chunk, and between chunks a running sum or the neighbours."""
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,24 @@ def chunks_of(steps: Float[Tensor, "*batch steps dim"], size: int) -> Float[Tens
     count = max(1, -(-steps.shape[-2] // size))
     filled = functional.pad(steps, (0, 0, 0, count * size - steps.shape[-2]))
     return filled.unflatten(-2, (count, size))
+
+
+def with_neighbours(
+    steps: Float[Tensor, "*batch steps dim"], size: int, left: int, right: int
+) -> Float[Tensor, "*batch blocks around dim"]:
+    """Blocks of `size` steps, each with the block before it (where `left`) and after it (where `right`) beside it.
+
+    >>> with_neighbours(torch.arange(4.0).unsqueeze(1), 2, left=1, right=0).squeeze(-1)
+    tensor([[0., 0., 0., 1.],
+            [0., 1., 2., 3.]])
+    """
+    blocks = chunks_of(steps, size)
+    parts = [blocks]
+    if left:
+        parts.insert(0, functional.pad(blocks[..., :-1, :, :], (0, 0, 0, 0, 1, 0)))
+    if right:
+        parts.append(functional.pad(blocks[..., 1:, :, :], (0, 0, 0, 0, 0, 1)))
+    return torch.cat(parts, -2)
 
 
 def causal_product(

@@ -6,6 +6,7 @@ from .chunkwise import ChunkwiseNormalizer as ChunkwiseNormalizer
 from .constrained import ConstrainedSoftmaxNormalizer as ConstrainedSoftmaxNormalizer
 from .constrained import ConstrainedSparsemaxNormalizer as ConstrainedSparsemaxNormalizer
 from .entmax import Entmax15Normalizer as Entmax15Normalizer
+from .exponential import ExponentialNormalizer as ExponentialNormalizer
 from .forward import ForwardNormalizer as ForwardNormalizer
 from .forward_transition import ForwardTransitionNormalizer as ForwardTransitionNormalizer
 from .gumbel import GumbelSoftmaxNormalizer as GumbelSoftmaxNormalizer

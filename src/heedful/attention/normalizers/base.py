@@ -54,12 +54,16 @@ class Normalizer(nn.Module, ABC):
         chooses: True when each row has at most one key, of weight 1.
         energies: how many scores of each key it reads; where more than one, they stand where the queries do, and it is
             asked for one query at a time.
+        reads_log_odds: True when it reads a score as the log-odds of a choice.
+        reads_log_weights: True when it reads a score as the logarithm of a weight.
     """
 
     source: ClassVar[Source]
-    stateful: ClassVar[bool] = False
-    chooses: ClassVar[bool] = False
-    energies: ClassVar[int] = 1
+    stateful: bool = False
+    chooses: bool = False
+    energies: int = 1
+    reads_log_odds: bool = False
+    reads_log_weights: bool = False
 
     @property
     def is_plain_softmax(self) -> bool:

@@ -80,6 +80,7 @@ class ChunkwiseNormalizer(Normalizer):
     source = CHIU_2018(place="equations 14 to 26, algorithm 1")
     stateful = True
     energies = 2
+    reads_log_odds = True
 
     def __init__(self, width: int | None = 2, noise: float = 1.0, hard: bool = True) -> None:
         super().__init__()

@@ -17,11 +17,10 @@ from .hard import hardmax
 def gumbel_like(scores: Float[Tensor, "*batch keys"]) -> Float[Tensor, "*batch keys"]:
     """Standard Gumbel noise `-log(-log U)`; scores with it are largest at key `k` with chance `softmax(scores)[k]`.
 
-    >>> torch.manual_seed(0)
-    <torch...>
+    >>> _ = torch.manual_seed(0)
     >>> best = (torch.tensor([2.0, 0.0]) + gumbel_like(torch.zeros(10_000, 2))).argmax(-1)
-    >>> (best == 0).float().mean().round(decimals=1)  # softmax says 0.88
-    tensor(0.9000)
+    >>> 0.86 < (best == 0).float().mean() < 0.9  # softmax says 0.88
+    tensor(True)
     """
     # -log U is exponential
     return -torch.empty_like(scores).exponential_().clamp_min(torch.finfo(scores.dtype).tiny).log()

@@ -60,6 +60,7 @@ class MonotonicNormalizer(Normalizer):
 
     source = RAFFEL_2017(place="equations 9 to 14")
     stateful = True
+    reads_log_odds = True
 
     def __init__(self, noise: float = 1.0, hard: bool = True, lost: bool = False) -> None:
         super().__init__()

@@ -57,6 +57,7 @@ class StepwiseNormalizer(Normalizer):
 
     source = HE_2019(place="equation 8")
     stateful = True
+    reads_log_odds = True
 
     def __init__(self, noise: float = 2.0, hard: bool = True, absorb: bool = False) -> None:
         super().__init__()

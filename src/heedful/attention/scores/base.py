@@ -38,14 +38,18 @@ class Score(nn.Module, ABC):
         compares_directly: True when query and key must have one size, since no matrix stands between them.
         energies: how many scores it gives of each key; where more than one, they stand where the queries do, and it is
             asked for one query at a time.
+        bounded: True when no parameter moves its scores out of fixed limits, so that they are no log-odds.
+        log_weights: True when its scores are logarithms of weights, which need not be divided by their sum.
     """
 
     source: ClassVar[Source]
-    stateful: ClassVar[bool] = False
-    fused: ClassVar[bool] = False
-    weighs: ClassVar[bool] = False
-    compares_directly: ClassVar[bool] = False
-    energies: ClassVar[int] = 1
+    stateful: bool = False
+    fused: bool = False
+    weighs: bool = False
+    compares_directly: bool = False
+    bounded: bool = False
+    log_weights: bool = False
+    energies: int = 1
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
         super().__init__()

@@ -43,6 +43,8 @@ class PairedScore(Score):
             if score.stateful or score.energies != 1:
                 raise _refusals.no_part_of_a_pair(type(score).__name__)
         self.first, self.second = first, second
+        # the first is read as log-odds
+        self.bounded = first.bounded
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> tuple[Any, Any]:
         """What each of the two remembers."""

@@ -1,16 +1,33 @@
 """Which keys, how strongly? One file each."""
 
 from .adaptive_span import AdaptiveSpanWindow as AdaptiveSpanWindow
+from .alibi import AlibiBias as AlibiBias
+from .alibi import alibi_bias as alibi_bias
+from .alibi import alibi_slopes as alibi_slopes
 from .base import View as View
 from .base import Window as Window
 from .block import BlockWindow as BlockWindow
+from .bucketed_relative import BucketedRelativeBias as BucketedRelativeBias
+from .bucketed_relative import bucketed_bias as bucketed_bias
 from .causal import CausalWindow as CausalWindow
 from .causal import causal_mask as causal_mask
+from .combine import AndWindow as AndWindow
+from .combine import OrWindow as OrWindow
+from .constrained import AttentionWindow as AttentionWindow
 from .dilated import DilatedWindow as DilatedWindow
+from .document import DocumentWindow as DocumentWindow
+from .document import document_mask as document_mask
 from .everywhere import EverywhereWindow as EverywhereWindow
 from .local_monotonic import LocalMonotonicWindow as LocalMonotonicWindow
 from .local_predictive import LocalPredictiveWindow as LocalPredictiveWindow
+from .prefix import PrefixWindow as PrefixWindow
+from .prefix import prefix_mask as prefix_mask
 from .relative import RelativeWindow as RelativeWindow
+from .relative_bias import RelativeBias as RelativeBias
+from .relative_bias import relative_bias as relative_bias
+from .relative_bias import relative_context as relative_context
+from .score_bias import ScoreBias as ScoreBias
 from .sink import SinkWindow as SinkWindow
 from .sliding import SlidingWindow as SlidingWindow
+from .strided import StridedWindow as StridedWindow
 from .wait_k import WaitKWindow as WaitKWindow

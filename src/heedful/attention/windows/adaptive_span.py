@@ -38,6 +38,7 @@ class AdaptiveSpanWindow(Window):
     """
 
     source = SUKHBAATAR_2019(place="section 2")
+    biases = True
     aligned_to_end = True
 
     def __init__(self, max_span: int, ramp: int = 32, start: float = 0.0) -> None:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -20,6 +21,33 @@ def check_reach(least: int = 0, **numbers: int) -> None:
     for name, number in numbers.items():
         if not isinstance(number, int) or isinstance(number, bool) or number < least:
             raise _refusals.no_size(name, number, least)
+
+
+def distances(positions: Int[Tensor, "*batch queries"], keys: int) -> Int[Tensor, "*batch queries {keys}"]:
+    """How far each key stands behind each query's place: `k - position[q]`, negative for keys before it.
+
+    >>> distances(torch.tensor([0, 2]), 3)
+    tensor([[ 0,  1,  2],
+            [-2, -1,  0]])
+    """
+    return torch.arange(keys, device=positions.device) - positions.unsqueeze(-1)
+
+
+def heads_of(batch: int, heads: int, device: torch.device) -> Int[Tensor, " {batch}"]:
+    """The head of each row of a batch in which the heads of an item stand side by side.
+
+    Raises:
+        ValueError: the batch is no multiple of the heads.
+
+    >>> heads_of(4, 2, torch.device("cpu"))
+    tensor([0, 1, 0, 1])
+    """
+    if batch % heads:
+        raise ValueError(
+            f"a batch of {batch} came to a window of {heads} heads; expected a multiple of {heads}, the heads of each "
+            "item side by side, as multi-head attention folds them."
+        )
+    return torch.arange(batch, device=device) % heads
 
 
 @dataclass(frozen=True)
@@ -47,13 +75,15 @@ class Window(nn.Module, ABC):
         stateful: True when the view of one query depends on the queries before it.
         aligned_to_end: in a call with fewer queries than keys, the last query stands at the last key (self-attention
             with a cache) instead of the first query at the first key (a decoder over a source).
+        biases: True when its views have a bias.
         scales: True when its views have a gain, so that weights no longer sum to what the normaliser gave.
     """
 
     source: ClassVar[Source]
-    stateful: ClassVar[bool] = False
-    aligned_to_end: ClassVar[bool] = False
-    scales: ClassVar[bool] = False
+    stateful: bool = False
+    aligned_to_end: bool = False
+    biases: bool = False
+    scales: bool = False
 
     @abstractmethod
     def forward(
@@ -73,3 +103,13 @@ class Window(nn.Module, ABC):
             keys: number of keys with padding.
             state: what the last call returned, `None` to begin and where there is none; batch axis first.
         """
+
+    def update(self, state: Any, weights: Float[Tensor, "batch queries keys"]) -> Any:
+        """The state once the weights of a query are known; as `forward` returned it by default.
+
+        Args:
+            state: what `forward` returned for this query.
+            weights: `[batch, queries, keys]`, one query at a time where `stateful`; after normalising and gain,
+                before dropout, in float32 or wider.
+        """
+        return state

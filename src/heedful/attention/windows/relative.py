@@ -58,6 +58,7 @@ class RelativeWindow(Window):
     """
 
     source = DAI_2019(place="section 3.3")
+    biases = True
     aligned_to_end = True
 
     def __init__(self, query_dim: int, position_dim: int | None = None, causal: bool = True) -> None:

@@ -1,0 +1,69 @@
+"""Distance score: closeness instead of similarity (Kim, Papamakarios and Mnih 2021, section 3.2)."""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from heedful.attention.source import KIM_2021
+from heedful.functional import widen
+
+from .base import Score
+
+
+def squared_distances(
+    query: Float[Tensor, "batch queries features"], key: Float[Tensor, "batch keys features"]
+) -> Float[Tensor, "batch queries keys"]:
+    """`||query[q] - key[k]||^2` from the differences, which are not kept.
+
+    Lengths and products would be faster, and lose the digits of vectors that are close together far from the origin.
+
+    >>> squared_distances(torch.tensor([[[1e4, 1.0]]]), torch.tensor([[[1e4, 3.0]]]))
+    tensor([[[4.]]])
+    """
+    return torch.cdist(widen(query), widen(key), compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
+class DistanceScore(Score):
+    """`scores[q, k] = -gamma ||query[q] - key[k]||^2`, closeness instead of similarity.
+
+    Its softmax is the Nadaraya-Watson estimate with a Gaussian (RBF) kernel of bandwidth `1 / sqrt(2 gamma)`. Keys of
+    one length get the weights of the scaled dot score at the default gamma. The paper ties the projections of query
+    and key, which are not part of a score.
+
+    Args:
+        dim: features of query and of key.
+        gamma: how fast a score falls; `1 / (2 sqrt(dim))` when left out.
+        learned: make the logarithm of gamma a parameter that starts there.
+
+    Parameters: none, or `log_gamma []` if it is learned.
+
+    Raises:
+        ValueError: `dim` or `gamma` is not positive.
+
+    >>> score = DistanceScore(dim=2, gamma=0.5)
+    >>> score(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[[1.0, 1.0], [3.0, 1.0]]]))[0]
+    tensor([[[-0., -2.]]])
+    """
+
+    source = KIM_2021(place="section 3.2")
+    compares_directly = True
+
+    def __init__(self, dim: int, gamma: float | None = None, learned: bool = False) -> None:
+        super().__init__(dim, dim)
+        gamma = 1 / (2 * math.sqrt(dim)) if gamma is None else gamma
+        if not 0 < gamma < math.inf:
+            raise ValueError(f"gamma is {gamma}; expected a number above 0, 1 / (2 bandwidth^2).")
+        self.gamma = gamma
+        self.log_gamma = nn.Parameter(torch.tensor(math.log(gamma))) if learned else None
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys key_dim"],
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
+        gamma = self.gamma if self.log_gamma is None else widen(self.log_gamma).exp()
+        return -gamma * squared_distances(query, key), state
