@@ -266,13 +266,8 @@ def _reason(recipe: Recipe, code: int) -> str:
     """Why a training ended, in one sentence: by a signal, such as that of a full memory, or as its log says."""
     log = Path(recipe.output) / LOG
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    why = (
-        f"ended by {signal.Signals(-code).name}"
-        if code < 0
-        else lines[-1].rstrip(".")
-        if lines
-        else "it left no message"
-    )
+    last = lines[-1].rstrip(".") if lines else "it left no message"
+    why = f"ended by {signal.Signals(-code).name}" if code < 0 else last
     return f"The training of {recipe.name!r} failed: {why}. Its log is {log}."
 
 
