@@ -173,7 +173,7 @@ class Translator(HubMixin):
 
     @torch.inference_mode()
     def _heads(self, found: Translation) -> dict[str, np.ndarray]:
-        """What each layer and head looked at, and what all of them did when the encoder's own layers are followed back."""
+        """What each layer and head looked at, and all of them, followed back through the encoder's own layers."""
         device = next(self.model.parameters()).device
         ids, lengths = pad([found.source.ids])
         fed, _ = pad([[BOS, *found.target.ids[:-1]]])
