@@ -139,7 +139,7 @@ def main() -> None:
             numbers |= {f"{name}_mib": f"{peak(call, length):.3g}" for name, call in calls.items()}
             append(
                 "mechanisms",
-                name=entry.name,
+                mechanism=entry.name,
                 kind=entry.kind,
                 length=length,
                 threads=torch.get_num_threads(),
