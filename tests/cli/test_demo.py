@@ -17,11 +17,17 @@ from heedful.tasks import demo
 from heedful.visual.alignment import Alignment
 from heedful.visual.animation import Snapshot
 
+TWIN = demo.RIVALS["none"].name
+
 
 def contestant(name: str, value: float) -> demo.Contestant:
     buckets = [LengthScore(3, 5, 7, Score("BLEU", value + 1, "s")), LengthScore(10, None, 0, None)]
     scores = [Score("BLEU", value, "s"), Score("chrF2", 2 * value, "s")]
     return demo.Contestant(name, 1_234_567, 1500, 180.0, ["Oui."], scores, buckets)
+
+
+def terminal(shown: io.StringIO) -> Console:
+    return Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def result(tmp_path):
         Snapshot(step, Alignment(["I", "see"], ["je", "vois"], np.array(weights)), {"BLEU": 20.0})
         for step, weights in ((0, [[0.5, 0.5], [0.5, 0.5]]), (400, [[1.0, 0.0], [0.0, 1.0]]))
     ]
-    contestants = [contestant(demo.ATTENTION, 21.5), contestant(demo.TWIN, 12.25)]
+    contestants = [contestant(demo.ATTENTION, 21.5), contestant(TWIN, 12.25)]
     samples = [("I [see].", "Je [vois].", "Je.")]
     return demo.DemoResult(tmp_path, contestants, 2000, samples, snapshots, {tmp_path / "model": "the translator"})
 
@@ -51,7 +57,7 @@ def test_it_runs_what_was_asked_and_says_what_it_wrote(run, result, monkeypatch,
     outcome = run("demo", "--output", tmp_path, "--seed", 4, "--seconds", 30, "--steps", 300)
     assert (outcome.code, asked) == (0, [(tmp_path, 4, 30.0, 300)])
     assert "300 steps each, or what they make in 30 s" in outcome.err
-    for text in (demo.ATTENTION, demo.TWIN, "21.5", "12.2", "43.0", "1,234,567", "3-5 words", "I [see].", "vois"):
+    for text in (demo.ATTENTION, TWIN, "21.5", "12.2", "43.0", "1,234,567", "3-5 words", "I [see].", "vois"):
         assert text in outcome.out
     assert f"Wrote {tmp_path}/model: the translator\n" in outcome.err
     assert f"heedful translate {tmp_path}" in outcome.err
@@ -75,7 +81,7 @@ def test_a_failure_and_ctrl_c_end_with_1(run, monkeypatch, tmp_path):
 
 def test_without_a_terminal_each_validation_is_one_line(tmp_path):
     lines = io.StringIO()
-    screen = Screen(2000, 30.0, Console(file=lines, width=200))
+    screen = Screen(2000, 30.0, TWIN, Console(file=lines, width=200))
     with screen:
         screen.watch(tmp_path / "a", tmp_path / "b")
         for step in (400, 400, 800):
@@ -94,7 +100,9 @@ def test_a_terminal_gets_both_runs_and_the_alignment(tmp_path, result):
     sides = {"source": row.alignment.source, "target": row.alignment.target, "weights": row.alignment.weights.tolist()}
     (tmp_path / "a" / demo.SNAPSHOTS).write_text(json.dumps({"step": 400, "bleu": 4.0, **sides}) + "\n")
     shown = io.StringIO()
-    with Screen(2000, 180.0, Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})) as screen:
+    with Screen(
+        2000, 180.0, TWIN, Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})
+    ) as screen:
         screen.watch(tmp_path / "a", tmp_path / "b")
         screen.live.refresh()
     for text in ("step 400   loss 3.21   BLEU 4.0", "reading the pairs ...", "s of learning left", "vois"):
@@ -105,11 +113,13 @@ def test_a_run_that_learns_says_so_before_its_first_validation(tmp_path):
     shown = io.StringIO()
     (tmp_path / "a" / "training").mkdir(parents=True)
     (tmp_path / "a" / "training" / "batches.csv").touch()
-    with Screen(2000, 180.0, Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})) as screen:
+    with Screen(
+        2000, 180.0, TWIN, Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})
+    ) as screen:
         screen.watch(tmp_path / "a", tmp_path / "b")
         screen.live.refresh()
     lines = shown.getvalue().splitlines()
-    for name, state in ((demo.ATTENTION, "learning ..."), (demo.TWIN, "reading the pairs ...")):
+    for name, state in ((demo.ATTENTION, "learning ..."), (TWIN, "reading the pairs ...")):
         assert any(name in line and state in line for line in lines)
 
 
@@ -145,9 +155,7 @@ def test_the_bars_follow_the_steps_where_they_are_faster_than_the_clock(tmp_path
     path.write_text("step,loss\n1,3.0\n1500,2.0\n16")
     assert demo.steps_made(tmp_path / "a") == 1500
     assert demo.steps_made(tmp_path / "b") == 0
-    with Screen(
-        2000, 1000.0, Console(file=shown, width=100, force_terminal=True, _environ={"TERM": "xterm"})
-    ) as screen:
+    with Screen(2000, 1000.0, TWIN, terminal(shown)) as screen:
         screen.watch(tmp_path / "a", tmp_path / "a")
         screen.started -= 30
         screen.watch(tmp_path / "a", tmp_path / "a")

@@ -13,19 +13,26 @@ from heedful.tasks.build import build_model
 from heedful.visual.alignment import Alignment
 from heedful.visual.animation import Snapshot
 
+TWIN = demo.RIVALS["none"].name
 
-def test_the_twin_has_as_many_parameters_as_many_steps_and_as_much_time(tmp_path):
-    attention, twin = demo.demo_recipes(tmp_path)
+
+@pytest.mark.parametrize("rival", demo.RIVALS)
+def test_a_rival_has_as_many_parameters_as_many_steps_and_as_much_time(tmp_path, rival):
+    attention, twin = demo.demo_recipes(tmp_path, rival=rival)
     vocabulary = attention.tokenizer.vocab_size
     counts = [
         sum(parameter.numel() for parameter in build_model(recipe.model, vocabulary, vocabulary).parameters())
         for recipe in (attention, twin)
     ]
     assert abs(counts[1] / counts[0] - 1) < 0.02
-    assert twin.model.attention == "none"
+    assert (twin.model.attention == "none") == (rival == "none")
+    assert (twin.model.architecture == "transformer") == (rival == "transformer")
     assert attention.model.attention == "bahdanau"
-    same = ("seed", "data", "tokenizer", "training", "decoding")
+    same = ("seed", "data", "tokenizer", "decoding")
     assert all(getattr(attention, name) == getattr(twin, name) for name in same)
+    # the best rate is a model's own
+    training = [recipe.training.model_dump(exclude={"learning_rate"}) for recipe in (attention, twin)]
+    assert training[0] == training[1]
     assert attention.training.max_steps == max(demo.EXPECTED)
     assert attention.training.max_seconds < 200
     shorter = demo.demo_recipes(tmp_path, 3, seconds=7.0, steps=5)
@@ -74,7 +81,7 @@ def test_a_demo_of_a_few_steps_writes_all_it_promises(tmp_path):
     result = demo.run_demo(tmp_path, steps=5, watch=lambda *folders: seen.append(folders))
     assert seen[0] == (tmp_path, tmp_path / "twin")
     assert all(path.exists() for path in result.written)
-    assert [one.name for one in result.contestants] == [demo.ATTENTION, demo.TWIN]
+    assert [one.name for one in result.contestants] == [demo.ATTENTION, TWIN]
     assert all(len(one.translations) == len(load_pairs("tatoeba_en_fr", "test")) for one in result.contestants)
     assert [one.steps for one in result.contestants] == [result.planned] * 2 == [5, 5]
     assert result.snapshots[0].step == 0
@@ -83,7 +90,7 @@ def test_a_demo_of_a_few_steps_writes_all_it_promises(tmp_path):
         assert animation.n_frames == len(result.snapshots)
     scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert scores[demo.ATTENTION]["BLEU"]["value"] == pytest.approx(result.contestants[0].scores[0].value)
-    assert set(scores[demo.TWIN]["BLEU by source words"]) == {"3-5", "6-9", "10+"}
+    assert set(scores[TWIN]["BLEU by source words"]) == {"3-5", "6-9", "10+"}
 
 
 def test_a_training_that_fails_says_which_why_and_where_its_log_is(tmp_path, capfd):
@@ -92,6 +99,6 @@ def test_a_training_that_fails_says_which_why_and_where_its_log_is(tmp_path, cap
     (twin / "training").write_text("in the way", encoding="utf-8")
     with pytest.raises(HeedfulError, match=r"training is a file, not a folder; choose .*\. Its log is ") as caught:
         demo.run_demo(tmp_path, seconds=30.0)
-    assert str(caught.value).startswith(f"The training of 'demo, {demo.TWIN}' failed: OutputError: ")
+    assert str(caught.value).startswith(f"The training of 'demo, {TWIN}' failed: OutputError: ")
     assert str(caught.value).endswith(f" Its log is {twin / demo.LOG}.")
     assert capfd.readouterr() == ("", "")

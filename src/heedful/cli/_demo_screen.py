@@ -15,7 +15,6 @@ from rich.text import Text
 
 from heedful.tasks.demo import (
     ATTENTION,
-    TWIN,
     Contestant,
     DemoResult,
     entropy_of,
@@ -34,10 +33,12 @@ class Screen:
     Args:
         steps: how many each model makes,
         seconds: unless so many pass before.
+        rival: what to call the second model.
         console: where to write; standard error when left out.
     """
 
-    def __init__(self, steps: int, seconds: float, console: Console | None = None) -> None:
+    def __init__(self, steps: int, seconds: float, rival: str, console: Console | None = None) -> None:
+        self.rival = rival
         self.console = console or Console(stderr=True, highlight=False)
         self.steps, self.seconds, self.started = steps, seconds, math.inf  # set when the learning begins
         self.live = Live(console=self.console, refresh_per_second=4, transient=True) if self._moves() else None
@@ -54,13 +55,13 @@ class Screen:
         if self.live:
             self.live.stop()
 
-    def watch(self, attention: Path, twin: Path) -> None:
+    def watch(self, attention: Path, other: Path) -> None:
         """Show where both runs are."""
         self.started = min(self.started, time.monotonic())
         if self.live:
-            self.live.update(self._picture({ATTENTION: attention, TWIN: twin}, read_snapshots(attention)))
+            self.live.update(self._picture({ATTENTION: attention, self.rival: other}, read_snapshots(attention)))
             return
-        for name, row in ((ATTENTION, last_validation(attention)), (TWIN, last_validation(twin))):
+        for name, row in ((ATTENTION, last_validation(attention)), (self.rival, last_validation(other))):
             if row and (name, row["step"]) not in self.said:
                 self.said.add((name, row["step"]))
                 self.console.print(f"{name}: {describe(row)}", markup=False)

@@ -2,13 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ._shell import FAILED, say
 
-EXAMPLES = ("heedful demo", "heedful demo --output tour --seconds 60")
+EXAMPLES = ("heedful demo", "heedful demo --output tour --seconds 60", "heedful demo --model transformer")
 
 
 def command(
@@ -24,6 +24,10 @@ def command(
         int | None,
         typer.Option(metavar="N", min=1, help="Steps of each model; the recipe's own when left out."),
     ] = None,
+    model: Annotated[
+        Literal["none", "transformer"],
+        typer.Option(help="What learns beside it: a twin without attention, or a Transformer of as many parameters."),
+    ] = "none",
 ) -> None:
     """Train a translator with attention and a twin without, on English-French pairs that ship with heedful.
 
@@ -36,21 +40,21 @@ def command(
     """
     from rich.console import Console
 
-    from heedful.tasks.demo import demo_recipes, run_demo, threads_of_each
+    from heedful.tasks.demo import RIVALS, demo_recipes, run_demo, threads_of_each
     from heedful.training.progress import clock
 
     from ._demo_screen import Screen, print_report
 
-    started = time.monotonic()
-    training = demo_recipes(output, seed, seconds, steps)[0].training
+    started, rival = time.monotonic(), RIVALS[model].name
+    training = demo_recipes(output, seed, seconds, steps, model)[0].training
     planned, longest, threads = training.max_steps or 0, training.max_seconds or 0.0, threads_of_each()
     say(
-        f"Two models learn side by side, one with attention and a twin without: {planned:,} steps each, or what they "
+        f"Two models learn side by side, one with attention and a {rival}: {planned:,} steps each, or what they "
         f"make in {longest:.0f} s, on {threads} thread{'s' if threads > 1 else ''} each."
     )
     try:
-        with Screen(planned, longest) as screen:
-            result = run_demo(output, seed, seconds, steps, screen.watch)
+        with Screen(planned, longest, rival) as screen:
+            result = run_demo(output, seed, seconds, steps, screen.watch, model)
     except KeyboardInterrupt:
         say("Stopped; the same command goes on.")
         raise typer.Exit(FAILED) from None

@@ -38,9 +38,7 @@ from .recipe_files import load_recipe
 from .translation import claim_folder, read_curve, train_translator
 from .translator import Translator
 
-ATTENTION, TWIN = "with attention", "twin without"
-# the twin's state is larger by what attention and context weigh: equal parameters within 2 %
-TWIN_MODEL = ("model.attention=none", "model.decoder_units=360")
+ATTENTION = "with attention"
 BUCKETS = ((3, 5), (6, 9), (10, None))
 # a pair whose word order differs between the languages, so that a diagonal is not enough
 WATCHED = ("I don't want to eat red meat tomorrow.", "Je ne veux pas manger de viande rouge demain.")
@@ -55,6 +53,44 @@ SNAPSHOTS, TRANSLATIONS, LOG = "snapshots.jsonl", "test_translations.json", "tra
 MOST_THREADS = 4
 # test BLEU of the model with attention after so many steps in all: the rates fall to 0 at the last of them
 EXPECTED = {900: 21.6, 1800: 29.7}
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What learns beside the model with attention, with as many parameters within 2 %.
+
+    Attributes:
+        name: what to call it.
+        folder: its place in the demo's folder.
+        changes: of the recipe.
+        meaning: what its model is.
+    """
+
+    name: str
+    folder: str
+    changes: tuple[str, ...]
+    meaning: str
+
+
+RIVALS = {
+    # the twin's state is larger by what attention and context weigh
+    "none": Rival(
+        "twin without", "twin", ("model.attention=none", "model.decoder_units=360"), "its twin without attention"
+    ),
+    "transformer": Rival(
+        "Transformer",
+        "transformer",
+        (
+            "model.architecture=transformer",
+            "model.embedding_dim=176",
+            "model.encoder_layers=2",
+            "model.decoder_layers=2",
+            "model.transformer={heads: 4, hidden_units: 320}",
+            "training.learning_rate=0.003",
+        ),
+        "the Transformer beside it",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -107,6 +143,7 @@ def run_demo(
     seconds: float | None = None,
     steps: int | None = None,
     watch: Callable[[Path, Path], None] = lambda *_: None,
+    rival: str = "none",
 ) -> DemoResult:
     """Train both models at once, one process each; score them, and draw what the first looks at.
 
@@ -116,37 +153,41 @@ def run_demo(
     A demo that was stopped goes on where it stands; one that is complete is only scored and drawn again.
 
     Args:
-        folder: gets `model/`, `twin/model/`, the pictures, the page and `scores.json`.
+        folder: gets `model/`, `twin/model/` or `transformer/model/`, the pictures, the page and `scores.json`.
         seed: of both models.
         seconds: most training time of each; the recipe's own when left out.
         steps: of each; the recipe's own when left out.
         watch: called about twice a second while they learn, with the folders of both runs.
+        rival: what learns beside the model with attention, a name in `RIVALS`.
 
     Raises:
         HeedfulError: the folder cannot be written, or a training failed; the message says where its log is.
     """
     folder = Path(folder)
-    recipes = demo_recipes(folder, seed, seconds, steps)
+    recipes, other = demo_recipes(folder, seed, seconds, steps, rival), RIVALS[rival]
     for recipe in recipes:
         claim_folder(Path(recipe.output), recipe)
     folders = Path(recipes[0].output), Path(recipes[1].output)
     warm_up()
     _train_both(recipes, lambda: watch(*folders))
-    contestants = [_judge(name, run) for name, run in zip((ATTENTION, TWIN), folders, strict=True)]
+    contestants = [_judge(name, run) for name, run in zip((ATTENTION, other.name), folders, strict=True)]
     translators = [Translator.load(run / "model") for run in folders]
     samples = list(zip(SHOWN, *(_texts(translator) for translator in translators), strict=True))
     snapshots = read_snapshots(folder)
-    written = _draw(folder, translators[0], snapshots, contestants)
+    written = _draw(folder, other, translators[0], snapshots, contestants)
     planned = recipes[0].training.max_steps or 0
     return DemoResult(folder, contestants, planned, samples, snapshots, written)
 
 
-def demo_recipes(folder: Path, seed: int = 1, seconds: float | None = None, steps: int | None = None) -> list[Recipe]:
-    """The recipes of both models: the shipped one, and the same without attention."""
+def demo_recipes(
+    folder: Path, seed: int = 1, seconds: float | None = None, steps: int | None = None, rival: str = "none"
+) -> list[Recipe]:
+    """The recipes of both models: the shipped one, and the same with the changes of its rival."""
+    other = RIVALS[rival]
     common = [f"seed={seed}"]
     common += [] if seconds is None else [f"training.max_seconds={float(seconds)}"]
     common += [] if steps is None else [f"training.max_steps={steps}"]
-    runs = ((ATTENTION, folder, ()), (TWIN, folder / "twin", TWIN_MODEL))
+    runs = ((ATTENTION, folder, ()), (other.name, folder / other.folder, other.changes))
     found = []
     for name, output, changes in runs:
         content = load_recipe("tatoeba_en_fr", [*common, *changes]).model_dump()
@@ -317,12 +358,12 @@ def _texts(translator: Translator) -> Iterator[str]:
 
 
 def _draw(
-    folder: Path, translator: Translator, snapshots: list[Snapshot], contestants: list[Contestant]
+    folder: Path, other: Rival, translator: Translator, snapshots: list[Snapshot], contestants: list[Contestant]
 ) -> dict[Path, str]:
     watched = translator.align(*WATCHED)
     looks = [best[0].alignment for best in translator.translate(SHOWN, need_weights=True) if best[0].text]
     panels = {
-        label: [read_curve(folder, ATTENTION, column), read_curve(folder / "twin", TWIN, column)]
+        label: [read_curve(folder, ATTENTION, column), read_curve(folder / other.folder, other.name, column)]
         for label, column in (("loss per token (nats)", "loss"), ("accuracy over real tokens", "accuracy"))
     }
     results = {
@@ -337,10 +378,10 @@ def _draw(
     }
     return {
         folder / "model": "the translator, for `heedful translate` and `heedful explain`",
-        folder / "twin" / "model": "its twin without attention",
+        folder / other.folder / "model": other.meaning,
         write_heatmap(watched, folder / "alignment.png"): "what each word looked at",
         write_animation(snapshots, folder / "alignment.gif"): "the same while it learned",
         write_page([watched, *looks], folder / "alignment.html", "What the translator looked at"): "hover over a word",
-        write_curves(panels, folder / "loss_curve.png", "Learning, with attention and without"): "loss and accuracy",
+        write_curves(panels, folder / "loss_curve.png", f"Learning, {ATTENTION} and {other.name}"): "loss and accuracy",
         write_whole(folder / "scores.json", json.dumps(results, indent=2) + "\n"): "every score with its signature",
     }
