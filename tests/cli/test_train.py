@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_command_goes_on(tmp_path
     assert (child.returncode, out) == (1, b"")
     last = err.decode().splitlines()[-1]
     checkpoint = tmp_path / "run" / "training" / "checkpoint.pt"
-    step = torch.load(checkpoint, weights_only=True)["place"]["step"]
+    step = torch.load(checkpoint, weights_only=True)["train_state"]["step"]
     assert last == f"Stopped at step {step}; the same command goes on from {checkpoint}."
     assert step == batches.read_text().count("\n") - 1
 
@@ -295,7 +295,7 @@ def test_ctrl_c_stops_two_processes_and_the_same_command_goes_on(tmp_path):
     wait_for(child, lambda: batches.exists() and batches.read_text().count("\n") > 3)
     os.killpg(child.pid, signal.SIGINT)
     out, err = child.communicate(timeout=600)
-    step = torch.load(tmp_path / "run/training/checkpoint.pt", weights_only=True)["place"]["step"]
+    step = torch.load(tmp_path / "run/training/checkpoint.pt", weights_only=True)["train_state"]["step"]
     assert (child.returncode, out) == (1, "")
     assert err.count("Stopped at step") == 1
     assert err.splitlines()[-1].startswith(f"Stopped at step {step}; the same command goes on from ")
