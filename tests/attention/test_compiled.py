@@ -1,5 +1,7 @@
 """torch.compile in one graph and torch.export, from the same rows: pytest -m compile --jaxtyping-packages="""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -17,13 +19,23 @@ MASK = torch.tensor([[[True, True, False, True, True]], [[False, True, True, Tru
 MACHINE_CODE = [FEW_CASES[0], next(case for case in FEW_CASES if "Additive" in str(case)), FEW_CASES[-1]]
 
 
+def asked_for_weights(first: int):
+    """Each case once, every other one asked for its weights: graphs take seconds."""
+    return pytest.mark.parametrize(
+        ("case", "need_weights"),
+        [
+            pytest.param(case, weights, id=f"{case}-{'weights' if weights else 'fused'}")
+            for case, weights in zip(FEW_CASES, itertools.cycle((first == 0, first == 1)), strict=False)
+        ],
+    )
+
+
 @pytest.fixture(autouse=True)
 def _nothing_compiled_before():
     torch.compiler.reset()
 
 
-@each_of_few
-@pytest.mark.parametrize("need_weights", [False, True], ids=["fused", "weights"])
+@asked_for_weights(0)
 def test_compiled_in_one_graph(case, need_weights):
     attention = case.build()
     arguments, mask = draw(attention), some_mask()
@@ -76,8 +88,7 @@ def test_a_compiled_step_takes_memory_and_state_as_they_are(case):
         assert other.position.equal(state.position)
 
 
-@each_of_few
-@pytest.mark.parametrize("need_weights", [False, True], ids=["fused", "weights"])
+@asked_for_weights(1)
 def test_exported(case, need_weights):
     """With batch, queries and keys of any size, but for a window that asks which of the two is longer."""
     attention = case.build().eval()
