@@ -46,6 +46,13 @@ def _same_numbers_every_time(request: pytest.FixtureRequest):
 
 
 @pytest.fixture(autouse=True)
+def _nothing_compiled_before(request: pytest.FixtureRequest):
+    """Compiled code of one class is shared by its objects, up to a limit."""
+    if "compile" in request.keywords:
+        torch.compiler.reset()
+
+
+@pytest.fixture(autouse=True)
 def _checker_off_for_messages(request: pytest.FixtureRequest):
     """Let a test marked `messages` read what a user reads; the shape checker would object first."""
     if "messages" not in request.keywords:

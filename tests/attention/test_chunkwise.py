@@ -468,7 +468,6 @@ def test_compiled_in_one_graph(name, training, keys):
     arguments = draw(attention, keys=keys)
     mask = torch.arange(keys) < torch.tensor([keys, keys - 2]).view(-1, 1, 1)
     expected = attention(*arguments, mask, need_weights=True)
-    torch.compiler.reset()
     actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights=True)
     assert_close(actual.context, expected.context)
     assert_close(weights_of(actual), weights_of(expected))

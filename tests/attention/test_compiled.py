@@ -30,11 +30,6 @@ def asked_for_weights(first: int):
     )
 
 
-@pytest.fixture(autouse=True)
-def _nothing_compiled_before():
-    torch.compiler.reset()
-
-
 @asked_for_weights(0)
 def test_compiled_in_one_graph(case, need_weights):
     attention = case.build()

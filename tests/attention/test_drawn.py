@@ -225,7 +225,6 @@ def test_what_is_no_chance_temperature_or_way_is_refused(build, message):
 def test_compiled_in_one_graph(build):
     attention = Attention(DotScore(4), normalizer=build()).double()
     arguments, mask = draw(attention), some_mask()
-    torch.compiler.reset()
     compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
     weights = weights_of(compiled(*arguments, mask, need_weights=True))
     assert_close(weights.sum(-1), mask.any(-1).double())

@@ -755,7 +755,6 @@ def test_messages(call, message):
 @pytest.mark.compile
 @each_row
 def test_compiled_in_one_graph_and_exported(row):
-    torch.compiler.reset()
     layer, arguments, mask = row.make(), row.draw(), VISIBLE.unsqueeze(1)
     eager = layer(*arguments, mask, need_weights=True)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights=True)
@@ -773,7 +772,6 @@ def test_compiled_in_one_graph_and_exported(row):
 @each_causal
 @torch.no_grad()
 def test_a_compiled_step_takes_the_memory_as_it_is(row):
-    torch.compiler.reset()
     layer, (query, key, value) = row.make(), row.draw()
     memory = layer.remember(key[:, :3], value[:, :3], VISIBLE[:, None, :3])
 

@@ -529,7 +529,6 @@ def test_compiled_in_one_graph(build):
     attention = Attention(DotScore(4), normalizer=build()).double()
     arguments, mask = draw(attention), some_mask()
     expected = attention(*arguments, mask, need_weights=True)
-    torch.compiler.reset()
     actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights=True)
     assert_close(weights_of(actual), weights_of(expected))
     for one, other in zip(gradients(actual.context, *arguments), gradients(expected.context, *arguments), strict=True):

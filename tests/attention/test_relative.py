@@ -198,7 +198,6 @@ def test_messages(make, message):
 @pytest.mark.compile
 @pytest.mark.parametrize(("make", "similarity", "causal"), ROWS)
 def test_compiled_in_one_graph(make, similarity, causal):
-    torch.compiler.reset()
     attention = build(make)
     arguments = draw(attention)
     eager = attention(*arguments).context

@@ -145,7 +145,6 @@ def test_empty_batches_and_no_steps(build):
 @pytest.mark.parametrize("build", [SinusoidalPositions, lambda dim: LearnedPositions(11, dim), RotaryPositions])
 @pytest.mark.parametrize("offset", [2, torch.tensor([0, 3])], ids=["one", "each"])
 def test_compiled_in_one_graph(build, offset):
-    torch.compiler.reset()
     layer, steps = build(4), torch.randn(2, STEPS, 4)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")(steps, offset)
     assert_close(compiled, layer(steps, offset))
