@@ -114,6 +114,17 @@ def no_size(name: str, given: object, least: int = 1) -> ValueError:
     return ValueError(f"{name} is {given!r}; expected a whole number (int) from {least} up.")
 
 
+def check_sizes(least: int = 1, **sizes: object) -> None:
+    """Refuse what is no whole number from `least` up.
+
+    Raises:
+        ValueError: names the first such size.
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < least:
+            raise no_size(name, size, least)
+
+
 def no_share(given: object) -> ValueError:
     """A dropout outside [0, 1)."""
     return ValueError(f"dropout is {given!r}; expected a share of the weights from 0 to below 1.")

@@ -212,6 +212,7 @@ def test_a_latent_memory_is_small():
         (lambda: DifferentialAttention(DIM, 3, layer=0), "layer is 0"),
         (lambda: LatentAttention(DIM, 5, 3), "num_heads is 5, which does not divide query_dim, 12; give head_dim."),
         (lambda: LatentAttention(DIM, 3, 0), "latent_dim is 0"),
+        (lambda: LatentAttention(DIM, 3, 4, head_dim=0), "head_dim is 0"),
         (lambda: LatentAttention(DIM, 3, 4, rotary_dim=3), "dim is 3; expected an even number"),
     ],
 )

@@ -73,6 +73,22 @@ class AttentionState:
     normalizer: Any = None
 
 
+def check_query(query: Tensor, batch: int, features: int, who: str) -> None:
+    """Refuse queries that are not `[batch, queries, features]` of floating point.
+
+    Raises:
+        ValueError: they are not; `who` expected such.
+    """
+    if query.dim() != 3:
+        raise _refusals.not_three_axes("query", query.shape, "[batch, queries, features]")
+    if query.shape[0] != batch:
+        raise _refusals.other_batch(query.shape[0], batch)
+    if query.shape[2] != features:
+        raise _refusals.other_features("query", query.shape[2], who, features)
+    if not query.is_floating_point():
+        raise _refusals.not_floats(query.dtype, "query")
+
+
 @runtime_checkable
 class DecoderAttention(Protocol):
     """What a decoder needs of an attention layer: `Attention` has it, and so have the layers with heads or gates."""
@@ -183,7 +199,7 @@ class Attention(nn.Module):
                 some only, or by the window, any finite value whose scores are finite.
             need_weights: return the weights beside the same context.
         """
-        self._check_query(query, key.shape[0])
+        check_query(query, key.shape[0], self.query_dim, type(self.score).__name__)
         self._check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         memory = self._prepare(key, value, mask)
@@ -277,7 +293,7 @@ class Attention(nn.Module):
             state: what the last call returned; `None` to begin.
             need_weights: return the weights, too.
         """
-        self._check_query(query, memory.value.shape[0])
+        check_query(query, memory.value.shape[0], self.query_dim, type(self.score).__name__)
         state = self.begin(memory) if state is None else state
         if self.stateful and query.shape[1] != 1:
             return self._scan(query, memory, memory.mask, state, need_weights)
@@ -397,16 +413,6 @@ class Attention(nn.Module):
             raise _refusals.no_log_weights(score, normalizer)
         if self.score.energies != self.normalizer.energies:
             raise _refusals.other_energies(score, self.score.energies, normalizer, self.normalizer.energies)
-
-    def _check_query(self, query: Tensor, batch: int) -> None:
-        if query.dim() != 3:
-            raise _refusals.not_three_axes("query", query.shape, "[batch, queries, features]")
-        if query.shape[0] != batch:
-            raise _refusals.other_batch(query.shape[0], batch)
-        if query.shape[2] != self.query_dim:
-            raise _refusals.other_features("query", query.shape[2], type(self.score).__name__, self.query_dim)
-        if not query.is_floating_point():
-            raise _refusals.not_floats(query.dtype, "query")
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
         if key.dim() != 3:

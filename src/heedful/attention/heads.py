@@ -78,9 +78,8 @@ class QueryKeyTransform(nn.Module):
         super().__init__()
         if norm is not None and norm not in get_args(Norm):
             raise _refusals.unknown_choice("norm", norm, get_args(Norm))
-        for name, size, least in (("head_dim", head_dim, 1), ("length", length, 2)):
-            if not isinstance(size, int) or isinstance(size, bool) or size < least:
-                raise _refusals.no_size(name, size, least)
+        _refusals.check_sizes(head_dim=head_dim)
+        _refusals.check_sizes(2, length=length)
         kind = {"rms": nn.RMSNorm, "layer": nn.LayerNorm}.get(norm or "")
         self.query_norm, self.key_norm = (kind(head_dim), kind(head_dim)) if kind else (None, None)
         self.scale = nn.Parameter(torch.tensor(math.log2(length**2 - length))) if norm == "l2" else None

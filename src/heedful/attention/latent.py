@@ -13,7 +13,7 @@ from heedful._pytree import concatenate, register_pytree
 from heedful.functional import check_mask, hide, masked_softmax, widen
 from heedful.layers import Linear, RotaryPositions
 
-from .base import AttentionOutput, AttentionState
+from .base import AttentionOutput, AttentionState, check_query
 from .heads import join_heads, split_heads
 from .source import DEEPSEEK_2024
 from .windows import EverywhereWindow, View, Window
@@ -82,10 +82,8 @@ class LatentAttention(nn.Module):
         super().__init__()
         key_dim = query_dim if key_dim is None else key_dim
         sizes = {"query_dim": query_dim, "num_heads": num_heads, "latent_dim": latent_dim, "key_dim": key_dim}
-        sizes |= {name: size for name, size in (("head_dim", head_dim), ("query_latent_dim", query_latent_dim)) if size}
-        for name, size in sizes.items():
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise _refusals.no_size(name, size)
+        given = {"head_dim": head_dim, "query_latent_dim": query_latent_dim}
+        _refusals.check_sizes(**sizes, **{name: size for name, size in given.items() if size is not None})
         if head_dim is None and query_dim % num_heads:
             raise ValueError(f"num_heads is {num_heads}, which does not divide query_dim, {query_dim}; give head_dim.")
         self.window = EverywhereWindow() if window is None else window
@@ -123,10 +121,8 @@ class LatentAttention(nn.Module):
             mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
             need_weights: return the weights of every head, `[batch, heads, queries, keys]`, too.
         """
-        self._check("query", query, self.query_dim)
-        self._check("key", key, self.key_dim)
-        if query.shape[0] != key.shape[0]:
-            raise _refusals.other_batch(query.shape[0], key.shape[0])
+        self._check_key(key)
+        check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         memory = self._remember(key if mask is None else hide(key, mask.any(1)), None, 0)
         first = max(key.shape[1] - query.shape[1], 0) if self.window.aligned_to_end else 0
@@ -150,7 +146,7 @@ class LatentAttention(nn.Module):
             value: none; the values are made of the keys.
             mask: `[batch, 1, keys]`, as `padding_mask` gives it.
         """
-        self._check("key", key, self.key_dim)
+        self._check_key(key)
         return self._remember(key, mask, 0)
 
     def extend(
@@ -161,7 +157,7 @@ class LatentAttention(nn.Module):
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> LatentMemory:
         """Append keys: the cache of self-attention. Returns a new memory; the old one stays as it was."""
-        self._check("key", key, self.key_dim)
+        self._check_key(key)
         more = self._remember(key, mask, memory.latent.shape[1])
         joined = None
         if memory.mask is not None or more.mask is not None:
@@ -198,7 +194,7 @@ class LatentAttention(nn.Module):
             state: what the last call returned; `None` to begin.
             need_weights: return the weights of every head, too.
         """
-        self._check("query", query, self.query_dim)
+        check_query(query, memory.latent.shape[0], self.query_dim, type(self).__name__)
         state = self.begin(memory) if state is None else state
         sizes = (self.num_heads, self.head_dim)
         up, down = self.key_up.weight.unflatten(0, sizes), self.value_up.weight.unflatten(0, sizes)
@@ -252,13 +248,13 @@ class LatentAttention(nn.Module):
         weights = masked_softmax(scores if bias is None else scores + bias, mask).to(value.dtype)
         return torch.einsum("bhqk,bhkv->bhqv", weights, value), weights if need_weights else None
 
-    def _check(self, name: str, sequence: Tensor, features: int) -> None:
-        if sequence.dim() != 3:
-            raise _refusals.not_three_axes(name, sequence.shape, f"[batch, {name}, features]")
-        if sequence.shape[2] != features:
-            raise _refusals.other_features(name, sequence.shape[2], type(self).__name__, features)
-        if not sequence.is_floating_point():
-            raise _refusals.not_floats(sequence.dtype, name)
+    def _check_key(self, key: Tensor) -> None:
+        if key.dim() != 3:
+            raise _refusals.not_three_axes("key", key.shape, "[batch, keys, features]")
+        if key.shape[2] != self.key_dim:
+            raise _refusals.other_features("key", key.shape[2], type(self).__name__, self.key_dim)
+        if not key.is_floating_point():
+            raise _refusals.not_floats(key.dtype, "key")
 
 
 def _full(memory: LatentMemory) -> Tensor:

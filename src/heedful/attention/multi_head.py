@@ -12,7 +12,7 @@ from heedful._pytree import map_tensors, register_pytree
 from heedful.functional import check_mask, hide
 from heedful.layers import Linear
 
-from .base import Attention, AttentionOutput, AttentionState, Memory
+from .base import Attention, AttentionOutput, AttentionState, Memory, check_query
 from .heads import QueryKeyTransform, fold, join_heads, split_heads, unfold
 from .scores import DotScore, ScaledDotScore
 from .source import VASWANI_2017
@@ -90,10 +90,8 @@ class MultiHeadAttention(nn.Module):
         key_dim = query_dim if key_dim is None else key_dim
         value_dim = key_dim if value_dim is None else value_dim
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
-        sizes = {"query_dim": query_dim, "key_dim": key_dim, "value_dim": value_dim}
-        for name, size in {**sizes, "num_heads": num_heads, "num_kv_heads": num_kv_heads}.items():
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise _refusals.no_size(name, size)
+        _refusals.check_sizes(query_dim=query_dim, key_dim=key_dim, value_dim=value_dim)
+        _refusals.check_sizes(num_heads=num_heads, num_kv_heads=num_kv_heads)
         _check_divides("num_heads", num_heads, "query_dim", query_dim)
         _check_divides("num_kv_heads", num_kv_heads, "num_heads", num_heads)
         head_dim = query_dim // num_heads
@@ -178,7 +176,7 @@ class MultiHeadAttention(nn.Module):
             mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
             need_weights: return the weights of every head, `[batch, heads, queries, keys]`, beside the same context.
         """
-        self._check_query(query, key.shape[0])
+        check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         value = self._check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         if mask is not None:
@@ -266,7 +264,7 @@ class MultiHeadAttention(nn.Module):
             state: what the last call returned; `None` to begin.
             need_weights: return the weights of every head, too.
         """
-        self._check_query(query, memory.value.shape[0])
+        check_query(query, memory.value.shape[0], self.query_dim, type(self).__name__)
         state = self.begin(memory) if state is None else state
         shared = map_tensors(self._share, (memory.key, memory.value, memory.mask))
         parts = fold((state.score, state.window, state.normalizer))
@@ -313,16 +311,6 @@ class MultiHeadAttention(nn.Module):
         if self.finish is not None:
             contexts = self.finish(contexts, query)
         return AttentionOutput(self.output_proj(contexts), weights)
-
-    def _check_query(self, query: Tensor, batch: int) -> None:
-        if query.dim() != 3:
-            raise _refusals.not_three_axes("query", query.shape, "[batch, queries, features]")
-        if query.shape[0] != batch:
-            raise _refusals.other_batch(query.shape[0], batch)
-        if query.shape[2] != self.query_dim:
-            raise _refusals.other_features("query", query.shape[2], type(self).__name__, self.query_dim)
-        if not query.is_floating_point():
-            raise _refusals.not_floats(query.dtype, "query")
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> Tensor:
         """The values, where they fit the keys, and both fit the layer."""

@@ -41,9 +41,7 @@ class FeedForward(nn.Module):
         self, dim: int, hidden_dim: int, activation: Activation = "relu", dropout: float = 0.0, bias: bool = True
     ) -> None:
         super().__init__()
-        for name, size in (("dim", dim), ("hidden_dim", hidden_dim)):
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise _refusals.no_size(name, size)
+        _refusals.check_sizes(dim=dim, hidden_dim=hidden_dim)
         if activation not in get_args(Activation):
             raise _refusals.unknown_choice("activation", activation, get_args(Activation))
         if not 0 <= dropout < 1:

@@ -76,7 +76,7 @@ class SinusoidalPositions(nn.Module):
 
     def __init__(self, dim: int, interleaved: bool = True) -> None:
         super().__init__()
-        _check_sizes(dim=dim)
+        _refusals.check_sizes(dim=dim)
         self.dim, self.interleaved = dim, interleaved
 
     def forward(self, steps: Float[Tensor, "batch steps dim"], offset: Offset = 0) -> Float[Tensor, "batch steps dim"]:
@@ -112,7 +112,7 @@ class LearnedPositions(nn.Module):
 
     def __init__(self, max_len: int, dim: int) -> None:
         super().__init__()
-        _check_sizes(max_len=max_len, dim=dim)
+        _refusals.check_sizes(max_len=max_len, dim=dim)
         self.max_len, self.dim = max_len, dim
         self.table = nn.Parameter(torch.empty(max_len, dim))
         nn.init.normal_(self.table, std=0.02)
@@ -169,7 +169,7 @@ class RotaryPositions(nn.Module):
 
     def __init__(self, dim: int, base: float = 10000.0, interleaved: bool = True, factor: float = 1.0) -> None:
         super().__init__()
-        _check_sizes(dim=dim)
+        _refusals.check_sizes(dim=dim)
         if dim % 2:
             raise ValueError(f"dim is {dim}; expected an even number, pairs of features. Turn the first {dim - 1}.")
         for name, given in (("base", base), ("factor", factor)):
@@ -192,12 +192,6 @@ class RotaryPositions(nn.Module):
         angle = angle.view(angle.shape[0], *(1,) * (vectors.dim() - 3), *angle.shape[1:])
         turned = rotate(vectors[..., : self.dim], angle, self.interleaved)
         return torch.cat((turned, vectors[..., self.dim :]), -1)
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise _refusals.no_size(name, size)
 
 
 def _check_features(steps: Tensor, layer: SinusoidalPositions | LearnedPositions) -> None:

@@ -6,19 +6,8 @@ from typing import Any, ClassVar
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from heedful import _refusals
+from heedful._refusals import check_sizes as check_sizes
 from heedful.attention.source import Source
-
-
-def check_sizes(**sizes: int) -> None:
-    """Refuse what is no number of features from 1 up.
-
-    Raises:
-        ValueError: names the first such size.
-    """
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise _refusals.no_size(name, size)
 
 
 class Score(nn.Module, ABC):

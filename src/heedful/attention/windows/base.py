@@ -18,9 +18,7 @@ def check_reach(least: int = 0, **numbers: int) -> None:
     Raises:
         ValueError: names the first such number.
     """
-    for name, number in numbers.items():
-        if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise _refusals.no_size(name, number, least)
+    _refusals.check_sizes(least, **numbers)
 
 
 def distances(positions: Int[Tensor, "*batch queries"], keys: int) -> Int[Tensor, "*batch queries {keys}"]:
