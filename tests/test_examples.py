@@ -9,11 +9,12 @@ import pytest
 from tests.test_house import ROOT, SOURCES, blocks, load, module_name
 
 
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/how_to.md"])
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), namespace)
+    for block in blocks("python", (ROOT / page).read_text(encoding="utf-8")):
+        exec(compile(block, page, "exec"), namespace)
 
 
 def _examples(path: Path) -> list[tuple[str, int]]:
