@@ -143,6 +143,11 @@ MARTINS_2016 = partial(
 CORREIA_2019 = partial(Source, paper="Correia, Niculae and Martins: Adaptively Sparse Transformers", year=2019)
 JANG_2017 = partial(Source, paper="Jang, Gu and Poole: Categorical Reparameterization with Gumbel-Softmax", year=2017)
 MILLER_2023 = partial(Source, paper="Miller: Attention Is Off By One", year=2023)
+NICULAE_2017 = partial(
+    Source,
+    paper="Niculae and Blondel: A Regularized Framework for Sparse and Structured Neural Attention",
+    year=2017,
+)
 PARMAR_2018 = partial(Source, paper="Parmar et al.: Image Transformer", year=2018)
 PETERS_2019 = partial(Source, paper="Peters, Niculae and Martins: Sparse Sequence-to-Sequence Models", year=2019)
 RAMAPURAM_2024 = partial(
