@@ -33,7 +33,7 @@ def lowest(
     total = sums[..., 1:, None] - sums[..., None, :-1] - strength[..., 1:, None]
     upper = (total - strength[..., None, :-1]) / steps
     lower = ((total + strength[..., None, :-1]) / steps).masked_fill(steps <= 0, torch.inf)
-    later = pad(lower.flip(-1).cummin(-1).values.flip(-1)[..., 1:], (0, 1), value=torch.inf)
+    later = pad(lower.flip(-1).cummin(-1).values.flip(-1), (0, 1), value=torch.inf)[..., 1:]
     return upper.minimum(later).masked_fill(steps <= 0, -torch.inf).amax(-1)
 
 
@@ -53,7 +53,7 @@ def levels(
     place = torch.arange(scores.shape[-1], device=scores.device)
     before = place < place.unsqueeze(-1)
     bound = high.unsqueeze(-2).masked_fill(before, torch.inf).cummin(-1).values
-    bound = pad(bound[..., :-1], (1, 0), value=torch.inf)
+    bound = pad(bound, (1, 0), value=torch.inf)[..., :-1]
     return low.unsqueeze(-2).minimum(bound).masked_fill(before, -torch.inf).amax(-1)
 
 
@@ -65,10 +65,11 @@ def fuse(
     >>> fuse(torch.tensor([0.0, 1.0, 5.0]), torch.tensor([0.0, 1.0, 1.0, 0.0]))
     tensor([1., 1., 4.])
     """
-    step = levels(scores, strength).diff()
-    pull = pad(step.sign().to(scores.dtype), (1, 1)) * strength
+    step = pad(levels(scores, strength), (1, 1)).diff()
+    pull = step.sign().to(scores.dtype) * strength
     moved = scores + pull[..., 1:] - pull[..., :-1]
-    run = pad((step != 0).long().cumsum(-1), (1, 0))
+    # keys without a tie are no run, whatever they hold
+    run = ((step != 0) | (strength == 0))[..., :-1].cumsum(-1) - 1
     total = torch.zeros_like(moved).scatter_add(-1, run, moved)
     size = torch.zeros_like(moved).scatter_add(-1, run, torch.ones_like(moved))
     return (total / size.clamp_min(1)).gather(-1, run)
@@ -111,8 +112,9 @@ class FusedmaxNormalizer(Normalizer):
             return finite, state
         # the visible keys first, in their order; those behind them have no ties
         order = hidden.byte().sort(dim=-1, stable=True).indices
-        tied = pad(~hidden.gather(-1, order)[..., 1:], (1, 1)).to(scores.dtype)
-        smooth = torch.zeros_like(finite).scatter(-1, order, fuse(finite.gather(-1, order), tied * self.strength))
+        seen = ~hidden.gather(-1, order)
+        strength = (pad(seen, (0, 1)) & pad(seen, (1, 0))).to(scores.dtype) * self.strength
+        smooth = torch.zeros_like(finite).scatter(-1, order, fuse(finite.gather(-1, order), strength))
         # a value more than 1 below the largest has no weight
         smooth, _ = finite_rows(smooth, ~hidden, below=2.0)
         return erase(sparsemax(smooth), hidden), state
