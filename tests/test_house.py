@@ -118,6 +118,7 @@ def test_the_public_names_are_these():
         "AverageAttention",
         "BahdanauAttention",
         "BidirectionalAttentionFlow",
+        "ChannelStatisticsPooling",
         "ChorowskiAttention",
         "CoAttention",
         "CopyDistribution",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heedful.attention import AverageAttention as AverageAttention
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import BidirectionalAttentionFlow as BidirectionalAttentionFlow
+    from heedful.attention import ChannelStatisticsPooling as ChannelStatisticsPooling
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
     from heedful.attention import CoAttention as CoAttention
     from heedful.attention import CopyDistribution as CopyDistribution
@@ -91,6 +92,7 @@ _PUBLIC = {
     "AverageAttention": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
     "BidirectionalAttentionFlow": "heedful.attention",
+    "ChannelStatisticsPooling": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
     "CoAttention": "heedful.attention",
     "CopyDistribution": "heedful.attention",

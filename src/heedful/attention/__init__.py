@@ -8,6 +8,7 @@ from .base import AttentionState as AttentionState
 from .base import DecoderAttention as DecoderAttention
 from .base import Memory as Memory
 from .bidirectional_flow import BidirectionalAttentionFlow as BidirectionalAttentionFlow
+from .channel_statistics import ChannelStatisticsPooling as ChannelStatisticsPooling
 from .co_attention import CoAttention as CoAttention
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate

@@ -344,9 +344,9 @@ class Attention(nn.Module):
 
     def _read(self, weights: Tensor, value: Tensor, state: AttentionState) -> Tensor:
         context = torch.einsum("bqk,bkv->bqv", weights, value)
-        if not self.window.reads:
+        added = self.window.read(widen(weights), self._positions(weights, state)) if self.window.reads else None
+        if added is None:
             return context
-        added = self.window.read(widen(weights), self._positions(weights, state))
         if added.shape[2] != value.shape[2]:
             raise _refusals.other_features("value", value.shape[2], type(self.window).__name__, added.shape[2])
         return (widen(context) + added).to(context.dtype)

@@ -23,11 +23,11 @@ class Pooled:
 
     Attributes:
         vector: `[batch, features]`.
-        weights: `[batch, keys]`, or `None` unless asked for.
+        weights: `[batch, keys]`, or `[batch, features, keys]` where each feature has its own; `None` unless asked for.
     """
 
     vector: Float[Tensor, "batch features"]
-    weights: Float[Tensor, "batch keys"] | None = None
+    weights: Float[Tensor, "batch *features keys"] | None = None
 
     def __iter__(self) -> Iterator[Tensor | None]:
         return iter((self.vector, self.weights))

@@ -217,6 +217,12 @@ BATTENBERG_2020 = partial(
     year=2020,
 )
 CHILD_2019 = partial(Source, paper="Child et al.: Generating Long Sequences with Sparse Transformers", year=2019)
+DESPLANQUES_2020 = partial(
+    Source,
+    paper="Desplanques, Thienpondt and Demuynck: ECAPA-TDNN: Emphasized Channel Attention, Propagation and Aggregation "
+    "in TDNN Based Speaker Verification",
+    year=2020,
+)
 DOZAT_2017 = partial(
     Source, paper="Dozat and Manning: Deep Biaffine Attention for Neural Dependency Parsing", year=2017
 )

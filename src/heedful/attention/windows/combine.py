@@ -64,8 +64,7 @@ class AndWindow(Window):
         self, weights: Float[Tensor, "batch queries keys"], positions: Int[Tensor, "batch queries"]
     ) -> Float[Tensor, "batch queries value_dim"] | None:
         """What the windows add to the context, added up."""
-        parts = [window.read(weights, positions) for window in self.windows if window.reads]
-        return reduce(torch.add, parts) if parts else None
+        return _read(self.windows, weights, positions)
 
     def update(self, state: Any, weights: Float[Tensor, "batch queries keys"]) -> Any:
         """The state of every window."""
@@ -140,3 +139,8 @@ def _look(windows: nn.ModuleList, state: tuple | None, *seen: Any) -> tuple[list
 
 def _update(windows: Iterable[Any], state: tuple, weights: Tensor) -> tuple:
     return tuple(window.update(each, weights) for window, each in zip(windows, state, strict=True))
+
+
+def _read(windows: Iterable[Any], *seen: Tensor) -> Tensor | None:
+    parts = [window.read(*seen) for window in windows if window.reads]
+    return reduce(torch.add, parts) if parts else None
