@@ -15,8 +15,8 @@ class ChannelStatisticsPooling(Pooling):
     """`[mean; std]`, `w[:, c] = softmax over the steps of V[c] . tanh(W [x; m; s] + b)`, `m`, `s` of all steps alike.
 
     Each feature (channel) has weights of its own, and they depend on plain mean and spread of the whole sequence. The
-    activation is that of `AttentiveStatisticsPooling`; the paper's scalar bias for each channel is left out, for softmax
-    does not see it. Spreads are 1e-6 at least; of a sequence without a visible step all is 0.
+    activation is that of `AttentiveStatisticsPooling`; the paper's scalar bias for each channel is left out, since
+    softmax does not see it. Spreads are 1e-6 at least; of a sequence without a visible step all is 0.
 
     Args:
         dim: features of a step; the vector has twice as many.
