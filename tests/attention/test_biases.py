@@ -103,7 +103,7 @@ def test_a_bias_of_zeros_changes_nothing():
 
 
 def test_relative_vectors_of_keys_and_values_are_those_of_the_loop():
-    """Shaw 2018, equations 3 and 4, with two heads that share both tables."""
+    """Shaw 2018, section 3, with two heads that share both tables."""
     query, key, value = (torch.randn(2, 2, size, 4, dtype=torch.float64) for size in (QUERIES, KEYS, KEYS))
     keys, values = (torch.randn(5, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
     positions = POSITIONS.unsqueeze(1)
@@ -129,7 +129,7 @@ def test_a_relative_bias_is_scaled_as_the_score_beside_it():
 
 
 def shaw(attention, query, key, value):
-    """Shaw 2018, equations 3 and 4, one query and one key at a time."""
+    """Shaw 2018, section 3, one query and one key at a time."""
     p, reach = dict(attention.named_parameters()), 2
     first = max(key.shape[1] - query.shape[1], 0)
     contexts = []

@@ -81,7 +81,7 @@ class RelativeBias(Window):
     torch.Size([1, 3, 5])
     """
 
-    source = SHAW_2018(place="section 3, equations 3 to 5")
+    source = SHAW_2018(place="section 3")
     aligned_to_end = True
     biases = True
 
