@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from heedful.attention import InducedAttention as InducedAttention
     from heedful.attention import IntraDecoderAttention as IntraDecoderAttention
     from heedful.attention import IntraTemporalAttention as IntraTemporalAttention
+    from heedful.attention import KeyValueAttention as KeyValueAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
     from heedful.attention import LatentAttention as LatentAttention
@@ -116,6 +117,7 @@ _PUBLIC = {
     "InducedAttention": "heedful.attention",
     "IntraDecoderAttention": "heedful.attention",
     "IntraTemporalAttention": "heedful.attention",
+    "KeyValueAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
     "LatentAttention": "heedful.attention",

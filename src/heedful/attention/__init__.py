@@ -31,6 +31,7 @@ from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .induced import InducedAttention as InducedAttention
 from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
 from .intra_temporal import IntraTemporalAttention as IntraTemporalAttention
+from .key_value import KeyValueAttention as KeyValueAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .latent import LatentAttention as LatentAttention
 from .latent import LatentMemory as LatentMemory

@@ -217,6 +217,9 @@ BATTENBERG_2020 = partial(
     year=2020,
 )
 CHILD_2019 = partial(Source, paper="Child et al.: Generating Long Sequences with Sparse Transformers", year=2019)
+DANILUK_2017 = partial(
+    Source, paper="Daniluk et al.: Frustratingly Short Attention Spans in Neural Language Modeling", year=2017
+)
 DESPLANQUES_2020 = partial(
     Source,
     paper="Desplanques, Thienpondt and Demuynck: ECAPA-TDNN: Emphasized Channel Attention, Propagation and Aggregation "
