@@ -68,7 +68,9 @@ if TYPE_CHECKING:
     from heedful.attention import PointerAttention as PointerAttention
     from heedful.attention import PointerGenerator as PointerGenerator
     from heedful.attention import RetentionAttention as RetentionAttention
+    from heedful.attention import ScaledLuongAttention as ScaledLuongAttention
     from heedful.attention import SeedPooling as SeedPooling
+    from heedful.attention import SelfAttention as SelfAttention
     from heedful.attention import SineAttention as SineAttention
     from heedful.attention import SlidingAttention as SlidingAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
@@ -141,7 +143,9 @@ _PUBLIC = {
     "PointerAttention": "heedful.attention",
     "PointerGenerator": "heedful.attention",
     "RetentionAttention": "heedful.attention",
+    "ScaledLuongAttention": "heedful.attention",
     "SeedPooling": "heedful.attention",
+    "SelfAttention": "heedful.attention",
     "SineAttention": "heedful.attention",
     "SlidingAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",

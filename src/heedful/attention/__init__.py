@@ -49,6 +49,7 @@ from .linear_time import SlidingAttention as SlidingAttention
 from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
+from .luong import ScaledLuongAttention as ScaledLuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
 from .mocha import MilkAttention as MilkAttention
 from .mocha import MochaAttention as MochaAttention
@@ -67,6 +68,7 @@ from .pooling import MaxPooling as MaxPooling
 from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
+from .self_attention import SelfAttention as SelfAttention
 from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention
 from .statistics import AttentiveStatisticsPooling as AttentiveStatisticsPooling
