@@ -59,13 +59,13 @@ from .multi_head import HeadsMemory as HeadsMemory
 from .multi_head import MultiHeadAttention as MultiHeadAttention
 from .multi_source import MultiSourceAttention as MultiSourceAttention
 from .parallel_co_attention import ParallelCoAttention as ParallelCoAttention
+from .plain_pooling import LastPooling as LastPooling
+from .plain_pooling import MaxPooling as MaxPooling
+from .plain_pooling import MeanPooling as MeanPooling
 from .pointer import PointerAttention as PointerAttention
 from .pointer_generator import PointerGenerator as PointerGenerator
 from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
-from .pooling import LastPooling as LastPooling
-from .pooling import MaxPooling as MaxPooling
-from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
 from .self_attention import SelfAttention as SelfAttention
