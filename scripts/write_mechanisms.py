@@ -8,7 +8,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "mechanisms.md"
 HEAD = """# Mechanisms
 
 What there is, from which paper, in which file. Written by `python scripts/write_mechanisms.py` from the classes and
-builders themselves; `heedful list` shows the same, and a test compares.
+builders themselves; `heedful list` shows the same, and a test compares. Compiled: in one graph, by
+`torch.compile(fullgraph=True)` and `torch.export`.
 
 """
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heedful.attention import AverageAttention as AverageAttention
     from heedful.attention import BahdanauAttention as BahdanauAttention
     from heedful.attention import BidirectionalAttentionFlow as BidirectionalAttentionFlow
+    from heedful.attention import ChannelStatisticsPooling as ChannelStatisticsPooling
     from heedful.attention import ChorowskiAttention as ChorowskiAttention
     from heedful.attention import CoAttention as CoAttention
     from heedful.attention import CopyDistribution as CopyDistribution
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from heedful.attention import InducedAttention as InducedAttention
     from heedful.attention import IntraDecoderAttention as IntraDecoderAttention
     from heedful.attention import IntraTemporalAttention as IntraTemporalAttention
+    from heedful.attention import KeyValueAttention as KeyValueAttention
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
     from heedful.attention import LatentAttention as LatentAttention
@@ -66,7 +68,9 @@ if TYPE_CHECKING:
     from heedful.attention import PointerAttention as PointerAttention
     from heedful.attention import PointerGenerator as PointerGenerator
     from heedful.attention import RetentionAttention as RetentionAttention
+    from heedful.attention import ScaledLuongAttention as ScaledLuongAttention
     from heedful.attention import SeedPooling as SeedPooling
+    from heedful.attention import SelfAttention as SelfAttention
     from heedful.attention import SineAttention as SineAttention
     from heedful.attention import SlidingAttention as SlidingAttention
     from heedful.attention import StepwiseAttention as StepwiseAttention
@@ -91,6 +95,7 @@ _PUBLIC = {
     "AverageAttention": "heedful.attention",
     "BahdanauAttention": "heedful.attention",
     "BidirectionalAttentionFlow": "heedful.attention",
+    "ChannelStatisticsPooling": "heedful.attention",
     "ChorowskiAttention": "heedful.attention",
     "CoAttention": "heedful.attention",
     "CopyDistribution": "heedful.attention",
@@ -114,6 +119,7 @@ _PUBLIC = {
     "InducedAttention": "heedful.attention",
     "IntraDecoderAttention": "heedful.attention",
     "IntraTemporalAttention": "heedful.attention",
+    "KeyValueAttention": "heedful.attention",
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
     "LatentAttention": "heedful.attention",
@@ -137,7 +143,9 @@ _PUBLIC = {
     "PointerAttention": "heedful.attention",
     "PointerGenerator": "heedful.attention",
     "RetentionAttention": "heedful.attention",
+    "ScaledLuongAttention": "heedful.attention",
     "SeedPooling": "heedful.attention",
+    "SelfAttention": "heedful.attention",
     "SineAttention": "heedful.attention",
     "SlidingAttention": "heedful.attention",
     "StepwiseAttention": "heedful.attention",

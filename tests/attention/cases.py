@@ -106,7 +106,9 @@ each_smooth_of_few = pytest.mark.parametrize(
     "case", [case for case in FEW_CASES if not case.normalizer.chooses], ids=str
 )
 each_placeless_case = pytest.mark.parametrize(
-    "case", [case for case in CASES if not (case.window.positional or case.score.positional)], ids=str
+    "case",
+    [case for case in CASES if not (case.window.positional or case.score.positional or case.normalizer.positional)],
+    ids=str,
 )
 
 

@@ -63,6 +63,8 @@ class NormalizerRow:
     distribution: bool = True
     # one key takes it all: no small change of a score changes the weights
     chooses: bool = False
+    # which keys stand side by side plays a part
+    positional: bool = False
     # training mode draws lots; the row is of evaluation mode
     draws: bool = False
 

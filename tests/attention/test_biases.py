@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from heedful.attention import Attention
+from heedful.attention import Attention, MultiHeadAttention
+from heedful.attention.heads import join_heads, split_heads
 from heedful.attention.scores import DotScore, ScaledDotScore
 from heedful.attention.windows import (
     AlibiBias,
@@ -102,7 +103,7 @@ def test_a_bias_of_zeros_changes_nothing():
 
 
 def test_relative_vectors_of_keys_and_values_are_those_of_the_loop():
-    """Shaw 2018, equations 3 and 4, with two heads that share both tables."""
+    """Shaw 2018, section 3, with two heads that share both tables."""
     query, key, value = (torch.randn(2, 2, size, 4, dtype=torch.float64) for size in (QUERIES, KEYS, KEYS))
     keys, values = (torch.randn(5, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
     positions = POSITIONS.unsqueeze(1)
@@ -125,6 +126,71 @@ def test_a_relative_bias_is_scaled_as_the_score_beside_it():
     weights = Attention(score, window)(query, key, need_weights=True).weights
     moved = key.unsqueeze(1) + torch.stack([window.table[9 - place : 12 - place] for place in range(3)])
     assert_close(weights, ((query.unsqueeze(2) * moved).sum(-1) / math.sqrt(4)).softmax(-1))
+
+
+def shaw(attention, query, key, value):
+    """Shaw 2018, section 3, one query and one key at a time."""
+    p, reach = dict(attention.named_parameters()), 2
+    first = max(key.shape[1] - query.shape[1], 0)
+    contexts = []
+    for item in range(len(query)):
+        for place in range(query.shape[1]):
+            far = [max(-reach, min(k - first - place, reach)) + reach for k in range(key.shape[1])]
+            scores = [query[item, place] @ (key[item, k] + p["window.table"][far[k]]) / 2 for k in range(key.shape[1])]
+            shares = torch.stack(scores).softmax(0)
+            contexts.append(
+                sum(w * (v + p["window.value_table"][f]) for w, v, f in zip(shares, value[item], far, strict=True))
+            )
+    return torch.stack(contexts).view(len(query), query.shape[1], -1)
+
+
+def test_vectors_for_the_values_are_read_with_them_at_once_and_step_by_step():
+    attention = Attention(ScaledDotScore(4), RelativeBias(4, 2, value_dim=7)).double()
+    query, key, value = draw(attention)
+    leaves = (query, key, value, *attention.parameters())
+    context, wanted = attention(query, key, value).context, shaw(attention, query, key, value)
+    assert_close(context, wanted)
+    assert attention(query, key, value, need_weights=True).context.equal(context)
+    for ours, theirs in zip(gradients(context, *leaves), gradients(wanted, *leaves), strict=True):
+        assert_close(ours, theirs)
+    memory = attention.remember(key, value)
+    state = attention.begin(memory, KEYS - QUERIES)
+    for place in range(QUERIES):
+        output, state = attention.step(query[:, place : place + 1], memory, state)
+        assert_close(output.context, context[:, place : place + 1])
+    mask = torch.tensor([[[True] * KEYS], [[False] * KEYS]])
+    assert not attention(query, key, value, mask).context[1].any()
+    half = attention.half()(query.half(), key.half(), value.half()).context
+    assert half.dtype == torch.half
+    assert_close(half, context, torch.half)
+
+
+def test_vectors_for_the_values_in_every_head_and_beside_another_window():
+    """Two heads that share both tables, and tables of zeros."""
+    window = RelativeBias(4, 2, value_dim=4)
+    joined = Attention(ScaledDotScore(4), AndWindow(CausalWindow(), window))
+    heads = MultiHeadAttention(8, 2, attention=joined).double()
+    query = torch.randn(2, KEYS, 8, dtype=torch.float64)
+    output = heads(query, query, need_weights=True)
+    positions = torch.arange(KEYS).expand(2, 1, KEYS)
+    values = split_heads(heads.value_proj(query), 2)
+    read = output.weights @ values + relative_context(output.weights, positions, window.value_table)
+    assert_close(output.context, heads.output_proj(join_heads(read)))
+    nn.init.zeros_(window.value_table)
+    bare = Attention(ScaledDotScore(4), RelativeBias(4, 2)).double()
+    bare.window.table = window.table
+    each = torch.randn(2, KEYS, 4, dtype=torch.float64)
+    assert_close(Attention(ScaledDotScore(4), window)(each, each).context, bare(each, each).context)
+
+
+@pytest.mark.compile
+def test_vectors_for_the_values_are_compiled_in_one_graph():
+    attention = Attention(ScaledDotScore(4), RelativeBias(4, 2, value_dim=7)).double()
+    arguments = draw(attention)
+    compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments).context
+    assert_close(compiled, attention(*arguments).context)
+    exported = torch.export.export(attention, tuple(each.detach() for each in arguments)).module()
+    assert_close(exported(*arguments).context, attention(*arguments).context)
 
 
 def test_heads_side_by_side_in_the_batch_have_numbers_of_their_own():
@@ -189,5 +255,9 @@ def test_what_is_no_bias_is_refused():
             Attention(DotScore(4), window)(torch.zeros(3, 1, 4), torch.zeros(3, 1, 4))
     with pytest.raises(ValueError, match=r"heads is 0; expected a whole number \(int\) from 1 up"):
         alibi_slopes(0)
+    with pytest.raises(ValueError, match="value has 4 features; RelativeBias expected 7"):
+        Attention(ScaledDotScore(4), RelativeBias(4, 2, value_dim=7))(*arguments)
+    with pytest.raises(ValueError, match=r"value_dim is 0; expected a whole number \(int\) from 1 up"):
+        RelativeBias(4, 2, value_dim=0)
     with pytest.raises(ValueError, match=r"num_buckets is 7; expected an even number, half for keys on each side: 8\?"):
         BucketedRelativeBias(7)

@@ -173,18 +173,6 @@ def test_a_target_in_neither_becomes_unk_and_a_copied_word_is_fed_back_as_unk():
     assert (reachable.where(reachable < WORDS, unk) < WORDS).all()
 
 
-@pytest.mark.compile
-def test_the_mixture_compiles():
-    layer, looked = PointerGenerator(6, 4, 3).double(), look()
-    words, _, _, ids = draw()
-    arguments = (words, looked, ids, torch.randn(BATCH, QUERIES, 4).double(), torch.randn(BATCH, QUERIES, 3).double())
-
-    def run(*arguments):
-        return layer(*arguments).log_probs(EXTRA).exp()
-
-    assert_close(torch.compile(run, backend="aot_eager", fullgraph=True)(*arguments), run(*arguments))
-
-
 @pytest.mark.messages
 def test_what_does_not_fit_is_refused():
     words, scores, gate, ids = draw()

@@ -45,7 +45,7 @@ def additive(feature):
 
 
 def covered(p, key, before):
-    """See 2017, equations 10 and 11: w_c times the sum of the weights so far."""
+    """See 2017, section 2.3: w_c times the sum of the weights so far."""
     return p["coverage_proj"] * sum(before, torch.zeros(KEYS, dtype=torch.float64))[key]
 
 
@@ -96,7 +96,7 @@ def convolved(p, asked, keys, before):
 
 
 def gaussians(version):
-    """Graves 2013, equations 46 to 51; Battenberg 2020, table 1: weights, not to be divided by their sum."""
+    """Graves 2013, section 5; Battenberg 2020, table 1: weights, not to be divided by their sum."""
 
     def powers(p, asked, keys, before):
         center = torch.zeros(2, dtype=torch.float64)

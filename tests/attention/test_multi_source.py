@@ -154,15 +154,6 @@ def test_narrow_numbers_come_close(dtype):
     assert_close(found, wide(query.double(), [first.double(), second.double()]).context, dtype)
 
 
-@pytest.mark.compile
-def test_they_compile():
-    query, first, second = draw()
-    for layer in (network(), FlatMultiSourceAttention(Attention(DotScore(4)), [5, 6]).double()):
-        expected = layer(query, [first, second]).context
-        compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
-        assert_close(compiled(query, [first, second]).context, expected)
-
-
 @pytest.mark.messages
 def test_what_does_not_fit_is_refused():
     with pytest.raises(

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from heedful.attention import Attention, BahdanauAttention, LuongAttention, NormedBahdanauAttention
+from heedful.attention import (
+    Attention,
+    BahdanauAttention,
+    LuongAttention,
+    NormedBahdanauAttention,
+    ScaledLuongAttention,
+    SelfAttention,
+)
 from heedful.attention.normalizers import SoftmaxNormalizer
 from heedful.attention.scores import (
     AdditiveScore,
@@ -15,7 +22,8 @@ from heedful.attention.scores import (
     ScaledDotScore,
 )
 from heedful.attention.windows import EverywhereWindow
-from tests.attention.cases import draw, some_mask, weights_of
+from tests.attention.cases import draw, gradients, some_mask, weights_of
+from tests.tolerances import assert_close
 
 NAMED = [
     (lambda: BahdanauAttention(4, 6, 11), lambda: AdditiveScore(4, 6, 11)),
@@ -28,6 +36,8 @@ NAMED = [
     (lambda: LuongAttention(4, 6, "concat"), lambda: ConcatScore(4, 6, 4)),
     (lambda: LuongAttention(4, 6, "concat", hidden_dim=11), lambda: ConcatScore(4, 6, 11)),
     (lambda: LuongAttention(4, 6, "location", max_keys=9), lambda: LocationScore(4, 6, 9)),
+    (lambda: ScaledLuongAttention(4, 6), lambda: GeneralScore(4, 6, learned_scale=True)),
+    (lambda: SelfAttention(4), lambda: ScaledDotScore(4)),
 ]
 
 
@@ -40,3 +50,19 @@ def test_a_named_mechanism_is_its_parts(build, score):
     ours, theirs = (attention(*arguments, mask, need_weights=True) for attention in (named, by_hand))
     assert ours.context.equal(theirs.context)
     assert weights_of(ours).equal(weights_of(theirs))
+
+
+def test_a_scaled_general_score_is_one_of_a_longer_matrix_and_learns_its_scale():
+    scaled, plain = ScaledLuongAttention(4, 6).double(), LuongAttention(4, 6).double()
+    scale, weight = scaled.score.get_parameter("scale"), scaled.score.get_parameter("weight")
+    assert scale == 1
+    torch.nn.init.constant_(scale, 1.7)
+    plain.load_state_dict({"score.weight": weight * 1.7})
+    query, key, value = draw(scaled)
+    mask = some_mask()
+    for need_weights in (False, True):
+        ours, theirs = (one(query, key, value, mask, need_weights) for one in (scaled, plain))
+        assert_close(ours.context, theirs.context)
+        # scale and length of the matrix stand for each other
+        slopes = gradients(ours.context, scale, weight)
+        assert_close(slopes[0] * 1.7, (slopes[1] * weight).sum())

@@ -13,6 +13,7 @@ from heedful.attention import normalizers
 from heedful.attention.normalizers import (
     AlphaEntmaxNormalizer,
     Entmax15Normalizer,
+    FusedmaxNormalizer,
     GumbelSoftmaxNormalizer,
     HardmaxNormalizer,
     Normalizer,
@@ -26,6 +27,7 @@ from heedful.attention.normalizers import (
     TopKNormalizer,
 )
 from heedful.attention.normalizers.alpha_entmax import alpha_entmax as alpha_entmax_of
+from heedful.attention.normalizers.fusedmax import fuse
 from tests.attention.rows import BATCH, KEYS, QUERIES, NormalizerRow, built, exported, written
 from tests.tolerances import assert_close
 
@@ -77,6 +79,26 @@ def alpha_entmax(scores, alpha):
     return torch.zeros_like(scores).masked_scatter(inside, (scaled - tau)[inside].clamp_min(0) ** power)
 
 
+def fusedmax(scores, strength):
+    """Niculae and Blondel 2017: sparsemax of the smoothed scores, by trying for each step none, one up and one down."""
+    known, found = scores.tolist(), []
+    for steps in itertools.product((0, -1, 1), repeat=len(known) - 1):
+        ends = [0, *(place for place, step in enumerate(steps, 1) if step), len(known)]
+        pulls = [0, *(step for step in steps if step), 0]
+        runs = [
+            (first, last, strength * (after - before) / (last - first))
+            for first, last, before, after in zip(ends, ends[1:], pulls, pulls[1:], strict=False)
+        ]
+        tried = [
+            sum(known[first:last]) / (last - first) + pull for first, last, pull in runs for _ in range(first, last)
+        ]
+        cost = sum((one - other) ** 2 for one, other in zip(tried, known, strict=True)) / 2
+        cost += strength * sum(abs(one - other) for one, other in itertools.pairwise(tried))
+        found.append((cost, runs))
+    best = min(found, key=lambda pair: pair[0])[1]
+    return sparsemax(torch.cat([scores[first:last].mean().expand(last - first) + pull for first, last, pull in best]))
+
+
 def hardmax(scores):
     """The first of the largest; no gradient."""
     known = scores.tolist()
@@ -118,6 +140,7 @@ NORMALIZERS = [
     ),
     NormalizerRow(SparsemaxNormalizer, sparsemax),
     NormalizerRow(Entmax15Normalizer, entmax15),
+    NormalizerRow(lambda: FusedmaxNormalizer(0.3), partial(fusedmax, strength=0.3), positional=True),
     NormalizerRow(
         lambda: AlphaEntmaxNormalizer(learned=True),
         lambda scores, raw: alpha_entmax(scores, 1 + 1 / (1 + torch.exp(-raw))),
@@ -234,7 +257,7 @@ def test_sparse_weights_are_those_of_another_library(scores, data):
 
 @given(rows(), st.floats(-1e3, 1e3))
 def test_a_constant_changes_no_distribution_but_the_smoothed(scores, constant):
-    for normalizer in (SparsemaxNormalizer(), Entmax15Normalizer()):
+    for normalizer in (SparsemaxNormalizer(), Entmax15Normalizer(), FusedmaxNormalizer()):
         assert_close(normalizer(scores + constant, None)[0], normalizer(scores, None)[0], torch.float32)
 
 
@@ -286,6 +309,46 @@ def test_weights_of_any_exponent_are_those_of_another_library_with_their_gradien
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@given(rows(-3, 3), st.floats(0, 2), st.data())
+def test_a_fused_distribution_is_the_best_one_by_its_conditions(scores, strength, data):
+    """Karush, Kuhn and Tucker: what pulls at each key is a step's sign, or less than that inside a run."""
+    scores = data.draw(
+        st.sampled_from([scores, scores.round(), scores.repeat(1, 1, 9) + torch.arange(9 * scores.shape[-1]) % 7])
+    )[0, 0]
+    strengths = torch.nn.functional.pad(torch.full((len(scores) - 1,), strength, dtype=torch.float64), (1, 1))
+    smooth = fuse(scores, strengths)
+    pull = (smooth - scores).cumsum(0)
+    assert abs(float(pull[-1])) < 1e-9
+    assert (pull[:-1].abs() <= strength + 1e-9).all()
+    assert_close(pull[:-1] * smooth.diff(), strength * smooth.diff().abs())
+    weights = FusedmaxNormalizer(strength)(scores.view(1, 1, -1), None)[0][0, 0]
+    # the same pull, and a price for all that each weight of 0 may undercut
+    price = weights - scores - torch.nn.functional.pad(pull[:-1], (0, 1)) + torch.nn.functional.pad(pull[:-1], (1, 0))
+    assert_close(price[weights > 0], price.min().expand(int((weights > 0).sum())))
+    assert_close(strength * weights.diff().abs(), pull[:-1] * weights.diff())
+
+
+def test_fused_weights_are_those_of_the_authors_example_and_run_from_sparsemax_to_one_run():
+    scores = torch.tensor([[[1.0, 2.1, 1.9]]], dtype=torch.float64, requires_grad=True)
+    assert_close(FusedmaxNormalizer(0.1)(scores, None)[0], torch.tensor([[[0.0, 0.5, 0.5]]], dtype=torch.float64))
+    assert_close(FusedmaxNormalizer(0.0)(scores, None)[0], SparsemaxNormalizer()(scores, None)[0])
+    assert_close(FusedmaxNormalizer(9.0)(scores, None)[0], torch.full((1, 1, 3), 1 / 3, dtype=torch.float64))
+    long = (0.2 * torch.randn(1, 2, 40, dtype=torch.float64)).requires_grad_()
+    upstream = torch.randn(1, 2, 40, dtype=torch.float64)
+    weights, _ = FusedmaxNormalizer(0.1)(long, None)
+    (slope,) = torch.autograd.grad((weights * upstream).sum(), long)
+    # what reaches one key of a run reaches all of it alike
+    same = (weights.diff() == 0) & (weights[..., 1:] > 0)
+    assert same.any()
+    assert_close(slope.diff()[same], torch.zeros(int(same.sum()), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("strength", [-0.1, float("nan"), float("inf")])
+def test_a_strength_that_is_no_price_is_refused(strength):
+    with pytest.raises(ValueError, match=rf"strength is {strength}; expected what a step between neighbours costs"):
+        FusedmaxNormalizer(strength)
+
+
 def test_an_exponent_moves_from_softmax_to_sparsemax():
     scores = torch.randn(BATCH, QUERIES, KEYS, dtype=torch.float64)
     for alpha, plain in ((1 + 1e-9, SoftmaxNormalizer()), (1.5, Entmax15Normalizer()), (2.0, SparsemaxNormalizer())):
@@ -307,7 +370,9 @@ def test_an_exponent_out_of_range_is_refused(alpha, learned):
         AlphaEntmaxNormalizer(alpha, learned)
 
 
-@pytest.mark.parametrize("build", [SparsemaxNormalizer, Entmax15Normalizer, partial(AlphaEntmaxNormalizer, 1.3)])
+@pytest.mark.parametrize(
+    "build", [SparsemaxNormalizer, Entmax15Normalizer, FusedmaxNormalizer, partial(AlphaEntmaxNormalizer, 1.3)]
+)
 def test_sparse_weights_are_differentiable_twice(build):
     scores = torch.tensor([[[0.3, 0.9, -0.2, 0.5, -3.0]]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda scores: build()(scores, None)[0], scores)

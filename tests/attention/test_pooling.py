@@ -15,6 +15,7 @@ from heedful.attention import (
     AttBlstmPooling,
     AttentionPooling,
     AttentiveStatisticsPooling,
+    ChannelStatisticsPooling,
     FeatureAttention,
     FeatureTemporalAttention,
     GatedPooling,
@@ -82,6 +83,17 @@ def _statistics(p, x):
     return torch.cat([mean, torch.where(variance > 1e-12, variance, 1e-12).sqrt()]), weights
 
 
+def _channel_statistics(p, x):
+    """Desplanques 2020: e[t, c] = v_c . f(W [h_t; mean; std] + b), a softmax over t for each channel c."""
+    plain = sum(step for step in x) / len(x)
+    spread = torch.where(((x - plain) ** 2).mean(0) > 1e-12, ((x - plain) ** 2).mean(0), 1e-12).sqrt()
+    inner = [torch.tanh(p["weight"] @ torch.cat([step, plain, spread]) + p["bias"]) for step in x]
+    weights = torch.stack([_softmax(torch.stack([row @ one for one in inner])) for row in p["channel_proj"]])
+    means = torch.stack([w @ x[:, channel] for channel, w in enumerate(weights)])
+    variances = torch.stack([w @ (x[:, channel] - means[channel]) ** 2 for channel, w in enumerate(weights)])
+    return torch.cat([means, torch.where(variances > 1e-12, variances, 1e-12).sqrt()]), weights
+
+
 def _gated(p, x):
     inner = [torch.tanh(p["weight"] @ step + p["bias"]) for step in x]
     gates = [torch.sigmoid(p["gate_weight"] @ step + p["gate_bias"]) for step in x]
@@ -129,6 +141,7 @@ ROWS = [
     Row(lambda: LastStateAttention(DIM, 4), _luong, ordered=True),
     Row(lambda: LastStateAttention(DIM, 4, "bahdanau"), _bahdanau, ordered=True),
     Row(lambda: AttentiveStatisticsPooling(DIM, 11), _statistics),
+    Row(lambda: ChannelStatisticsPooling(DIM, 11), _channel_statistics),
     Row(lambda: GatedPooling(DIM, 11), _gated),
     Row(lambda: StructuredSelfAttention(DIM, 11, 2), _structured),
     Row(lambda: FeatureTemporalAttention(6), _temporal, ordered=True, in_place=True),
@@ -376,14 +389,18 @@ def test_a_gate_that_is_open_is_attention_pooling():
     assert_close(gated(steps, _mask()).vector, pooling(steps, _mask()).vector)
 
 
-def test_statistics_under_uniform_weights_are_the_mean_and_the_spread_of_the_population():
-    layer, steps = AttentiveStatisticsPooling(DIM, 11).double(), _steps()
-    nn.init.zeros_(layer.context_vector)
+@pytest.mark.parametrize(
+    ("build", "last"), [(AttentiveStatisticsPooling, "context_vector"), (ChannelStatisticsPooling, "channel_proj")]
+)
+def test_statistics_under_uniform_weights_are_the_mean_and_the_spread_of_the_population(build, last):
+    layer, steps = build(DIM, 11).double(), _steps()
+    nn.init.zeros_(layer.get_parameter(last))
     assert_close(layer(steps).vector, torch.cat([steps.mean(1), steps.std(1, correction=0)], 1))
 
 
-def test_statistics_of_a_constant_far_from_zero_have_no_spread_and_finite_slopes():
-    layer, steps = AttentiveStatisticsPooling(DIM, 11), torch.full((BATCH, KEYS, DIM), 1e4, requires_grad=True)
+@pytest.mark.parametrize("build", [AttentiveStatisticsPooling, ChannelStatisticsPooling])
+def test_statistics_of_a_constant_far_from_zero_have_no_spread_and_finite_slopes(build):
+    layer, steps = build(DIM, 11), torch.full((BATCH, KEYS, DIM), 1e4, requires_grad=True)
     vector = layer(steps, _mask()).vector
     assert (vector[:, DIM:] < 1e-2).all()
     assert all(slope.isfinite().all() for slope in torch.autograd.grad(vector.sum(), (steps, *layer.parameters())))

@@ -97,7 +97,7 @@ def every_feature(query, key, p):
 
 
 def gated_additive(query, key, p):
-    """Ilse 2018, equation 9, with a query in both layers"""
+    """Ilse 2018, section 2.4, with a query in both layers"""
     layer = torch.tanh(p["key_proj"] @ key + p["query_proj"] @ query + p["proj_bias"])
     gate = 1 / (1 + torch.exp(-(p["key_gate"] @ key + p["query_gate"] @ query + p["gate_bias"])))
     return p["energy"] @ (layer * gate)

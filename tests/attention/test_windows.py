@@ -44,7 +44,7 @@ def parabola(query, key):
 
 
 def shaw(query, place, key, p):
-    """Shaw 2018, equations 4 and 5: q . a_clip(k - q) / sqrt(d), for distances up to 2."""
+    """Shaw 2018, section 3: q . a_clip(k - q) / sqrt(d), for distances up to 2."""
     return query @ p["table"][max(-2, min(key - place, 2)) + 2] / 2
 
 

@@ -8,6 +8,7 @@ from .base import AttentionState as AttentionState
 from .base import DecoderAttention as DecoderAttention
 from .base import Memory as Memory
 from .bidirectional_flow import BidirectionalAttentionFlow as BidirectionalAttentionFlow
+from .channel_statistics import ChannelStatisticsPooling as ChannelStatisticsPooling
 from .co_attention import CoAttention as CoAttention
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
@@ -30,6 +31,7 @@ from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .induced import InducedAttention as InducedAttention
 from .intra_temporal import IntraDecoderAttention as IntraDecoderAttention
 from .intra_temporal import IntraTemporalAttention as IntraTemporalAttention
+from .key_value import KeyValueAttention as KeyValueAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .latent import LatentAttention as LatentAttention
 from .latent import LatentMemory as LatentMemory
@@ -47,6 +49,7 @@ from .linear_time import SlidingAttention as SlidingAttention
 from .location_sensitive import ChorowskiAttention as ChorowskiAttention
 from .location_sensitive import TacotronAttention as TacotronAttention
 from .luong import LuongAttention as LuongAttention
+from .luong import ScaledLuongAttention as ScaledLuongAttention
 from .luong_local import LuongLocalAttention as LuongLocalAttention
 from .mocha import MilkAttention as MilkAttention
 from .mocha import MochaAttention as MochaAttention
@@ -56,15 +59,16 @@ from .multi_head import HeadsMemory as HeadsMemory
 from .multi_head import MultiHeadAttention as MultiHeadAttention
 from .multi_source import MultiSourceAttention as MultiSourceAttention
 from .parallel_co_attention import ParallelCoAttention as ParallelCoAttention
+from .plain_pooling import LastPooling as LastPooling
+from .plain_pooling import MaxPooling as MaxPooling
+from .plain_pooling import MeanPooling as MeanPooling
 from .pointer import PointerAttention as PointerAttention
 from .pointer_generator import PointerGenerator as PointerGenerator
 from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
-from .pooling import LastPooling as LastPooling
-from .pooling import MaxPooling as MaxPooling
-from .pooling import MeanPooling as MeanPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
+from .self_attention import SelfAttention as SelfAttention
 from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention
 from .statistics import AttentiveStatisticsPooling as AttentiveStatisticsPooling

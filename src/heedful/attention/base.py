@@ -338,9 +338,22 @@ class Attention(nn.Module):
         score_state = self.score.update(score_state, weights)
         window_state = self.window.update(window_state, weights)
         weights = weights.to(memory.value.dtype)
-        context = torch.einsum("bqk,bkv->bqv", self.dropout(weights), memory.value)
+        context = self._read(self.dropout(weights), memory.value, state)
         output = AttentionOutput(context, weights if need_weights else None)
         return output, self._next(state, query, score_state, window_state, normalizer_state)
+
+    def _read(self, weights: Tensor, value: Tensor, state: AttentionState) -> Tensor:
+        context = torch.einsum("bqk,bkv->bqv", weights, value)
+        added = self.window.read(widen(weights), self._positions(weights, state)) if self.window.reads else None
+        if added is None:
+            return context
+        if added.shape[2] != value.shape[2]:
+            raise _refusals.other_features("value", value.shape[2], type(self.window).__name__, added.shape[2])
+        return (widen(context) + added).to(context.dtype)
+
+    @staticmethod
+    def _positions(query: Tensor, state: AttentionState) -> Tensor:
+        return state.position.unsqueeze(1) + torch.arange(query.shape[1], device=query.device)
 
     def _view(self, query: Tensor, memory: Memory, state: AttentionState) -> tuple[View, Any]:
         if isinstance(self.window, EverywhereWindow):
@@ -348,14 +361,13 @@ class Attention(nn.Module):
             return View(), state.window
         keys = memory.value.shape[1]
         lengths = self._full_mask(memory.mask, memory.value).sum((1, 2))
-        positions = state.position.unsqueeze(1) + torch.arange(query.shape[1], device=query.device)
-        return self.window(query, positions, lengths, keys, state.window)
+        return self.window(query, self._positions(query, state), lengths, keys, state.window)
 
     def _can_fuse(self, view: View, need_weights: bool) -> bool:
         """Whether nothing but a plain softmax is wanted, so that no scores need to be held."""
         able = self.score.weighs if need_weights else self.score.fused
         # such a window is told the weights
-        able = able and not self.window.stateful
+        able = able and not (self.window.stateful or self.window.reads)
         plain = self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
         return able and plain and not (self.training and self.dropout.p > 0)
 

@@ -26,6 +26,8 @@ class Entry:
         place: section or equation.
         year: of the paper.
         formula: the first line of its docstring.
+        uncompiled: why `torch.compile(fullgraph=True)` and `torch.export` refuse it, from the attribute of that name;
+            empty where both take it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Entry:
     place: str
     year: int
     formula: str
+    uncompiled: str = ""
 
 
 def catalogue() -> list[Entry]:
@@ -62,13 +65,14 @@ def markdown() -> str:
     r"""The catalogue as a Markdown table, as `docs/mechanisms.md` holds it.
 
     >>> print(markdown().splitlines()[0])
-    | name | kind | formula | source | file |
+    | name | kind | formula | source | compiled | file |
     """
-    rows = [("name", "kind", "formula", "source", "file"), ("---",) * 5]
+    rows = [("name", "kind", "formula", "source", "compiled", "file"), ("---",) * 6]
     for entry in catalogue():
         source = f"{entry.paper}, {entry.year}, {entry.place}"
         link = f"[{Path(entry.file).name}](../src/{entry.file})"
-        rows.append((entry.name, entry.kind, entry.formula.replace("|", "\\|"), source, link))
+        compiled = f"no: {entry.uncompiled}" if entry.uncompiled else "yes"
+        rows.append((entry.name, entry.kind, entry.formula.replace("|", "\\|"), source, compiled, link))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -86,4 +90,5 @@ def _kind(thing: Any) -> Kind:
 def _entry(kind: Kind, thing: Any) -> Entry:
     formula = inspect.cleandoc(thing.__doc__ or "").partition("\n")[0]
     file = thing.__module__.replace(".", "/") + ".py"
-    return Entry(thing.__name__, kind, file, thing.source.paper, thing.source.place, thing.source.year, formula)
+    why = getattr(thing, "uncompiled", "")
+    return Entry(thing.__name__, kind, file, thing.source.paper, thing.source.place, thing.source.year, formula, why)

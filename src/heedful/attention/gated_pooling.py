@@ -1,4 +1,4 @@
-"""Gated pooling: a learned query behind a gate, for bags of instances (Ilse, Tomczak and Welling 2018, equation 9)."""
+"""Gated pooling: a learned query behind a gate, for bags of instances (Ilse, Tomczak and Welling 2018, section 2.4)."""
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class GatedPooling(Pooling):
     (torch.Size([2, 5]), [0.25, 0.25, 0.25, 0.25])
     """
 
-    source = ILSE_2018(place="section 2.4, equation 9")
+    source = ILSE_2018(place="section 2.4")
 
     def __init__(self, dim: int, attention_dim: int) -> None:
         super().__init__(dim)

@@ -54,6 +54,7 @@ class HierarchicalAttention(nn.Module):
     """
 
     source = YANG_2016(place="section 2.2, equations 5 to 10")
+    uncompiled = "how many sentences have words depends on the lengths"
 
     def __init__(
         self, word_encoder: nn.Module, word_pooling: Pooling, sentence_encoder: nn.Module, sentence_pooling: Pooling

@@ -1,13 +1,11 @@
 """Intra-temporal attention over the source, intra-decoder attention over the target (Paulus, Xiong and Socher 2018)."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from heedful.functional import check_mask
-
 from .base import Attention, AttentionOutput, Memory
 from .normalizers import IntraTemporalNormalizer
+from .past import hide_own
 from .scores import GeneralScore
 from .source import PAULUS_2018, mechanism
 
@@ -43,6 +41,7 @@ class IntraDecoderAttention(nn.Module):
     Raises:
         ValueError: the size is not positive.
 
+    >>> import torch
     >>> attention, states = IntraDecoderAttention(4), torch.ones(2, 3, 4)
     >>> at_once = attention(states).context
     >>> output, past = attention.step(states[:, :1])
@@ -74,12 +73,7 @@ class IntraDecoderAttention(nn.Module):
         Raises:
             ValueError: a shape does not fit, or the mask is not boolean (a TypeError, too).
         """
-        batch, steps, _ = states.shape
-        check_mask(mask, batch, 1, steps)
-        earlier = torch.ones(steps, steps, dtype=torch.bool, device=states.device).tril(-1).unsqueeze(0)
-        if mask is not None:
-            # a state that is hidden asks for nothing, either
-            states, earlier = states.masked_fill(~mask.transpose(1, 2), 0), earlier & mask & mask.transpose(1, 2)
+        states, earlier = hide_own(states, mask)
         return self.attention(states, states, mask=earlier, need_weights=need_weights)
 
     def step(

@@ -50,6 +50,26 @@ def LuongAttention(  # noqa: N802
     return Attention(content_score(query_dim, key_dim, score, hidden_dim))
 
 
+@mechanism(LUONG_2015(place="section 3.1, general"))
+def ScaledLuongAttention(query_dim: int, key_dim: int) -> Attention:  # noqa: N802
+    """Softmax of `g query . W key`, general attention with a learned scale, which starts at 1.
+
+    The scale is not in the paper; it is the "scaled Luong" of tensorflow/nmt.
+
+    Args:
+        query_dim: features of a query (a decoder state).
+        key_dim: features of a key (an encoder output).
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> import torch
+    >>> ScaledLuongAttention(query_dim=4, key_dim=5)(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
+    torch.Size([2, 3, 5])
+    """
+    return Attention(GeneralScore(query_dim, key_dim, learned_scale=True))
+
+
 def content_score(query_dim: int, key_dim: int, name: ContentScoreName, hidden_dim: int | None = None) -> Score:
     """The paper's score of that name, of those that look at the keys.
 

@@ -32,7 +32,7 @@ class PointerGenerator(nn.Module):
     torch.Size([2, 3, 11])
     """
 
-    source = SEE_2017(place="section 2.2, equations 8-9")
+    source = SEE_2017(place="section 2.2")
     kind = "layer"
 
     def __init__(self, context_dim: int, state_dim: int, input_dim: int) -> None:

@@ -143,6 +143,11 @@ MARTINS_2016 = partial(
 CORREIA_2019 = partial(Source, paper="Correia, Niculae and Martins: Adaptively Sparse Transformers", year=2019)
 JANG_2017 = partial(Source, paper="Jang, Gu and Poole: Categorical Reparameterization with Gumbel-Softmax", year=2017)
 MILLER_2023 = partial(Source, paper="Miller: Attention Is Off By One", year=2023)
+NICULAE_2017 = partial(
+    Source,
+    paper="Niculae and Blondel: A Regularized Framework for Sparse and Structured Neural Attention",
+    year=2017,
+)
 PARMAR_2018 = partial(Source, paper="Parmar et al.: Image Transformer", year=2018)
 PETERS_2019 = partial(Source, paper="Peters, Niculae and Martins: Sparse Sequence-to-Sequence Models", year=2019)
 RAMAPURAM_2024 = partial(
@@ -212,6 +217,15 @@ BATTENBERG_2020 = partial(
     year=2020,
 )
 CHILD_2019 = partial(Source, paper="Child et al.: Generating Long Sequences with Sparse Transformers", year=2019)
+DANILUK_2017 = partial(
+    Source, paper="Daniluk et al.: Frustratingly Short Attention Spans in Neural Language Modeling", year=2017
+)
+DESPLANQUES_2020 = partial(
+    Source,
+    paper="Desplanques, Thienpondt and Demuynck: ECAPA-TDNN: Emphasized Channel Attention, Propagation and Aggregation "
+    "in TDNN Based Speaker Verification",
+    year=2020,
+)
 DOZAT_2017 = partial(
     Source, paper="Dozat and Manning: Deep Biaffine Attention for Neural Dependency Parsing", year=2017
 )

@@ -1,6 +1,7 @@
 """Attentive statistics pooling: weighted mean and weighted spread (Okabe, Koshinaka and Shinoda 2018, section 3)."""
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful.functional import additive_attention, linear, widen
@@ -11,6 +12,25 @@ from .source import OKABE_2018
 
 # below it the slope of the root would leave the range of float32
 LEAST_VARIANCE = 1e-12
+
+
+def spread(
+    steps: Float[Tensor, "batch keys dim"],
+    mean: Float[Tensor, "batch 1 dim"],
+    weights: Float[Tensor, "batch keys #dim"],
+    visible: Bool[Tensor, "batch keys"] | None,
+) -> Float[Tensor, "batch 1 dim"]:
+    """The root of `sum w (x - mean)^2`, 1e-6 at least; 0 where no step is visible.
+
+    >>> spread(torch.tensor([[[1.0], [3.0]]]), torch.tensor([[[2.0]]]), torch.full((1, 2, 1), 0.5), None)
+    tensor([[[1.]]])
+    """
+    # not sum w x^2 - mean^2, of which nothing is left where the mean is large
+    variance = (widen(weights) * (widen(steps) - widen(mean)).square()).sum(1, keepdim=True)
+    root = variance.clamp_min(LEAST_VARIANCE).sqrt()
+    if visible is not None:
+        root = root.masked_fill(~visible.any(1).view(-1, 1, 1), 0)
+    return root.to(mean.dtype)
 
 
 class AttentiveStatisticsPooling(Pooling):
@@ -49,10 +69,5 @@ class AttentiveStatisticsPooling(Pooling):
         query, key = self.bias.expand(len(steps), 1, -1), linear(steps, self.weight)
         mask = None if visible is None else visible.unsqueeze(1)
         mean, weights = additive_attention(query, key, steps, self.context_vector, mask, need_weights=True)
-        # not sum w x^2 - mean^2, of which nothing is left where the mean is large
-        variance = widen(weights) @ (widen(steps) - widen(mean)).square()
-        spread = variance.clamp_min(LEAST_VARIANCE).sqrt()
-        if visible is not None:
-            spread = spread.masked_fill(~visible.any(1).view(-1, 1, 1), 0)
-        vector = torch.cat((mean, spread.to(mean.dtype)), 2).squeeze(1)
+        vector = torch.cat((mean, spread(steps, mean, weights.mT, visible)), 2).squeeze(1)
         return Pooled(vector, weights.squeeze(1) if need_weights else None)

@@ -33,7 +33,7 @@ class StructuredSelfAttention(nn.Module):
     (torch.Size([2, 3, 5]), torch.Size([2, 3, 4]))
     """
 
-    source = LIN_2017(place="equations 5 to 8")
+    source = LIN_2017(place="section 2.1")
 
     def __init__(self, dim: int, attention_dim: int, hops: int) -> None:
         super().__init__()

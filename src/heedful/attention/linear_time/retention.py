@@ -112,7 +112,7 @@ class RetentionAttention(LinearTimeAttention):
     torch.Size([1, 5, 8])
     """
 
-    source = SUN_2023(place="section 2, equations 5-8")
+    source = SUN_2023(place="sections 2.1 and 2.2")
     causal = True
 
     def __init__(self, dim: int, num_heads: int = 1, key_dim: int | None = None, value_dim: int | None = None) -> None:

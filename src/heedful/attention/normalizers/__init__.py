@@ -9,6 +9,7 @@ from .entmax import Entmax15Normalizer as Entmax15Normalizer
 from .exponential import ExponentialNormalizer as ExponentialNormalizer
 from .forward import ForwardNormalizer as ForwardNormalizer
 from .forward_transition import ForwardTransitionNormalizer as ForwardTransitionNormalizer
+from .fusedmax import FusedmaxNormalizer as FusedmaxNormalizer
 from .gumbel import GumbelSoftmaxNormalizer as GumbelSoftmaxNormalizer
 from .hard import HardmaxNormalizer as HardmaxNormalizer
 from .hard import StraightThroughNormalizer as StraightThroughNormalizer

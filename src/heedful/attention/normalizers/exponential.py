@@ -1,4 +1,4 @@
-"""Exponential: scores that are logarithms of weights, as they are (Graves 2013, equations 46 to 51)."""
+"""Exponential: scores that are logarithms of weights, as they are (Graves 2013, section 5)."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class ExponentialNormalizer(Normalizer):
     tensor([[[0.2500, 0.0000]]])
     """
 
-    source = GRAVES_2013(place="equations 46 to 51")
+    source = GRAVES_2013(place="section 5, the soft window")
     reads_log_weights = True
 
     def forward(

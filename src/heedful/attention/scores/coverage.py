@@ -37,7 +37,7 @@ class CoverageScore(Score):
     tensor(1.)
     """
 
-    source = SEE_2017(place="equations 10-11")
+    source = SEE_2017(place="section 2.3")
     stateful = True
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int, coverage_enabled: bool = True) -> None:

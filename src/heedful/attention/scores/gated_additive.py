@@ -1,4 +1,4 @@
-"""Gated additive score: a tanh layer, let through by a sigmoid one (Ilse, Tomczak and Welling 2018, equation 9)."""
+"""Gated additive score: a tanh layer, let through by a sigmoid one (Ilse, Tomczak and Welling 2018, section 2.4)."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class GatedAdditiveScore(Score):
     torch.Size([1, 4, 7])
     """
 
-    source = ILSE_2018(place="equation 9")
+    source = ILSE_2018(place="section 2.4")
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int) -> None:
         super().__init__(query_dim, key_dim)

@@ -19,8 +19,9 @@ class GeneralScore(Score):
     Args:
         query_dim: features of a query.
         key_dim: features of a key.
+        learned_scale: multiply by a learned number, the "scaled Luong" of tensorflow/nmt, which is not in the paper.
 
-    Parameters: `weight [query_dim, key_dim]`, Glorot uniform; no bias.
+    Parameters: `weight [query_dim, key_dim]`, Glorot uniform; no bias; with `learned_scale`, `scale []`, 1.
 
     Raises:
         ValueError: a size is not positive.
@@ -34,9 +35,10 @@ class GeneralScore(Score):
     source = LUONG_2015(place="section 3.1, general")
     fused = True
 
-    def __init__(self, query_dim: int, key_dim: int) -> None:
+    def __init__(self, query_dim: int, key_dim: int, learned_scale: bool = False) -> None:
         super().__init__(query_dim, key_dim)
         self.weight = nn.Parameter(torch.empty(query_dim, key_dim))
+        self.scale = nn.Parameter(torch.ones(())) if learned_scale else None
         nn.init.xavier_uniform_(self.weight)
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys query_dim"]:
@@ -49,7 +51,7 @@ class GeneralScore(Score):
         key: Float[Tensor, "batch keys query_dim"],
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        return dot_scores(query, key), state
+        return dot_scores(self._scaled(query), key), state
 
     def attend(
         self,
@@ -59,4 +61,7 @@ class GeneralScore(Score):
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
         need_weights: bool = False,
     ) -> tuple[Float[Tensor, "batch queries value_dim"], None]:
-        return dot_attention(query, key, value, mask), None
+        return dot_attention(self._scaled(query), key, value, mask), None
+
+    def _scaled(self, query: Tensor) -> Tensor:
+        return query if self.scale is None else query * self.scale

@@ -75,6 +75,7 @@ class Window(nn.Module, ABC):
             with a cache) instead of the first query at the first key (a decoder over a source).
         biases: True when its views have a bias.
         scales: True when its views have a gain, so that weights no longer sum to what the normaliser gave.
+        reads: True when it adds to the context, by `read`.
     """
 
     source: ClassVar[Source]
@@ -82,6 +83,7 @@ class Window(nn.Module, ABC):
     aligned_to_end: bool = False
     biases: bool = False
     scales: bool = False
+    reads: bool = False
 
     @abstractmethod
     def forward(
@@ -101,6 +103,17 @@ class Window(nn.Module, ABC):
             keys: number of keys with padding.
             state: what the last call returned, `None` to begin and where there is none; batch axis first.
         """
+
+    def read(
+        self, weights: Float[Tensor, "batch queries keys"], positions: Int[Tensor, "batch queries"]
+    ) -> Float[Tensor, "batch queries value_dim"] | None:
+        """What is added to the context of these weights; only where `reads`.
+
+        Args:
+            weights: `[batch, queries, keys]`, those that read the values; in float32 or wider.
+            positions: place of each query, as in `forward`.
+        """
+        return None
 
     def update(self, state: Any, weights: Float[Tensor, "batch queries keys"]) -> Any:
         """The state once the weights of a query are known; as `forward` returned it by default.

@@ -17,6 +17,8 @@ from .base import View, Window
 class AndWindow(Window):
     """`mask = mask_1 and mask_2 ...`, biases added, gains multiplied: what every one of the windows shows.
 
+    What they add to the context is added up, too.
+
     Where one of them lets the last query stand at the last key, all do.
 
     Args:
@@ -42,6 +44,7 @@ class AndWindow(Window):
         self.aligned_to_end = any(window.aligned_to_end for window in windows)
         self.biases = any(window.biases for window in windows)
         self.scales = any(window.scales for window in windows)
+        self.reads = any(window.reads for window in windows)
 
     def forward(
         self,
@@ -56,6 +59,12 @@ class AndWindow(Window):
         bias = reduce(torch.add, biases) if biases else None
         view = View(reduce(and_, masks) if masks else None, bias, reduce(mul, gains) if gains else None)
         return view, states if self.stateful else state
+
+    def read(
+        self, weights: Float[Tensor, "batch queries keys"], positions: Int[Tensor, "batch queries"]
+    ) -> Float[Tensor, "batch queries value_dim"] | None:
+        """What the windows add to the context, added up."""
+        return _read(self.windows, weights, positions)
 
     def update(self, state: Any, weights: Float[Tensor, "batch queries keys"]) -> Any:
         """The state of every window."""
@@ -88,8 +97,8 @@ class OrWindow(Window):
         super().__init__()
         self.windows = _listed(windows)
         for window in windows:
-            if window.biases or window.scales:
-                what = "a bias" if window.biases else "a gain"
+            if window.biases or window.scales or window.reads:
+                what = "a gain" if window.scales else "a bias"
                 raise ValueError(
                     f"{type(window).__name__} has {what}, which is not defined where another window shows the key, "
                     f"too. Join the others with OrWindow, and that with {type(window).__name__} by AndWindow."
@@ -130,3 +139,8 @@ def _look(windows: nn.ModuleList, state: tuple | None, *seen: Any) -> tuple[list
 
 def _update(windows: Iterable[Any], state: tuple, weights: Tensor) -> tuple:
     return tuple(window.update(each, weights) for window, each in zip(windows, state, strict=True))
+
+
+def _read(windows: Iterable[Any], *seen: Tensor) -> Tensor | None:
+    parts = [window.read(*seen) for window in windows if window.reads]
+    return reduce(torch.add, parts) if parts else None

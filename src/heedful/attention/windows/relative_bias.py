@@ -60,36 +60,44 @@ def relative_context(
 class RelativeBias(Window):
     """`bias[q, k] = scale query[q] . table[clip(k - position[q])]`, a learned vector for each distance.
 
-    Beside `ScaledDotScore` it is the paper's score `query . (key + a) / sqrt(dim)`. Vectors that are added to the
-    values are no part of a window: `relative_context` computes what they add. With fewer queries than keys, the last
-    query stands at the last key, as in `CausalWindow`.
+    Beside `ScaledDotScore` it is the paper's score `query . (key + a) / sqrt(dim)`. With `value_dim`, a vector for each
+    distance is added to the value, too: the context is `sum_k weights[q, k] (value[k] + value_table[clip(k -
+    position[q])])`. With fewer queries than keys, the last query stands at the last key, as in `CausalWindow`.
 
     Args:
         query_dim: features of a query.
         reach: the largest distance with a vector of its own; further keys share it.
         scale: the factor; `1 / sqrt(query_dim)` when left out, as that of `ScaledDotScore`.
+        value_dim: features of a value, for vectors that are added to the values; none when left out.
 
-    Parameters: `table [2 reach + 1, query_dim]`, Glorot uniform, from the keys furthest before the query on.
+    Parameters: `table [2 reach + 1, query_dim]`, Glorot uniform, from the keys furthest before the query on; with
+    `value_dim`, `value_table [2 reach + 1, value_dim]`, likewise.
 
     Raises:
-        ValueError: `query_dim` is not positive, or `reach` negative.
+        ValueError: a size is not positive, or `reach` negative; in a call, values of other than `value_dim` features.
 
     >>> window = RelativeBias(query_dim=4, reach=2)
     >>> window(torch.ones(1, 3, 4), torch.tensor([[0, 1, 2]]), torch.tensor([5]), keys=5)[0].bias.shape
     torch.Size([1, 3, 5])
     """
 
-    source = SHAW_2018(place="section 3, equations 3 to 5")
+    source = SHAW_2018(place="section 3")
     aligned_to_end = True
     biases = True
 
-    def __init__(self, query_dim: int, reach: int, scale: float | None = None) -> None:
+    def __init__(self, query_dim: int, reach: int, scale: float | None = None, value_dim: int | None = None) -> None:
         super().__init__()
         check_reach(1, query_dim=query_dim)
         check_reach(reach=reach)
         self.scale = 1 / math.sqrt(query_dim) if scale is None else scale
         self.table = nn.Parameter(torch.empty(2 * reach + 1, query_dim))
         nn.init.xavier_uniform_(self.table)
+        self.reads = value_dim is not None
+        self.register_parameter("value_table", None)
+        if value_dim is not None:
+            check_reach(1, value_dim=value_dim)
+            self.value_table = nn.Parameter(torch.empty(2 * reach + 1, value_dim))
+            nn.init.xavier_uniform_(self.value_table)
 
     def forward(
         self,
@@ -100,3 +108,9 @@ class RelativeBias(Window):
         state: Any = None,
     ) -> tuple[View, Any]:
         return View(bias=relative_bias(widen(query) * self.scale, positions, keys, widen(self.table))), state
+
+    def read(
+        self, weights: Float[Tensor, "batch queries keys"], positions: Int[Tensor, "batch queries"]
+    ) -> Float[Tensor, "batch queries value_dim"] | None:
+        """The vectors for the values, weighted: `relative_context`."""
+        return None if self.value_table is None else relative_context(weights, positions, widen(self.value_table))

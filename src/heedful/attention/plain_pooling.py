@@ -1,0 +1,59 @@
+"""Poolings without attention, baselines: the mean of the visible steps, the largest, and the last."""
+
+import torch
+from torch import Tensor
+
+from heedful.functional import last_visible
+
+from .pooling import Pooled, Pooling
+
+
+class MeanPooling(Pooling):
+    """The mean of the visible steps, a baseline.
+
+    >>> MeanPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
+    tensor([[1.5000]])
+    """
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        seen = _all(steps) if visible is None else visible
+        weights = seen.to(steps.dtype) / seen.sum(1, keepdim=True).clamp_min(1)
+        return Pooled(torch.einsum("bk,bkd->bd", weights, steps), weights if need_weights else None)
+
+
+class MaxPooling(Pooling):
+    """The largest of the visible steps, feature by feature, a baseline; a step's weight is its part of the features.
+
+    >>> MaxPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
+    tensor([[2.]])
+    """
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        seen = _all(steps) if visible is None else visible
+        batch, keys, dim = steps.shape
+        largest, places = steps.masked_fill(~seen.unsqueeze(-1), -torch.inf).max(1)
+        empty = ~seen.any(1, keepdim=True)
+        weights = None
+        if need_weights:
+            counts = steps.new_zeros(batch, keys).scatter_add_(1, places, torch.ones_like(largest))
+            weights = (counts / dim).masked_fill(empty, 0)
+        return Pooled(largest.masked_fill(empty, 0), weights)
+
+
+class LastPooling(Pooling):
+    """The last visible step of each sequence, a baseline.
+
+    >>> LastPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
+    tensor([[2.]])
+    """
+
+    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
+        weights = None
+        if need_weights:
+            numbers = torch.arange(1, steps.shape[1] + 1, device=steps.device).view(1, -1, 1).expand(len(steps), -1, 1)
+            weights = (numbers.squeeze(-1) == last_visible(numbers, visible)).to(steps.dtype)
+        return Pooled(last_visible(steps, visible), weights)
+
+
+def _all(steps: Tensor) -> Tensor:
+    return torch.ones(steps.shape[:2], dtype=torch.bool, device=steps.device)
