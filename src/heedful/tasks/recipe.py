@@ -15,6 +15,7 @@ from heedful.training.options import TrainingOptions
 
 from .data_options import TAGS, DataOptions, Section, TokenizerOptions
 from .recipe_yaml import write_yaml
+from .transformer_options import TransformerOptions
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
 # faults of one recipe that are reported
@@ -27,43 +28,6 @@ _SCORES = {"bahdanau": "additive", "luong": "general"}
 def _same_as(name: str, table: Mapping[str, str] | None = None, otherwise: str | None = None) -> Any:
     """Default of a field: the value of an earlier one, or what a table says of it."""
     return lambda data: table.get(data.get(name, ""), otherwise) if table else data.get(name)
-
-
-class TransformerOptions(Section):
-    """What only the Transformer sides of a model have; their width is `embedding_dim`, their depth `encoder_layers` and
-    `decoder_layers`, and `dropout` falls on the embeddings and on every residual branch.
-
-    Args:
-        heads: Heads of every attention; they divide the width. Also those of `attention: multi_head`.
-        kv_heads: Heads of keys and values; None: as many.
-        hidden_units: Features between the two position-wise layers.
-        activation: Between those: "relu", "gelu" or "swiglu".
-        norm: "layer", or "rms" for the root mean square alone.
-        norm_first: Whether a branch's input is normalised, not the sum; what the paper did is false.
-        positions: "sinusoidal" as in the paper, "learned", "rotary", or "none".
-        max_positions: Steps that "learned" has room for.
-        qk_norm: "rms", "layer" or "l2": what is done to queries and keys of a head before they meet; None: nothing.
-        attention_dropout: Share of the weights dropped.
-        activation_dropout: Share of the hidden units dropped.
-        drop_path: Chance that a sentence skips a branch.
-        normalizer: Scores to weights in every attention.
-        self_window: Steps on either side that self-attention sees (before, in the decoder); None: all of them.
-    """
-
-    heads: int = Field(default=4, gt=0)
-    kv_heads: int | None = Field(default=None, gt=0)
-    hidden_units: int = Field(default=1024, gt=0)
-    activation: Literal["relu", "gelu", "swiglu"] = "relu"
-    norm: Literal["layer", "rms"] = "layer"
-    norm_first: bool = True
-    positions: Literal["sinusoidal", "learned", "rotary", "none"] = "sinusoidal"
-    max_positions: int = Field(default=1024, gt=0)
-    qk_norm: Literal["rms", "layer", "l2"] | None = None
-    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
-    activation_dropout: float = Field(default=0.0, ge=0, lt=1)
-    drop_path: float = Field(default=0.0, ge=0, lt=1)
-    normalizer: Literal["softmax", "softmax_one", "sparsemax", "entmax15", "sigmoid"] = "softmax"
-    self_window: int | None = Field(default=None, gt=0)
 
 
 class ModelOptions(Section):
