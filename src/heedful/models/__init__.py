@@ -9,6 +9,10 @@ from .decoders import PlainDecoder as PlainDecoder
 from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
 from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder
+from .language_model import LanguageModel as LanguageModel
+from .language_model import LanguageState as LanguageState
+from .language_model import SelfLookDecoder as SelfLookDecoder
+from .language_model import SelfLookState as SelfLookState
 from .protocol import StepModel as StepModel
 from .protocol import StepOutput as StepOutput
 from .seq2seq import OutputLayer as OutputLayer

@@ -26,14 +26,18 @@ from heedful.attention import (
     StepwiseAttention,
     TacotronAttention,
 )
+from heedful.attention.windows import CausalWindow, EverywhereWindow
+from heedful.data.vocabulary import BOS
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import (
     Decoder,
+    LanguageModel,
     LookBetweenDecoder,
     LookThenUpdateDecoder,
     OutputLayer,
     PlainDecoder,
     RecurrentEncoder,
+    SelfLookDecoder,
     Seq2Seq,
     TransformerEncoder,
     UpdateThenLookDecoder,
@@ -98,6 +102,46 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
         decoder,
         OutputLayer(decoder.output_dim, target_vocab, target if options.tie_embeddings else None),
     )
+
+
+def build_language_model(options: ModelOptions, vocab: int) -> LanguageModel:
+    """The decoder-only model that a recipe's `model` section describes, with fresh weights.
+
+    Args:
+        options: the section, of which `decoder` is built and `encoder` has no say.
+        vocab: number of ids.
+
+    Raises:
+        RecipeError: the parts do not fit each other, or a pretrained embedding cannot be read.
+    """
+    dim, transformer = options.embedding_dim, options.decoder == "transformer"
+    matrix = _matrix(options.target_embeddings, "target_embeddings")
+    embedding = _embedding(vocab, dim, 0.0 if transformer else options.dropout, matrix, "target_embeddings")
+    decoder = transformer_decoder(options, None) if transformer else _self_look(options)
+    output = OutputLayer(decoder.output_dim, vocab, embedding if options.tie_embeddings else None)
+    return LanguageModel(embedding, decoder, output, BOS)
+
+
+def _self_look(options: ModelOptions) -> Decoder:
+    """Recurrent layers, and what their states look back with."""
+    dim, units, readout, dropout = (
+        options.embedding_dim,
+        options.decoder_units,
+        options.readout_units,
+        options.dropout,
+    )
+    recurrent = Recurrent(options.cell, dim, units, options.decoder_layers, dropout)
+    if options.attention == "none":
+        return PlainDecoder(recurrent, dim, 1, readout, dropout)
+    attention = _attention(options, units)
+    inner = attention.attention if isinstance(attention, MultiHeadAttention) else attention
+    if not isinstance(inner, Attention) or not isinstance(inner.window, EverywhereWindow):
+        raise RecipeError(
+            f"model.attention is {options.attention!r}, which reads a source of known length; a language model looks "
+            "back at its own states: use bahdanau, luong, sine, coverage, multi_head or none"
+        )
+    inner.window = CausalWindow()
+    return SelfLookDecoder(attention, recurrent, readout, dropout)
 
 
 def _encoder(options: ModelOptions, embedding: TokenEmbedding) -> RecurrentEncoder | TransformerEncoder:
