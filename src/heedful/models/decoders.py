@@ -51,12 +51,14 @@ class DecoderState:
 class DecoderOutput:
     """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for.
 
-    Weights are `[batch, (layers,) (heads,) steps, source_len]`.
+    Weights are `[batch, (layers,) (heads,) steps, source_len]`; those of self-attention, where there is some beside,
+    end in the steps so far.
     """
 
     features: Float[Tensor, "batch steps output_dim"]
     state: Any
     weights: Float[Tensor, "batch *heads steps source_len"] | None = None
+    self_weights: Float[Tensor, "batch *heads steps so_far"] | None = None
 
 
 class Bridge(nn.Module):

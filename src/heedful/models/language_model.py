@@ -84,10 +84,8 @@ class SelfLookDecoder(Decoder):
         need_weights: bool = False,
     ) -> DecoderOutput:
         hidden, recurrent = self.recurrent(embedded, state.recurrent)
-        if state.memory is None:
-            memory = self.look_back.remember(hidden)
-        else:
-            memory = self.look_back.extend(state.memory, hidden)
+        first = state.memory is None
+        memory: Any = self.look_back.remember(hidden) if first else self.look_back.extend(state.memory, hidden)
         look, looked = self.look_back.look(hidden, memory, state.attention, need_weights)
         features = self.dropout(torch.tanh(self.combine(torch.cat((look.context, hidden), -1))))
         return DecoderOutput(features, SelfLookState(recurrent, memory, looked), look.weights)

@@ -104,6 +104,13 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
     )
 
 
+def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq | LanguageModel:
+    """What `build_model` or `build_language_model` makes of the section, as the recipe's `task` wants it."""
+    if task == "language_model":
+        return build_language_model(options, target_vocab)
+    return build_model(options, source_vocab, target_vocab)
+
+
 def build_language_model(options: ModelOptions, vocab: int) -> LanguageModel:
     """The decoder-only model that a recipe's `model` section describes, with fresh weights.
 
@@ -141,7 +148,8 @@ def _self_look(options: ModelOptions) -> Decoder:
             "back at its own states: use bahdanau, luong, sine, coverage, multi_head or none"
         )
     inner.window = CausalWindow()
-    return SelfLookDecoder(attention, recurrent, readout, dropout)
+    look_back = attention if isinstance(attention, MultiHeadAttention) else inner
+    return SelfLookDecoder(look_back, recurrent, readout, dropout)
 
 
 def _encoder(options: ModelOptions, embedding: TokenEmbedding) -> RecurrentEncoder | TransformerEncoder:

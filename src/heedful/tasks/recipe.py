@@ -167,11 +167,14 @@ class EvaluationOptions(Section):
     """What a score is made of.
 
     Args:
-        metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text.
+        metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text. Of a
+            language model "perplexity", and nothing else.
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
-    metrics: list[Literal["bleu", "chrf", "tokenized_bleu"]] = Field(default=["bleu", "chrf"], min_length=1)
+    metrics: list[Literal["bleu", "chrf", "tokenized_bleu", "perplexity"]] = Field(
+        default=["bleu", "chrf"], min_length=1
+    )
     language: str | None = None
 
     @model_validator(mode="after")
@@ -186,6 +189,9 @@ class Recipe(Section):
 
     Args:
         name: What to call it.
+        task: "translation", or "language_model", which learns from the targets and reads no source: give both columns
+            the same text, as in `{tsv: texts.txt, columns: [0, 0]}`. Of its model `decoder` alone is built;
+            `attention` is what the states of a recurrent one look back with.
         seed: Of the weights' first values, the order of the batches and dropout.
         output: Folder of the run; may begin with a variable of the environment, see `DataPart`.
         start_from: Model folder, or folder of the run that holds it, whose weights the training begins with; its
@@ -194,6 +200,7 @@ class Recipe(Section):
     """
 
     name: str = Field(min_length=1)
+    task: Literal["translation", "language_model"] = "translation"
     seed: int = Field(default=1, ge=0, lt=2**63)
     output: str = Field(min_length=1)
     start_from: str | None = Field(default=None, min_length=1)
@@ -213,6 +220,19 @@ class Recipe(Section):
                 f"training.best_by is {brief(self.training.best_by)}; "
                 f"it should be one of {', '.join(VALIDATION_METRICS)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _task(self) -> "Recipe":
+        if self.task == "language_model" and not self.tokenizer.joint:
+            raise ValueError("a language model has one vocabulary; set tokenizer.joint: true")
+        if (self.task == "language_model") != (self.evaluation.metrics == ["perplexity"]):
+            raise ValueError(
+                f"evaluation.metrics are {', '.join(self.evaluation.metrics)}; a language model is measured by "
+                "[perplexity] alone, and a translation by others"
+            )
+        if self.task == "language_model" and self.training.best_by in ("bleu", "chrf"):
+            raise ValueError(f"training.best_by is {self.training.best_by!r}; of a language model it can be perplexity")
         return self
 
     def paths(self) -> Iterator[tuple[str, str]]:
