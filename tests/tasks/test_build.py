@@ -11,6 +11,7 @@ from heedful.attention import normalizers, scores, windows
 from heedful.attention.catalogue import catalogue
 from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, beam_search, greedy
+from heedful.functional import align_left
 from heedful.tasks.build import MECHANISMS, build_model
 from heedful.tasks.parts import part_names
 from heedful.tasks.recipe import ModelOptions
@@ -135,6 +136,35 @@ def test_a_transformer_learns_and_decodes_from_a_recipe(sides, changes):
         forced = torch.tensor([[BOS, *best.tokens]])
         told = model(source[[place]], torch.tensor([length]), forced).log_softmax(-1)
         assert_close(torch.tensor(best.log_probs[:5]), told[0, :5].gather(1, forced[0, 1:, None]).squeeze(1))
+
+
+@pytest.mark.parametrize("positions", get_args(TransformerOptions.model_fields["positions"].annotation))
+def test_padding_on_either_side_changes_nothing(positions):
+    own = TransformerOptions(heads=2, hidden_units=9, positions=positions)
+    options = ModelOptions(architecture="transformer", embedding_dim=8, dropout=0, transformer=own)
+    model = build_model(options, 11, 13).double().eval()
+    source, lengths, target = BATCH
+    expected = model(source, lengths, target)
+    # behind: junk; before: what is moved to the front
+    assert_close(model(torch.cat((source, torch.full((2, 4), 9)), 1), lengths, target), expected)
+    left = torch.tensor([[9, 4, 5, 6], [9, 3, 7, 8]])
+    real = torch.tensor([[False, True, True, True], [False, False, True, True]])
+    assert_close(model(*align_left(left, real), target), expected)
+    assert_close(model(source[1:, :2], lengths[1:], target[1:]), expected[1:])
+
+
+def test_the_decoder_of_tensorflows_tutorial_learns_and_decodes_from_a_recipe():
+    sizes = {"embedding_dim": 5, "units": 6, "merge": "sum", "dropout": 0}
+    own = TransformerOptions(heads=1)
+    options = ModelOptions(attention="multi_head", wiring="add_norm", transformer=own, **sizes)
+    model = build_model(options, 11, 13).eval()
+    source, lengths, _ = BATCH
+    for found, row, length in zip(greedy(model, source, lengths, Constraints(4, 4)), source, lengths, strict=True):
+        forced = torch.tensor([[BOS, *found.tokens]])
+        told = model(row[None], length[None], forced).log_softmax(-1)[0, :4].gather(1, forced[0, 1:, None])
+        assert_close(torch.tensor(found.log_probs), told.squeeze(1))
+    with pytest.raises(RecipeError, match="'add_norm' adds contexts to states: attention's context_dim is"):
+        build_model(ModelOptions(wiring="add_norm", units=6), 11, 13)
 
 
 def test_a_window_of_the_recipe_stands_in_its_place_alone_and_hides_no_less_than_the_future():

@@ -6,6 +6,7 @@ from .decoders import Encoded as Encoded
 from .decoders import LookBetweenDecoder as LookBetweenDecoder
 from .decoders import LookThenUpdateDecoder as LookThenUpdateDecoder
 from .decoders import PlainDecoder as PlainDecoder
+from .decoders import UpdateLookAddDecoder as UpdateLookAddDecoder
 from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
 from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder

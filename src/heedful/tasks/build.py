@@ -40,6 +40,7 @@ from heedful.models import (
     SelfLookDecoder,
     Seq2Seq,
     TransformerEncoder,
+    UpdateLookAddDecoder,
     UpdateThenLookDecoder,
 )
 
@@ -178,6 +179,11 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
     if options.wiring == "none":
         return PlainDecoder(recurrent(dim, options.decoder_layers), dim, context_dim, readout, dropout)
     attention = _attention(options, context_dim)
+    if options.wiring == "add_norm":
+        try:
+            return UpdateLookAddDecoder(attention, recurrent(dim, options.decoder_layers), context_dim, dropout)
+        except ValueError as error:
+            raise RecipeError(f"model.wiring 'add_norm' adds contexts to states: {error}") from None
     context_dim = sizes["context_dim"] = attention.context_dim
     if options.wiring == "bahdanau":
         return LookThenUpdateDecoder(

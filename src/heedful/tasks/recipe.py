@@ -41,7 +41,9 @@ class ModelOptions(Section):
             of `wiring` and `score`.
         wiring: Order of looking and updating: "bahdanau" looks with the state before the update, "luong" with the one
             after it, "luong_input_feeding" feeds what it saw to the next step, "look_between" looks between the first
-            decoder layer and those above, "none" is a plain encoder-decoder.
+            decoder layer and those above, "add_norm" adds what the state saw to it and normalises, as TensorFlow's
+            tutorial of 2022 (there with `attention: multi_head`, `transformer: {heads: 1}`, `merge: sum`), "none" is a
+            plain encoder-decoder.
         score: How query and key are compared in "bahdanau" and "luong"; None elsewhere.
         cell: Recurrent cell of both sides.
         embedding_dim: Features of a token on both sides.
@@ -85,7 +87,7 @@ class ModelOptions(Section):
         "stepwise",
         "none",
     ] = "bahdanau"
-    wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "none"] = Field(
+    wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "add_norm", "none"] = Field(
         default_factory=_same_as("attention", _WIRINGS, "luong")
     )
     score: Literal["additive", "concat", "dot", "general", "scaled_dot"] | None = Field(

@@ -190,6 +190,11 @@ def fresh_translator(
         base = kind.load(find_model(expand_path(recipe.start_from)))
         if units(base.recipe) != units(recipe):
             raise RecipeError(f"the tokenizer is that of the model in start_from, {recipe.start_from}; leave it out")
+        theirs, ours = (f"{one.model.encoder} encoder and {one.model.decoder} decoder" for one in (base.recipe, recipe))
+        if theirs != ours:
+            raise RecipeError(
+                f"start_from, {recipe.start_from}, has a {theirs}, but the recipe a {ours}; leave the architecture out"
+            )
         try:
             model.load_state_dict(base.model.state_dict())
         except RuntimeError as error:
