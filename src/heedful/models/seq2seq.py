@@ -111,7 +111,7 @@ class Seq2Seq(nn.Module):
         """Read the source sentences.
 
         Args:
-            source: token ids, `[batch, source_len]`, padding behind each sentence.
+            source: token ids, `[batch, source_len]`, padding behind each sentence (`functional.align_left` puts it so).
             lengths: real tokens of each sentence, at least 1.
         """
         return self.decoder.remember(self.encoder(source, lengths), padding_mask(lengths, source.shape[1]))
