@@ -1,6 +1,7 @@
 """heedful's own training loop on the batches of a file, in blocks of steps (see paced.py).
 
-python heedful_side.py WORK_FOLDER WIRING PRECISION; WORK_FOLDER holds batches.json.
+python heedful_side.py WORK_FOLDER WIRING PRECISION; WORK_FOLDER holds batches.json. The wiring "transformer" is a
+Transformer.
 """
 
 import json
@@ -23,6 +24,13 @@ ARCHITECTURE = [
     "model.attention_units=512",
     "model.readout_units=512",
 ]
+# that of the Transformer in joeynmt_side.py, which drops weights and hidden units, too
+TRANSFORMER = [
+    "model.architecture=transformer",
+    "model.encoder_layers=3",
+    "model.decoder_layers=3",
+    "model.transformer={heads: 4, hidden_units: 1024, attention_dropout: DROPOUT, activation_dropout: DROPOUT}",
+]
 
 
 class Given:
@@ -41,7 +49,6 @@ def main(folder: str, wiring: str, precision: str) -> None:
     keep_freed_memory()
     given = json.loads((Path(folder) / "batches.json").read_text())
     changes = {
-        "model.wiring": wiring,
         "model.dropout": given["dropout"],
         "training.precision": f"'{precision}'",
         "training.learning_rate": given["learning_rate"],
@@ -51,7 +58,10 @@ def main(folder: str, wiring: str, precision: str) -> None:
         "training.max_epochs": 1000,
         "training.validate_every": 1_000_000,
     }
-    recipe = load_recipe("pairs", [*ARCHITECTURE, *(f"{key}={value}" for key, value in changes.items())])
+    own = [f"model.wiring={wiring}"]
+    if wiring == "transformer":
+        own = [change.replace("DROPOUT", str(given["dropout"])) for change in TRANSFORMER]
+    recipe = load_recipe("pairs", [*ARCHITECTURE, *own, *(f"{key}={value}" for key, value in changes.items())])
     model = build_model(recipe.model, given["vocab_size"], given["vocab_size"])
     pace = Pace(sum(parameter.numel() for parameter in model.parameters()))
 

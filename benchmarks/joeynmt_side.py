@@ -1,14 +1,14 @@
 """JoeyNMT's own training loop on the batches of a file, in blocks of steps (see paced.py).
 
-python joeynmt_side.py JOEYNMT_FOLDER WORK_FOLDER shipped|bucketed|kept; WORK_FOLDER holds batches.json. "kept" is
-bucketed, and keeps freed memory as our training does.
+python joeynmt_side.py JOEYNMT_FOLDER WORK_FOLDER shipped|bucketed|kept recurrent|transformer; WORK_FOLDER holds
+batches.json. "kept" is bucketed, and keeps freed memory as our training does.
 """
 
 import json
 import sys
 from pathlib import Path
 
-joeynmt_folder, work_folder, order = sys.argv[1:]
+joeynmt_folder, work_folder, order, architecture = sys.argv[1:]
 # behind the packages that both sides share
 sys.path.append(joeynmt_folder)
 
@@ -57,10 +57,51 @@ def write_corpus(folder, given):
     (folder / "vocabulary").write_text("\n".join(map(str, range(4, given["vocab_size"]))) + "\n")
 
 
+def transformer(dropout):
+    """Either side of a Transformer as wide as the embeddings, pre-norm."""
+    return {
+        "type": "transformer",
+        "embeddings": {"embedding_dim": EMBEDDING, "scale": True, "dropout": dropout},
+        "hidden_size": EMBEDDING,
+        "ff_size": 4 * EMBEDDING,
+        "num_layers": 3,
+        "num_heads": 4,
+        "dropout": dropout,
+        "layer_norm": "pre",
+    }
+
+
+def recurrent(dropout):
+    """Encoder and decoder with Bahdanau's attention and input feeding."""
+    embeddings = {"embedding_dim": EMBEDDING, "dropout": dropout}
+    encoder = {
+        "type": "recurrent",
+        "rnn_type": "gru",
+        "embeddings": embeddings,
+        "hidden_size": ENCODER,
+        "bidirectional": True,
+        "num_layers": 1,
+        "dropout": dropout,
+    }
+    decoder = {
+        "type": "recurrent",
+        "rnn_type": "gru",
+        "embeddings": embeddings,
+        "hidden_size": DECODER,
+        "num_layers": 1,
+        "dropout": dropout,
+        "hidden_dropout": dropout,
+        "init_hidden": "bridge",
+        "input_feeding": True,
+        "attention": "bahdanau",
+    }
+    return encoder, decoder
+
+
 def settings(folder, given, dropout):
     """A configuration as its users write it."""
     side = {"level": "word", "max_length": 0, "voc_file": str(folder / "vocabulary")}
-    embeddings = {"embedding_dim": EMBEDDING, "dropout": dropout}
+    sides = recurrent(dropout) if architecture == "recurrent" else (transformer(dropout), transformer(dropout))
     pairs, batches = len(given["target"]), len(given["order"])
     return {
         "name": "benchmark",
@@ -95,27 +136,8 @@ def settings(folder, given, dropout):
         "model": {
             "tied_embeddings": True,
             "tied_softmax": False,
-            "encoder": {
-                "type": "recurrent",
-                "rnn_type": "gru",
-                "embeddings": embeddings,
-                "hidden_size": ENCODER,
-                "bidirectional": True,
-                "num_layers": 1,
-                "dropout": dropout,
-            },
-            "decoder": {
-                "type": "recurrent",
-                "rnn_type": "gru",
-                "embeddings": embeddings,
-                "hidden_size": DECODER,
-                "num_layers": 1,
-                "dropout": dropout,
-                "hidden_dropout": dropout,
-                "init_hidden": "bridge",
-                "input_feeding": True,
-                "attention": "bahdanau",
-            },
+            "encoder": sides[0],
+            "decoder": sides[1],
         },
     }
 

@@ -1,6 +1,7 @@
-"""How fast does the Bahdanau translator train beside JoeyNMT: the same architecture, batches, optimiser and threads?
+"""How fast does a translator train beside JoeyNMT's: the same architecture, batches, optimiser and threads?
 
 python benchmarks/joeynmt_training.py --joeynmt FOLDER [--source FILE --target FILE] [--threads N] [--rounds N]
+    [--model transformer]
 
 FOLDER holds JoeyNMT, installed apart, behind the packages that are here already:
 pip install --no-deps --target FOLDER joeynmt==2.3.0 sentencepiece subword-nmt "importlib-metadata<9" zipp
@@ -44,16 +45,21 @@ def write_batches(folder: Path, source: Path, target: Path) -> None:
     (folder / "batches.json").write_text(json.dumps(content))
 
 
-def sides(joeynmt: str, folder: str) -> dict[str, list[str]]:
+def sides(joeynmt: str, folder: str, model: str) -> dict[str, list[str]]:
     """The trainings that are compared, each with its command."""
-    return {
-        "heedful": ["heedful_side.py", folder, "luong_input_feeding", "32"],
-        "heedful, look first": ["heedful_side.py", folder, "bahdanau", "32"],
-        "heedful bf16": ["heedful_side.py", folder, "luong_input_feeding", "bf16"],
-        "joeynmt bucketed": ["joeynmt_side.py", joeynmt, folder, "bucketed"],
-        "joeynmt bucketed, kept memory": ["joeynmt_side.py", joeynmt, folder, "kept"],
-        "joeynmt as it ships": ["joeynmt_side.py", joeynmt, folder, "shipped"],
+    wiring = "luong_input_feeding" if model == "recurrent" else model
+    ours = {
+        "heedful": ["heedful_side.py", folder, wiring, "32"],
+        "heedful bf16": ["heedful_side.py", folder, wiring, "bf16"],
     }
+    if model == "recurrent":
+        ours["heedful, look first"] = ["heedful_side.py", folder, "bahdanau", "32"]
+    theirs = {
+        "joeynmt bucketed": "bucketed",
+        "joeynmt bucketed, kept memory": "kept",
+        "joeynmt as it ships": "shipped",
+    }
+    return ours | {name: ["joeynmt_side.py", joeynmt, folder, order, model] for name, order in theirs.items()}
 
 
 def measure(trainings: list[PacedTraining], rounds: int, steps: int) -> dict[str, list[float]]:
@@ -84,13 +90,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2, help="steps of a side in a round")
+    parser.add_argument("--model", choices=("recurrent", "transformer"), default="recurrent")
     given = parser.parse_args()
     version = check_installed(given.joeynmt)
     with tempfile.TemporaryDirectory() as folder:
         write_batches(Path(folder), given.source, given.target)
         trainings = [
             PacedTraining(name, command, Path(folder) / f"{number}.log", given.threads)
-            for number, (name, command) in enumerate(sides(given.joeynmt, folder).items())
+            for number, (name, command) in enumerate(sides(given.joeynmt, folder, given.model).items())
         ]
         found = measure(trainings, given.rounds, given.steps)
         for training in trainings:
@@ -98,7 +105,7 @@ def main() -> None:
     base = median(found["joeynmt bucketed"])
     ours = {name: speeds for name, speeds in found.items() if name.startswith("heedful")}
     append(
-        "joeynmt_training",
+        "joeynmt_training" if given.model == "recurrent" else "joeynmt_training_transformer",
         joeynmt=version,
         threads=given.threads,
         rounds=given.rounds,

@@ -254,6 +254,7 @@ def test_a_trained_model_goes_on_learning_from_another_corpus(run, tmp_path, sma
     ("changes", "sentence"),
     [
         (["--set", "model.decoder_units=19"], "do not fit the recipe's model: size mismatch for "),
+        (["--set", "model.encoder=transformer"], "but the recipe a transformer encoder and recurrent decoder; leave"),
         (["--set", "tokenizer.vocab_size=99"], "the tokenizer is that of the model in start_from; leave it out"),
     ],
 )

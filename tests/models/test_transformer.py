@@ -133,7 +133,7 @@ def test_a_decoder_layer_is_that_of_torch(norm_first):
     expected = theirs(steps, source, tgt_mask=future, memory_key_padding_mask=hidden)
     from heedful.models.transformer import LayerState
 
-    actual, _, _ = ours(steps, LayerState(), cross.remember(source, mask=~hidden.unsqueeze(1)))
+    actual = ours(steps, LayerState(), cross.remember(source, mask=~hidden.unsqueeze(1))).features
     assert_close(actual, expected)
 
 
@@ -199,9 +199,12 @@ def test_every_layer_and_head_is_shown():
 
 def test_heads_of_a_given_target_are_those_of_its_alignment():
     seq2seq = model()
-    cross, own = seq2seq.align_heads(SOURCE, LENGTHS, TARGET)
+    cross, own, back = seq2seq.align_heads(SOURCE, LENGTHS, TARGET)
     assert cross is not None
     assert own is not None
+    assert back is not None
+    assert back.shape == (3, 2, HEADS, 4, 4)
+    assert not back.triu(1).any()
     assert cross.shape == (3, 2, HEADS, 4, 5)
     assert own.shape == (3, 2, HEADS, 5, 5)
     assert_close(cross.flatten(1, 2).mean(1), seq2seq.align(SOURCE, LENGTHS, TARGET))
@@ -224,7 +227,7 @@ def test_recurrent_and_attending_sides_mix():
         output, _ = seq2seq.step(TARGET[:, 0], seq2seq.start(encoded), encoded, need_weights=True)
         assert_close(output.logits, whole[:, 0])
         assert output.weights.shape == (3, 5)
-        cross, _ = seq2seq.align_heads(SOURCE, LENGTHS, TARGET)
+        cross, _, _ = seq2seq.align_heads(SOURCE, LENGTHS, TARGET)
         assert (cross is not None) == has_heads
 
 

@@ -4,7 +4,11 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
+from heedful.attention import MultiHeadAttention
+from heedful.layers import Recurrent
+from heedful.models import EncoderOutput, UpdateLookAddDecoder
 from tests.models import oracles
 from tests.models.tiny import LOOKING, WIRINGS, batch_of, model_of
 from tests.tolerances import assert_close
@@ -74,6 +78,27 @@ def test_weights_are_those_of_a_loop_of_cells(wiring, score):
 
 def test_a_plain_model_aligns_nothing():
     assert model_of("plain").align(*batch_of()) is None
+
+
+def test_adding_what_was_seen_is_torchs_attention_of_one_head_added_and_normalised():
+    theirs = nn.MultiheadAttention(7, 1, kdim=4, vdim=4, batch_first=True)
+    decoder = UpdateLookAddDecoder(
+        MultiHeadAttention.from_torch(theirs), Recurrent("gru", 5, 7), summary_dim=4
+    ).double()
+    memory, embedded = torch.randn(2, 6, 4).double(), torch.randn(2, 3, 5).double()
+    hidden = torch.tensor([[False] * 6, [False] * 4 + [True] * 2])
+    encoded = decoder.remember(EncoderOutput(memory, memory.mean(1)), ~hidden.unsqueeze(1))
+    output = decoder(embedded, decoder.start(encoded), encoded, need_weights=True)
+    states = []
+    for item, vectors in enumerate(embedded):
+        state = oracles.first_state(decoder.bridge, memory[item].mean(0), 1)
+        for vector in vectors:
+            h, state = oracles.stack(decoder.recurrent.rnn, vector, state)
+            states.append(h)
+    states = torch.stack(states).view(2, 3, 7)
+    context, weights = theirs.double()(states, memory, memory, key_padding_mask=hidden)
+    assert_close(output.features, nn.functional.layer_norm(states + context, (7,)))
+    assert_close(output.weights.squeeze(1), weights)
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)

@@ -7,10 +7,16 @@ import pytest
 import torch
 
 from heedful._errors import RecipeError
+from heedful.attention import normalizers, scores, windows
+from heedful.attention.catalogue import catalogue
 from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, beam_search, greedy
+from heedful.functional import align_left
 from heedful.tasks.build import MECHANISMS, build_model
-from heedful.tasks.recipe import ModelOptions, TransformerOptions
+from heedful.tasks.parts import part_names
+from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.transformer_options import PlaceOptions, TransformerOptions
+from heedful.tasks.translator import unique_state
 from tests.tolerances import assert_close
 
 BATCH = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2]), torch.tensor([[2, 4], [2, 5]])
@@ -90,12 +96,21 @@ TRANSFORMERS = [
     {},
     {"norm_first": False, "activation": "gelu", "norm": "rms"},
     {"positions": "rotary", "kv_heads": 1, "activation": "swiglu", "qk_norm": "rms"},
-    {"positions": "learned", "normalizer": "entmax15", "self_window": 2},
+    {"positions": "learned", "normalizer": "entmax15"},
     {"positions": "none", "qk_norm": "l2", "normalizer": "sigmoid"},
+    {"positions": "alibi", "decoder_self": {"window": {"name": "sliding", "left": 1, "right": 1}}},
+    {"positions": "t5", "encoder_self": {"window": "local_predictive"}, "normalizer": {"name": "top_k", "k": 2}},
+    {"positions": "shaw", "cross": {"score": {"name": "sine", "hidden_dim": 3}, "normalizer": "sparsemax"}},
+    {"positions": "transformer_xl", "decoder_self": {"window": {"name": "block", "size": 2}}},
+    {
+        "encoder_self": {"score": {"name": "softcap", "score": "dot", "cap": 2.0}, "window": "alibi_bias"},
+        "decoder_self": {"score": "coverage", "window": {"name": "relative_bias", "reach": 3}},
+        "cross": {"window": {"name": "or", "windows": [{"name": "wait_k", "wait": 1}, {"name": "block", "size": 1}]}},
+    },
 ]
 
 
-@pytest.mark.parametrize("changes", TRANSFORMERS, ids=lambda changes: "-".join(map(str, changes.values())) or "plain")
+@pytest.mark.parametrize("changes", TRANSFORMERS, ids=str)
 @pytest.mark.parametrize(
     "sides",
     [
@@ -123,12 +138,111 @@ def test_a_transformer_learns_and_decodes_from_a_recipe(sides, changes):
         assert_close(torch.tensor(best.log_probs[:5]), told[0, :5].gather(1, forced[0, 1:, None]).squeeze(1))
 
 
+@pytest.mark.parametrize("positions", get_args(TransformerOptions.model_fields["positions"].annotation))
+def test_padding_on_either_side_changes_nothing(positions):
+    own = TransformerOptions(heads=2, hidden_units=9, positions=positions)
+    options = ModelOptions(architecture="transformer", embedding_dim=8, dropout=0, transformer=own)
+    model = build_model(options, 11, 13).double().eval()
+    source, lengths, target = BATCH
+    expected = model(source, lengths, target)
+    # behind: junk; before: what is moved to the front
+    assert_close(model(torch.cat((source, torch.full((2, 4), 9)), 1), lengths, target), expected)
+    left = torch.tensor([[9, 4, 5, 6], [9, 3, 7, 8]])
+    real = torch.tensor([[False, True, True, True], [False, False, True, True]])
+    assert_close(model(*align_left(left, real), target), expected)
+    assert_close(model(source[1:, :2], lengths[1:], target[1:]), expected[1:])
+
+
+def test_the_decoder_of_tensorflows_tutorial_learns_and_decodes_from_a_recipe():
+    sizes = {"embedding_dim": 5, "units": 6, "merge": "sum", "dropout": 0}
+    own = TransformerOptions(heads=1)
+    options = ModelOptions(attention="multi_head", wiring="add_norm", transformer=own, **sizes)
+    model = build_model(options, 11, 13).eval()
+    source, lengths, _ = BATCH
+    for found, row, length in zip(greedy(model, source, lengths, Constraints(4, 4)), source, lengths, strict=True):
+        forced = torch.tensor([[BOS, *found.tokens]])
+        told = model(row[None], length[None], forced).log_softmax(-1)[0, :4].gather(1, forced[0, 1:, None])
+        assert_close(torch.tensor(found.log_probs), told.squeeze(1))
+    with pytest.raises(RecipeError, match="'add_norm' adds contexts to states: attention's context_dim is"):
+        build_model(ModelOptions(wiring="add_norm", units=6), 11, 13)
+
+
+def test_a_window_of_the_recipe_stands_in_its_place_alone_and_hides_no_less_than_the_future():
+    near = {"window": {"name": "sliding", "left": 1, "right": 2}}
+    for place in ("encoder_self", "decoder_self", "cross"):
+        own = TransformerOptions(heads=2, **{place: PlaceOptions(**near)})
+        model = build_model(ModelOptions(architecture="transformer", embedding_dim=8, transformer=own), 11, 13)
+        layer = model.decoder.stack.layers[0]
+        attentions = model.encoder.stack.layers[0].self_attention, layer.self_attention, layer.attention
+        found = [[type(part).__name__ for part in attention.modules()] for attention in attentions]
+        assert ["SlidingWindow" in names for names in found] == [
+            each == place for each in ("encoder_self", "decoder_self", "cross")
+        ]
+        assert "CausalWindow" in found[1]
+
+
+def test_the_table_of_t5_is_one_for_all_layers_and_is_saved_once():
+    own = TransformerOptions(heads=2, positions="t5")
+    sizes = {"embedding_dim": 8, "encoder_layers": 3, "decoder_layers": 2}
+    model = build_model(ModelOptions(architecture="transformer", transformer=own, **sizes), 11, 13)
+    tables = [name for name in unique_state(model) if "window" in name]
+    assert [name.split(".")[0] for name in tables] == ["encoder", "decoder"]
+
+
+def test_every_part_of_the_catalogue_has_a_name_in_a_recipe():
+    for package, count in ((scores, "Score"), (windows, "Window"), (normalizers, "Normalizer")):
+        named = {part.__name__ for part in part_names(package).values()}
+        assert named == {entry.name for entry in catalogue() if entry.kind == count.lower()}
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cross": {"window": {"name": "sliding", "left": -1, "right": 1}}}, ".cross.window: left is -1; expected"),
+        ({"cross": {"window": {"name": "sliding", "left": 1}}}, ".cross.window: SlidingWindow.__init__() missing 1"),
+        ({"encoder_self": {"normalizer": {"name": "softmax", "temperature": "hot"}}}, ".encoder_self.normalizer: '<'"),
+        (
+            {"decoder_self": {"window": "local_predictive"}},
+            ".decoder_self.window is 'local_predictive', which places queries over a source of known length; expected",
+        ),
+        (
+            {"cross": {"window": "local_predictive", "normalizer": "hardmax"}},
+            ".cross: LocalPredictiveWindow multiplies the weights, but HardmaxNormalizer chooses",
+        ),
+        ({"positions": "transformer_xl", "encoder_self": {"score": {"name": "location", "max_keys": 0}}}, ".encoder_"),
+    ],
+)
+def test_parts_that_do_not_compose_are_refused_with_their_own_reason(changes, message):
+    own = TransformerOptions(heads=2, **changes)
+    with pytest.raises(RecipeError, match=f"^{re.escape('model.transformer' + message)}"):
+        build_model(ModelOptions(architecture="transformer", embedding_dim=8, transformer=own), 11, 13)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("slding", "it is 'slding'; expected one of adaptive_span, alibi_bias, and, attention, block"),
+        ({"name": "sliding", "before": 4}, "'sliding' has no 'before'; expected left, right"),
+        ({"name": "causal", "left": 4}, "'causal' has no 'left'; it takes nothing but its name"),
+        (5, "it is 5; expected a name, or a mapping with a name and arguments"),
+        ({"left": 4}, "Field required"),
+    ],
+)
+def test_a_part_that_there_is_not_is_refused_before_anything_is_built(part, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        TransformerOptions(encoder_self={"window": part})
+
+
 @pytest.mark.messages
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"heads": 3}, "model.transformer.heads is 3, which does not divide model.embedding_dim, 8; set either so"),
-        ({"heads": 4, "kv_heads": 3}, "model.transformer: num_kv_heads is 3, which does not divide num_heads, 4. Use"),
+        (
+            {"heads": 4, "kv_heads": 3},
+            "model.transformer.encoder_self: num_kv_heads is 3, which does not divide",
+        ),
     ],
 )
 def test_heads_that_do_not_divide_are_refused(changes, message):

@@ -355,7 +355,10 @@ def test_any_byte_changed_and_hashed_anew_gives_one_sentence_or_a_model_that_wor
         ({"format": None}, "names no format and version"),
         ({"heedful": None}, "names no format and version"),
         ({"format": 2, "heedful": "1.0; rm -rf ~"}, "names no format and version"),
-        ({"task": "captioning"}, "FOLDER/config.json is of a model for 'captioning'; expected one for 'translation'."),
+        (
+            {"task": "captioning"},
+            "config.json is of a model for 'captioning'; expected one for 'translation' or 'language_model'.",
+        ),
     ],
 )
 def test_another_format_or_task_says_what_to_do(refused, folder, changes, message):

@@ -15,6 +15,7 @@ from heedful.data.vocabulary import EOS, UNK
 from heedful.models import StepOutput
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions, check_recipe
+from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.translator import Sampling, Translator, constraints_of, unique_state
 from tests.small import small_content
 
@@ -113,6 +114,29 @@ def test_word_weights_are_distributions_over_the_words_as_they_were_typed(transl
     np.testing.assert_allclose(best.word_weights.sum(1), 1, atol=1e-5)
     assert best.alignment.source == best.source.words
     assert best.hypothesis.weights.shape == (len(best.hypothesis.tokens), len(best.source.ids))
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder", "architecture"])
+def test_each_transformer_side_shows_what_its_words_looked_at_among_themselves(translator, side):
+    options = ModelOptions(
+        **{side: "transformer"}, embedding_dim=8, units=6, transformer=TransformerOptions(heads=2, hidden_units=4)
+    )
+    sizes = translator.tokenizers.source.vocab_size, translator.tokenizers.target.vocab_size
+    found = Translator(build_model(options, *sizes), translator.tokenizers, translator.recipe).explain("Tom is here.")
+    captions = [one.caption for one in found.own]
+    both = ["the source in itself (encoder)", "the words said before (decoder)"]
+    assert captions == {"encoder": both[:1], "decoder": both[1:], "architecture": both}[side]
+    for one in found.own:
+        assert list(one.heads) == ["layer 1, mean", "layer 1, head 1", "layer 1, head 2"]
+        np.testing.assert_allclose(one.weights.sum(1), 1, atol=1e-5)
+        np.testing.assert_allclose((one.heads["layer 1, head 1"] + one.heads["layer 1, head 2"]) / 2, one.weights)
+    if side != "encoder":
+        back = found.own[-1]
+        assert (back.source[0], back.target) == ("<s>", found.target.words)
+        # pieces of a word see the pieces of it before them
+        assert not np.triu(back.weights[:, 1:], 1).any()
+    assert bool(found.heads) == (side != "encoder")
+    assert ("all, through the encoder (rollout)" in found.heads) == (side == "architecture")
 
 
 def test_asking_for_weights_changes_no_translation(translator):

@@ -169,4 +169,7 @@ def test_a_page_of_forty_words_and_many_heads_stays_small():
     words = [f"word{number}" for number in range(40)]
     weights = np.random.default_rng(1).dirichlet(np.ones(40) / 4, 40)
     heads = {f"layer {layer}, head {head}": weights for layer in range(6) for head in range(9)}
-    assert len(page([Alignment(words, words, weights, heads=heads)]).encode()) < 2_000_000
+    one = Alignment(words, words, weights, heads=heads)
+    back = Alignment(words, words, np.tril(weights), heads={name: np.tril(weights) for name in heads})
+    # the translation, the encoder's self-attention, the decoder's
+    assert len(page([one, one, back]).encode()) < 2_000_000

@@ -111,13 +111,19 @@ def leave_quietly() -> None:
 
 
 def load_translator(model: Path) -> "Translator":
-    """The translator in a model folder, in `model` within the folder of a run, or by its name on the hub, `hf:NAME`."""
-    from heedful.tasks.model_folder import find_model
-    from heedful.tasks.translator import Translator
+    """What is in a model folder, in `model` within the folder of a run, or on the hub by its name, `hf:NAME`.
 
-    if str(model).startswith(ON_HUB):
-        return Translator.from_pretrained(str(model).removeprefix(ON_HUB).lstrip("/"))
-    return Translator.load(find_model(model))
+    A translator, or the writer of a language model, which continues where the other translates.
+    """
+    from heedful.tasks.dispatch import load_model
+    from heedful.tasks.hub import fetch
+    from heedful.tasks.model_folder import find_model
+
+    name = str(model)
+    if not name.startswith(ON_HUB):
+        return load_model(find_model(model))
+    name = name.removeprefix(ON_HUB).lstrip("/")
+    return load_model(find_model(name) if Path(name).is_dir() else fetch(name))
 
 
 def check_sentence(text: str) -> str:

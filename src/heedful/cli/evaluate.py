@@ -24,6 +24,7 @@ EXAMPLES = (
     "heedful evaluate runs/multi30k_en_de test.en.gz test.de.gz --beam 5 --json",
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
+    "heedful evaluate runs/language_model texts.txt",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512
@@ -47,6 +48,8 @@ def command(
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
+    A language model is scored by the perplexity of TARGET, or of a table's first column.
+
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
@@ -58,13 +61,22 @@ def command(
         raise typer.BadParameter("--columns is of use with a table alone; leave it out")
     wanted = parse_columns(columns)
     translator = load_translator(model)
+    writes = translator.task == "language_model"
+    wanted = (0, 0) if writes and source and not target and not wanted else wanted
     pairs = read_files(source, target, wanted) if source else read_bundled(str(bundled), split)
+    if writes and bundled:
+        pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
     from heedful.tasks.translation import score
 
     decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
-    scores = score(translate(translator, pairs.source, decoding), pairs.target, translator.recipe.evaluation)
+    if writes:
+        from heedful.tasks.language_model import evaluate_writer
+
+        scores = evaluate_writer(translator, pairs)
+    else:
+        scores = score(translate(translator, pairs.source, decoding), pairs.target, translator.recipe.evaluation)
     if not as_json:
         for one in scores:
             typer.echo(str(one))

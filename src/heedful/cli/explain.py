@@ -28,7 +28,8 @@ def command(
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
 
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word
-    read, and at the right the one looked at most.
+    read, and at the right the one looked at most. Of a Transformer, the page and the JSON also hold what the words of
+    each side looked at among themselves, by layer and head.
     """
     if output and output.suffix.lower() not in ENDINGS:
         raise typer.BadParameter(
@@ -41,7 +42,7 @@ def command(
     if output is None:
         show(alignment)
     else:
-        draw(alignment, output)
+        draw([alignment, *found.own], output)
         say(f"Wrote what each word looked at to {output}.")
 
 
@@ -56,18 +57,18 @@ def show(alignment: "Alignment") -> None:
     typer.echo()
 
 
-def draw(alignment: "Alignment", output: Path) -> None:
-    """The heat map, the page or the numbers in a file, by its ending."""
+def draw(alignments: "list[Alignment]", output: Path) -> None:
+    """The page or the numbers of all, or the heat map of the first, in a file, by its ending."""
     kind = output.suffix.lower()
     if kind == ".html":
         from heedful.visual.html import write_page
 
-        write_page([alignment], output, title="What each word looked at")
+        write_page(alignments, output, title="What each word looked at")
     elif kind == ".json":
         from heedful.visual.html import write_json
 
-        write_json([alignment], output)
+        write_json(alignments, output)
     else:
         from heedful.visual.heatmap import write_heatmap
 
-        write_heatmap(alignment, output)
+        write_heatmap(alignments[0], output)

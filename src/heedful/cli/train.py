@@ -18,6 +18,7 @@ EXAMPLES = (
     "heedful train tatoeba_en_fr",
     "heedful train mine.yaml --set model.units=256 --set training.max_epochs=10",
     "heedful train pairs --from runs/old --set data.train.tsv=new.tsv",
+    "heedful train language_model",
     "heedful train mine.yaml --devices 4",
 )
 
@@ -62,13 +63,13 @@ def command(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
     wanted = read_recipe(recipe, [*(changes or []), *given])
-    from heedful.tasks.translation import train_translator
+    from heedful.tasks.dispatch import train_recipe
 
     if wanted.data.streaming:  # for machines with little memory
         give_back_freed_memory()
     else:
         keep_freed_memory()
-    run = train_translator(wanted, say=say)
+    run = train_recipe(wanted, say=say)
     for name, scores in run.scores.items():
         for score in scores:
             typer.echo(f"{name}\t{score}")

@@ -35,6 +35,27 @@ def padding_mask(lengths: Int[Tensor, " batch"], max_len: int) -> Bool[Tensor, "
     return (torch.arange(max_len, device=lengths.device) < lengths.unsqueeze(1)).unsqueeze(1)
 
 
+def align_left(
+    steps: Shaped[Tensor, "batch steps *features"], real: Bool[Tensor, "batch steps"]
+) -> tuple[Shaped[Tensor, "batch steps *features"], Int[Tensor, " batch"]]:
+    """Sequences with padding on the left, or anywhere, as every model here reads them: real steps first, and lengths.
+
+    Places are counted from the first real step then, and what stood where in the padding has no influence.
+
+    Args:
+        steps: ids or vectors, `[batch, steps, ...]`.
+        real: True where a step is no padding.
+
+    >>> align_left(torch.tensor([[0, 0, 7], [4, 5, 6]]), torch.tensor([[False, False, True], [True, True, True]]))
+    (tensor([[7, 0, 0],
+            [4, 5, 6]]), tensor([1, 3]))
+    """
+    check_boolean(real)
+    order = real.long().argsort(dim=1, descending=True, stable=True)
+    rows = torch.arange(len(steps), device=steps.device).unsqueeze(1)
+    return steps[rows, order], real.sum(1)
+
+
 def check_mask(mask: Tensor | None, batch: int, queries: int, keys: int) -> None:
     """Refuse a mask that is not boolean or does not broadcast to `[batch, queries, keys]`.
 

@@ -16,7 +16,7 @@ _TOKENIZERS = ("13a", "intl", "char", "zh", "none")
 class Score:
     """A corpus score and the signature that lets another person reproduce it.
 
-    `value` lies between 0 and 100, higher is better.
+    `value` lies between 0 and 100, higher is better; a perplexity from 1 up, lower is better.
 
     >>> print(Score("BLEU", 38.125, "nrefs:1|case:mixed"))
     BLEU 38.1 (nrefs:1|case:mixed)

@@ -6,9 +6,14 @@ from .decoders import Encoded as Encoded
 from .decoders import LookBetweenDecoder as LookBetweenDecoder
 from .decoders import LookThenUpdateDecoder as LookThenUpdateDecoder
 from .decoders import PlainDecoder as PlainDecoder
+from .decoders import UpdateLookAddDecoder as UpdateLookAddDecoder
 from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
 from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder
+from .language_model import LanguageModel as LanguageModel
+from .language_model import LanguageState as LanguageState
+from .language_model import SelfLookDecoder as SelfLookDecoder
+from .language_model import SelfLookState as SelfLookState
 from .protocol import StepModel as StepModel
 from .protocol import StepOutput as StepOutput
 from .seq2seq import OutputLayer as OutputLayer

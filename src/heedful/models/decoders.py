@@ -4,6 +4,7 @@
 |---|---|---|
 | LookThenUpdateDecoder | look with the last state; the context feeds the cell | Bahdanau et al. 2015, appendix A.2 |
 | UpdateThenLookDecoder | update, then look; input feeding if wanted | Luong et al. 2015, eq. 5-6, section 3.3 |
+| UpdateLookAddDecoder | update, look, add what was seen to the state, normalise | TensorFlow's tutorial of 2022 |
 | LookBetweenDecoder | the first layer looks, the layers above read the context | after Wu et al. 2016, section 3 |
 | PlainDecoder | no look at all: a plain encoder-decoder | Sutskever et al. 2014 |
 
@@ -51,12 +52,14 @@ class DecoderState:
 class DecoderOutput:
     """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for.
 
-    Weights are `[batch, (layers,) (heads,) steps, source_len]`.
+    Weights are `[batch, (layers,) (heads,) steps, source_len]`; those of self-attention, where there is some beside,
+    end in the steps so far.
     """
 
     features: Float[Tensor, "batch steps output_dim"]
     state: Any
     weights: Float[Tensor, "batch *heads steps source_len"] | None = None
+    self_weights: Float[Tensor, "batch *heads steps so_far"] | None = None
 
 
 class Bridge(nn.Module):
@@ -254,6 +257,53 @@ class UpdateThenLookDecoder(Decoder):
         features = self.dropout(torch.tanh(self.combine(torch.cat((look.context, hidden), -1))))
         fed = features if self.input_feeding else None
         return DecoderOutput(features, DecoderState(recurrent, fed=fed, attention=looked), look.weights)
+
+
+class UpdateLookAddDecoder(Decoder):
+    """`h_t = cell(E y_{t-1}, h_{t-1})`, look with `h_t`, features `norm(h_t + c)`, all steps in one call.
+
+    That of TensorFlow's tutorial "Neural machine translation with attention" (2022), which looks with one head of
+    `MultiHeadAttention`; of no paper. Its first state is 0, here it is made of the encoder's summary.
+
+    Args:
+        attention: what to look with; its query and its context have `recurrent`'s units.
+        recurrent: layers whose input is the embedding.
+        summary_dim: features of the encoder's summary.
+        dropout: share of the features dropped in training.
+
+    Raises:
+        ValueError: sizes that do not fit.
+
+    >>> from heedful.attention import MultiHeadAttention
+    >>> attention = MultiHeadAttention(7, num_heads=1, key_dim=4)
+    >>> UpdateLookAddDecoder(attention, Recurrent("gru", 5, 7), summary_dim=4).output_dim
+    7
+    """
+
+    def __init__(
+        self, attention: DecoderAttention, recurrent: Recurrent, summary_dim: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        _check_attention(attention, recurrent, recurrent.units)
+        self.attention, self.recurrent = attention, recurrent
+        self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
+        self.norm, self.dropout = nn.LayerNorm(recurrent.units), nn.Dropout(dropout)
+        self.embedding_dim, self.summary_dim, self.output_dim = recurrent.input_dim, summary_dim, recurrent.units
+
+    def start(self, encoded: Encoded) -> DecoderState:
+        return DecoderState(self.recurrent.begin(self.bridge(encoded.summary)))
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch steps embedding_dim"],
+        state: DecoderState,
+        encoded: Encoded,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        hidden, recurrent = self.recurrent(embedded, state.recurrent)
+        look, looked = self.attention.look(hidden, encoded.memory, state.attention, need_weights)
+        features = self.dropout(self.norm(hidden + look.context))
+        return DecoderOutput(features, DecoderState(recurrent, attention=looked), look.weights)
 
 
 class LookBetweenDecoder(Decoder):

@@ -111,7 +111,7 @@ class Seq2Seq(nn.Module):
         """Read the source sentences.
 
         Args:
-            source: token ids, `[batch, source_len]`, padding behind each sentence.
+            source: token ids, `[batch, source_len]`, padding behind each sentence (`functional.align_left` puts it so).
             lengths: real tokens of each sentence, at least 1.
         """
         return self.decoder.remember(self.encoder(source, lengths), padding_mask(lengths, source.shape[1]))
@@ -152,9 +152,10 @@ class Seq2Seq(nn.Module):
         target_in: Int[Tensor, "batch target_len"],
     ) -> tuple[
         Float[Tensor, "batch layers heads target_len source_len"] | None,
-        Float[Tensor, "batch own_layers own_heads source_len source_len"] | None,
+        Float[Tensor, "batch source_layers source_heads source_len source_len"] | None,
+        Float[Tensor, "batch layers heads target_len target_len"] | None,
     ]:
-        """What every layer and head looks at when it is fed a given target: in the source, and the source in itself.
+        """What every layer and head looks at when it is fed a target: in the source, and each side in itself.
 
         Args:
             source: token ids, `[batch, source_len]`.
@@ -162,15 +163,17 @@ class Seq2Seq(nn.Module):
             target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
 
         Returns:
-            weights of the decoder, `None` where it has no heads, and of the encoder, `None` where it does not attend.
+            weights of the decoder over the source, `None` where it has no heads; of the encoder and of the decoder over
+            their own steps, `None` where these do not attend.
         """
         attends = isinstance(self.encoder, TransformerEncoder)
         read = self.encoder(source, lengths, need_weights=True) if attends else self.encoder(source, lengths)
         encoded = self.decoder.remember(read, padding_mask(lengths, source.shape[1]))
-        weights = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True).weights
-        if weights is None or weights.dim() == 3:
-            return None, read.weights
-        return weights if weights.dim() == 5 else weights.unsqueeze(1), read.weights
+        output = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True)
+        weights = output.weights
+        if weights is not None:
+            weights = None if weights.dim() == 3 else weights if weights.dim() == 5 else weights.unsqueeze(1)
+        return weights, read.weights, output.self_weights
 
     def forward(
         self,

@@ -158,7 +158,7 @@ class TransformerDecoderLayer(nn.Module):
     >>> causal = MultiHeadAttention(8, 2, attention=Attention(ScaledDotScore(4), CausalWindow()))
     >>> layer = TransformerDecoderLayer(causal, MultiHeadAttention(8, 2, key_dim=6), FeedForward(8, 16))
     >>> steps, memory = torch.ones(3, 5, 8), layer.attention.remember(torch.ones(3, 7, 6))
-    >>> layer(steps, LayerState(), memory)[0].shape
+    >>> layer(steps, LayerState(), memory).features.shape
     torch.Size([3, 5, 8])
     """
 
@@ -189,8 +189,8 @@ class TransformerDecoderLayer(nn.Module):
         state: LayerState,
         memory: Any = None,
         need_weights: bool = False,
-    ) -> tuple[Float[Tensor, "batch steps dim"], LayerState, Float[Tensor, "batch heads steps keys"] | None]:
-        """The next steps, the state after them, and what they looked at: the source, or without one each other.
+    ) -> DecoderOutput:
+        """The next steps, the state after them, and what they looked at: the source, or without one each other alone.
 
         Args:
             steps: `[batch, steps, dim]`, behind those that the state holds.
@@ -204,12 +204,12 @@ class TransformerDecoderLayer(nn.Module):
         else:
             own = self.self_attention.extend(state.memory, entering)
         back, looked_back = self.self_attention.look(entering, own, state.looked_back, need_weights)
-        steps, looked, weights = self.self_residual.join(steps, back.context), None, back.weights
+        steps, looked, weights, beside = self.self_residual.join(steps, back.context), None, back.weights, None
         if self.attention is not None and self.residual is not None:
             look, looked = self.attention.look(self.residual.enter(steps), memory, state.looked, need_weights)
-            steps, weights = self.residual.join(steps, look.context), look.weights
+            steps, weights, beside = self.residual.join(steps, look.context), look.weights, back.weights
         steps = self.feed_residual.join(steps, self.feed_forward(self.feed_residual.enter(steps)))
-        return steps, LayerState(own, looked_back, looked), weights
+        return DecoderOutput(steps, LayerState(own, looked_back, looked), weights, beside)
 
 
 class _Stack(nn.Module):
@@ -326,7 +326,8 @@ class TransformerDecoder(Decoder):
         ValueError: blocks that do not fit each other; in a call, a step beyond a learned table of positions.
 
     The weights it returns are those of every layer and head over the source,
-    `[batch, layers, heads, steps, source_len]`.
+    `[batch, layers, heads, steps, source_len]`, and beside them of every layer and head over the steps so far; without
+    a source the latter stand in their place.
     """
 
     def __init__(
@@ -361,14 +362,21 @@ class TransformerDecoder(Decoder):
         encoded: Encoded,
         need_weights: bool = False,
     ) -> DecoderOutput:
-        steps, states, weights = self.stack.enter(embedded, state.position), [], []
+        steps, outputs = self.stack.enter(embedded, state.position), []
         memories = encoded.memory or (None,) * len(self.stack.layers)
         for layer, before, memory in zip(self.stack.layers, state.layers, memories, strict=True):
-            steps, after, looked = layer(steps, before, memory, need_weights)
-            states.append(after)
-            weights.append(looked)
-        after = TransformerState(state.position + embedded.shape[1], tuple(states))
-        return DecoderOutput(self.stack.norm(steps), after, torch.stack(weights, 1) if need_weights else None)
+            outputs.append(layer(steps, before, memory, need_weights))
+            steps = outputs[-1].features
+        after = TransformerState(state.position + embedded.shape[1], tuple(output.state for output in outputs))
+        weights = _stacked([output.weights for output in outputs])
+        beside = _stacked([output.self_weights for output in outputs])
+        return DecoderOutput(self.stack.norm(steps), after, weights, beside)
+
+
+def _stacked(weights: Sequence[Tensor | None]) -> Tensor | None:
+    """The weights of every layer as one tensor, where they were asked for."""
+    found = [one for one in weights if one is not None]
+    return torch.stack(found, 1) if found else None
 
 
 def _check_square(self_attention: MultiHeadAttention, feed_forward: FeedForward) -> None:

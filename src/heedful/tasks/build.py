@@ -26,16 +26,21 @@ from heedful.attention import (
     StepwiseAttention,
     TacotronAttention,
 )
+from heedful.attention.windows import CausalWindow, EverywhereWindow
+from heedful.data.vocabulary import BOS
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import (
     Decoder,
+    LanguageModel,
     LookBetweenDecoder,
     LookThenUpdateDecoder,
     OutputLayer,
     PlainDecoder,
     RecurrentEncoder,
+    SelfLookDecoder,
     Seq2Seq,
     TransformerEncoder,
+    UpdateLookAddDecoder,
     UpdateThenLookDecoder,
 )
 
@@ -100,6 +105,54 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
     )
 
 
+def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq | LanguageModel:
+    """What `build_model` or `build_language_model` makes of the section, as the recipe's `task` wants it."""
+    if task == "language_model":
+        return build_language_model(options, target_vocab)
+    return build_model(options, source_vocab, target_vocab)
+
+
+def build_language_model(options: ModelOptions, vocab: int) -> LanguageModel:
+    """The decoder-only model that a recipe's `model` section describes, with fresh weights.
+
+    Args:
+        options: the section, of which `decoder` is built and `encoder` has no say.
+        vocab: number of ids.
+
+    Raises:
+        RecipeError: the parts do not fit each other, or a pretrained embedding cannot be read.
+    """
+    dim, transformer = options.embedding_dim, options.decoder == "transformer"
+    matrix = _matrix(options.target_embeddings, "target_embeddings")
+    embedding = _embedding(vocab, dim, 0.0 if transformer else options.dropout, matrix, "target_embeddings")
+    decoder = transformer_decoder(options, None) if transformer else _self_look(options)
+    output = OutputLayer(decoder.output_dim, vocab, embedding if options.tie_embeddings else None)
+    return LanguageModel(embedding, decoder, output, BOS)
+
+
+def _self_look(options: ModelOptions) -> Decoder:
+    """Recurrent layers, and what their states look back with."""
+    dim, units, readout, dropout = (
+        options.embedding_dim,
+        options.decoder_units,
+        options.readout_units,
+        options.dropout,
+    )
+    recurrent = Recurrent(options.cell, dim, units, options.decoder_layers, dropout)
+    if options.attention == "none":
+        return PlainDecoder(recurrent, dim, 1, readout, dropout)
+    attention = _attention(options, units)
+    inner = attention.attention if isinstance(attention, MultiHeadAttention) else attention
+    if not isinstance(inner, Attention) or not isinstance(inner.window, EverywhereWindow):
+        raise RecipeError(
+            f"model.attention is {options.attention!r}, which reads a source of known length; a language model looks "
+            "back at its own states: use bahdanau, luong, sine, coverage, multi_head or none"
+        )
+    inner.window = CausalWindow()
+    look_back = attention if isinstance(attention, MultiHeadAttention) else inner
+    return SelfLookDecoder(look_back, recurrent, readout, dropout)
+
+
 def _encoder(options: ModelOptions, embedding: TokenEmbedding) -> RecurrentEncoder | TransformerEncoder:
     if options.encoder == "transformer":
         return transformer_encoder(options, embedding)
@@ -126,6 +179,11 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
     if options.wiring == "none":
         return PlainDecoder(recurrent(dim, options.decoder_layers), dim, context_dim, readout, dropout)
     attention = _attention(options, context_dim)
+    if options.wiring == "add_norm":
+        try:
+            return UpdateLookAddDecoder(attention, recurrent(dim, options.decoder_layers), context_dim, dropout)
+        except ValueError as error:
+            raise RecipeError(f"model.wiring 'add_norm' adds contexts to states: {error}") from None
     context_dim = sizes["context_dim"] = attention.context_dim
     if options.wiring == "bahdanau":
         return LookThenUpdateDecoder(

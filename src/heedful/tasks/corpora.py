@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -164,9 +164,13 @@ def _counted(part: DataPart, said: list[str], say: Say) -> tuple[str, Iterator[t
 
 def _bundled(part: DataPart) -> Pairs:
     try:
-        return load_pairs(part.bundled or "", part.split or "train")
+        pairs = load_pairs(part.bundled or "", part.split or "train")
     except ValueError as error:
         raise RecipeError(f"data: {error}") from None
+    if not {*part.columns} <= {0, 1}:
+        raise RecipeError(f"data: {part.bundled} has the columns 0 and 1; came {part.columns}")
+    source, target = ((pairs.source, pairs.target)[int(column)] for column in part.columns)
+    return replace(pairs, source=source, target=target)
 
 
 def _fingerprint(data: DataOptions) -> dict[str, Any]:

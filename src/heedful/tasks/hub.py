@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import heedful
 from heedful._errors import ModelFolderError, OutputError
 
-from .model_folder import FILES, TASK, find_model
-from .recipe import ModelOptions, Recipe
+from .model_folder import FILES, TASKS, find_model
+from .recipe import Recipe
 
 CARD = "README.md"
 Model = TypeVar("Model", bound="HubMixin")
@@ -153,7 +153,10 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     """The README.md of a model: what it is, how to use it, and its scores with their signatures."""
     from huggingface_hub import ModelCardData
 
-    data = ModelCardData(library_name="heedful", pipeline_tag=TASK, tags=["attention", "translation"])
+    writes = recipe.task == "language_model"
+    tag, name, made = ("text-generation", "Writer", "writer") if writes else ("translation", "Translator", "translator")
+    module = TASKS[recipe.task].rpartition(".")[0]
+    data = ModelCardData(library_name="heedful", pipeline_tag=tag, tags=["attention", tag])
     rows = [
         f"| {part} | {one['name']} | {one['value']:.1f} | `{one['signature']}` |\n"
         for part, scores in metrics.get("scores", {}).items()
@@ -162,14 +165,17 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     table = "".join(["\n| set | metric | value | signature |\n|---|---|---:|---|\n", *rows]) if rows else ""
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {recipe.name}\n\n"
-        f"{_what_it_is(recipe.model)}, trained with heedful {heedful.__version__} by "
-        "the recipe in `recipe.yaml`.\n\n```python\nfrom heedful.tasks.translator import Translator\n\n"
-        'translator = Translator.from_pretrained("NAME OF THIS MODEL")\n'
-        f'print(translator.translate(["..."])[0][0].text)\n```\n{table}'
+        f"{_what_it_is(recipe)}, trained with heedful {heedful.__version__} by "
+        f"the recipe in `recipe.yaml`.\n\n```python\nfrom {module} import {name}\n\n"
+        f'{made} = {name}.from_pretrained("NAME OF THIS MODEL")\n'
+        f'print({made}.translate(["..."])[0][0].text)\n```\n{table}'
     )
 
 
-def _what_it_is(model: ModelOptions) -> str:
+def _what_it_is(recipe: Recipe) -> str:
+    model = recipe.model
+    if recipe.task == "language_model":
+        return "A Transformer language model" if model.decoder == "transformer" else "A recurrent language model"
     if model.encoder != model.decoder:
         return f"An encoder-decoder ({model.encoder} encoder, {model.decoder} decoder)"
     if model.encoder == "transformer":

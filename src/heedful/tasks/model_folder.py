@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ from .recipe_yaml import LONGEST_TEXT, parse_yaml
 from .weights import read_weights
 
 FORMAT = 1
-TASK = "translation"
+# what a model may be for, and what loads it
+TASKS = {
+    "translation": "heedful.tasks.translator.Translator",
+    "language_model": "heedful.tasks.language_model.Writer",
+}
 WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "model.safetensors",
     "config.json",
@@ -70,7 +75,8 @@ def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
         (folder / METRICS).write_text(
             json.dumps(content.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        config = {"format": FORMAT, "heedful": heedful.__version__, "task": TASK, "sha256": file_hashes(folder)}
+        facts = {"format": FORMAT, "heedful": heedful.__version__, "task": content.recipe.task}
+        config = {**facts, "sha256": file_hashes(folder)}
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return path
 
@@ -93,6 +99,15 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
         raise ModelFolderError(
             f"{error.filename or folder} cannot be read: {error.strerror}; fix its rights or disk."
         ) from None
+
+
+def task_of(path: str | os.PathLike[str]) -> str:
+    """What the model in a folder is said to be for; `load_folder` says what is wrong with one that says nothing."""
+    config = Path(path) / CONFIG
+    with suppress(OSError, ValueError):
+        if config.stat().st_size <= LARGEST[CONFIG]:
+            return str(_read_json(config).get("task"))
+    return ""
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
@@ -169,8 +184,10 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
             f"{path} is of format {form}, written by heedful {_writer(config)}; this heedful {heedful.__version__} "
             f"reads format {FORMAT}, and that one is {age}: {way_out}, as in `pip install {command}`."
         )
-    if config.get("task") != TASK:
-        raise ModelFolderError(f"{path} is of a model for {config.get('task')!r}; expected one for {TASK!r}.")
+    if config.get("task") not in (*TASKS,):
+        raise ModelFolderError(
+            f"{path} is of a model for {config.get('task')!r}; expected one for {' or '.join(map(repr, TASKS))}."
+        )
     expected, found = config.get("sha256"), file_hashes(folder)
     if not isinstance(expected, dict) or set(expected) != set(found):
         raise ModelFolderError(f"{path} has no hash of each of {', '.join(found)}, and of no other file; {AGAIN}.")

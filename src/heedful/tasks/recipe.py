@@ -15,6 +15,7 @@ from heedful.training.options import TrainingOptions
 
 from .data_options import TAGS, DataOptions, Section, TokenizerOptions
 from .recipe_yaml import write_yaml
+from .transformer_options import TransformerOptions
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
 # faults of one recipe that are reported
@@ -29,43 +30,6 @@ def _same_as(name: str, table: Mapping[str, str] | None = None, otherwise: str |
     return lambda data: table.get(data.get(name, ""), otherwise) if table else data.get(name)
 
 
-class TransformerOptions(Section):
-    """What only the Transformer sides of a model have; their width is `embedding_dim`, their depth `encoder_layers` and
-    `decoder_layers`, and `dropout` falls on the embeddings and on every residual branch.
-
-    Args:
-        heads: Heads of every attention; they divide the width. Also those of `attention: multi_head`.
-        kv_heads: Heads of keys and values; None: as many.
-        hidden_units: Features between the two position-wise layers.
-        activation: Between those: "relu", "gelu" or "swiglu".
-        norm: "layer", or "rms" for the root mean square alone.
-        norm_first: Whether a branch's input is normalised, not the sum; what the paper did is false.
-        positions: "sinusoidal" as in the paper, "learned", "rotary", or "none".
-        max_positions: Steps that "learned" has room for.
-        qk_norm: "rms", "layer" or "l2": what is done to queries and keys of a head before they meet; None: nothing.
-        attention_dropout: Share of the weights dropped.
-        activation_dropout: Share of the hidden units dropped.
-        drop_path: Chance that a sentence skips a branch.
-        normalizer: Scores to weights in every attention.
-        self_window: Steps on either side that self-attention sees (before, in the decoder); None: all of them.
-    """
-
-    heads: int = Field(default=4, gt=0)
-    kv_heads: int | None = Field(default=None, gt=0)
-    hidden_units: int = Field(default=1024, gt=0)
-    activation: Literal["relu", "gelu", "swiglu"] = "relu"
-    norm: Literal["layer", "rms"] = "layer"
-    norm_first: bool = True
-    positions: Literal["sinusoidal", "learned", "rotary", "none"] = "sinusoidal"
-    max_positions: int = Field(default=1024, gt=0)
-    qk_norm: Literal["rms", "layer", "l2"] | None = None
-    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
-    activation_dropout: float = Field(default=0.0, ge=0, lt=1)
-    drop_path: float = Field(default=0.0, ge=0, lt=1)
-    normalizer: Literal["softmax", "softmax_one", "sparsemax", "entmax15", "sigmoid"] = "softmax"
-    self_window: int | None = Field(default=None, gt=0)
-
-
 class ModelOptions(Section):
     """The encoder-decoder in numbers.
 
@@ -77,7 +41,9 @@ class ModelOptions(Section):
             of `wiring` and `score`.
         wiring: Order of looking and updating: "bahdanau" looks with the state before the update, "luong" with the one
             after it, "luong_input_feeding" feeds what it saw to the next step, "look_between" looks between the first
-            decoder layer and those above, "none" is a plain encoder-decoder.
+            decoder layer and those above, "add_norm" adds what the state saw to it and normalises, as TensorFlow's
+            tutorial of 2022 (there with `attention: multi_head`, `transformer: {heads: 1}`, `merge: sum`), "none" is a
+            plain encoder-decoder.
         score: How query and key are compared in "bahdanau" and "luong"; None elsewhere.
         cell: Recurrent cell of both sides.
         embedding_dim: Features of a token on both sides.
@@ -121,7 +87,7 @@ class ModelOptions(Section):
         "stepwise",
         "none",
     ] = "bahdanau"
-    wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "none"] = Field(
+    wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "add_norm", "none"] = Field(
         default_factory=_same_as("attention", _WIRINGS, "luong")
     )
     score: Literal["additive", "concat", "dot", "general", "scaled_dot"] | None = Field(
@@ -203,11 +169,14 @@ class EvaluationOptions(Section):
     """What a score is made of.
 
     Args:
-        metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text.
+        metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text. Of a
+            language model "perplexity", and nothing else.
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
-    metrics: list[Literal["bleu", "chrf", "tokenized_bleu"]] = Field(default=["bleu", "chrf"], min_length=1)
+    metrics: list[Literal["bleu", "chrf", "tokenized_bleu", "perplexity"]] = Field(
+        default=["bleu", "chrf"], min_length=1
+    )
     language: str | None = None
 
     @model_validator(mode="after")
@@ -222,6 +191,9 @@ class Recipe(Section):
 
     Args:
         name: What to call it.
+        task: "translation", or "language_model", which learns from the targets and reads no source: give both columns
+            the same text, as in `{tsv: texts.txt, columns: [0, 0]}`. Of its model `decoder` alone is built;
+            `attention` is what the states of a recurrent one look back with.
         seed: Of the weights' first values, the order of the batches and dropout.
         output: Folder of the run; may begin with a variable of the environment, see `DataPart`.
         start_from: Model folder, or folder of the run that holds it, whose weights the training begins with; its
@@ -230,6 +202,7 @@ class Recipe(Section):
     """
 
     name: str = Field(min_length=1)
+    task: Literal["translation", "language_model"] = "translation"
     seed: int = Field(default=1, ge=0, lt=2**63)
     output: str = Field(min_length=1)
     start_from: str | None = Field(default=None, min_length=1)
@@ -249,6 +222,19 @@ class Recipe(Section):
                 f"training.best_by is {brief(self.training.best_by)}; "
                 f"it should be one of {', '.join(VALIDATION_METRICS)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _task(self) -> "Recipe":
+        if self.task == "language_model" and not self.tokenizer.joint:
+            raise ValueError("a language model has one vocabulary; set tokenizer.joint: true")
+        if (self.task == "language_model") != (self.evaluation.metrics == ["perplexity"]):
+            raise ValueError(
+                f"evaluation.metrics are {', '.join(self.evaluation.metrics)}; a language model is measured by "
+                "[perplexity] alone, and a translation by others"
+            )
+        if self.task == "language_model" and self.training.best_by in ("bleu", "chrf"):
+            raise ValueError(f"training.best_by is {self.training.best_by!r}; of a language model it can be perplexity")
         return self
 
     def paths(self) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from heedful.data.readers import Pairs
 from heedful.data.tokenizers import TokenizerPair
 from heedful.data.vocabulary import UNK
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
-from heedful.training import Callback, TrainingResult, train, validation_loss
+from heedful.training import Callback, Loss, TrainingResult, sequence_loss, train, validation_loss
 from heedful.training.batches import Batches
 from heedful.training.lock import only_run
 from heedful.training.options import FREE_OPTIONS
@@ -25,7 +25,7 @@ from heedful.training.processes import Processes, start
 from heedful.visual.curves import Curve, write_curves
 
 from .batches import Corpus, encode, make_batches, make_tokenizers
-from .build import build_model
+from .build import build_task
 from .corpora import Say, gather_material, read_part
 from .data_options import TokenizerOptions
 from .model_folder import find_model, load_folder, refuse_foreign
@@ -54,9 +54,27 @@ class Run:
         return self.folder / "model"
 
 
+@dataclass(frozen=True)
+class Task:
+    """What tells one task from another.
+
+    Attributes:
+        kind: the model with text in and out.
+        loss: of a model and a batch.
+        validator: makes what measures the model on the validation set, see `validator`.
+        evaluate: scores of a model on pairs.
+    """
+
+    kind: type[Translator]
+    loss: Callable[..., Loss]
+    validator: Callable[[Translator, Corpus, Processes], Callable[[nn.Module], Mapping[str, float]]]
+    evaluate: Callable[[Translator, Pairs], list[Score]]
+
+
 def train_translator(
     recipe: Recipe,
     *,
+    task: Task | None = None,
     callbacks: Callable[[Translator], Sequence[Callback]] = lambda _: (),
     say: Say = lambda _: None,
 ) -> Run:
@@ -67,6 +85,7 @@ def train_translator(
 
     Args:
         recipe: all there is to know.
+        task: what else than translation is to be learnt; that of the recipe.
         callbacks: given the untrained translator, makes what is called after each validation.
         say: takes each line of news for a person.
 
@@ -74,6 +93,9 @@ def train_translator(
         HeedfulError: data, recipe or folder are at fault; nothing that took time is lost.
         TrainingInterrupted: Ctrl-C; the same call goes on from the checkpoint.
     """
+    task = task or TRANSLATION
+    if recipe.task != task.kind.task:
+        raise RecipeError(f"the recipe's task is {recipe.task!r}; train it by heedful.tasks.dispatch.train_recipe")
     check_metrics(recipe.evaluation)
     folder = expand_path(recipe.output)
     with start(recipe.training) as processes, only_run(folder, processes.first):
@@ -82,24 +104,23 @@ def train_translator(
             if processes.first:
                 claim_folder(folder, recipe)
             material = prepare(recipe, folder / "training", tell)
-        translator = fresh_translator(recipe, material.tokenizers, tell)
+        translator = fresh_translator(recipe, material.tokenizers, tell, task.kind)
         parameters = translator.metrics["parameters"]
         tell(f"Model: {parameters:,} parameters; training on {material.num_pairs:,} pairs.")
         result = train(
             translator.model,
             material.batches,
-            validator(translator, material.valid, processes),
+            task.validator(translator, material.valid, processes),
             recipe.training,
             folder / "training",
             seed=recipe.seed,
             callbacks=callbacks(translator),
+            loss=task.loss,
         )
         processes.leave()
         translator.model.to("cpu")
-        say(f"Translating {' and '.join(material.to_score)} pairs to score the model.")
-        scores = {
-            name: evaluate_translator(translator, pairs, recipe.evaluation) for name, pairs in material.to_score.items()
-        }
+        say(f"Scoring the model on the {' and '.join(material.to_score)} pairs.")
+        scores = {name: task.evaluate(translator, pairs) for name, pairs in material.to_score.items()}
         translator.metrics = {**translator.metrics, **summary(result, scores)}
         translator.save(folder / "model")
         draw_curves(folder)
@@ -155,18 +176,25 @@ def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
     return Material(tokenizers, batches, material.num_pairs, valid, to_score)
 
 
-def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say) -> Translator:
+def fresh_translator(
+    recipe: Recipe, tokenizers: TokenizerPair, say: Say, kind: type[Translator] = Translator
+) -> Translator:
     """The translator before its training: with new weights, or with those of the model that the recipe starts from.
 
     Raises:
         RecipeError: that model is of another architecture or has another tokenizer than the recipe.
     """
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    model = build_task(recipe.task, recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
     if recipe.start_from:
-        base = Translator.load(find_model(expand_path(recipe.start_from)))
+        base = kind.load(find_model(expand_path(recipe.start_from)))
         if units(base.recipe) != units(recipe):
             raise RecipeError(f"the tokenizer is that of the model in start_from, {recipe.start_from}; leave it out")
+        theirs, ours = (f"{one.model.encoder} encoder and {one.model.decoder} decoder" for one in (base.recipe, recipe))
+        if theirs != ours:
+            raise RecipeError(
+                f"start_from, {recipe.start_from}, has a {theirs}, but the recipe a {ours}; leave the architecture out"
+            )
         try:
             model.load_state_dict(base.model.state_dict())
         except RuntimeError as error:
@@ -177,7 +205,7 @@ def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say) -> Tra
             ) from None
         say(f"Starting from the weights of {recipe.start_from}.")
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Translator(model, tokenizers, recipe, {"parameters": parameters})
+    return kind(model, tokenizers, recipe, {"parameters": parameters})
 
 
 def units(recipe: Recipe) -> TokenizerOptions:
@@ -212,11 +240,13 @@ def score(hypotheses: Sequence[str], references: Sequence[str], evaluation: Eval
 
 
 def check_metrics(evaluation: EvaluationOptions) -> None:
-    """Try the metrics on one word, so that an unsupported language is refused before the training.
+    """Try the metrics of translations on one word, so that an unsupported language is refused before the training.
 
     Raises:
         RecipeError: one of them cannot be computed.
     """
+    if evaluation.metrics == ["perplexity"]:
+        return
     try:
         score(["word"], ["word"], evaluation)
     except ValueError as error:
@@ -335,3 +365,11 @@ def _is_written_recipe(text: str) -> bool:
 def _read_table(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+TRANSLATION = Task(
+    Translator,
+    sequence_loss,
+    validator,
+    lambda translator, pairs: evaluate_translator(translator, pairs, translator.recipe.evaluation),
+)

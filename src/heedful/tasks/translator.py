@@ -21,12 +21,12 @@ from heedful.decoding.hypothesis import Hypothesis
 from heedful.decoding.sampling import sample
 from heedful.metrics.alignment import merge_pieces
 from heedful.metrics.evidence import attention_rollout
-from heedful.models import Seq2Seq
+from heedful.models import LanguageModel, Seq2Seq
 from heedful.visual.alignment import Alignment
 
-from .build import build_model
+from .build import build_task
 from .hub import HubMixin
-from .model_folder import AGAIN, ModelFolder, load_folder, save_folder
+from .model_folder import AGAIN, TASKS, ModelFolder, load_folder, save_folder
 from .recipe import DecodingOptions, Recipe
 
 # sentences decoded side by side; more is faster until the beams of a batch fill the cache
@@ -43,6 +43,7 @@ class Translation:
         source: the sentence's pieces and the words they belong to.
         target: likewise of the translation.
         heads: weights `[target words, source words]` of every layer and head by name, where `explain` found some.
+        own: what the words of each side looked at among themselves, where `explain` found self-attention.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Translation:
     source: Segments
     target: Segments
     heads: Mapping[str, np.ndarray] = field(default_factory=dict)
+    own: Sequence[Alignment] = ()
 
     @property
     def word_weights(self) -> np.ndarray | None:
@@ -101,12 +103,18 @@ class Translator(HubMixin):
         tokenizers: of both sides.
         recipe: says how to decode when nothing else is asked for.
         metrics: scores that were measured on it.
+
+    Attributes:
+        task: of the recipes whose models it takes.
     """
 
+    task = "translation"
+
     def __init__(
-        self, model: Seq2Seq, tokenizers: TokenizerPair, recipe: Recipe, metrics: Mapping[str, Any] | None = None
+        self, model: Any, tokenizers: TokenizerPair, recipe: Recipe, metrics: Mapping[str, Any] | None = None
     ) -> None:
-        self.model, self.tokenizers, self.recipe = model, tokenizers, recipe
+        self.model: Any = model
+        self.tokenizers, self.recipe = tokenizers, recipe
         self.metrics = dict(metrics or {})
 
     @classmethod
@@ -114,9 +122,15 @@ class Translator(HubMixin):
         """Read a model folder.
 
         Raises:
-            ModelFolderError: the folder lacks a file, was cut off, or its files do not fit each other.
+            ModelFolderError: the folder lacks a file, was cut off, its files do not fit each other, or the model is for
+                another task.
         """
         content = load_folder(folder)
+        if content.recipe.task != cls.task:
+            raise ModelFolderError(
+                f"{folder} is of a model for {content.recipe.task!r}, which {cls.__name__} does not take; expected one "
+                f"for {cls.task!r}. Load it with {TASKS[content.recipe.task]}."
+            )
         return cls(_rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
@@ -169,29 +183,33 @@ class Translator(HubMixin):
         if not self.tokenizers.source.encode(sentence):
             raise DataError("The sentence is empty; give at least one word to translate.")
         found = self.translate([sentence], need_weights=True)[0][0]
-        return replace(found, heads=self._heads(found)) if found.target.ids else found
+        return self._with_heads(found) if found.target.ids else found
 
     @torch.inference_mode()
-    def _heads(self, found: Translation) -> dict[str, np.ndarray]:
-        """What each layer and head looked at, and all of them, followed back through the encoder's own layers."""
+    def _with_heads(self, found: Translation) -> Translation:
+        """With what each layer and head looked at, in the other side and in its own.
+
+        Over the source, also all of them, followed back through the encoder's own layers.
+        """
         device = next(self.model.parameters()).device
         ids, lengths = pad([found.source.ids])
         fed, _ = pad([[BOS, *found.target.ids[:-1]]])
         training = self.model.training
-        cross, own = self.model.eval().align_heads(ids.to(device), lengths.to(device), fed.to(device))
+        looks = self.model.eval().align_heads(ids.to(device), lengths.to(device), fed.to(device))
         self.model.train(training)
-        if cross is None:
-            return {}
-        layers = cross[0].double().cpu().numpy()
-        named = {}
-        for number, heads in enumerate(layers, start=1):
-            named[f"layer {number}, mean"] = heads.mean(0)
-            named |= {f"layer {number}, head {head}": weights for head, weights in enumerate(heads, start=1)}
-        if own is not None:
-            mixed = attention_rollout(list(own[0].double().cpu().numpy()))[-1]
-            named["all, through the encoder (rollout)"] = layers.mean((0, 1)) @ mixed
-        words = found.source.word_of, found.target.word_of
-        return {name: merge_pieces(weights, *words) for name, weights in named.items()}
+        cross, source, back = (None if one is None else one[0].double().cpu().numpy() for one in looks)
+        heads, own = {}, []
+        if cross is not None:
+            heads = named_heads(cross, found.source.word_of, found.target.word_of)
+            if source is not None:
+                rollout = cross.mean((0, 1)) @ attention_rollout(list(source))[-1]
+                words = found.source.word_of, found.target.word_of
+                heads["all, through the encoder (rollout)"] = merge_pieces(rollout, *words)
+        if source is not None:
+            own.append(_self_alignment(source, found.source, found.source, "the source in itself (encoder)"))
+        if back is not None:
+            own.append(_self_alignment(back, fed_words(found.target), found.target, "the words said before (decoder)"))
+        return replace(found, heads=heads, own=own)
 
     @torch.inference_mode()
     def align(self, source: str, target: str) -> Alignment:
@@ -284,6 +302,30 @@ class Translator(HubMixin):
             yield places[first : first + batch_size]
 
 
+def named_heads(
+    layers: np.ndarray, source_word_of: Sequence[int], target_word_of: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Weights of words by "layer 1, mean", "layer 1, head 1" and so on, of `[layers, heads, target, source]` pieces."""
+    named = {}
+    for number, heads in enumerate(layers, start=1):
+        named[f"layer {number}, mean"] = heads.mean(0)
+        named |= {f"layer {number}, head {head}": weights for head, weights in enumerate(heads, start=1)}
+    return {name: merge_pieces(weights, source_word_of, target_word_of) for name, weights in named.items()}
+
+
+def fed_words(said: Segments) -> Segments:
+    """What stands before each piece that is said: `<s>` and the pieces but the last."""
+    word_of = [0, *(1 + word for word in said.word_of[:-1])]
+    words = ["<s>", *said.words[: word_of[-1]]]
+    return Segments([BOS, *said.ids[:-1]], ["<s>", *said.pieces[:-1]], words, word_of)
+
+
+def _self_alignment(layers: np.ndarray, seen: Segments, seeing: Segments, caption: str) -> Alignment:
+    words = seen.word_of, seeing.word_of
+    mean = merge_pieces(layers.mean((0, 1)), *words)
+    return Alignment(seen.words, seeing.words, mean, caption, named_heads(layers, *words))
+
+
 def constraints_of(decoding: DecodingOptions) -> Constraints:
     """The search limits that a recipe's `decoding` section describes."""
     names = ("min_length", "max_length", "max_ratio", "max_extra", "no_repeat_ngram")
@@ -301,7 +343,7 @@ def unique_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
-def _rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq:
+def _rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq | LanguageModel:
     """The model of a folder. It is built only when its weights are known to fit, so that no recipe fills the memory."""
     options = content.recipe.model
     sizes = content.tokenizers.source.vocab_size, content.tokenizers.target.vocab_size
@@ -312,7 +354,7 @@ def _rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq:
         raise ModelFolderError(f"{folder} has {len(content.weights)} weights for a recipe of {layers} layers; {AGAIN}.")
     try:
         with torch.device("meta"):
-            state = unique_state(build_model(options, *sizes))
+            state = unique_state(build_task(content.recipe.task, options, *sizes))
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         why = str(error).partition("\n")[0]
         raise ModelFolderError(f"No model can be built by the recipe in {folder} ({why}); {AGAIN}.") from None
@@ -324,6 +366,6 @@ def _rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq:
             f"The weights in {folder} do not fit its recipe.yaml and tokenizer.json: {odd[0]} is "
             f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; {AGAIN}."
         )
-    model = build_model(options, *sizes)
+    model = build_task(content.recipe.task, options, *sizes)
     model.load_state_dict(dict(content.weights), strict=False)
     return model

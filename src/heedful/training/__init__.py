@@ -7,7 +7,7 @@ from .batches import Batches, DatasetBatches
 from .interruption import TrainingInterrupted
 from .latency import expected_delay, latency_loss
 from .loop import Callback, TrainingResult, train
-from .losses import Loss, absolute_loss, binary_loss, label_smoothed_cross_entropy, sequence_loss
+from .losses import Loss, absolute_loss, binary_loss, label_smoothed_cross_entropy, next_token_loss, sequence_loss
 from .options import Ramp, TrainingOptions
 from .score_function import ScoreFunctionLoss, score_function_loss
 from .validation import mean_loss, validation_loss
@@ -30,6 +30,7 @@ __all__ = [
     "label_smoothed_cross_entropy",
     "latency_loss",
     "mean_loss",
+    "next_token_loss",
     "score_function_loss",
     "sequence_loss",
     "train",

@@ -75,6 +75,17 @@ def sequence_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0, **opti
     return label_smoothed_cross_entropy(logits, batch.target_out, smoothing)
 
 
+def next_token_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Loss:
+    """The loss of a language model, which maps `target_in` to logits of the next token; the source is not read.
+
+    Args:
+        model: A decoder-only model, or anything that is called like one.
+        batch: Its targets are the texts.
+        smoothing: As in `label_smoothed_cross_entropy`.
+    """
+    return label_smoothed_cross_entropy(model(batch.target_in), batch.target_out, smoothing)
+
+
 def binary_loss(model: nn.Module, batch: ExampleBatch, smoothing: float = 0.0) -> Loss:
     """Cross-entropy (in nats) of a model that answers yes or no: one logit for each example, above 0 for yes.
 

@@ -13,8 +13,8 @@ from heedful._files import write_whole
 from .alignment import Alignment, visible
 
 _DIGITS = 6
-# a page of 40 words, 6 layers and 8 heads stays below 2 MB
-_HEAD_DIGITS = 4
+# a page of 40 words, 6 layers and 8 heads, three times, stays below 2 MB
+_HEAD_DIGITS = 3
 
 
 def page(alignments: Sequence[Alignment], title: str = "Attention") -> str:
@@ -48,7 +48,7 @@ def to_json(alignments: Sequence[Alignment]) -> str:
     """Tokens, weights and captions as JSON: {"format", "version", "sentences": [{"source", "target", "weights", ...}]}.
 
     `weights[t][s]` says how much target token t looked at source token s, to six decimals; `heads` holds the same for
-    each of its names, to four.
+    each of its names, to three.
 
     >>> import numpy as np
     >>> text = to_json([Alignment(["the", "cat"], ["chat"], np.array([[0.25, 0.75]]))])

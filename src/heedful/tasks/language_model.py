@@ -1,0 +1,103 @@
+"""Language models from a recipe: text in one column, the next token as the answer, perplexity as the measure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+import heedful
+from heedful._errors import DataError
+from heedful.data.readers import Pairs
+from heedful.data.tokenizers import Segments
+from heedful.data.vocabulary import BOS
+from heedful.decoding.hypothesis import Hypothesis
+from heedful.metrics.translation import Score
+from heedful.models.seq2seq import mean_of_heads
+from heedful.training import next_token_loss, validation_loss
+from heedful.training.processes import Processes
+
+from .batches import Corpus, encode
+from .translation import VALIDATION_TOKENS, Task
+from .translator import Translation, Translator, named_heads
+
+
+class Writer(Translator):
+    """A language model, its tokeniser and the recipe they were made by; `translate` continues each text.
+
+    What is found has the whole text, prompt and continuation; its `hypothesis` holds the continuation alone.
+    """
+
+    task = "language_model"
+
+    def explain(self, sentence: str) -> Translation:
+        """What each word of a text looked at while it was read, itself and the words before it.
+
+        Raises:
+            DataError: the text is empty, or the model has no attention.
+        """
+        segments = self.tokenizers.source.segment(sentence)
+        if not segments.ids:
+            raise DataError("The sentence is empty; give at least one word.")
+        device = next(self.model.parameters()).device
+        training = self.model.training
+        with torch.inference_mode():
+            weights = self.model.eval().look(torch.tensor([[BOS, *segments.ids]], device=device))
+        self.model.train(training)
+        if weights is None:
+            raise DataError("The model has no attention to show.")
+        # `<s>` is looked at, and is no word that looks
+        looked = Segments(
+            [BOS, *segments.ids],
+            ["<s>", *segments.pieces],
+            ["<s>", *segments.words],
+            [0, *(1 + word for word in segments.word_of)],
+        )
+        weights = weights[..., 1:, :].double().cpu()
+        heads = {}
+        if weights.dim() == 5:
+            heads = named_heads(weights[0].numpy(), looked.word_of, segments.word_of)
+        seen = Hypothesis(segments.ids, [], 0.0, mean_of_heads(weights)[0])
+        return Translation(sentence, seen, looked, segments, heads)
+
+    def _write(self, source: Segments, hypothesis: Hypothesis, replace_unknown: bool) -> Translation:
+        target = self.tokenizers.target
+        text = target.decode([*source.ids, *hypothesis.tokens])
+        return Translation(text, hypothesis, source, target.segment_ids(hypothesis.tokens))
+
+    @staticmethod
+    def _by_length(sources: Sequence[Segments], batch_size: int) -> Iterator[list[int]]:
+        """Places of the texts that hold anything, in batches of one length each."""
+        lengths = np.array([len(source.ids) for source in sources])
+        for length in sorted({*lengths[lengths > 0].tolist()}, reverse=True):
+            places = np.flatnonzero(lengths == length).tolist()
+            for first in range(0, len(places), batch_size):
+                yield places[first : first + batch_size]
+
+
+def validator(writer: Translator, valid: Corpus, processes: Processes) -> Callable[[nn.Module], Mapping[str, float]]:
+    """Loss, perplexity and accuracy of the model on the validation set, each process its share."""
+    tokens = min(VALIDATION_TOKENS, writer.recipe.training.tokens_per_batch)
+    order = valid.batches(tokens, seed=0).epoch(0)
+    batches = [order[place] for place in range(len(order))[processes.rank :: processes.count]]
+    return lambda model: validation_loss(model, batches, next_token_loss, processes.total)
+
+
+def evaluate_writer(writer: Translator, pairs: Pairs) -> list[Score]:
+    """Perplexity of each token of the texts, their ends included: the exponential of the mean loss in nats.
+
+    Args:
+        writer: what to judge.
+        pairs: on what; their targets are read.
+
+    Raises:
+        DataError: no text holds a token.
+    """
+    corpus = encode(Pairs(pairs.target, pairs.target, {}, pairs.origin), writer.tokenizers)
+    found = validation_loss(writer.model.eval(), corpus.batches(VALIDATION_TOKENS, seed=0).epoch(0), next_token_loss)
+    tokenizer = writer.tokenizers.target
+    signature = f"unit:{tokenizer.kind}|ids:{tokenizer.vocab_size}|end:yes|version:{heedful.__version__}"
+    return [Score("perplexity", found["perplexity"], signature)]
+
+
+LANGUAGE_MODEL = Task(Writer, next_token_loss, validator, evaluate_writer)
