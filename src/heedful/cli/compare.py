@@ -60,8 +60,8 @@ def command(
     from rich.console import Console
 
     from heedful.tasks.comparison import parse_names, plan_comparison, run_comparison, with_limit
-    from heedful.tasks.comparison_report import TABLES, write_results
-    from heedful.tasks.comparison_results import conclusion, read_rows
+    from heedful.tasks.comparison_report import write_results
+    from heedful.tasks.comparison_results import all_tables, conclusion, read_rows
 
     from ._tables import print_table
 
@@ -82,8 +82,8 @@ def command(
         raise typer.Exit(FAILED) from None
     rows = read_rows(plan)
     console = Console(highlight=False)
-    for table in TABLES:
-        print_table(console, table(rows))
+    for table in all_tables(rows):
+        print_table(console, table)
     typer.echo(conclusion(rows))
     for path, meaning in write_results(plan, rows).items():
         say(f"Wrote {path}: {meaning}.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.base import Metric
-from sacrebleu.significance import PairedTest, _bootstrap_resample
+from sacrebleu.significance import PairedTest, Result, _bootstrap_resample
 
 from .translation import make_metric, tokenized
 
@@ -78,16 +78,19 @@ def paired_bootstrap(
     # one "hypothesis" is what all runs made of a sentence
     sides: list[Any] = [(name, list(zip(*runs, strict=True))) for name, runs in systems.items()]
     _, results = PairedTest(sides, {"score": pooled}, [list(references)], "bs", samples)()  # pyright: ignore[reportArgumentType]: what it asks of a metric, `_Pooled` has
-    (found,) = (value for key, value in results.items() if key != "System")
+    (found,) = (
+        [one for one in column if isinstance(one, Result)] for key, column in results.items() if key != "System"
+    )
     drawn = [pooled.resample(side, references, samples) for _, side in sides]
     tested = {}
     for (name, runs), result, scores in zip(systems.items(), found, drawn, strict=True):
-        alone = [pooled.metric.corpus_score(list(run), [list(references)]).score for run in runs]
+        alone = [float(pooled.metric.corpus_score(list(run), [list(references)]).score) for run in runs]
         difference = None
         if result.p_value is not None:
             low, high = _middle(scores - drawn[0])
-            difference = Difference(result.score - found[0].score, low, high, result.p_value)
-        tested[name] = SystemScore(result.score, result.mean - result.ci, result.mean + result.ci, alone, difference)
+            difference = Difference(float(result.score - found[0].score), low, high, float(result.p_value))
+        middle, half = float(result.mean or 0.0), float(result.ci or 0.0)
+        tested[name] = SystemScore(float(result.score), middle - half, middle + half, alone, difference)
     return tested
 
 

@@ -13,18 +13,13 @@ from .comparison import Comparison
 from .comparison_results import (
     METRICS,
     Row,
+    all_tables,
     conclusion,
-    cost_table,
-    length_table,
-    quality_table,
-    seeds_table,
     to_csv,
 )
 
 # sentences that the page shows in every model's words
 SHOWN = 6
-# tables of the terminal and of the page
-TABLES = (quality_table, seeds_table, cost_table, length_table)
 
 
 def write_results(comparison: Comparison, rows: Sequence[Row]) -> dict[Path, str]:
@@ -39,11 +34,11 @@ def write_results(comparison: Comparison, rows: Sequence[Row]) -> dict[Path, str
         conclusion(rows),
         f"Recipe {comparison.recipe.name}; {work} of each training, on one thread; seeds "
         f"{', '.join(map(str, comparison.seeds))}; {len(comparison.measurement.test):,} test pairs from "
-        f"{comparison.measurement.test.origin}. Scores are over the translations of all seeds together; intervals and p "
-        "are of sentences drawn anew 1,000 times, in pairs, as sacreBLEU does it. Speed is that of trainings side by "
+        f"{comparison.measurement.test.origin}. Scores are over the translations of all seeds together; intervals and "
+        "p are of sentences drawn anew 1,000 times, in pairs, as sacreBLEU does it. Speed is that of trainings side by "
         "side on one machine; memory is the most that a training's process ever had.",
     ]
-    tables = [*(table(rows) for table in TABLES), *sample_tables(comparison, rows)]
+    tables = [*all_tables(rows), *sample_tables(comparison, rows)]
     pictures = [draw_quality(*_qualities(comparison, rows))]
     return {
         write_whole(folder / "comparison.csv", to_csv(rows)): "every number, a line for each model",

@@ -20,6 +20,8 @@ from .translation import score
 
 METRICS = {"bleu": "BLEU", "chrf": "chrF2", "tokenized_bleu": "tokenised BLEU"}
 LIKELY = 0.05
+# test pairs below which drawing them anew tells little
+FEW = 100
 NOTHING = "-"
 
 
@@ -88,35 +90,40 @@ def thirds(lengths: Sequence[int]) -> list[tuple[int, int | None]]:
     return list(zip([1, *(end + 1 for end in ends)], [*ends, None], strict=True))
 
 
-def quality_table(rows: Sequence[Row]) -> Table:
-    """Size, work and scores of each model."""
-    metrics = list(rows[0].scores)
-    header = ["model", "width", "parameters", "updates"]
-    for metric in metrics:
-        header += [f"{METRICS[metric]} (95 %)", "to the first (95 %)", "p"]
+def size_table(rows: Sequence[Row]) -> Table:
+    """Width, parameters and updates of each model."""
     body = []
     for row in rows:
-        steps = sorted({run["steps"] for run in row.runs})
-        size = row.contender.parameters
-        cells = [row.contender.name, width_of(row.contender.model), f"{size:,} ({relative(row, rows[0]):+.1%})"]
-        cells.append(" to ".join(f"{one:,}" for one in dict.fromkeys((steps[0], steps[-1]))))
-        for metric in metrics:
-            found = row.scores[metric]
-            cells.append(f"{found.value:.1f} ({found.low:.1f} to {found.high:.1f})")
-            one = found.difference
+        steps = sorted(run["steps"] for run in row.runs)
+        updates = " to ".join(f"{one:,}" for one in dict.fromkeys((steps[0], steps[-1])))
+        size, off = f"{row.contender.parameters:,}", f"{relative(row, rows[0]):+.1%}"
+        far = abs(relative(row, rows[0])) > TOLERANCE
+        body.append([row.contender.name, width_of(row.contender.model), size, off + " (!)" * far, updates])
+    title = f"Sizes, equal within {TOLERANCE:.0%} but where (!) stands"
+    return Table(title, ["model", "width", "parameters", "to the first", "updates"], body)
+
+
+def score_tables(rows: Sequence[Row]) -> list[Table]:
+    """A table for each metric: scores, and the differences to the first model."""
+    tables = []
+    for metric in rows[0].scores:
+        body = []
+        for row in rows:
+            found, one = row.scores[metric], row.scores[metric].difference
+            cells = [f"{found.value:.1f}", f"{found.low:.1f} to {found.high:.1f}"]
             cells += (
-                [f"{one.value:+.1f} ({one.low:+.1f} to {one.high:+.1f})", f"{one.p_value:.3f}"] if one else ["", ""]
+                [f"{one.value:+.1f}", f"{one.low:+.1f} to {one.high:+.1f}", f"{one.p_value:.3f}"] if one else [""] * 3
             )
-        body.append(cells)
-    return Table("Quality on the test pairs", header, body)
+            body.append([row.contender.name, *cells, *(f"{value:.1f}" for value in found.runs)])
+        header = ["model", METRICS[metric], "95 %", "to the first", "95 %", "p"]
+        header += [f"seed {run['seed']}" for run in rows[0].runs]
+        tables.append(Table(f"{METRICS[metric]} on the test pairs, and with each seed", header, body))
+    return tables
 
 
-def seeds_table(rows: Sequence[Row]) -> Table:
-    """The first metric of every training."""
-    metric = next(iter(rows[0].scores))
-    header = ["model", *(f"seed {run['seed']}" for run in rows[0].runs)]
-    body = [[row.contender.name, *(f"{value:.1f}" for value in row.scores[metric].runs)] for row in rows]
-    return Table(f"{METRICS[metric]} of each training", header, body)
+def all_tables(rows: Sequence[Row]) -> list[Table]:
+    """The tables of the terminal and of the page."""
+    return [size_table(rows), *score_tables(rows), cost_table(rows), length_table(rows)]
 
 
 def cost_table(rows: Sequence[Row]) -> Table:
@@ -206,6 +213,8 @@ def conclusion(rows: Sequence[Row]) -> str:
         told += f" p is corrected for {len(rows) - 1} comparisons (Holm)."
     if seeds == 1:
         told += " One training each says nothing of other seeds."
+    if (count := sum(part.count for part in first.by_length) // seeds) < FEW:
+        told += f" {count} test pairs are too few to trust intervals."
     if unequal := [row for row in rows[1:] if abs(relative(row, first)) > TOLERANCE]:
         sizes = _and([f"{row.contender.name} ({relative(row, first):+.1%})" for row in unequal])
         told += f" Not equal in size within {TOLERANCE:.0%}: {sizes}."

@@ -77,7 +77,8 @@ def fit_size(model: ModelOptions, vocabulary: tuple[int, int], wanted: int) -> M
         RecipeError: its parts do not fit each other.
     """
     unit = model.transformer.heads if model.attention == "multi_head" else 1
-    steps = nearest(lambda width: count_parameters(_wide(model, unit * width), vocabulary), wanted)
+    first = model.transformer.hidden_units if model.decoder == TRANSFORMER else model.decoder_units // unit
+    steps = nearest(lambda width: count_parameters(_wide(model, unit * width), vocabulary), wanted, first)
     return _wide(model, unit * steps)
 
 
@@ -92,19 +93,29 @@ def width_of(model: ModelOptions) -> str:
     return f"decoder_units {model.decoder_units}"
 
 
-def nearest(count: Callable[[int], int], wanted: int) -> int:
+def nearest(count: Callable[[int], int], wanted: int, first: int = 2) -> int:
     """The whole number from 1 up whose count, which grows with it, is nearest to the one wanted.
+
+    Args:
+        count: of a number.
+        wanted: count.
+        first: number to try.
 
     >>> nearest(lambda width: width**2, 50)
     7
     """
-    low, high = 1, 2
-    while count(high) < wanted:
+    low, high = 1, max(2, first)
+    counts = {low: count(low), high: count(high)}
+    while counts[high] < wanted:
         low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < wanted else (low, middle)
-    return min((low, high), key=lambda width: abs(count(width) - wanted))
+        counts[high] = count(high)
+    while high - low > 1 and counts[low] < wanted:
+        # where a straight line between both would meet it
+        guess = low + (wanted - counts[low]) * (high - low) // (counts[high] - counts[low])
+        guess = min(max(guess, low + 1), high - 1)
+        counts[guess] = count(guess)
+        low, high = (guess, high) if counts[guess] < wanted else (low, guess)
+    return min((low, high), key=lambda width: abs(counts[width] - wanted))
 
 
 def refuse_recipe(model: ModelOptions) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,7 +20,7 @@ from .heatmap import figure_bytes
 from .style import INK, PAPER, SERIES
 
 # a colour returns with the next of these
-STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+STYLES = ("-", "--", ":", "-.")
 _STYLE = """
 :root { color-scheme: light; --ink: #1d2033; --quiet: #646a80; --rule: #e1e4ee; --paper: #f4f5f9; --card: #fff; }
 * { box-sizing: border-box; }
@@ -82,7 +83,10 @@ def draw_quality(models: Sequence[Quality], part_labels: Sequence[str], metric: 
     furnish(right, f"{metric} on the test pairs", "words of the source", families)
     places = np.arange(len(part_labels))
     for number, model in enumerate(models):
-        look = {"color": SERIES[number % len(SERIES)], "linestyle": STYLES[number // len(SERIES) % len(STYLES)]}
+        look: dict[str, Any] = {
+            "color": SERIES[number % len(SERIES)],
+            "linestyle": STYLES[number // len(SERIES) % len(STYLES)],
+        }
         for steps, values in model.curves:
             left.plot(steps, values, linewidth=1.4, marker=".", **look)
         right.plot(places, model.parts, linewidth=1.8, marker="o", markersize=4, label=model.label, **look)
@@ -106,7 +110,8 @@ def report(title: str, told: Sequence[str], tables: Sequence[Table], pictures: S
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f'<meta name="generator" content="heedful">\n<title>{_text(title)}</title>\n<style>\n{_STYLE}\n</style></head>\n'
+        f'<meta name="generator" content="heedful">\n<title>{_text(title)}</title>\n'
+        f"<style>\n{_STYLE}\n</style></head>\n"
         f"<body>\n<header>\n<h1>{_text(title)}</h1>\n{lines}\n</header>\n{drawn}\n"
         f"{''.join(map(_section, tables))}</body>\n</html>\n"
     )
