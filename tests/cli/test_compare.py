@@ -38,7 +38,7 @@ def words(folder, names=NAMES, seeds=1):
         # the links of the first pair lead to its first words
         (folder / "gold").write_text("0-0 0?1\n" + "\n" * 11)
     test = f"data.test.tsv={folder / 'valid.tsv'}"
-    measured = ["--gold", folder / "gold", "--output", folder / "out"]
+    measured = ["--gold", folder / "gold", "--faithfulness", 2, "--output", folder / "out"]
     return ["compare", folder / "small.yaml", "--attention", names, "--seeds", seeds, "--set", test, *measured]
 
 
@@ -62,6 +62,7 @@ def test_the_report_holds_what_the_models_said_and_their_numbers(compared):
         assert bool(row["sharpness"]) == bool(row["alignment_error_rate"]) == (name == "luong")
         assert f">{name}</text>" in page
     assert 0 <= float(rows["luong"]["alignment_error_rate"]) <= 1
+    assert -1 <= float(rows["luong"]["gradient x attention, agreement"]) <= 1
     assert page.count("by a person") == 6
     told = result.stdout.splitlines()[-1]
     assert told in page

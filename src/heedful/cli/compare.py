@@ -48,6 +48,9 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Links between the words of each test pair, such as 0-0 1-2, one line each."),
     ] = None,
+    faithfulness: Annotated[
+        int, count("Test pairs on which to measure faithfulness, as `heedful explain` does; 0 for none.", least=0)
+    ] = 0,
 ) -> None:
     """Train one recipe with several attentions and say which is better, with intervals.
 
@@ -72,7 +75,7 @@ def command(
     if steps is not None and seconds is not None:
         raise typer.BadParameter("give --steps or --seconds, not both: equal work is one of them")
     limited = with_limit(read_recipe(recipe, changes or []), steps, seconds)
-    plan = plan_comparison(limited, names, output, seeds, read_gold(gold), say)
+    plan = plan_comparison(limited, names, output, seeds, read_gold(gold), faithfulness, say)
     at_once = processes or cores()
     say(f"{len(names)} models, {seeds} trainings each, {at_once} at once.")
     try:

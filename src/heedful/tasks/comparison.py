@@ -120,6 +120,7 @@ def plan_comparison(
     folder: Path,
     seeds: int = 3,
     gold: Sequence[str] | None = None,
+    faithful: int = 0,
     say: Say = lambda _: None,
 ) -> Comparison:
     """Check everything, find the sizes, and claim the folder, before any training.
@@ -130,6 +131,7 @@ def plan_comparison(
         folder: of the comparison; it may hold an earlier one of the same recipe, with other names or fewer seeds.
         seeds: trainings of each model, with the recipe's seed and those after it.
         gold: links between the words of each test pair, see `heedful.metrics.alignment.from_pharaoh`.
+        faithful: test pairs on which to measure how faithful the attention is.
         say: takes what was read.
 
     Raises:
@@ -149,7 +151,7 @@ def plan_comparison(
     if gold is not None:
         _check_gold(gold, test, tokenizers)
     contenders = size_models(recipe.model, names, (tokenizers.source.vocab_size, tokenizers.target.vocab_size))
-    measurement = Measurement(test, None if gold is None else list(gold))
+    measurement = Measurement(test, None if gold is None else list(gold), faithful)
     numbers = [recipe.seed + place for place in range(seeds)]
     return Comparison(folder, recipe, contenders, numbers, measurement)
 

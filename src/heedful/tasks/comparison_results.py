@@ -16,6 +16,7 @@ from heedful.visual.comparison import Table
 from .comparison import Comparison, Contender
 from .comparison_run import read_measured
 from .equal_sizes import TOLERANCE, width_of
+from .faithfulness import MEASURES, faithfulness_table
 from .translation import score
 
 METRICS = {"bleu": "BLEU", "chrf": "chrF2", "tokenized_bleu": "tokenised BLEU"}
@@ -123,7 +124,18 @@ def score_tables(rows: Sequence[Row]) -> list[Table]:
 
 def all_tables(rows: Sequence[Row]) -> list[Table]:
     """The tables of the terminal and of the page."""
-    return [size_table(rows), *score_tables(rows), cost_table(rows), length_table(rows)]
+    tables = [size_table(rows), *score_tables(rows), cost_table(rows), length_table(rows)]
+    return tables + ([faithful_table(rows)] if any(_scores_of(row) for row in rows) else [])
+
+
+def faithful_table(rows: Sequence[Row]) -> Table:
+    """How faithful the attention of each model is, and other scores beside it."""
+    measured = {}
+    for row in rows:
+        for name in _scores_of(row):
+            numbers = {key: row.average(f"{name}, {key}") for key in MEASURES}
+            measured[f"{row.contender.name}, {name}"] = numbers
+    return faithfulness_table(measured, "Faithfulness, by hiding source pieces (see heedful explain --help)")
 
 
 def cost_table(rows: Sequence[Row]) -> Table:
@@ -224,6 +236,12 @@ def conclusion(rows: Sequence[Row]) -> str:
 def relative(row: Row, first: Row) -> float:
     """By how much the parameters of a model differ from those of the first, 0 for not at all."""
     return row.contender.parameters / first.contender.parameters - 1
+
+
+def _scores_of(row: Row) -> list[str]:
+    """Names of the scores whose faithfulness was measured."""
+    end = ", sufficiency"
+    return [name.removesuffix(end) for name in row.runs[0] if name.endswith(end)]
 
 
 def _numbers(rows: Sequence[Row]) -> list[str]:

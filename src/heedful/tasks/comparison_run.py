@@ -19,6 +19,7 @@ from heedful.metrics.evidence import attention_summary
 from heedful.visual.alignment import Alignment
 
 from .corpora import Say
+from .faithfulness import looks, translator_faithfulness
 from .recipe import Recipe, check_recipe
 from .translation import train_translator
 from .translator import Translator
@@ -37,14 +38,16 @@ class Measurement:
     Attributes:
         test: pairs to translate, and to look at.
         gold: a line of links for each of them.
+        faithful: how many of them tell how faithful the attention is; 0 for none.
     """
 
     test: Pairs
     gold: list[str] | None = None
+    faithful: int = 0
 
     def fingerprint(self) -> str:
         """A text that differs where the results would."""
-        content = [self.test.source, self.test.target, self.gold]
+        content = [self.test.source, self.test.target, self.gold, self.faithful]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -112,21 +115,34 @@ def _translating(translator: Translator, test: Pairs) -> dict[str, Any]:
 
 def _looking(translator: Translator, measurement: Measurement) -> dict[str, Any]:
     """What the attention looks like when the model is fed the references; nothing without attention."""
-    if translator.recipe.model.attention == "none" and translator.recipe.model.decoder == "recurrent":
+    if not looks(translator.model):
         return {}
     test, gold = measurement.test, measurement.gold
     count = LOOKED_AT if gold is None else len(test)
     pairs = list(zip(test.source[:count], test.target[:count], strict=True))
-    looks = [translator.align(source, target) for source, target in pairs]
-    found = [attention_summary(look.weights) for look in looks[:LOOKED_AT]]
+    seen = [translator.align(source, target) for source, target in pairs]
+    found = [attention_summary(look.weights) for look in seen[:LOOKED_AT]]
     described = {
         "sharpness": round(mean(one.sharpness for one in found), 4),
         "diagonality": round(mean(one.diagonality for one in found), 4),
     }
-    return described if gold is None else described | {"alignment_error_rate": _error_rate(looks, gold)}
+    if gold is not None:
+        described["alignment_error_rate"] = _error_rate(seen, gold)
+    return described | _faithfulness(translator, pairs[: measurement.faithful])
 
 
-def _error_rate(looks: Sequence[Alignment], gold: Sequence[str]) -> float:
+def _faithfulness(translator: Translator, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """Every measure under a name of its own, such as "rollout, agreement"; nothing for no pairs."""
+    if not pairs:
+        return {}
+    sides = translator.tokenizers
+    ids = [(sides.source.encode(source), sides.target.encode(target)) for source, target in pairs]
+    measured = translator_faithfulness(translator, ids)
+    flat = {f"{name}, {key}": value for name, one in measured.items() for key, value in one.numbers().items()}
+    return {key: round(value, 5) for key, value in flat.items() if value is not None}
+
+
+def _error_rate(seen: Sequence[Alignment], gold: Sequence[str]) -> float:
     sure, possible = ([from_pharaoh(line, possible=both) for line in gold] for both in (False, True))
-    found = [hard_links(look.weights) for look in looks]
+    found = [hard_links(look.weights) for look in seen]
     return round(alignment_error_rate(found, sure, possible).error_rate, 4)
