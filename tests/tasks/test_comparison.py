@@ -77,7 +77,7 @@ def test_no_more_is_said_than_the_numbers_allow():
     )
     assert conclusion([row("none", [1.0]), row("luong", [1.0], 0.0, 0.9, size=1050)]) == (
         "no difference to none was shown for luong. One training each says nothing of other seeds. Not equal in size "
-        "within 2%: luong (+5.0%)."
+        "within 2 %: luong (+5.0 %)."
     )
 
 

@@ -60,13 +60,7 @@ def command(
     comparison.csv and report.html. After Ctrl-C, or a kill, the same command goes on; names and seeds may be added.
     """
     wait_briefly()
-    from rich.console import Console
-
-    from heedful.tasks.comparison import parse_names, plan_comparison, run_comparison, with_limit
-    from heedful.tasks.comparison_report import write_results
-    from heedful.tasks.comparison_results import all_tables, conclusion, read_rows
-
-    from ._tables import print_table
+    from heedful.tasks.comparison import parse_names, plan_comparison, with_limit
 
     try:
         names = parse_names(attention)
@@ -75,16 +69,26 @@ def command(
     if steps is not None and seconds is not None:
         raise typer.BadParameter("give --steps or --seconds, not both: equal work is one of them")
     limited = with_limit(read_recipe(recipe, changes or []), steps, seconds)
-    plan = plan_comparison(limited, names, output, seeds, read_gold(gold), faithfulness, say)
-    at_once = processes or cores()
-    say(f"{len(names)} models, {seeds} trainings each, {at_once} at once.")
+    carry_out(plan_comparison(limited, names, output, seeds, read_gold(gold), faithfulness, say), processes or cores())
+
+
+def carry_out(plan: "Comparison", at_once: int) -> None:
+    """Train and measure what has not been, print the tables and write the files."""
+    from rich.console import Console
+
+    from heedful.tasks.comparison import run_comparison
+    from heedful.tasks.comparison_report import write_results
+    from heedful.tasks.comparison_results import all_tables, conclusion, read_rows
+
+    from ._tables import print_table
+
+    say(f"{len(plan.contenders)} models, {len(plan.seeds)} trainings each, {at_once} at once.")
     try:
         run_comparison(plan, at_once, follow(plan))
     except KeyboardInterrupt:
         say("Stopped; the same command goes on.")
         raise typer.Exit(FAILED) from None
-    rows = read_rows(plan)
-    console = Console(highlight=False)
+    rows, console = read_rows(plan), Console(highlight=False)
     for table in all_tables(rows):
         print_table(console, table)
     typer.echo(conclusion(rows))

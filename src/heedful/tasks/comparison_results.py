@@ -97,10 +97,10 @@ def size_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         steps = sorted(run["steps"] for run in row.runs)
         updates = " to ".join(f"{one:,}" for one in dict.fromkeys((steps[0], steps[-1])))
-        size, off = f"{row.contender.parameters:,}", f"{relative(row, rows[0]):+.1%}"
+        size, off = f"{row.contender.parameters:,}", f"{100 * relative(row, rows[0]):+.1f} %"
         far = abs(relative(row, rows[0])) > TOLERANCE
         body.append([row.contender.name, width_of(row.contender.model), size, off + " (!)" * far, updates])
-    title = f"Sizes, equal within {TOLERANCE:.0%} but where (!) stands"
+    title = f"Sizes, equal within {100 * TOLERANCE:.0f} % but where (!) stands"
     return Table(title, ["model", "width", "parameters", "to the first", "updates"], body)
 
 
@@ -228,8 +228,8 @@ def conclusion(rows: Sequence[Row]) -> str:
     if (count := sum(part.count for part in first.by_length) // seeds) < FEW:
         told += f" {count} test pairs are too few to trust intervals."
     if unequal := [row for row in rows[1:] if abs(relative(row, first)) > TOLERANCE]:
-        sizes = _and([f"{row.contender.name} ({relative(row, first):+.1%})" for row in unequal])
-        told += f" Not equal in size within {TOLERANCE:.0%}: {sizes}."
+        sizes = _and([f"{row.contender.name} ({100 * relative(row, first):+.1f} %)" for row in unequal])
+        told += f" Not equal in size within {100 * TOLERANCE:.0f} %: {sizes}."
     return told
 
 
