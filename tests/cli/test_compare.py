@@ -114,11 +114,11 @@ def test_what_is_no_comparison_is_refused_before_any_training(one_sentence, comp
     assert "has no attention" in one_sentence(*new, "--set", "model.attention=none")
     assert "decoder is a Transformer" in one_sentence(*new, "--set", "model.architecture=transformer")
     assert "has no data.test" in one_sentence(*new, "--set", "data.test=null")
-    assert not (tmp_path / "out").exists()
     (tmp_path / "links").write_text("0-99\n" + "\n" * 11)
     (tmp_path / "few").write_text("0-0\n")
     for name, message in (("links", "Line 1 of the links has 0-99, but its pair has"), ("few", "There are 1 lines of")):
         assert message in one_sentence(*new, "--gold", tmp_path / name)
+    assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").touch()
     assert "holds files that are no comparison's" in one_sentence(*new, "--output", tmp_path / "full")

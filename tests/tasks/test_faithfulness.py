@@ -21,7 +21,8 @@ PAIR = "I love you, Tom.", "Je t'aime, Tom."
 @pytest.fixture(scope="module")
 def ids(small_run):
     sides = small_run.translator.tokenizers
-    return sides.source.encode(PAIR[0]), sides.target.encode(PAIR[1])
+    # a few steps are enough
+    return sides.source.encode(PAIR[0]), sides.target.encode(PAIR[1])[:4]
 
 
 def with_model(small_run, **options) -> Translator:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from heedful._errors import DataError, OutputError, RecipeError
 from heedful._files import make_folder, whole_file, write_whole
@@ -18,10 +17,11 @@ from .comparison_run import Measurement, read_measured, train_and_measure
 from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, TRANSFORMER, count_parameters, fit_size, refuse_recipe, with_attention
 from .recipe import ModelOptions, Recipe, check_recipe, did_you_mean
+from .recipe_yaml import parse_yaml
 from .side_by_side import Job, run_jobs
 from .translation import check_metrics, claim_folder
 
-PLAN = "comparison.json"
+PLAN, TOKENIZERS, CORPUS = "comparison.json", "tokenizer.json", "corpus"
 # the rates that a recurrent model learns with are too high for a Transformer
 TRANSFORMER_RATE = 0.003
 
@@ -145,12 +145,18 @@ def plan_comparison(
         raise RecipeError("start_from fixes the model's attention; leave it out, for all models shall begin alike")
     if recipe.data.test is None:
         raise RecipeError("the recipe has no data.test to compare on; such as --set data.test.tsv=FILE")
-    _claim(folder, recipe, names[0])
+    common = recipe.model_dump(exclude={"name", "output"})
+    plan = json.dumps({"first": names[0], "recipe": common}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    _check_folder(folder, plan)
     tokenizers = _tokenizers(recipe, folder, say)
     test = read_part(recipe.data.test, say)
     if gold is not None:
         _check_gold(gold, test, tokenizers)
     contenders = size_models(recipe.model, names, (tokenizers.source.vocab_size, tokenizers.target.vocab_size))
+    make_folder(folder)
+    with whole_file(folder / TOKENIZERS) as path:
+        tokenizers.save(path)
+    write_whole(folder / PLAN, plan)
     measurement = Measurement(test, None if gold is None else list(gold), faithful)
     numbers = [recipe.seed + place for place in range(seeds)]
     return Comparison(folder, recipe, contenders, numbers, measurement)
@@ -208,43 +214,35 @@ def recipe_of(recipe: Recipe, contender: Contender, seed: int, folder: Path) -> 
     return check_recipe(content, "the comparison's recipe")
 
 
-def _claim(folder: Path, recipe: Recipe, first: str) -> None:
-    """Make the folder the comparison's own, or see that it is."""
-    common = recipe.model_dump(exclude={"name", "output"})
-    plan = json.dumps({"first": first, "recipe": common}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+def _check_folder(folder: Path, plan: str) -> None:
+    """The folder must be new, or that of a comparison with the same plan."""
     path = folder / PLAN
     if path.exists():
-        if path.read_text(encoding="utf-8", errors="replace") != plan:
+        old = path.read_text(encoding="utf-8", errors="replace")
+        if old != plan:
             raise OutputError(
-                f"{folder} holds another comparison: {_what_differs(path, first, common)} was another; choose another "
-                "output folder, or give the same again"
+                f"{folder} holds another comparison: {_what_differs(old, plan)} was another; choose another output "
+                "folder, or give the same again"
             )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(entry.name not in (CORPUS, TOKENIZERS) for entry in folder.iterdir()):
         raise OutputError(f"{folder} holds files that are no comparison's; choose a new output folder")
-    make_folder(folder)
-    write_whole(path, plan)
 
 
-def _what_differs(path: Path, first: str, recipe: dict[str, Any]) -> str:
-    try:
-        old = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-        if old["first"] != first:
-            return "the first attention"
-        return " and ".join(key for key, value in recipe.items() if old["recipe"].get(key) != value)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "its recipe"
+def _what_differs(old: str, new: str) -> str:
+    before, now = (parse_yaml(text, PLAN) for text in (old, new))
+    if not isinstance(before, dict) or before.get("first") != now["first"]:
+        return "the first attention"
+    then = before.get("recipe")
+    then = then if isinstance(then, dict) else {}
+    return " and ".join(key for key, value in now["recipe"].items() if then.get(key) != value)
 
 
 def _tokenizers(recipe: Recipe, folder: Path, say: Say) -> TokenizerPair:
     """The vocabularies, whose sizes the number of parameters hangs on; a later call finds them in the folder."""
-    kept = folder / "tokenizer.json"
-    if not kept.exists():
-        material = gather_material(recipe.data, recipe.seed, folder / "corpus", say)
-        tokenizers = make_tokenizers(material.sample(), recipe.tokenizer)
-        with whole_file(kept) as path:
-            tokenizers.save(path)
-    return TokenizerPair.load(kept)
+    if (folder / PLAN).exists():
+        return TokenizerPair.load(folder / TOKENIZERS)
+    material = gather_material(recipe.data, recipe.seed, folder / CORPUS, say)
+    return make_tokenizers(material.sample(), recipe.tokenizer)
 
 
 def _check_gold(gold: Sequence[str], test: Pairs, tokenizers: TokenizerPair) -> None:
