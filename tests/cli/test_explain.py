@@ -50,3 +50,14 @@ def test_another_ending_is_wrong_use_before_anything_is_read(one_sentence, tmp_p
 
 def test_line_ends_in_a_sentence_are_spaces(run, model):
     assert run("explain", model, "I love\nyou, Tom.").out == run("explain", model, SENTENCE).out
+
+
+def test_faithfulness_is_a_table_and_stands_in_the_json(run, model, tmp_path):
+    outcome = run("explain", model, SENTENCE, "--faithfulness", "--output", tmp_path / "a.json")
+    assert outcome.code == 0
+    (found,) = json.loads((tmp_path / "a.json").read_text("utf-8"))["sentences"]
+    assert list(found["faithfulness"]) == ["attention", "gradient x attention", "leave one out"]
+    row = next(line.split() for line in outcome.out.splitlines() if line.startswith(" attention"))
+    assert row == ["attention", *(f"{value:.3f}" for value in found["faithfulness"]["attention"].values())]
+    assert found["faithfulness"]["leave one out"]["agreement"] == pytest.approx(1)
+    assert "Faithfulness" not in run("explain", model, SENTENCE).out

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heedful.metrics.faithfulness import SHARES, faithfulness
+from heedful.metrics.faithfulness import SHARES, faithfulness, rank_agreement
 
 WORTH = {"awful": -2.0, "dull": -1.0, "the": 0.0, "film": 0.1, "fine": 1.0, "great": 2.5, "[gone]": 0.0}
 WORDS = sorted(WORTH)
@@ -81,3 +81,20 @@ def test_what_does_not_fit_is_refused():
         faithfulness(bag_of_words, ["the"], np.ones(1), shares=[0.0])
     with pytest.raises(ValueError, match=r"predict gave shape \(2,\); expected \[\d+, classes\]"):
         faithfulness(lambda texts: np.ones(2), ["the"], np.ones(1))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=9))
+def test_the_agreement_of_two_orders_is_kendalls_tau_b(scores):
+    pairs = [(a, b) for place, a in enumerate(scores) for b in scores[:place]]
+    agree = sum(np.sign(a[0] - b[0]) * np.sign(a[1] - b[1]) for a, b in pairs)
+    untied = [sum(a[side] != b[side] for a, b in pairs) for side in (0, 1)]
+    found = rank_agreement(*map(np.array, zip(*scores, strict=True)))
+    if all(untied):
+        assert found == pytest.approx(agree / math.sqrt(untied[0] * untied[1]))
+    else:
+        assert math.isnan(found)
+
+
+def test_orders_of_other_lengths_do_not_agree_or_differ():
+    with pytest.raises(ValueError, match=r"shapes \(2,\) and \(3,\); expected two vectors"):
+        rank_agreement(np.ones(2), np.ones(3))

@@ -10,6 +10,7 @@ from heedful._errors import HeedfulError
 from heedful.data.bundled import load_pairs
 from heedful.tasks import demo
 from heedful.tasks.build import build_model
+from heedful.tasks.side_by_side import LOG
 from heedful.visual.alignment import Alignment
 from heedful.visual.animation import Snapshot
 
@@ -100,5 +101,5 @@ def test_a_training_that_fails_says_which_why_and_where_its_log_is(tmp_path, cap
     with pytest.raises(HeedfulError, match=r"training is a file, not a folder; choose .*\. Its log is ") as caught:
         demo.run_demo(tmp_path, seconds=30.0)
     assert str(caught.value).startswith(f"The training of 'demo, {TWIN}' failed: OutputError: ")
-    assert str(caught.value).endswith(f" Its log is {twin / demo.LOG}.")
+    assert str(caught.value).endswith(f" Its log is {twin / LOG}.")
     assert capfd.readouterr() == ("", "")

@@ -8,11 +8,13 @@ import typer
 from ._shell import Model, check_sentence, load_translator, say
 
 if TYPE_CHECKING:
+    from heedful.tasks.translator import Translation, Translator
     from heedful.visual.alignment import Alignment
 
 EXAMPLES = (
     'heedful explain heedful-demo "I love you."',
     'heedful explain heedful-demo "I love you." --output look.html',
+    'heedful explain heedful-demo "I love you." --faithfulness',
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
 
@@ -24,26 +26,61 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Draw it into a file instead: .png, .svg, .html (to hover over) or .json."),
     ] = None,
+    faithful: Annotated[
+        bool,
+        typer.Option(
+            "--faithfulness", help="Also measure whether the model needed what it looked at, by hiding it; a table."
+        ),
+    ] = False,
 ) -> None:
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
 
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word
     read, and at the right the one looked at most. Of a Transformer, the page and the JSON also hold what the words of
     each side looked at among themselves, by layer and head.
+
+    With --faithfulness, a table follows, means over the tokens said: what the chance of a token loses when the source
+    pieces of the largest scores are hidden from attention at its step (erased: large where they were needed), and when
+    all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
+    tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
+    holds it, too.
     """
     if output and output.suffix.lower() not in ENDINGS:
         raise typer.BadParameter(
             f"--output {output} ends in {output.suffix or 'nothing'!r}; expected one of {', '.join(ENDINGS)}"
         )
     checked = check_sentence(sentence)
-    found = load_translator(model).explain(checked)
+    translator = load_translator(model)
+    found = translator.explain(checked)
     typer.echo(found.text)
     alignment = found.alignment
+    numbers = measure(translator, found) if faithful else {}
     if output is None:
         show(alignment)
-    else:
-        draw([alignment, *found.own], output)
+    if numbers:
+        print_measures(numbers)
+    if output:
+        draw([alignment, *found.own], output, numbers)
         say(f"Wrote what each word looked at to {output}.")
+
+
+def measure(translator: "Translator", found: "Translation") -> dict[str, dict[str, float | None]]:
+    """How faithful attention and other scores of the source are to a translation, by name of the scores."""
+    from heedful.tasks.faithfulness import translator_faithfulness
+
+    measured = translator_faithfulness(translator, [(found.source.ids, found.target.ids)])
+    return {name: one.numbers() for name, one in measured.items()}
+
+
+def print_measures(numbers: dict[str, dict[str, float | None]]) -> None:
+    """The table of them on standard output."""
+    from rich.console import Console
+
+    from heedful.tasks.faithfulness import faithfulness_table
+
+    from ._tables import print_table
+
+    print_table(Console(highlight=False), faithfulness_table(numbers))
 
 
 def show(alignment: "Alignment") -> None:
@@ -57,7 +94,7 @@ def show(alignment: "Alignment") -> None:
     typer.echo()
 
 
-def draw(alignments: "list[Alignment]", output: Path) -> None:
+def draw(alignments: "list[Alignment]", output: Path, numbers: dict[str, dict[str, float | None]]) -> None:
     """The page or the numbers of all, or the heat map of the first, in a file, by its ending."""
     kind = output.suffix.lower()
     if kind == ".html":
@@ -67,7 +104,8 @@ def draw(alignments: "list[Alignment]", output: Path) -> None:
     elif kind == ".json":
         from heedful.visual.html import write_json
 
-        write_json(alignments, output)
+        further = [{"faithfulness": numbers} if numbers else {}, *({} for _ in alignments[1:])]
+        write_json(alignments, output, further)
     else:
         from heedful.visual.heatmap import write_heatmap
 

@@ -6,7 +6,7 @@ import typer
 
 import heedful
 
-from . import demo, doctor, evaluate, explain, inspect, listing, train, translate
+from . import compare, demo, doctor, evaluate, explain, inspect, listing, train, translate
 from ._shell import examples, told
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ for name, module in {
     "translate": translate,
     "evaluate": evaluate,
     "explain": explain,
+    "compare": compare,
     "inspect": inspect,
     "list": listing,
     "doctor": doctor,

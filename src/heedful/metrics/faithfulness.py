@@ -84,6 +84,25 @@ def faithfulness(
     return Faithfulness(*(Erasure(float(a[0]), float(a[2:].mean()), float(a[1])) for a in lost.T))
 
 
+def rank_agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """Kendall's tau-b of two scores of the same tokens: 1 for one order, -1 for orders upside down.
+
+    What attention agrees in with leaving tokens out, one at a time (Jain and Wallace 2019, section 4.1). NaN where all
+    scores of a side are equal.
+
+    first, second: [tokens]
+
+    >>> rank_agreement(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])).__round__(3)
+    0.333
+    """
+    first, second = (np.asarray(scores, dtype=np.float64) for scores in (first, second))
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(f"scores have shapes {first.shape} and {second.shape}; expected two vectors of one length")
+    signs = [np.sign(scores[:, None] - scores[None, :]) for scores in (first, second)]
+    pairs = np.sqrt(np.prod([np.abs(sign).sum() for sign in signs]))
+    return float((signs[0] * signs[1]).sum() / pairs) if pairs else float("nan")
+
+
 def _without(tokens: Sequence[Any], erased: set[int], blank: Any) -> list[Any]:
     if blank is None:
         return [token for place, token in enumerate(tokens) if place not in erased]

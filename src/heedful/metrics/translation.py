@@ -87,14 +87,35 @@ def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[str], languag
     100.0
     """
     _check_sides(hypotheses, references)
-    tokenizer = _moses(language)
-    hypotheses, references = (
-        [str(tokenizer.tokenize(line.lower(), return_str=True, escape=False)) for line in side]
-        for side in (hypotheses, references)
-    )
-    metric = BLEU(tokenize="none", force=True)
+    hypotheses, references = (tokenized(side, language) for side in (hypotheses, references))
     suffix = f"lowercased|moses:{language}|sacremoses:{sacremoses.__version__}"
-    return _score("tokenised BLEU", metric, hypotheses, references, suffix)
+    return _score("tokenised BLEU", make_metric("tokenized_bleu"), hypotheses, references, suffix)
+
+
+def tokenized(lines: Sequence[str], language: str) -> list[str]:
+    """Lower-cased lines, tokenised with Moses' rules for a language. Raises ValueError where it has none.
+
+    >>> tokenized(["Ein Hund läuft."], "de")
+    ['ein hund läuft .']
+    """
+    tokenizer = _moses(language)
+    return [str(tokenizer.tokenize(line.lower(), return_str=True, escape=False)) for line in lines]
+
+
+def make_metric(name: str) -> BLEU | CHRF:
+    """The metric of sacreBLEU behind `bleu`, `chrf` or, of text that is tokenised already, `tokenized_bleu`.
+
+    Raises ValueError for another name.
+    """
+    # force: text that is already tokenised is the caller's choice, not a reason to warn
+    metrics = {
+        "bleu": lambda: BLEU(force=True),
+        "chrf": CHRF,
+        "tokenized_bleu": lambda: BLEU(tokenize="none", force=True),
+    }
+    if name not in metrics:
+        raise ValueError(f"metric is {name!r}; choose one of {', '.join(metrics)}")
+    return metrics[name]()
 
 
 def by_length(

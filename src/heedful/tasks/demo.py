@@ -2,25 +2,17 @@
 
 import csv
 import json
-import multiprocessing
 import os
-import signal
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
+from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import torch
 from torch import nn
 
-from heedful._errors import HeedfulError
 from heedful._files import write_whole
-from heedful._memory import keep_freed_memory
 from heedful.attention import BahdanauAttention
 from heedful.data.bundled import load_pairs
 from heedful.functional import padding_mask
@@ -33,8 +25,10 @@ from heedful.visual.curves import write_curves
 from heedful.visual.heatmap import write_heatmap
 from heedful.visual.html import write_page
 
+from .corpora import Say
 from .recipe import Recipe, check_recipe
 from .recipe_files import load_recipe
+from .side_by_side import Job, run_jobs
 from .translation import claim_folder, read_curve, train_translator
 from .translator import Translator
 
@@ -48,7 +42,7 @@ SHOWN = (
     "He has never been to the United States.",
     "I have a lot of things to do this afternoon before I go home.",
 )
-SNAPSHOTS, TRANSLATIONS, LOG = "snapshots.jsonl", "test_translations.json", "training.log"
+SNAPSHOTS, TRANSLATIONS = "snapshots.jsonl", "test_translations.json"
 # more threads than these do nothing for batches of this size
 MOST_THREADS = 4
 # test BLEU of the model with attention after so many steps in all: the rates fall to 0 at the last of them
@@ -169,7 +163,8 @@ def run_demo(
         claim_folder(Path(recipe.output), recipe)
     folders = Path(recipes[0].output), Path(recipes[1].output)
     warm_up()
-    _train_both(recipes, lambda: watch(*folders))
+    jobs = [Job(one.name, Path(one.output), partial(_learn, one.model_dump()), threads_of_each()) for one in recipes]
+    run_jobs(jobs, len(jobs), lambda: watch(*folders))
     contestants = [_judge(name, run) for name, run in zip((ATTENTION, other.name), folders, strict=True)]
     translators = [Translator.load(run / "model") for run in folders]
     samples = list(zip(SHOWN, *(_texts(translator) for translator in translators), strict=True))
@@ -276,65 +271,13 @@ class SnapshotWriter:
             file.write(json.dumps(row | {"weights": look.weights.round(5).tolist()}) + "\n")
 
 
-def _train_both(recipes: list[Recipe], watch: Callable[[], None]) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=_work, args=(recipe.model_dump(), threads_of_each()), daemon=True) for recipe in recipes
-    ]
-    for worker in workers:
-        worker.start()
-    try:
-        while any(worker.is_alive() for worker in workers) and not _failed(workers):
-            watch()
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        # the terminal has told the workers, too: each finishes its step and leaves a checkpoint
-        for worker in workers:
-            worker.join(30)
-        raise
-    if failed := _failed(workers):
-        for worker in workers:
-            worker.terminate()
-            worker.join(30)
-        raise HeedfulError(_reason(recipes[failed[0]], workers[failed[0]].exitcode or 0))
-
-
-def _failed(workers: Sequence[BaseProcess]) -> list[int]:
-    return [place for place, worker in enumerate(workers) if worker.exitcode not in (None, 0)]
-
-
-def _reason(recipe: Recipe, code: int) -> str:
-    """Why a training ended, in one sentence: by a signal, such as that of a full memory, or as its log says."""
-    log = Path(recipe.output) / LOG
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    last = lines[-1].rstrip(".") if lines else "it left no message"
-    why = f"ended by {signal.Signals(-code).name}" if code < 0 else last
-    return f"The training of {recipe.name!r} failed: {why}. Its log is {log}."
-
-
-def _work(content: dict[str, object], threads: int) -> None:
-    """One training in a process of its own; everything it says goes to its log."""
+def _learn(content: dict[str, object], say: Say) -> None:
+    """Train one of the models and translate the test sentences."""
     recipe = check_recipe(content, "the demo's recipe")
-    folder = Path(recipe.output)
-    with (folder / LOG).open("a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
-        try:
-            keep_freed_memory()
-            torch.set_num_threads(threads)
-            run = train_translator(recipe, callbacks=_callbacks, say=lambda line: _put(log, line))
-            test = load_pairs("tatoeba_en_fr", "test")
-            texts = [best[0].text for best in run.translator.translate(test.source)]
-            write_whole(folder / TRANSLATIONS, json.dumps(texts, ensure_ascii=False, indent=0))
-        except KeyboardInterrupt as interrupt:
-            _put(log, str(interrupt) or "Stopped.")
-            raise SystemExit(1) from None
-        except Exception as error:  # any error that ends a process of the demo is written to its log alone
-            traceback.print_exc()
-            _put(log, f"{type(error).__name__}: {error}")
-            raise SystemExit(1) from None
-
-
-def _put(log: TextIO, line: str) -> None:
-    log.write(line + "\n")
+    run = train_translator(recipe, callbacks=_callbacks, say=say)
+    test = load_pairs("tatoeba_en_fr", "test")
+    texts = [best[0].text for best in run.translator.translate(test.source)]
+    write_whole(Path(recipe.output) / TRANSLATIONS, json.dumps(texts, ensure_ascii=False, indent=0))
 
 
 def _callbacks(translator: Translator) -> list[Callback]:

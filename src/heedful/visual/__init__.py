@@ -6,6 +6,7 @@
 - `heedful.visual.html`: a page where pointing at a word shows what it looked at; the same as JSON
 - `heedful.visual.terminal`: a heat map of characters
 - `heedful.visual.curves`: loss and accuracy while a model learns
+- `heedful.visual.comparison`: several models side by side, as curves and as a page of tables
 - `heedful.visual.grids`: the weights of many examples side by side with the truth; frames joined to a GIF
 - `heedful.visual.bars`: weights as bars
 - `heedful.visual.picture`: what each word looked at, over the picture it tells of

@@ -64,7 +64,7 @@ def draw_curves(panels: Mapping[str, Sequence[Curve]], title: str = "", x_label:
     FigureCanvasAgg(figure)
     for i, (name, curves) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(1, len(panels), i)
-        _furnish(axes, _plain(name, families), _plain(x_label, families), families)
+        furnish(axes, _plain(name, families), _plain(x_label, families), families)
         for color, curve in zip(_cycle(len(curves)), curves, strict=True):
             _draw_curve(axes, curve, color, _plain(curve.label, families))
         _fit(axes, curves)
@@ -124,7 +124,8 @@ def _draw_curve(axes: Axes, curve: Curve, color: str, label: str) -> None:
         )
 
 
-def _furnish(axes: Axes, name: str, x_label: str, families: list[str]) -> None:
+def furnish(axes: Axes, name: str, x_label: str, families: list[str]) -> None:
+    """A panel's title, label, lines and numbers, as all curves have them."""
     axes.set_title(name, loc="left", fontsize=11.5, color=INK, family=families, pad=10, parse_math=False)
     axes.set_xlabel(x_label, fontsize=10, color=QUIET, family=families, parse_math=False)
     axes.spines[["top", "right", "left"]].set_visible(False)

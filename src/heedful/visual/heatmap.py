@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,12 +69,17 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) ->
     kind = Path(path).suffix.lower().lstrip(".")
     if kind not in ("png", "svg"):
         raise ValueError(f"{path} ends in {Path(path).suffix!r}; figures are written as .png or .svg")
-    buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": "heedful"}
+    return write_whole(path, figure_bytes(figure, kind, metadata, dpi))
+
+
+def figure_bytes(figure: Figure, kind: str, metadata: Mapping[str, str | None], dpi: int = 160) -> bytes:
+    """The content of such a file, with what `metadata` says of it."""
+    buffer = io.BytesIO()
     # text stays text in SVG: it can be searched and read aloud, and the reader's fonts know its script
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "heedful"}):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
-    return write_whole(path, buffer.getvalue())
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=dict(metadata))
+    return buffer.getvalue()
 
 
 def grid_heat(

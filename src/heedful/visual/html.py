@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from heedful._files import write_whole
 
@@ -44,11 +45,11 @@ def write_page(alignments: Sequence[Alignment], path: str | os.PathLike[str], ti
     return write_whole(path, page(alignments, title))
 
 
-def to_json(alignments: Sequence[Alignment]) -> str:
+def to_json(alignments: Sequence[Alignment], more: Sequence[Mapping[str, Any]] = ()) -> str:
     """Tokens, weights and captions as JSON: {"format", "version", "sentences": [{"source", "target", "weights", ...}]}.
 
     `weights[t][s]` says how much target token t looked at source token s, to six decimals; `heads` holds the same for
-    each of its names, to three.
+    each of its names, to three. `more` has further keys of each sentence, or is empty.
 
     >>> import numpy as np
     >>> text = to_json([Alignment(["the", "cat"], ["chat"], np.array([[0.25, 0.75]]))])
@@ -64,15 +65,18 @@ def to_json(alignments: Sequence[Alignment]) -> str:
             "weights": alignment.weights.round(_DIGITS).tolist(),
             "caption": alignment.caption,
             "heads": {name: weights.round(_HEAD_DIGITS).tolist() for name, weights in alignment.heads.items()},
+            **further,
         }
-        for alignment in alignments
+        for alignment, further in zip(alignments, more or [{}] * len(alignments), strict=True)
     ]
     return json.dumps({"format": "heedful.alignments", "version": 1, "sentences": sentences}, ensure_ascii=False)
 
 
-def write_json(alignments: Sequence[Alignment], path: str | os.PathLike[str]) -> Path:
+def write_json(
+    alignments: Sequence[Alignment], path: str | os.PathLike[str], more: Sequence[Mapping[str, Any]] = ()
+) -> Path:
     """Write `to_json` to a file, whole or not at all, and return its path."""
-    return write_whole(path, to_json(alignments) + "\n")
+    return write_whole(path, to_json(alignments, more) + "\n")
 
 
 def _article(number: int, alignment: Alignment) -> str:

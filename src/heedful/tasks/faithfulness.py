@@ -1,0 +1,216 @@
+"""Whether what a translator looked at is what it needed: source positions are hidden from one step of its decoder."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heedful._errors import DataError
+from heedful._pytree import repeat
+from heedful.data.batching import pad
+from heedful.data.vocabulary import BOS
+from heedful.metrics.evidence import attention_rollout
+from heedful.metrics.faithfulness import Erasure, faithfulness, rank_agreement
+from heedful.models import Seq2Seq, TransformerDecoder, TransformerEncoder
+from heedful.models.decoders import Encoded
+from heedful.models.encoders import EncoderOutput
+from heedful.visual.comparison import Table
+
+from .translator import Translator
+
+ATTENTION, GRADIENT, ROLLOUT, LEFT_OUT = "attention", "gradient x attention", "rollout", "leave one out"
+# names of the numbers of one kind of scores
+MEASURES = (
+    *(name + end for name in ("comprehensiveness", "sufficiency") for end in ("", "_shuffled", "_reversed")),
+    "agreement",
+)
+
+
+@dataclass(frozen=True)
+class Faithful:
+    """How faithful scores are to what the model says; means over target tokens.
+
+    Attributes:
+        comprehensiveness: what the chance of a token loses without the source pieces of the largest scores.
+        sufficiency: what it loses with these alone.
+        agreement: Kendall's tau-b with what each piece, left out alone, takes from the token's log probability; NaN
+            where no token has an order.
+    """
+
+    comprehensiveness: Erasure
+    sufficiency: Erasure
+    agreement: float
+
+    def numbers(self) -> dict[str, float | None]:
+        """All of it by `MEASURES`; None for NaN."""
+        parts = [value for one in (self.comprehensiveness, self.sufficiency) for value in vars(one).values()]
+        agreement = None if np.isnan(self.agreement) else self.agreement
+        return dict(zip(MEASURES, [*parts, agreement], strict=True))
+
+
+def translator_faithfulness(
+    translator: Translator, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], draws: int = 10
+) -> dict[str, Faithful]:
+    """Measure attention, gradient x attention and, of a Transformer encoder, rollout, by hiding source pieces.
+
+    For each token of the target the decoder has read what comes before it with all of the source; then, for that one
+    step, its attention may not look at some of the source pieces (of a Transformer: in all layers). What the encoder
+    made of the others stays, and it has read the hidden ones, too: it is the attention that is judged.
+
+    Args:
+        translator: with attention.
+        pairs: ids of sentences and of their translations, the model's own or a person's.
+        draws: random orders beside which the scores stand.
+
+    Returns:
+        The measures by name of the scores; the last are those of leaving one piece out, for comparison.
+
+    Raises:
+        DataError: there is no attention, or no pair has a token on both sides.
+    """
+    model = translator.model
+    if not looks(model):
+        raise DataError("The model has no attention to measure; give one that looks at the source.")
+    found: dict[str, list[Faithful]] = {}
+    training = model.training
+    model.eval()
+    for source, target in pairs:
+        for step in _steps(model, source, target) if source and target else ():
+            for name, scores in step.scores().items():
+                found.setdefault(name, []).append(step.measure(scores, draws))
+    model.train(training)
+    if not found:
+        raise DataError("No pair has a token on both sides; give at least one word on each.")
+    return {name: _mean(measured) for name, measured in found.items()}
+
+
+def looks(model: Seq2Seq) -> bool:
+    """Whether the decoder looks at the source."""
+    return isinstance(model.decoder, TransformerDecoder) or getattr(model.decoder, "attention", None) is not None
+
+
+def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "Faithfulness") -> Table:
+    """The measures as text.
+
+    Args:
+        rows: `Faithful.numbers` by what to call them.
+        title: of the table.
+    """
+    header = ["scores", "erased", "random", "reversed", "kept", "random", "reversed", "tau"]
+    body = [
+        [name, *("-" if numbers[key] is None else f"{numbers[key]:.3f}" for key in MEASURES)]
+        for name, numbers in rows.items()
+    ]
+    return Table(title, header, body)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of the decoder: what it knows, the token it is fed, and the one it shall say."""
+
+    model: Seq2Seq
+    read: EncoderOutput
+    rollout: np.ndarray | None
+    state: Any
+    fed: Tensor
+    answer: int
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """Every kind of scores of the source pieces, [source_len] each."""
+        keys = self.read.outputs.shape[1]
+        with torch.no_grad():
+            everything = self._encoded(torch.ones(1, keys, dtype=torch.bool))
+            weights = self.model.step(self.fed, self.state, everything, need_weights=True)[0].weights
+        if weights is None:
+            raise DataError("The model gives no weights to measure.")
+        attention = weights[0].double().cpu().numpy()
+        found = {ATTENTION: attention, GRADIENT: self._gradient()}
+        if self.rollout is not None:
+            found[ROLLOUT] = attention @ self.rollout
+        return found | {LEFT_OUT: self._left_out()}
+
+    def measure(self, scores: np.ndarray, draws: int) -> Faithful:
+        """How faithful they are to the answer."""
+
+        def predict(texts: list[list[int]]) -> np.ndarray:
+            visible = torch.zeros(len(texts), len(scores), dtype=torch.bool)
+            for row, places in enumerate(texts):
+                visible[row, places] = True
+            return self._log_chances(visible).exp().cpu().numpy()[:, None]
+
+        found = faithfulness(predict, range(len(scores)), scores, draws=draws)
+        return Faithful(found.comprehensiveness, found.sufficiency, rank_agreement(scores, self._left_out()))
+
+    def _left_out(self) -> np.ndarray:
+        """What each piece, left out alone, takes from the log probability of the answer."""
+        keys = self.read.outputs.shape[1]
+        visible = torch.cat((torch.ones(1, keys), 1 - torch.eye(keys))).bool()
+        chances = self._log_chances(visible).cpu().numpy()
+        # pieces that are not looked at differ by rounding alone
+        return (chances[0] - chances[1:]).round(5)
+
+    @torch.no_grad()
+    def _log_chances(self, visible: Tensor) -> Tensor:
+        """Log probability of the answer, [rows], where some source pieces may be looked at, [rows, source_len]."""
+        fed, state = self.fed.expand(len(visible)), repeat(self.state, len(visible))
+        output, _ = self.model.step(fed, state, self._encoded(visible))
+        return output.logits.double().log_softmax(-1)[:, self.answer]
+
+    def _encoded(self, visible: Tensor) -> Encoded:
+        mask = visible.to(self.fed.device).unsqueeze(1)
+        return self.model.decoder.remember(repeat(self.read, len(visible)), mask)
+
+    @torch.enable_grad()
+    def _gradient(self) -> np.ndarray:
+        """`w * d logit / d w` of each piece, as the gradient by a factor on its value, which fused kernels give, too.
+
+        The context is the sum of weights times values, so both are the same; the sum over heads and layers.
+        """
+        outputs = self.read.outputs
+        factor = torch.ones(outputs.shape[1], 1, device=outputs.device, requires_grad=True)
+        values, decoder = outputs * factor, self.model.decoder
+        if isinstance(decoder, TransformerDecoder):
+            memory = tuple(layer.attention.remember(outputs, values) for layer in decoder.stack.layers)
+        else:
+            memory = decoder.attention.remember(outputs, values)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        # cuDNN's cells have no gradient outside of training
+        with torch.backends.cudnn.flags(enabled=False):
+            output, _ = self.model.step(self.fed, self.state, Encoded(memory, self.read.summary))
+            (gradient,) = torch.autograd.grad(output.logits[0, self.answer], factor)
+        return gradient[:, 0].double().cpu().numpy()
+
+
+def _steps(model: Seq2Seq, source: Sequence[int], target: Sequence[int]) -> Iterator[_Step]:
+    """The steps of one pair, each behind the true tokens before it."""
+    device = next(model.parameters()).device
+    ids, lengths = (tensor.to(device) for tensor in pad([source]))
+    with torch.no_grad():
+        read, rollout = _read(model, ids, lengths)
+        encoded = model.decoder.remember(read, torch.ones(1, 1, len(source), dtype=torch.bool, device=device))
+        state = model.start(encoded)
+    for fed, answer in zip([BOS, *target[:-1]], target, strict=True):
+        token = torch.tensor([fed], device=device)
+        yield _Step(model, read, rollout, state, token, answer)
+        with torch.no_grad():
+            _, state = model.step(token, state, encoded)
+
+
+def _read(model: Seq2Seq, ids: Tensor, lengths: Tensor) -> tuple[EncoderOutput, np.ndarray | None]:
+    if not isinstance(model.encoder, TransformerEncoder):
+        return model.encoder(ids, lengths), None
+    read = model.encoder(ids, lengths, need_weights=True)
+    layers = () if read.weights is None else read.weights[0].double().cpu().numpy()
+    return EncoderOutput(read.outputs, read.summary), attention_rollout(list(layers))[-1]
+
+
+def _mean(measured: Sequence[Faithful]) -> Faithful:
+    def mean(name: str) -> Erasure:
+        parts = [getattr(one, name) for one in measured]
+        return Erasure(*(float(np.mean([getattr(part, key) for part in parts])) for key in vars(parts[0])))
+
+    agreements = [one.agreement for one in measured if not np.isnan(one.agreement)]
+    agreement = float(np.mean(agreements)) if agreements else float("nan")
+    return Faithful(mean("comprehensiveness"), mean("sufficiency"), agreement)

@@ -1,0 +1,88 @@
+"""A comparison before any training: equal sizes, equal work; and what its numbers allow to say."""
+
+from pathlib import Path
+
+import pytest
+
+from heedful._errors import RecipeError
+from heedful.metrics.significance import Difference, SystemScore
+from heedful.metrics.translation import LengthScore, Score
+from heedful.tasks.comparison import Contender, recipe_of, size_models, with_limit
+from heedful.tasks.comparison_results import Row, conclusion, thirds
+from heedful.tasks.equal_sizes import NAMES, TOLERANCE, count_parameters, with_attention
+from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.recipe_files import load_recipe
+
+VOCABULARY = (4000, 3900)
+
+
+def test_every_attention_gets_as_many_parameters_as_the_first():
+    recipe = load_recipe("tatoeba_en_fr")
+    names = ["bahdanau", *(name for name in NAMES if name != "bahdanau")]
+    found = size_models(recipe.model, names, VOCABULARY)
+    assert [one.name for one in found] == names
+    assert found[0].model.decoder_units == recipe.model.decoder_units
+    for one in found:
+        assert one.parameters == count_parameters(one.model, VOCABULARY)
+        assert abs(one.parameters / found[0].parameters - 1) <= TOLERANCE, one.name
+        assert (one.model.decoder == "transformer") == (one.name == "transformer")
+        assert one.name in (one.model.attention, one.model.architecture)
+    transformer = recipe_of(with_limit(recipe), found[-1], 7, Path("folder"))
+    assert (transformer.seed, transformer.training.learning_rate) == (7, 0.003)
+
+
+def test_a_wiring_that_the_recipe_names_stays_and_a_score_does_not():
+    model = ModelOptions(attention="luong", wiring="look_between", score="concat", decoder_layers=2)
+    assert with_attention(model, "luong") is model
+    for name, wiring, score in (("bahdanau", "look_between", "additive"), ("local_p", "look_between", None)):
+        changed = with_attention(model, name)
+        assert (changed.attention, changed.wiring, changed.score) == (name, wiring, score)
+    assert with_attention(model, "none").wiring == "none"
+    assert with_attention(ModelOptions(), "luong").wiring == "luong"
+
+
+def test_all_trainings_end_at_one_limit():
+    recipe = load_recipe("tatoeba_en_fr")
+    for given, steps, seconds in (({}, 1800, None), ({"steps": 9}, 9, None), ({"seconds": 5.0}, None, 5.0)):
+        training = with_limit(recipe, **given).training
+        assert (training.max_steps, training.max_seconds, training.max_epochs) == (steps, seconds, None)
+    with pytest.raises(RecipeError, match="both steps and seconds are given"):
+        with_limit(recipe, 9, 5.0)
+    with pytest.raises(RecipeError, match=r"has no training\.max_steps; give --steps or --seconds"):
+        with_limit(load_recipe("pairs"))
+
+
+def row(
+    name: str, values: list[float], gap: float | None = None, p_value: float | None = None, size: int = 1000
+) -> Row:
+    difference = None if gap is None else Difference(gap, gap - 1, gap + 0.5, 0.01)
+    parts = [LengthScore(1, None, 300 * len(values), Score("BLEU", 1.0, "s"))]
+    scores = {"bleu": SystemScore(sum(values) / len(values), 0.0, 9.0, values, difference)}
+    return Row(Contender(name, ModelOptions(), size), [{}] * len(values), scores, parts, p_value)
+
+
+def test_no_more_is_said_than_the_numbers_allow():
+    first = row("bahdanau", [20.0, 21.0])
+    assert conclusion([first, row("luong", [22.0, 23.0], 2.0, 0.01)]) == (
+        "luong is better than bahdanau by 2.0 BLEU (95 % interval 1.0 to 2.5, p = 0.010, in each of 2 seeds)."
+    )
+    others = [
+        row("none", [2.0, 3.0], -18.0, 0.002),
+        row("sine", [22.0, 20.5], 2.0, 0.01),
+        row("milk", [21.0, 22.0], 1.0, 0.2),
+    ]
+    assert conclusion([first, *others]) == (
+        "none is worse than bahdanau by 18.0 BLEU (95 % interval 17.5 to 19.0, p = 0.002, in each of 2 seeds); no "
+        "difference to bahdanau was shown for sine and milk. p is corrected for 3 comparisons (Holm)."
+    )
+    assert conclusion([row("none", [1.0]), row("luong", [1.0], 0.0, 0.9, size=1050)]) == (
+        "no difference to none was shown for luong. One training each says nothing of other seeds. Not equal in size "
+        "within 2 %: luong (+5.0 %)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "parts"), [([5], [(1, None)]), ([5] * 9, [(1, None)]), ([2, 3, 9], [(1, 2), (3, 3), (4, None)])]
+)
+def test_parts_by_length_hold_every_sentence_once(lengths, parts):
+    assert thirds(lengths) == parts
