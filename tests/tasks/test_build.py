@@ -1,7 +1,7 @@
 """From a recipe's numbers to a model."""
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -172,8 +172,9 @@ def test_a_window_of_the_recipe_stands_in_its_place_alone_and_hides_no_less_than
     for place in ("encoder_self", "decoder_self", "cross"):
         own = TransformerOptions(heads=2, **{place: PlaceOptions(**near)})
         model = build_model(ModelOptions(architecture="transformer", embedding_dim=8, transformer=own), 11, 13)
-        layer = model.decoder.stack.layers[0]
-        attentions = model.encoder.stack.layers[0].self_attention, layer.self_attention, layer.attention
+        sides: list[Any] = [model.encoder, model.decoder]
+        first, layer = (side.stack.layers[0] for side in sides)
+        attentions = first.self_attention, layer.self_attention, layer.attention
         found = [[type(part).__name__ for part in attention.modules()] for attention in attentions]
         assert ["SlidingWindow" in names for names in found] == [
             each == place for each in ("encoder_self", "decoder_self", "cross")
