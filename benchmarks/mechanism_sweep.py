@@ -1,7 +1,7 @@
 """What each attention makes of the bundled pairs: python benchmarks/mechanism_sweep.py FOLDER [--steps N] [--only ...].
 
 The recipe `tatoeba_en_fr` with `model.attention` set to every name it knows, and the Transformer of the same width;
-equal steps, seed 1, one thread each, two trainings side by side. BLEU on the 985 pairs held out, tokens per second of
+equal steps, seed 1, one thread each, as many trainings side by side as asked for. BLEU on the 985 pairs held out, tokens per second of
 the training, the most memory of the process, and how sharp and how diagonal the weights are when the model is fed the
 references of 200 of them. A row that stands in the results is not run again; a run that was cut off goes on.
 """
@@ -94,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="for the runs")
     parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--processes", type=int, default=2, help="trainings side by side")
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
     parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -102,7 +103,7 @@ def main() -> None:
         print(json.dumps(train_one(options.one, options.steps, options.folder)))
         return
     left = [name for name in options.only if name not in done(options.steps)]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda name: start_one(name, options.steps, options.folder), left))
 
 
