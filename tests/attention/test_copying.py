@@ -69,6 +69,11 @@ def test_a_gate_that_is_sure_leaves_one_of_the_two(gate, what):
     assert_close(mixed.log_probs(EXTRA).exp(), wanted if what == "generates" else mixed.weights @ places)
 
 
+def test_without_a_source_every_word_is_generated():
+    words, scores, gate, ids = draw()
+    assert_close(mixture(words, scores[..., :0], gate, ids[:, :0]).log_probs(0), words.log_softmax(2))
+
+
 def test_forcing_to_copy_leaves_the_vocabulary_out_where_the_source_has_the_word():
     mixed = mixture(*draw())
     target = torch.stack([ids[torch.tensor([0, 1, 4])] for ids in mixed.source_ids])

@@ -143,6 +143,7 @@ def test_leading_axes_nothing_at_all_and_graphs():
     energy, mask = torch.randn(5), torch.rand(2, 1, 4, 6) < 0.8
     found = additive_attention(query, key, value, energy, mask, method="harmonic", tolerance=1e-4)
     torch.testing.assert_close(found, additive_attention(query, key, value, energy, mask), atol=1e-2, rtol=0)
+    assert_close(additive_scores(query, key, energy), exact(query, key, energy).float())
     empty = additive_attention(query[:0], key[:0], value[:0], energy, method="harmonic")
     assert empty.shape == (0, 3, 4, 7)
     assert additive_attention(query[:, :, :0], key, value, energy, method="harmonic").shape == (2, 3, 0, 7)
