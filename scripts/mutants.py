@@ -41,7 +41,7 @@ SOURCES = "src/heedful"
 MODULES = re.compile(r"self|cls|super\(\)|(torch|nn|F|math|np|inspect|itertools|heapq)(\.\w+)*")
 MUTANTS, SEED = 300, 20261130
 FIRST = 40
-BUDGET, LIMIT = 30, 300
+BUDGET, LIMIT = 30, 120
 LINES, SECONDS = (Path(tempfile.gettempdir(), f"heedful-mutants.{kind}") for kind in ("lines", "seconds"))
 FAILED = Path("failed")  # in the copied tree
 AGAIN = sys.argv[1:]
@@ -202,11 +202,15 @@ class Hunt:
             signal.alarm(LIMIT)
             for function in victims:
                 function.__code__ = code
-            for item, following in zip(items, [*items[1:], None], strict=True):
-                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-                if FAILED.read_text():
-                    break
-            os._exit(bool(FAILED.read_text()))
+            try:
+                for item, following in zip(items, [*items[1:], None], strict=True):
+                    item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+                    if FAILED.read_text():
+                        break
+            except BaseException as error:  # what breaks pytest itself must not go on as a second parent
+                FAILED.write_text(f"{type(error).__name__} in pytest")
+            finally:
+                os._exit(bool(FAILED.read_text()))
         return os.waitpid(child, 0)[1] == 0
 
     def afresh(self, path: Path, source: bytes, tests: list[str]) -> bool:

@@ -161,6 +161,7 @@ def test_a_copy_gate_is_a_pointer_generator_that_reads_the_state_alone_with_the_
 
 def test_padding_is_never_generated():
     words, _, _, ids = draw()
+    assert CopyGate(4).pad == 0
     mixed = CopyGate(4, pad=2).double()(words, look(), ids.clamp_min(3), torch.randn(BATCH, QUERIES, 4).double())
     log_probs = mixed.log_probs(EXTRA)
     assert log_probs[..., 2].isneginf().all()

@@ -380,7 +380,8 @@ def test_statistics_under_uniform_weights_are_the_mean_and_the_spread_of_the_pop
     layer, steps = AttentiveStatisticsPooling(DIM, 11).double(), _steps()
     nn.init.zeros_(layer.context_vector)
     assert_close(layer(steps).vector, torch.cat([steps.mean(1), steps.std(1, correction=0)], 1))
-    assert 0.8 < AttentiveStatisticsPooling(DIM, 400).context_vector.std().item() * 20 < 1.2
+    for pooling in (AttentiveStatisticsPooling(DIM, 400), GatedPooling(DIM, 400)):
+        assert 0.8 < pooling.context_vector.std().item() * 20 < 1.2
 
 
 def test_the_mean_of_one_step_is_the_step():
