@@ -69,6 +69,11 @@ def test_a_gate_that_is_sure_leaves_one_of_the_two(gate, what):
     assert_close(mixed.log_probs(EXTRA).exp(), wanted if what == "generates" else mixed.weights @ places)
 
 
+def test_without_a_source_every_word_is_generated():
+    words, scores, gate, ids = draw()
+    assert_close(mixture(words, scores[..., :0], gate, ids[:, :0]).log_probs(0), words.log_softmax(2))
+
+
 def test_forcing_to_copy_leaves_the_vocabulary_out_where_the_source_has_the_word():
     mixed = mixture(*draw())
     target = torch.stack([ids[torch.tensor([0, 1, 4])] for ids in mixed.source_ids])
@@ -156,6 +161,7 @@ def test_a_copy_gate_is_a_pointer_generator_that_reads_the_state_alone_with_the_
 
 def test_padding_is_never_generated():
     words, _, _, ids = draw()
+    assert CopyGate(4).pad == 0
     mixed = CopyGate(4, pad=2).double()(words, look(), ids.clamp_min(3), torch.randn(BATCH, QUERIES, 4).double())
     log_probs = mixed.log_probs(EXTRA)
     assert log_probs[..., 2].isneginf().all()

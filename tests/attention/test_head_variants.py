@@ -197,10 +197,20 @@ def test_latents_by_the_formula():
     assert_close(output.context[0, 0], layer.output_proj.weight @ torch.cat(heads))
 
 
+@each_layer
+def test_one_mask_for_the_whole_batch_follows_a_beam(build):
+    layer, text = randomised(build()), torch.randn(BATCH, STEPS, DIM, dtype=torch.float64)
+    mask = padding_mask(torch.tensor([3]), STEPS)
+    memory = reorder(layer.remember(text, mask=mask), torch.tensor([1, 0, 1]))
+    asked = text[[1, 0, 1], :1]
+    assert_close(layer.step(asked, memory)[0].context, layer(asked, text[[1, 0, 1]], mask=mask).context)
+
+
 def test_a_latent_memory_is_small():
     layer = LatentAttention(64, 8, latent_dim=10, rotary_dim=4)
     memory = layer.remember(torch.randn(1, 100, 64))
     assert memory.latent.numel() + memory.rotated.numel() == 100 * 14
+    assert LatentAttention(64, 8, latent_dim=10).remember(torch.randn(1, 100, 64)).rotated.numel() == 100 * 64
 
 
 @pytest.mark.messages

@@ -638,6 +638,9 @@ def test_linformer_of_full_rank_and_nystrom_of_all_keys_are_softmax():
             torch.nn.init.eye_(layer.key_mix)
             torch.nn.init.eye_(layer.value_mix)
         assert_close(layer(query, key, value).context, softmax)
+    # fewer visible steps than landmarks
+    alone = torch.nn.functional.scaled_dot_product_attention(query[:, :2], key[:, :2], value[:, :2])
+    assert_close(layer(query, key, value, torch.arange(KEYS).view(1, 1, -1) < 2).context[:, :2], alone)
 
 
 def test_the_iteration_comes_to_the_inverse():

@@ -103,6 +103,18 @@ def test_steps_are_one_call_and_hypotheses_change_places(attention):
         memory, state = reorder(memory, order), reorder(state, order)
 
 
+def test_a_place_is_found_in_float32(attention):
+    query, _, _ = draw(attention)
+    whole, half = (
+        attention.window.to(dtype)(query.to(dtype), torch.zeros(BATCH, QUERIES).long(), torch.tensor([5, 4]), KEYS)[
+            0
+        ].gain
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert whole.dtype == half.dtype == torch.float32
+    assert whole.shape == half.shape
+
+
 def test_local_m_is_a_softmax_near_the_diagonal():
     attention = LuongLocalAttention(4, 4, "monotonic", "dot", half_width=1).double()
     query, key, value = draw(attention)

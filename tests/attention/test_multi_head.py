@@ -255,7 +255,7 @@ def test_what_does_not_fit_is_refused_in_a_call():
         ((query[..., :5], key, value), "query has 5 features"),
         ((query, key[..., :5], value), "key has 5 features"),
         ((query, key), "value has 7 features"),
-        ((query, key, value[:, :2]), "value"),
+        ((query, key, value[:, :2]), "value has shape (2, 2, 6)"),
         ((query[:1], key, value), "query"),
         ((query.long(), key, value), "query"),
         ((query, key, value, torch.ones(BATCH, QUERIES, KEYS)), "mask"),

@@ -164,6 +164,8 @@ def test_what_does_not_fit_is_refused():
         MultiSourceAttention([], 7, 8)
     with pytest.raises(ValueError, match=r"there are 1 sources and 1 masks; expected 2, one for each attention"):
         network()(torch.zeros(2, 3, 4), [torch.zeros(2, 5, 5)])
+    with pytest.raises(ValueError, match=r"key_dims\[1\] is 0; expected a whole number"):
+        FlatMultiSourceAttention(LuongAttention(4, 5), [5, 0])
     with pytest.raises(ValueError, match=r"key_dims is empty"):
         FlatMultiSourceAttention(LuongAttention(4, 5), [])
     with pytest.raises(ValueError, match=r"there are 1 sources and 1 masks; expected 2 of each"):

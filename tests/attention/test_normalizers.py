@@ -27,6 +27,7 @@ from heedful.attention.normalizers import (
     TopKNormalizer,
 )
 from heedful.attention.normalizers.alpha_entmax import alpha_entmax as alpha_entmax_of
+from heedful.attention.normalizers.base import finite_rows
 from heedful.attention.normalizers.fusedmax import fuse
 from tests.attention.rows import BATCH, KEYS, QUERIES, NormalizerRow, built, exported, written
 from tests.tolerances import assert_close
@@ -438,3 +439,11 @@ def test_smoothed_weights_do_not_underflow():
 def test_a_k_that_is_no_number_of_keys_is_refused(k):
     with pytest.raises(ValueError, match=rf"k is {k!r}; expected a whole number from 1 up, the keys that keep"):
         TopKNormalizer(k)
+
+
+@pytest.mark.parametrize("largest", [1.0, 1e8, -1e8, 1e32])
+def test_what_is_hidden_lies_below_the_largest_and_is_finite(largest):
+    scores, hidden = finite_rows(torch.tensor([[[largest, 5.0]]]), torch.tensor([[[True, False]]]), below=1.0)
+    assert hidden.tolist() == [[[False, True]]]
+    assert scores[0, 0, 0] == largest
+    assert -torch.inf < scores[0, 0, 1] < largest

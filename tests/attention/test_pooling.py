@@ -396,6 +396,13 @@ def test_statistics_under_uniform_weights_are_the_mean_and_the_spread_of_the_pop
     layer, steps = build(DIM, 11).double(), _steps()
     nn.init.zeros_(layer.get_parameter(last))
     assert_close(layer(steps).vector, torch.cat([steps.mean(1), steps.std(1, correction=0)], 1))
+    for pooling in (AttentiveStatisticsPooling(DIM, 400), GatedPooling(DIM, 400)):
+        assert 0.8 < pooling.context_vector.std().item() * 20 < 1.2
+
+
+def test_the_mean_of_one_step_is_the_step():
+    steps = _steps()
+    assert MeanPooling()(steps, torch.arange(KEYS) == torch.full((BATCH, 1), 2)).vector.equal(steps[:, 2])
 
 
 @pytest.mark.parametrize("build", [AttentiveStatisticsPooling, ChannelStatisticsPooling])
@@ -465,8 +472,9 @@ def test_sizes_and_names_are_refused_when_built():
     for build in (AttentionPooling, AttentiveStatisticsPooling, GatedPooling, StructuredSelfAttention):
         with pytest.raises(ValueError, match=r"attention_dim is 0; expected a whole number"):
             build(4, 0, *([1] if build is StructuredSelfAttention else []))
-    with pytest.raises(ValueError, match=r"dim is -1; expected a whole number"):
-        AttBlstmPooling(-1)
+    for build in (AttBlstmPooling, FeatureAttention):
+        with pytest.raises(ValueError, match=r"dim is -1; expected a whole number"):
+            build(-1)
     with pytest.raises(ValueError, match=r"max_len is 0; expected the length of the longest sequence"):
         FeatureTemporalAttention(0)
 

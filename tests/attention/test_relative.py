@@ -174,6 +174,13 @@ def test_the_span_learns_and_comes_back_from_beyond_its_ends():
         assert torch.autograd.grad(window.span, window.share)[0].item() == 4
 
 
+def test_the_gradient_is_finite_where_the_span_ends_on_a_key():
+    attention = span(start=0.5)
+    query, key, value = torch.randn(3, 2, KEYS + 2, DIM)
+    attention(query, key, value).context.square().sum().backward()
+    assert attention.window.share.grad.isfinite()
+
+
 def test_a_bias_composes_with_another_normaliser():
     attention = Attention(ScaledDotScore(DIM), RelativeWindow(DIM), SigmoidNormalizer()).double()
     query, key, value = draw(attention)

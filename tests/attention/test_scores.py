@@ -270,7 +270,9 @@ def test_the_start_of_the_paper_looks_everywhere_alike():
 def test_the_start_of_the_library():
     score, normalized = AdditiveScore(400, 600, 110), NormalizedAdditiveScore(4, 6, 16)
     assert score.bias is None
-    assert 0.9 < score.energy.std().item() * math.sqrt(110) < 1.1
+    for energy in (score.energy, GatedAdditiveScore(400, 600, 110).energy):
+        assert 0.8 < energy.std().item() * math.sqrt(110) < 1.2
+    assert 0.95 * math.sqrt(6 / 1001) < LinearScore(400, 600).weight.abs().max().item() <= math.sqrt(6 / 1001)
     for matrix in (score.query_proj, score.key_proj, GeneralScore(110, 600).weight):
         bound = math.sqrt(6 / sum(matrix.shape))
         assert 0.95 * bound < matrix.abs().max().item() <= bound
@@ -278,6 +280,12 @@ def test_the_start_of_the_library():
     assert not normalized.additive.get_parameter("bias").any()
     assert ScaledDotScore(4, learned=True).get_parameter("scale").item() == 1
     assert ScaledDotScore(4, scale=0.5, learned=True).get_parameter("scale").item() == 0.5
+
+
+def test_scores_with_a_fused_path_say_so():
+    scores = [row.build() for row in SCORES]
+    fused = {type(score) for score in scores if score.fused}
+    assert fused == {type(score) for score in scores if "attend" in vars(type(score))}
 
 
 def test_a_score_without_a_fused_path_says_so():

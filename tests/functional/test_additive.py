@@ -26,6 +26,7 @@ WRONG = {
     "another number of axes": {"query": lambda query: query[0]},
     "one axis": {"query": lambda query: query[0, 0], "key": lambda key: key[0, 0]},
     "fewer values than keys": {"value": lambda value: value[:, :8]},
+    "as many values as queries": {"value": lambda value: value[:, :16]},
     "one batch item of values": {"value": lambda value: value[:1]},
     "values without features": {"value": lambda value: value[..., 0]},
 }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heedful.layers import TokenEmbedding
-from heedful.models import RecurrentEncoder
+from heedful.models import RecurrentEncoder, encoders
 from tests.models import oracles
 from tests.tolerances import assert_close
 
@@ -117,6 +117,16 @@ def test_dropout_stands_between_layers_and_on_the_outputs_not_on_the_summary():
     double = encoder_of(layers=2, dropout=0.5)
     summaries = [double(source, lengths).summary for _ in range(2)]
     assert not torch.equal(*summaries)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_fast_way_is_the_way_of_torch(bidirectional, monkeypatch):
+    results, encoder = [], encoder_of(bidirectional=bidirectional).float()
+    for fast in (True, False):
+        monkeypatch.setattr(encoders, "suits_gru", lambda *_, fast=fast: fast)
+        results.append(encoder(*padded(SENTENCES, extra=2)))
+    assert_close(results[0].outputs, results[1].outputs)
+    assert_close(results[0].summary, results[1].summary)
 
 
 @pytest.mark.parametrize("lengths", [torch.tensor([2, 5, 1, 3]), torch.tensor([2, 5, 1, 3], dtype=torch.int32)])

@@ -163,6 +163,16 @@ def test_dropout_works_in_training_only(wiring):
 
 
 @each_wiring
+def test_dropout_stands_on_the_features_of_a_decoder(wiring):
+    model = model_of(wiring)
+    model.decoder.dropout.p = 0.5
+    source, lengths, target = batch_of()
+    encoded = model.encode(source, lengths)
+    output = model.decoder(model.embedding(target), model.decoder.start(encoded), encoded)
+    assert 0.2 < output.features.eq(0).double().mean() < 0.8
+
+
+@each_wiring
 def test_every_search_runs_and_a_beam_of_one_is_greedy(wiring):
     model = model_of(wiring, layers=2)
     source, lengths, _ = batch_of()

@@ -43,7 +43,7 @@ def tanh_sines(
     left = tolerance - (torch.tanh(period + reach) - torch.tanh(period - reach))
     step = 2 * torch.pi / period
     # the terms from w = y / (pi / 2) on sum up to step / (sinh(y) (1 - e^(-pi step / 2))) at most
-    tail = step / (-torch.expm1(-torch.pi * step / 2) * left.clamp(min=tolerance / 64))
+    tail = step / (-torch.expm1(-torch.pi * step / 2) * left)
     counts = (torch.asinh(tail) * 2 / (torch.pi * step) - 0.5).ceil().clamp(min=1)
     counts, best = torch.where(left > 0, counts, torch.inf).min(-1)
     return counts.long(), step.gather(-1, best.unsqueeze(-1)).squeeze(-1)
