@@ -36,6 +36,11 @@ STANDARD_INPUT = "standard input"
 MANY_LINES = 1000
 
 
+def number(text: str) -> Any:
+    """An option that takes a real number."""
+    return typer.Option(metavar="X", help=text)
+
+
 def command(
     model: Model,
     source: Annotated[
@@ -55,19 +60,11 @@ def command(
     batch_size: Annotated[int | None, count("Sentences decoded side by side: of speed and memory alone.")] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one sentence after another.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Draw at random instead of searching the best.")] = False,
-    temperature: Annotated[
-        float | None, typer.Option(metavar="X", help="Of --sample: above 1 flatter, below sharper.")
-    ] = None,
+    temperature: Annotated[float | None, number("Of --sample: above 1 flatter, below sharper.")] = None,
     top_k: Annotated[int | None, count("Of --sample: draw from so many tokens.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(metavar="X", help="Of --sample: draw from so much probability.")
-    ] = None,
-    min_p: Annotated[
-        float | None, typer.Option(metavar="X", help="Of --sample: drop what is less probable than X times the best.")
-    ] = None,
-    risk_draws: Annotated[
-        int | None, count("Of --sample: draw so many, write the one most like all of them (minimum Bayes risk, chrF).")
-    ] = None,
+    top_p: Annotated[float | None, number("Of --sample: draw from so much probability.")] = None,
+    min_p: Annotated[float | None, number("Of --sample: from what has X times the best's probability.")] = None,
+    risk_draws: Annotated[int | None, count("Of --sample: draw so many, write the most typical (MBR, chrF).")] = None,
     seed: Annotated[int | None, count("Of --sample: the same seed draws the same.", least=0)] = None,
 ) -> None:
     """Translate, one sentence a line, in the order of the input.

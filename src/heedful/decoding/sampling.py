@@ -59,8 +59,7 @@ def sample(
     ...     start=lambda encoded: None,
     ...     step=lambda tokens, state, encoded, need_weights: (StepOutput(table[tokens].log()), state),
     ... )
-    >>> source, lengths = torch.tensor([[6, 6]] * 100), torch.tensor([2] * 100)
-    >>> found = sample(model, source, lengths, top_k=2, generator=torch.Generator().manual_seed(0))
+    >>> found = sample(model, torch.full((100, 2), 6), torch.full((100,), 2), top_k=2)
     >>> sorted({tuple(one.tokens) for one in found})
     [(4,), (5,)]
     """
