@@ -150,6 +150,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not(run, model):
 def test_drawing_from_one_token_is_greedy(run, model):
     greedy = run("translate", model, "--beam", 1, stdin=TEXT).out
     assert run("translate", model, "--sample", "--top-k", 1, stdin=TEXT).out == greedy
+    assert run("translate", model, "--sample", "--min-p", 1, "--risk-draws", 2, stdin=TEXT).out == greedy
     assert run("translate", model, "--sample", "--top-p", 1e-9, "--temperature", 2, stdin=TEXT).out == greedy
 
 
@@ -168,6 +169,8 @@ def test_several_draws_of_one_sentence_differ(run, model):
         (["--seed", 0], "--seed is of use with --sample only; add it"),
         (["--sample", "--temperature", 0], "--temperature is 0.0; give a number above 0"),
         (["--sample", "--temperature", "nan"], "--temperature is nan; give a number above 0"),
+        (["--sample", "--min-p", 2], "--min-p is 2.0; give a share from 0 to 1"),
+        (["--sample", "--nbest", 3, "--risk-draws", 2], "--nbest 3 is more than --risk-draws 2; draw more"),
         (["--sample", "--top-p", 1.5], "--top-p is 1.5; give a probability above 0 and up to 1"),
         (["--interactive", "--output", "x"], "--interactive takes neither a file to read nor one to write"),
         (["file.txt", "--interactive"], "--interactive takes neither a file to read nor one to write"),

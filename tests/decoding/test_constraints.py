@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heedful.data.vocabulary import BOS, EOS, PAD
-from heedful.decoding import Constraints
+from heedful.decoding import Constraints, beam_search, greedy
 
-from .toys import forbidden
+from .toys import Recurrent, Table, forbidden, pad
 
 NEVER = float("-inf")
 TOKENS = st.integers(2, 6).flatmap(
@@ -53,6 +53,27 @@ def test_the_maximum_is_relative_to_the_source(limits, expected):
     assert Constraints(**limits).max_lengths([0, 100, 1000]) == expected
 
 
+@pytest.mark.parametrize("beam", [1, 3, 20])
+def test_every_output_begins_with_the_prefix_and_goes_on_as_the_model_does(beam):
+    model, source = Recurrent(vocabulary=7, seed=4), pad([[4, 9, 7], [5]])
+    limits = Constraints(max_length=8, max_ratio=0.0, max_extra=0, prefix=(6, 6, 4), no_repeat_ngram=1)
+    for found in beam_search(model, *source, beam=beam, nbest=beam, constraints=limits):
+        assert [one.tokens for one in found] == [[6, 6, 4]]  # the relative maximum leaves no more
+    longer = Constraints(max_length=8, prefix=(6, 6, 4))
+    for found in beam_search(model, *source, beam=beam, nbest=beam, constraints=longer):
+        assert all(one.tokens[:3] == [6, 6, 4] for one in found)
+        assert any(len(one.log_probs) > 3 for one in found)
+
+
+def test_a_prefix_that_the_model_cannot_say_ends_unfinished_and_one_outside_the_vocabulary_is_refused():
+    logits = torch.zeros(1, 6, 6)
+    logits[..., 5] = NEVER
+    (found,) = greedy(Table(logits), *pad([[4]]), Constraints(prefix=(4, 5)))
+    assert (found.tokens, found.finished) == ([4], False)
+    with pytest.raises(ValueError, match="prefix holds 9, but the model's vocabulary has ids 0 to 5"):
+        greedy(Table(logits), *pad([[4]]), Constraints(prefix=(9,)))
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
@@ -62,6 +83,9 @@ def test_the_maximum_is_relative_to_the_source(limits, expected):
         ({"min_length": 9, "max_length": 8}, "max_length is 8; use at least 1, and at least min_length (9)"),
         ({"max_ratio": -1.0}, "max_ratio is -1.0; use a number from 0 up, or None"),
         ({"max_ratio": float("nan")}, "max_ratio is nan"),
+        ({"prefix": (4, 5), "banned": (5,)}, "prefix holds 5, which is banned"),
+        ({"prefix": (EOS,)}, f"prefix holds {EOS}, which is banned or not a word"),
+        ({"prefix": (4, 4), "max_length": 1}, "prefix has 2 tokens, but max_length is 1"),
     ],
 )
 def test_numbers_out_of_range_are_refused(limits, message):

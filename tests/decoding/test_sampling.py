@@ -39,6 +39,8 @@ def first_tokens(count: int = 4000, **options: Any) -> list[float]:
         ({"top_p": 0.6}, [0, 0, 0, 0, 0.25, 0.15]),
         ({"top_p": 0.4}, [0, 0, 0, 0, 1, 0]),
         ({"temperature": 0.5, "top_p": 0.59}, [0, 0, 0, 0, 1, 0]),
+        ({"min_p": 0.5}, [0, 0, 0, 0, 0.25, 0.15]),
+        ({"min_p": 1.0}, [0, 0, 0, 0, 1, 0]),
         ({"top_k": 2, "top_p": 0.62}, [0, 0, 0, 0, 1, 0]),
     ],
 )
@@ -138,6 +140,7 @@ def test_a_draw_is_never_impossible(weights, luck):
         ({"top_k": 0}, "top_k is 0; draw from at least 1 token"),
         ({"top_p": 0.0}, "top_p is 0.0; use a probability above 0"),
         ({"top_p": 1.5}, "top_p is 1.5"),
+        ({"min_p": -0.1}, "min_p is -0.1; use a share from 0 to 1"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, message):

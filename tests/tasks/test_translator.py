@@ -12,6 +12,7 @@ from torch import nn
 from heedful._errors import DataError, RecipeError
 from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import EOS, UNK
+from heedful.decoding import minimum_bayes_risk
 from heedful.models import StepOutput
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions, check_recipe
@@ -236,6 +237,21 @@ def test_draws_come_with_the_models_own_probabilities_best_first(translator):
     assert scores == sorted(scores, reverse=True)
     for one in found:
         assert one.hypothesis.score == pytest.approx(sum(one.hypothesis.log_probs))
+
+
+def test_the_draw_of_least_risk_is_the_one_most_like_all(translator):
+    def draw(nbest, risk_draws):
+        sampling = Sampling(1.5, min_p=0.01, risk_draws=risk_draws, generator=torch.Generator().manual_seed(4))
+        found = translator.translate(["I love you."], nbest=nbest, sampling=sampling)[0]
+        return [one.text for one in found]
+
+    every = draw(8, None)
+    assert draw(1, 8) == [every[minimum_bayes_risk(every)]]
+    assert sorted(draw(8, 8)) == sorted(every)
+    with pytest.raises(ValueError, match="nbest is 3, more than risk_draws, 2"):
+        draw(3, 2)
+    with pytest.raises(ValueError, match="risk_draws is 0"):
+        draw(1, 0)
 
 
 # --- round trips ---

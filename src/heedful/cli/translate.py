@@ -36,6 +36,11 @@ STANDARD_INPUT = "standard input"
 MANY_LINES = 1000
 
 
+def number(text: str) -> Any:
+    """An option that takes a real number."""
+    return typer.Option(metavar="X", help=text)
+
+
 def command(
     model: Model,
     source: Annotated[
@@ -55,13 +60,11 @@ def command(
     batch_size: Annotated[int | None, count("Sentences decoded side by side: of speed and memory alone.")] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for one sentence after another.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Draw at random instead of searching the best.")] = False,
-    temperature: Annotated[
-        float | None, typer.Option(metavar="X", help="Of --sample: above 1 flatter, below sharper.")
-    ] = None,
+    temperature: Annotated[float | None, number("Of --sample: above 1 flatter, below sharper.")] = None,
     top_k: Annotated[int | None, count("Of --sample: draw from so many tokens.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(metavar="X", help="Of --sample: draw from so much probability.")
-    ] = None,
+    top_p: Annotated[float | None, number("Of --sample: draw from so much probability.")] = None,
+    min_p: Annotated[float | None, number("Of --sample: from what has X times the best's probability.")] = None,
+    risk_draws: Annotated[int | None, count("Of --sample: draw so many, write the most typical (MBR, chrF).")] = None,
     seed: Annotated[int | None, count("Of --sample: the same seed draws the same.", least=0)] = None,
 ) -> None:
     """Translate, one sentence a line, in the order of the input.
@@ -74,12 +77,15 @@ def command(
     punctuation marks are words. --alignments json writes one object per translation, with words, weights, tokens and
     their log-probabilities.
     """
-    draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    draws["risk_draws"] = risk_draws
     check_use(source, output, beam, interactive, sample, draws)
     translator = load_translator(model)
     decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
     if nbest and not sample and nbest > decoding.beam:
         raise typer.BadParameter(f"--nbest {nbest} is more than the beam, {decoding.beam}; add --beam {nbest}")
+    if nbest and risk_draws and nbest > risk_draws:
+        raise typer.BadParameter(f"--nbest {nbest} is more than --risk-draws {risk_draws}; draw more")
     write, need_weights = formatter(nbest is not None, alignments), alignments is not None
     sampling = make_sampling(draws) if sample else None
 
@@ -110,6 +116,8 @@ def check_use(
         raise typer.BadParameter(f"--temperature is {draws['temperature']}; give a number above 0")
     if draws["top_p"] is not None and not 0 < draws["top_p"] <= 1:
         raise typer.BadParameter(f"--top-p is {draws['top_p']}; give a probability above 0 and up to 1")
+    if draws["min_p"] is not None and not 0 <= draws["min_p"] <= 1:
+        raise typer.BadParameter(f"--min-p is {draws['min_p']}; give a share from 0 to 1")
 
 
 def make_sampling(draws: dict[str, Any]) -> "Sampling":
@@ -121,7 +129,8 @@ def make_sampling(draws: dict[str, Any]) -> "Sampling":
     seed, temperature = draws["seed"], draws["temperature"]
     generator = torch.Generator()
     generator.seed() if seed is None else generator.manual_seed(seed)
-    return Sampling(1.0 if temperature is None else temperature, draws["top_k"], draws["top_p"], generator)
+    given = {name: draws[name] for name in ("top_k", "top_p", "min_p", "risk_draws")}
+    return Sampling(1.0 if temperature is None else temperature, generator=generator, **given)
 
 
 def translate_all(

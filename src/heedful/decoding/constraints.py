@@ -26,9 +26,11 @@ class Constraints:
         max_extra: tokens that `max_ratio` grants on top.
         banned: ids that are never said.
         no_repeat_ngram: a run of this many tokens occurs once at most; 0 allows repetition.
+        prefix: ids that every output begins with, whatever else forbids them; a relative maximum does not cut it, and
+            a hypothesis to which the model gives no way along it ends unfinished.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: a number out of range; a prefix that holds PAD, BOS, EOS or a banned id, or exceeds `max_length`.
 
     >>> Constraints(max_ratio=1.5, max_extra=2).max_lengths([2, 3, 1000])
     [5, 6, 256]
@@ -40,6 +42,7 @@ class Constraints:
     max_extra: int = 10
     banned: tuple[int, ...] = ()
     no_repeat_ngram: int = 0
+    prefix: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("min_length", "max_extra", "no_repeat_ngram"):
@@ -51,6 +54,11 @@ class Constraints:
             )
         if self.max_ratio is not None and not 0 <= self.max_ratio < float("inf"):
             raise ValueError(f"max_ratio is {self.max_ratio}; use a number from 0 up, or None for no relative limit")
+        for token in self.prefix:
+            if token in (PAD, BOS, EOS, *self.banned):
+                raise ValueError(f"prefix holds {token}, which is banned or not a word; take it out of one of the two")
+        if len(self.prefix) > self.max_length:
+            raise ValueError(f"prefix has {len(self.prefix)} tokens, but max_length is {self.max_length}; raise it")
 
     def max_lengths(self, source_lengths: Sequence[int]) -> list[int]:
         """The most tokens for each source sentence, EOS among them."""
@@ -58,7 +66,7 @@ class Constraints:
             return [self.max_length] * len(source_lengths)
         # the small number keeps 1.15 * 100 at 115
         relative = (int(self.max_ratio * length + 1e-9) + self.max_extra for length in source_lengths)
-        return [max(1, min(self.max_length, limit)) for limit in relative]
+        return [max(1, len(self.prefix), min(self.max_length, limit)) for limit in relative]
 
     def restrict(
         self, log_probs: Float[Tensor, "rows vocabulary"], tokens: Int[Tensor, "rows steps"]
@@ -66,8 +74,10 @@ class Constraints:
         """`log_probs` of the next token with what must not follow `tokens` at minus infinity; nothing is renormalised.
 
         Raises:
-            ValueError: EOS or a banned id is outside the vocabulary.
+            ValueError: EOS, a banned id or one of the prefix is outside the vocabulary.
         """
+        if tokens.shape[1] < len(self.prefix):
+            return self._forced(log_probs, self.prefix[tokens.shape[1]])
         allowed = log_probs.index_fill(1, self._banned_ids(log_probs), NEVER)
         if tokens.shape[1] < self.min_length:
             allowed[:, EOS] = NEVER
@@ -75,6 +85,15 @@ class Constraints:
             allowed[repeating(tokens, self.no_repeat_ngram)] = NEVER
         stuck = allowed.amax(1) == NEVER
         allowed[:, EOS] = torch.where(stuck, log_probs[:, EOS], allowed[:, EOS])
+        return allowed
+
+    @staticmethod
+    def _forced(log_probs: Tensor, token: int) -> Tensor:
+        vocabulary = log_probs.shape[1]
+        if not 0 <= token < vocabulary:
+            raise ValueError(f"prefix holds {token}, but the model's vocabulary has ids 0 to {vocabulary - 1}")
+        allowed = torch.full_like(log_probs, NEVER)
+        allowed[:, token] = log_probs[:, token]
         return allowed
 
     def _banned_ids(self, log_probs: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Sampling: the next token is drawn, from the whole distribution or from its head only."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
@@ -19,6 +21,7 @@ def sample(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
     generator: torch.Generator | None = None,
     constraints: Constraints | None = None,
     need_weights: bool = False,
@@ -26,7 +29,8 @@ def sample(
     """One random hypothesis per sentence; for several, repeat the rows of `source` and `lengths`.
 
     The allowed tokens' probabilities are tempered, then cut to the `top_k` most probable (Fan, Lewis and Dauphin 2018),
-    then to the fewest that hold `top_p` of what is left (Holtzman et al. 2020), and renormalised.
+    then to the fewest that hold `top_p` of what is left (Holtzman et al. 2020), then to those at least `min_p` times as
+    probable as the best (Nguyen et al. 2024), and renormalised.
     `Hypothesis.log_probs` stay those of the model. The draws of a sentence depend on the generator, the batch size
     and its place in the batch, not on what the other sentences say.
 
@@ -37,6 +41,7 @@ def sample(
         temperature: above 1 flatter, below 1 sharper.
         top_k: how many tokens may be drawn; None is all.
         top_p: the probability, above 0 and up to 1, that the tokens to draw from hold together; None is 1.
+        min_p: the share of the best token's probability, from 0 to 1, that a token needs; None is 0.
         generator: the source of chance; the same seed gives the same result. torch's own when left out.
         constraints: limits on the output; `Constraints()` when left out.
         need_weights: fill `Hypothesis.weights`.
@@ -54,25 +59,27 @@ def sample(
     ...     start=lambda encoded: None,
     ...     step=lambda tokens, state, encoded, need_weights: (StepOutput(table[tokens].log()), state),
     ... )
-    >>> source, lengths = torch.tensor([[6, 6]] * 100), torch.tensor([2] * 100)
-    >>> found = sample(model, source, lengths, top_k=2, generator=torch.Generator().manual_seed(0))
+    >>> found = sample(model, torch.full((100, 2), 6), torch.full((100,), 2), top_k=2)
     >>> sorted({tuple(one.tokens) for one in found})
     [(4,), (5,)]
     """
-    _check(temperature, top_k, top_p)
+    _check(temperature, top_k, top_p, min_p)
     frontier = Frontier(model, source, lengths, constraints, need_weights)
     device = generator.device if generator else source.device
 
     def draw(log_probs: Tensor, sentence: Tensor) -> Tensor:
         # for the whole batch at every step: a sentence that has ended must not shift the draws of the others
         luck = torch.rand(len(lengths), generator=generator, device=device).to(log_probs.device)
-        return pick(truncated(log_probs / temperature, top_k, top_p).softmax(1), luck[sentence])
+        return pick(truncated(log_probs / temperature, top_k, top_p, min_p).softmax(1), luck[sentence])
 
     return follow(frontier, draw)
 
 
 def truncated(
-    log_probs: Float[Tensor, "rows vocabulary"], top_k: int | None = None, top_p: float | None = None
+    log_probs: Float[Tensor, "rows vocabulary"],
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
 ) -> Float[Tensor, "rows vocabulary"]:
     """The head of each distribution; the tail becomes minus infinity. The most probable token always stays.
 
@@ -88,6 +95,8 @@ def truncated(
         # a token stays if those before it hold less than top_p
         ranked = ranked.masked_fill(probs.cumsum(1) - probs >= top_p, NEVER)
         log_probs = torch.empty_like(log_probs).scatter(1, tokens, ranked)
+    if min_p:
+        log_probs = log_probs.masked_fill(log_probs < log_probs.amax(1, keepdim=True) + math.log(min_p), NEVER)
     return log_probs
 
 
@@ -105,10 +114,12 @@ def pick(probs: Float[Tensor, "rows vocabulary"], luck: Float[Tensor, " rows"]) 
     return torch.where(possible, token, probs.argmax(1))
 
 
-def _check(temperature: float, top_k: int | None, top_p: float | None) -> None:
+def _check(temperature: float, top_k: int | None, top_p: float | None, min_p: float | None) -> None:
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature is {temperature}; use a number above 0, or greedy search for the limit at 0")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k is {top_k}; draw from at least 1 token, or pass None for all")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}; use a probability above 0 and up to 1, or None for all")
+    if min_p is not None and not 0 <= min_p <= 1:
+        raise ValueError(f"min_p is {min_p}; use a share from 0 to 1, or None for all")

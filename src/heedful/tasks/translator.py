@@ -18,6 +18,7 @@ from heedful.decoding.beam import beam_search
 from heedful.decoding.constraints import Constraints
 from heedful.decoding.greedy import greedy
 from heedful.decoding.hypothesis import Hypothesis
+from heedful.decoding.minimum_bayes_risk import expected_utilities
 from heedful.decoding.sampling import sample
 from heedful.metrics.alignment import merge_pieces
 from heedful.metrics.evidence import attention_rollout
@@ -84,12 +85,24 @@ class Sampling:
         top_k: how many tokens may be drawn; None is all.
         top_p: the probability that the tokens to draw from hold together; None is 1.
         generator: the source of chance; torch's own when left out.
+        min_p: the share of the best token's probability that a token needs; None is 0.
+        risk_draws: draw so many, and return those most like all of them (minimum Bayes risk, chrF), the most alike
+            first; None returns every draw, the most probable first.
+
+    Raises:
+        ValueError: `risk_draws` is below 1.
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     generator: torch.Generator | None = None
+    min_p: float | None = None
+    risk_draws: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.risk_draws is not None and self.risk_draws < 1:
+            raise ValueError(f"risk_draws is {self.risk_draws}; draw at least 1, or pass None to return every draw")
 
 
 Decode = Callable[[Sequence[Segments], bool], list[list[Hypothesis]]]
@@ -158,11 +171,14 @@ class Translator(HubMixin):
             sampling: draw them at random instead; then `nbest` counts the draws, and the beam has no say.
 
         Raises:
-            ValueError: `nbest` is more than the beam.
+            ValueError: `nbest` is more than the beam, or than `sampling.risk_draws`.
         """
+        risk_draws = sampling.risk_draws if sampling else None
+        if risk_draws and nbest > risk_draws:
+            raise ValueError(f"nbest is {nbest}, more than risk_draws, {risk_draws}; draw more, or ask for less")
         decoding = decoding or self.recipe.decoding
         sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
-        decode = partial(self._decode, decoding, nbest, sampling)
+        decode = partial(self._decode, decoding, risk_draws or nbest, sampling)
         # a second draw would say something else, so an unknown word's look is kept at the first
         keep = need_weights or (sampling is not None and decoding.replace_unknown)
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
@@ -171,7 +187,8 @@ class Translator(HubMixin):
             for place, hypotheses in zip(
                 places, self._search(batch, decode, keep, decoding.replace_unknown), strict=True
             ):
-                found[place] = [self._write(sources[place], one, decoding.replace_unknown) for one in hypotheses]
+                written = [self._write(sources[place], one, decoding.replace_unknown) for one in hypotheses]
+                found[place] = least_risk(written)[:nbest] if risk_draws else written
         return found
 
     def explain(self, sentence: str) -> Translation:
@@ -261,7 +278,11 @@ class Translator(HubMixin):
                 self.model,
                 ids.repeat_interleave(nbest, 0),
                 lengths.repeat_interleave(nbest),
-                **vars(sampling),
+                temperature=sampling.temperature,
+                top_k=sampling.top_k,
+                top_p=sampling.top_p,
+                min_p=sampling.min_p,
+                generator=sampling.generator,
                 constraints=limits,
                 need_weights=need_weights,
             )
@@ -324,6 +345,13 @@ def _self_alignment(layers: np.ndarray, seen: Segments, seeing: Segments, captio
     words = seen.word_of, seeing.word_of
     mean = merge_pieces(layers.mean((0, 1)), *words)
     return Alignment(seen.words, seeing.words, mean, caption, named_heads(layers, *words))
+
+
+def least_risk(translations: Sequence[Translation]) -> list[Translation]:
+    """The translations of one sentence, those first that are most like all of them."""
+    utilities = expected_utilities([one.text for one in translations])
+    order = sorted(range(len(utilities)), key=lambda place: -utilities[place])
+    return [translations[place] for place in order]
 
 
 def constraints_of(decoding: DecodingOptions) -> Constraints:
