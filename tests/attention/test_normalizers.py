@@ -344,6 +344,19 @@ def test_fused_weights_are_those_of_the_authors_example_and_run_from_sparsemax_t
     assert_close(slope.diff()[same], torch.zeros(int(same.sum()), dtype=torch.float64))
 
 
+def test_a_hidden_key_is_in_no_run_where_it_would_equal_a_visible_one():
+    scores = torch.tensor([[[0.0, -0.3, 0.0]]], dtype=torch.float64, requires_grad=True)
+    alone = scores.detach()[..., :2].requires_grad_()
+    weights, _ = FusedmaxNormalizer(0.1)(scores, torch.tensor([[[True, True, False]]]))
+    expected, _ = FusedmaxNormalizer(0.1)(alone, None)
+    assert_close(weights[..., :2], expected)
+    (slope,), (wanted,) = (
+        torch.autograd.grad(each[0, 0, 0], leaf) for each, leaf in ((weights, scores), (expected, alone))
+    )
+    assert_close(slope[..., :2], wanted)
+    assert not slope[..., 2]
+
+
 @pytest.mark.parametrize("strength", [-0.1, float("nan"), float("inf")])
 def test_a_strength_that_is_no_price_is_refused(strength):
     with pytest.raises(ValueError, match=rf"strength is {strength}; expected what a step between neighbours costs"):
