@@ -15,6 +15,7 @@ from heedful.data.vocabulary import BOS, EOS
 from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import DataPart
 from heedful.tasks.dispatch import load_model, train_recipe
+from heedful.tasks.hub import card
 from heedful.tasks.language_model import Writer, evaluate_writer
 from heedful.tasks.recipe import check_recipe
 from heedful.tasks.translation import train_translator
@@ -78,6 +79,14 @@ def test_what_each_word_looked_at_is_itself_and_what_stood_before_it(written):
     assert list(picture.heads) == ["layer 1, mean", "layer 1, head 1", "layer 1, head 2"]
     with pytest.raises(DataError, match="The sentence is empty"):
         written.translator.explain(" ")
+
+
+def test_its_card_says_what_it_is_and_how_it_is_loaded(written):
+    text = card(written.translator.recipe, written.translator.metrics)
+    assert "pipeline_tag: text-generation" in text
+    assert "A Transformer language model, trained with heedful" in text
+    assert "from heedful.tasks.language_model import Writer" in text
+    assert "| valid | perplexity |" in text
 
 
 def test_one_task_does_not_take_the_model_or_the_recipe_of_the_other(written, small_run):

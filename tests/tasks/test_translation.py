@@ -111,7 +111,7 @@ def test_callbacks_get_the_translator_and_every_validation(tmp_path):
     )
     names = ["accuracy", "bleu", "chrf", "loss", "perplexity"]
     assert seen == [(2, names), (4, names)]
-    assert [line.split(" ")[0] for line in said] == ["Read", "Read", "Vocabulary:", "Left", "Model:", "Translating"]
+    assert [line.split(" ")[0] for line in said] == ["Read", "Read", "Vocabulary:", "Left", "Model:", "Scoring"]
 
 
 def test_a_test_set_is_scored_apart(tmp_path):
