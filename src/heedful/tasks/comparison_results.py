@@ -213,9 +213,10 @@ def conclusion(rows: Sequence[Row]) -> str:
             continue
         sign = 1 if one.value > 0 else -1
         low, high = sorted((sign * one.low, sign * one.high))
+        digits = 1 if abs(one.value) >= 1 else 2
         shown.append(
-            f"{row.contender.name} is {'better' if sign > 0 else 'worse'} than {name} by {sign * one.value:.1f} "
-            f"{METRICS[metric]} (95 % interval {low:.1f} to {high:.1f}, p = {row.p_value:.3f}, "
+            f"{row.contender.name} is {'better' if sign > 0 else 'worse'} than {name} by {sign * one.value:.{digits}f} "
+            f"{METRICS[metric]} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
             f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
         )
     if open_:
