@@ -43,7 +43,7 @@ MUTANTS, SEED = 300, 20261130
 FIRST = 40
 BUDGET, LIMIT = 30, 120
 LINES, SECONDS = (Path(tempfile.gettempdir(), f"heedful-mutants.{kind}") for kind in ("lines", "seconds"))
-FAILED = Path("failed")  # in the copied tree
+FAILED = Path(tempfile.gettempdir(), "heedful-mutants.failed")
 AGAIN = sys.argv[1:]
 
 PAIRS = ["Lt", "LtE", "Gt", "GtE", "Eq", "NotEq", "Is", "IsNot", "In", "NotIn"]
@@ -185,11 +185,12 @@ class Hunt:
             code = code_of(compile(source, path, "exec"), mutant.function)
             victims = [f for f in loaded if (f.__code__.co_filename, f.__code__.co_qualname) == (path, mutant.function)]
             FAILED.write_text("")
-            if len(code) == 1 and victims:
+            cells = {function.__code__.co_freevars for function in victims}
+            if len(code) == 1 and cells == {code[0].co_freevars}:
                 survived = self.in_place(victims, code[0], [items[test] for test in tests])
             else:
                 survived = self.afresh(Path(path), source, tests[:FIRST])
-            found = ("survived", "") if survived else ("killed", FAILED.read_text() or "out of time")
+            found = ("survived", "") if survived else ("killed", FAILED.read_text() or "out of time, or pytest itself")
             with RESULTS.open("a", newline="") as table:
                 row = [*mutant[:5], *found, f"{time.monotonic() - start:.1f}", ""]
                 csv.writer(table, lineterminator="\n").writerow(row)
@@ -202,15 +203,16 @@ class Hunt:
             signal.alarm(LIMIT)
             for function in victims:
                 function.__code__ = code
+            done = False
             try:
                 for item, following in zip(items, [*items[1:], None], strict=True):
                     item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
                     if FAILED.read_text():
                         break
-            except BaseException as error:  # what breaks pytest itself must not go on as a second parent
-                FAILED.write_text(f"{type(error).__name__} in pytest")
-            finally:
-                os._exit(bool(FAILED.read_text()))
+                else:
+                    done = True
+            finally:  # what breaks pytest itself must not go on as a second parent
+                os._exit(0 if done else 1)
         return os.waitpid(child, 0)[1] == 0
 
     def afresh(self, path: Path, source: bytes, tests: list[str]) -> bool:

@@ -13,7 +13,7 @@ from heedful.attention.differential import first_lam
 from heedful.attention.scores import ScaledDotScore
 from heedful.attention.state import reorder
 from heedful.attention.talking_heads import TalkingHeadsNormalizer
-from heedful.attention.windows import CausalWindow, SlidingWindow
+from heedful.attention.windows import CausalWindow, LocalPredictiveWindow, SlidingWindow
 from heedful.functional import padding_mask
 from tests.tolerances import assert_close
 
@@ -206,6 +206,10 @@ def test_one_mask_for_the_whole_batch_follows_a_beam(build):
     assert_close(layer.step(asked, memory)[0].context, layer(asked, text[[1, 0, 1]], mask=mask).context)
 
 
+def test_heads_that_talk_may_have_one_feature():
+    assert TalkingHeadsAttention(3, 3)(torch.ones(1, 2, 3), torch.ones(1, 4, 3)).context.shape == (1, 2, 3)
+
+
 def test_a_latent_memory_is_small():
     layer = LatentAttention(64, 8, latent_dim=10, rotary_dim=4)
     memory = layer.remember(torch.randn(1, 100, 64))
@@ -223,6 +227,8 @@ def test_a_latent_memory_is_small():
         (lambda: LatentAttention(DIM, 5, 3), "num_heads is 5, which does not divide query_dim, 12; give head_dim."),
         (lambda: LatentAttention(DIM, 3, 0), "latent_dim is 0"),
         (lambda: LatentAttention(DIM, 3, 4, head_dim=0), "head_dim is 0"),
+        (lambda: LatentAttention(DIM, 3, 4, window=LocalPredictiveWindow(DIM)), "window is a LocalPredictiveWindow"),
+        (lambda: LatentAttention(DIM, 3, 4).remember(torch.ones(2, 4, 5)), "key has 5 features"),
         (lambda: LatentAttention(DIM, 3, 4, rotary_dim=3), "dim is 3; expected an even number"),
     ],
 )

@@ -454,6 +454,10 @@ def test_a_k_that_is_no_number_of_keys_is_refused(k):
         TopKNormalizer(k)
 
 
+def test_what_chooses_one_key_says_so():
+    assert [row.build().chooses for row in NORMALIZERS] == [row.chooses for row in NORMALIZERS]
+
+
 @pytest.mark.parametrize("largest", [1.0, 1e8, -1e8, 1e32])
 def test_what_is_hidden_lies_below_the_largest_and_is_finite(largest):
     scores, hidden = finite_rows(torch.tensor([[[largest, 5.0]]]), torch.tensor([[[True, False]]]), below=1.0)

@@ -270,6 +270,7 @@ def test_the_start_of_the_paper_looks_everywhere_alike():
 def test_the_start_of_the_library():
     score, normalized = AdditiveScore(400, 600, 110), NormalizedAdditiveScore(4, 6, 16)
     assert score.bias is None
+    assert LinearScore(4, 6).bias is not None
     for energy in (score.energy, GatedAdditiveScore(400, 600, 110).energy):
         assert 0.8 < energy.std().item() * math.sqrt(110) < 1.2
     assert 0.95 * math.sqrt(6 / 1001) < LinearScore(400, 600).weight.abs().max().item() <= math.sqrt(6 / 1001)
