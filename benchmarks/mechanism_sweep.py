@@ -1,9 +1,10 @@
 """What each attention makes of the bundled pairs: python benchmarks/mechanism_sweep.py FOLDER [--steps N] [--only ...].
 
 The recipe `tatoeba_en_fr` with `model.attention` set to every name it knows, and the Transformer of the same width;
-equal steps, seed 1, one thread each, as many trainings side by side as asked for. BLEU on the 985 pairs held out, tokens per second of
-the training, the most memory of the process, and how sharp and how diagonal the weights are when the model is fed the
-references of 200 of them. A row that stands in the results is not run again; a run that was cut off goes on.
+equal steps, seed 1, one thread each, as many trainings side by side as asked for. BLEU on the 985 pairs held out,
+tokens per second of the training, the most memory of the process, and how sharp and how diagonal the weights are when
+the model is fed the references of 200 of them.
+A row that stands in the results is not run again; a run that was cut off goes on.
 """
 
 import argparse

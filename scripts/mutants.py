@@ -2,8 +2,8 @@
 
 Draws MUTANTS of the changes that `changes` makes, with a fixed seed, and appends a row for each to tests/mutants.csv:
 what became what, and the test that failed. A mutant that has a row is not run again; with TESTS, those whose last row
-says "survived" run against these alone. Needs coverage. The table of which test runs which line is kept in the temporary
-folder; remove it there when sources or tests have changed.
+says "survived" run against these alone. Needs coverage. The table of which test runs which line is kept in the
+temporary folder; remove it there when sources or tests have changed.
 
 Why no library: cosmic-ray and mutmut start an interpreter a mutant, ten seconds here before the first test, and most of
 what they change is not worth it (annotations, messages) or ends in a type error. Here a process that has imported torch
@@ -23,12 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import coverage
 import pytest
@@ -135,7 +135,7 @@ def functions(node: ast.AST, name: str = "") -> Iterator[tuple[str, int, int]]:
         if isinstance(child, ast.ClassDef):
             yield from functions(child, f"{name}{child.name}.")
         elif isinstance(child, ast.FunctionDef):
-            yield name + child.name, child.body[0].lineno, child.end_lineno
+            yield name + child.name, child.body[0].lineno, child.end_lineno or child.lineno
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -145,7 +145,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
     places = list(functions(tree))
     for node in walk(tree):
         for operator, after in changes(node):
-            at = node.test if operator == "condition" else node
+            at: Any = node.test if operator == "condition" else node  # pyright: ignore[reportAttributeAccessIssue]
             start, end = starts[at.lineno - 1] + at.col_offset, starts[at.end_lineno - 1] + at.end_col_offset
             name, place = path.relative_to(ROOT / SOURCES).as_posix(), f"{at.lineno}:{at.col_offset}"
             before, lines = source[start:end].decode(), range(at.lineno, at.end_lineno + 1)
@@ -238,7 +238,8 @@ class Traced:
     """A plugin of pytest that tells which tests run a line, and how long each takes."""
 
     def __init__(self):
-        self.coverage, self.seconds = coverage.Coverage(data_file=str(LINES), source=[SOURCES]), Counter()
+        self.coverage = coverage.Coverage(data_file=str(LINES), source=[SOURCES])
+        self.seconds: dict[str, float] = defaultdict(float)
         self.coverage.start()
 
     @pytest.hookimpl(wrapper=True)

@@ -109,19 +109,21 @@ def measured(name: str) -> Iterable[str]:
         yield f"| {' | '.join(row[column] for column in columns)} |\n"
 
 
-def picture(name: str) -> Iterable[str]:
-    """Its alignment, where the gallery has one."""
-    if (ROOT / "docs/gallery" / f"{name}.png").exists():
-        yield f"\n![What a model trained with it looks at](../gallery/{name}.png)\n"
+def pictures(name: str) -> Iterable[str]:
+    """What it looks at, where the gallery has it: that of `GaussianMixtureAttention` is called gaussian_mixture."""
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Attention")).lower()
+    if name.endswith("Attention") and (ROOT / "docs/gallery" / f"{stem}_tasks.png").exists():
+        yield f"\n![Its weights on four tasks whose truth is known](../gallery/{stem}_tasks.png)\n"
+        yield f"\n![Its weights in a trained translator](../gallery/{stem}.png)\n"
+        yield "\nMore in the [gallery](../gallery/index.md).\n"
 
 
 def of_mechanism(entry: Entry) -> str:
     """A page made from a class and its docstring."""
     module = entry.file.removesuffix(".py").replace("/", ".")
     parts = [f"# {entry.name}\n\n*{entry.paper}*, {entry.year}, {entry.place}. Source: `{entry.file}`\n"]
-    parts += picture(entry.name)
     parts += [f"\n::: {module}.{entry.name}\n\n"]
-    return "".join([*parts, *measured(entry.name)])
+    return "".join([*parts, *pictures(entry.name), *measured(entry.name)])
 
 
 def summary(entries: list[Entry]) -> str:
@@ -129,7 +131,7 @@ def summary(entries: list[Entry]) -> str:
     lines = []
     for section, pages in PAGES.items():
         lines += [f"* {section}", *(f"    * [{title}]({page})" for title, page in pages.items())]
-    lines += ["* Mechanisms", "    * [All](mechanisms.md)"]
+    lines += ["* Mechanisms", "    * [All](mechanisms.md)", "    * [Gallery](gallery/index.md)"]
     for kind, title in KINDS.items():
         lines += [f"    * {title}"]
         lines += [f"        * [{one.name}](mechanisms/{one.name}.md)" for one in entries if one.kind == kind]
