@@ -2,12 +2,18 @@
 
 Draws MUTANTS of the changes that `changes` makes, with a fixed seed, and appends a row for each to tests/mutants.csv:
 what became what, and the test that failed. A mutant that has a row is not run again; with TESTS, those whose last row
+<<<<<<< HEAD
 says "survived" run against these alone. Needs coverage. The table of which test runs which line is kept in the
 temporary folder; remove it there when sources or tests have changed.
+=======
+says "survived" run against these alone. Needs coverage. Which test runs which line is kept in the temporary folder:
+remove it there when sources or tests have changed. Other sources are another draw.
+>>>>>>> mutants
 
 Why no library: cosmic-ray and mutmut start an interpreter a mutant, ten seconds here before the first test, and most of
-what they change is not worth it (annotations, messages) or ends in a type error. Here a process that has imported torch
-forks; the child meets the tests that run the changed line, those named like its file first.
+what they change is not worth it (annotations, messages) or ends in a type error. Here the tests are collected once; a
+forked child gives the changed function its new code and meets the tests that run the changed line, those named like its
+file first, until one fails or BUDGET seconds of them have passed. What runs at the import has a pytest of its own.
 """
 
 import ast
@@ -35,7 +41,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "tests" / "mutants.csv"
-COLUMNS = ["file", "place", "operator", "before", "after", "verdict", "test", "seconds", "note"]
 PACKAGES = ["attention", "functional", "decoding", "models"]
 SOURCES = "src/heedful"
 MODULES = re.compile(r"self|cls|super\(\)|(torch|nn|F|math|np|inspect|itertools|heapq)(\.\w+)*")

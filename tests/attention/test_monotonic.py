@@ -19,6 +19,7 @@ from heedful.attention.normalizers import (
     Normalizer,
     StepwiseNormalizer,
 )
+from heedful.attention.normalizers.forward_transition import forward_transition_log_weights
 from heedful.attention.scores import DotScore, LocationSensitiveScore, NormalizedAdditiveScore
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS
@@ -533,3 +534,8 @@ def test_compiled_in_one_graph(build):
     assert_close(weights_of(actual), weights_of(expected))
     for one, other in zip(gradients(actual.context, *arguments), gradients(expected.context, *arguments), strict=True):
         assert_close(one, other)
+
+
+def test_from_nowhere_no_way_leads_on():
+    scores, visible = torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool)
+    assert forward_transition_log_weights(scores, scores, visible, torch.full((1, 3), -torch.inf)).isneginf().all()

@@ -113,6 +113,13 @@ def test_it_is_the_loop_with_gradients(row):
     assert torch.autograd.gradcheck(lambda *x: row.output(layer(*x, STEP_MASK, WORD_MASK)), (steps, words))
 
 
+def test_hidden_words_have_no_weights():
+    layer, (steps, words) = CoAttention(DIM).double(), draw()
+    found = layer(steps, words, STEP_MASK, WORD_MASK, need_weights=True)
+    for weights, looks in ((found.step_weights, STEP_MASK), (found.word_weights, WORD_MASK)):
+        assert_close(weights.sum(2), looks.double())
+
+
 @each_row
 def test_what_is_hidden_may_hold_anything_and_a_side_without_anything_has_finite_slopes(row):
     layer, (steps, words) = network(row), draw()
