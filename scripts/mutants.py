@@ -2,13 +2,8 @@
 
 Draws MUTANTS of the changes that `changes` makes, with a fixed seed, and appends a row for each to tests/mutants.csv:
 what became what, and the test that failed. A mutant that has a row is not run again; with TESTS, those whose last row
-<<<<<<< HEAD
-says "survived" run against these alone. Needs coverage. The table of which test runs which line is kept in the
-temporary folder; remove it there when sources or tests have changed.
-=======
 says "survived" run against these alone. Needs coverage. Which test runs which line is kept in the temporary folder:
 remove it there when sources or tests have changed. Other sources are another draw.
->>>>>>> mutants
 
 Why no library: cosmic-ray and mutmut start an interpreter a mutant, ten seconds here before the first test, and most of
 what they change is not worth it (annotations, messages) or ends in a type error. Here the tests are collected once; a
