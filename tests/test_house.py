@@ -83,7 +83,7 @@ def test_the_first_two_commands_install_and_run():
     assert install_and_run.startswith("pip install -c constraints.txt")
     assert install_and_run.rstrip().endswith("heedful demo")
     assert install_and_test.startswith('pip install -c constraints.txt ".[test]"')
-    assert install_and_test.rstrip().endswith("pytest")
+    assert install_and_test.rstrip().endswith("pytest -n auto --dist worksteal")
 
 
 def _packages_loaded_by(statement: str, after: str) -> set[str]:

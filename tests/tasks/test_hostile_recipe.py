@@ -82,7 +82,7 @@ def test_a_path_with_a_zero_byte_is_refused(path, key, value):
 
 
 def test_a_list_is_no_recipe():
-    with pytest.raises(RecipeError, match=r"^here: the recipe is \[1\]; expected the keys name, seed"):
+    with pytest.raises(RecipeError, match=r"^here: the recipe is \[1\]; expected the keys name, task, seed"):
         check_recipe(parse_yaml("[1]", "here"), "here")
 
 

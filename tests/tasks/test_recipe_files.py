@@ -157,6 +157,12 @@ VALUES: dict[str, list[Any]] = {
     "training.betas": [[0.5, 0.6]],
     "evaluation.metrics": [["chrf"]],
     "start_from": [],
+    "model.transformer.normalizer.name": ["sparsemax"],
+    **{
+        f"model.transformer.{place}.{part}.name": [name]
+        for place in ("encoder_self", "decoder_self", "cross")
+        for part, name in (("score", "cosine"), ("window", "everywhere"), ("normalizer", "sparsemax"))
+    },
 }
 FORMS = ("source", "target", "tsv", "csv", "jsonl", "parquet", "dataset", "bundled")
 
