@@ -5,7 +5,11 @@ from itertools import chain
 import pytest
 import torch
 
+from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, Ensemble, beam_search, greedy
+from heedful.tasks.build import build_model
+from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.transformer_options import TransformerOptions
 from tests.models.tiny import model_of
 
 from .toys import Recurrent, Table, looks, pad
@@ -38,6 +42,22 @@ def test_a_model_with_itself_is_the_model_weights_included():
     for one, other in zip(chain(*alone), chain(*twice), strict=True):
         assert one.tokens == other.tokens
         torch.testing.assert_close(looks(one), looks(other), rtol=0, atol=1e-9)
+
+
+def test_a_recurrent_model_and_a_transformer_decode_together_as_their_mean():
+    torch.manual_seed(3)
+    transformer = ModelOptions(
+        architecture="transformer", embedding_dim=8, transformer=TransformerOptions(heads=2, hidden_units=12)
+    )
+    models = [build_model(options, 11, 13).eval() for options in (ModelOptions(embedding_dim=6, units=5), transformer)]
+    source = pad(SENTENCES)
+    for best, ids in zip(beam_search(Ensemble(models), *source, beam=2, constraints=LIMITS), SENTENCES, strict=True):
+        fed = torch.tensor([[BOS, *best[0].tokens[:-1]]])
+        one = torch.tensor([ids]), torch.tensor([len(ids)])
+        with torch.no_grad():
+            probs = torch.stack([model(*one, fed).log_softmax(-1).exp() for model in models]).mean(0)[0]
+        expected = probs[range(len(best[0].tokens)), best[0].tokens].log()
+        torch.testing.assert_close(torch.tensor(best[0].log_probs), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_members_of_a_search_are_in_evaluation_and_return_to_training():
