@@ -206,7 +206,8 @@ letter each closing bracket closes. The same small recurrent model for all (enco
 {LINES:,} lines, {STEPS} updates, seed 1; "right" is the share of {UNSEEN} unseen lines that are exactly right
 (greedy), "weight" the mean weight of the right place when the model is fed the answer. A two-way encoder can carry a
 letter to another place, so that an attention may be right and look elsewhere; weights of Gaussian mixtures need not
-sum to 1. The translations are by the models of `benchmarks/mechanism_sweep.py`.
+sum to 1. The translations are by the models of `benchmarks/mechanism_sweep.py`. The figures are those of the model
+that validation chose; pictures and animations show the weights after the last update.
 """
 
 
