@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from heedful import _refusals
 from heedful._pytree import concatenate, map_tensors, register_pytree
 from heedful.functional import check_mask, hide, widen
+from heedful.layers.dropout import Dropout
 
 from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
@@ -157,7 +158,7 @@ class Attention(nn.Module):
         self.score = score
         self.window = EverywhereWindow() if window is None else window
         self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self._check_parts()
 
     @property

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from heedful import _refusals
 from heedful._pytree import concatenate, register_pytree
-from heedful.functional import check_mask, hide, masked_softmax, widen
+from heedful.functional import check_mask, dot_product_attention, hide, masked_softmax, widen
 from heedful.layers import Linear, RotaryPositions
 
 from .base import AttentionOutput, AttentionState, check_query
@@ -243,7 +242,7 @@ class LatentAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         mask, bias = (None if part is None else part.unsqueeze(1) for part in (view.mask, view.bias))
         if bias is None and not need_weights:
-            return scaled_dot_product_attention(query, key, value, mask, scale=self.scale), None
+            return dot_product_attention(query, key, value, mask, scale=self.scale), None
         scores = torch.einsum("bhqd,bhkd->bhqk", widen(query * self.scale), widen(key))
         weights = masked_softmax(scores if bias is None else scores + bias, mask).to(value.dtype)
         return torch.einsum("bhqk,bhkv->bhqv", weights, value), weights if need_weights else None

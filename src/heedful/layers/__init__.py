@@ -1,5 +1,6 @@
 """Layers beside attention: embeddings, positions, position-wise and recurrent layers."""
 
+from .dropout import Dropout as Dropout
 from .embeddings import TokenEmbedding as TokenEmbedding
 from .feed_forward import FeedForward as FeedForward
 from .initializers import init_like_keras as init_like_keras

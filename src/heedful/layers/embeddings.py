@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from .dropout import Dropout
+
 
 class TokenEmbedding(nn.Module):
     """Ids to vectors, with dropout.
@@ -38,7 +40,7 @@ class TokenEmbedding(nn.Module):
                 self.table.weight.copy_(matrix)
             if padding:
                 self.table.weight[0] = 0
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @property
     def vocab_size(self) -> int:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from heedful import _refusals
 
+from .dropout import Dropout
 from .linear import Linear
 
 Activation = Literal["relu", "gelu", "swiglu"]
@@ -49,7 +50,7 @@ class FeedForward(nn.Module):
         self.dim, self.activation = dim, activation
         self.inner = Linear(dim, hidden_dim * (2 if activation == "swiglu" else 1), bias)
         self.outer = Linear(hidden_dim, dim, bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, steps: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Each step through both layers.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
 from heedful.attention import AttentionState, DecoderAttention
-from heedful.layers import Linear, Recurrent, RecurrentState
+from heedful.layers import Dropout, Linear, Recurrent, RecurrentState
 
 from ._sizes import check_size
 from .encoders import EncoderOutput
@@ -152,7 +152,7 @@ class LookThenUpdateDecoder(Decoder):
         self.attention, self.recurrent = attention, recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
         self.readout = Linear(recurrent.units + embedding_dim + context_dim, output_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
     def start(self, encoded: Encoded) -> DecoderState:
@@ -223,7 +223,7 @@ class UpdateThenLookDecoder(Decoder):
         self.attention, self.recurrent = attention, recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
         self.combine = Linear(context_dim + recurrent.units, output_dim, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.input_feeding = input_feeding
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
@@ -287,7 +287,7 @@ class UpdateLookAddDecoder(Decoder):
         _check_attention(attention, recurrent, recurrent.units)
         self.attention, self.recurrent = attention, recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
-        self.norm, self.dropout = nn.LayerNorm(recurrent.units), nn.Dropout(dropout)
+        self.norm, self.dropout = nn.LayerNorm(recurrent.units), Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = recurrent.input_dim, summary_dim, recurrent.units
 
     def start(self, encoded: Encoded) -> DecoderState:
@@ -350,7 +350,7 @@ class LookBetweenDecoder(Decoder):
         self.lower_bridge = Bridge(summary_dim, lower.units, lower.layers)
         self.upper_bridge = Bridge(summary_dim, upper.units, upper.layers)
         self.readout = Linear(upper.units + embedding_dim + context_dim, output_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
     def start(self, encoded: Encoded) -> DecoderState:
@@ -396,7 +396,7 @@ class PlainDecoder(Decoder):
         self.recurrent = recurrent
         self.bridge = Bridge(summary_dim, recurrent.units, recurrent.layers)
         self.readout = Linear(recurrent.units + embedding_dim, output_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = embedding_dim, summary_dim, output_dim
 
     def start(self, encoded: Encoded) -> DecoderState:

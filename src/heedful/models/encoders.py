@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from heedful._pytree import register_pytree
-from heedful.layers import TokenEmbedding
+from heedful.layers import Dropout, TokenEmbedding
 from heedful.layers.gru import gru, suits_gru
 from heedful.layers.recurrent import Cell, build_rnn
 
@@ -76,7 +76,7 @@ class RecurrentEncoder(nn.Module):
             check_size("embedding_dim", embedding_dim, embedding.dim, "the features of the embedding")
         self.embedding: Any = nn.Identity() if embedding is None else embedding
         self.rnn = build_rnn(cell, embedding_dim, units, layers, dropout, bidirectional)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.sum_directions = bidirectional and merge == "sum"
         self.output_dim = units * (2 if bidirectional and merge == "concat" else 1)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
 from heedful.attention import Attention, AttentionState, MultiHeadAttention
-from heedful.layers import Linear, Recurrent, RecurrentState, TokenEmbedding
+from heedful.layers import Dropout, Linear, Recurrent, RecurrentState, TokenEmbedding
 
 from ._sizes import check_size
 from .decoders import Decoder, DecoderOutput, Encoded
@@ -69,7 +69,7 @@ class SelfLookDecoder(Decoder):
             )
         self.look_back, self.recurrent = attention, recurrent
         self.combine = Linear(attention.context_dim + units, output_dim, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.embedding_dim, self.summary_dim, self.output_dim = recurrent.input_dim, units, output_dim
 
     def start(self, encoded: Encoded) -> SelfLookState:

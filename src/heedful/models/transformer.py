@@ -21,7 +21,14 @@ from heedful import _refusals
 from heedful._pytree import register_pytree
 from heedful.attention import AttentionState, HeadsMemory, MultiHeadAttention
 from heedful.functional import padding_mask
-from heedful.layers import FeedForward, LearnedPositions, SinusoidalPositions, StochasticDepth, TokenEmbedding
+from heedful.layers import (
+    Dropout,
+    FeedForward,
+    LearnedPositions,
+    SinusoidalPositions,
+    StochasticDepth,
+    TokenEmbedding,
+)
 
 from ._sizes import check_size
 from .decoders import Decoder, DecoderOutput, Encoded
@@ -60,7 +67,7 @@ class Residual(nn.Module):
             raise _refusals.no_share(dropout)
         self.norm = make_norm(norm, dim)
         self.norm_first = norm_first
-        self.dropout, self.drop_path = nn.Dropout(dropout), StochasticDepth(drop_path)
+        self.dropout, self.drop_path = Dropout(dropout), StochasticDepth(drop_path)
 
     def enter(self, steps: Float[Tensor, "batch steps dim"]) -> Float[Tensor, "batch steps dim"]:
         """What the branch reads."""
@@ -230,7 +237,7 @@ class _Stack(nn.Module):
             check_size(f"layer {number}'s dim", layer.dim, self.dim, "that of layer 0")
         if positions is not None:
             check_size("positions' dim", positions.dim, self.dim, "the features of a step")
-        self.positions, self.dropout = positions, nn.Dropout(dropout)
+        self.positions, self.dropout = positions, Dropout(dropout)
         first = layers[0].self_residual
         kind: Norm = "layer" if isinstance(first.norm, nn.LayerNorm) else "rms"
         self.norm = make_norm(kind, self.dim) if first.norm_first else nn.Identity()

@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from heedful.attention.source import LUONG_2015
-from heedful.functional import widen
+from heedful.functional import dot_product_attention, widen
 
 from .base import Score
 
@@ -29,7 +28,7 @@ def dot_attention(
     """Context of the softmax of `dot_scores`, which torch's fused kernels never hold; they ask for an axis of heads."""
     query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
     mask = None if mask is None else mask.unsqueeze(1)
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0).squeeze(1)
+    return dot_product_attention(query, key, value, mask, scale=1.0).squeeze(1)
 
 
 class DotScore(Score):
