@@ -10,21 +10,21 @@ ENOUGH_KEYS = 256
 
 
 def dot_product_attention(
-    query: Float[Tensor, "*batch heads queries features"],
-    key: Float[Tensor, "*batch heads keys features"],
-    value: Float[Tensor, "*batch heads keys value_dim"],
-    mask: Bool[Tensor, "*#batch #heads #queries #keys"] | None = None,
+    query: Float[Tensor, "batch heads queries features"],
+    key: Float[Tensor, "batch heads keys features"],
+    value: Float[Tensor, "batch heads keys value_dim"],
+    mask: Bool[Tensor, "#batch #heads #queries #keys"] | None = None,
     scale: float | None = None,
-) -> Float[Tensor, "*batch heads queries value_dim"]:
+) -> Float[Tensor, "batch heads queries value_dim"]:
     """`torch.nn.functional.scaled_dot_product_attention`, sooner where half precision is slow.
 
     On a CPU the backward pass over short sequences takes up to 12 times as long in bfloat16 as in float32
     (benchmarks/half_attention.py); there the products are float32, and the context returns to the type of the values.
 
     Args:
-        query: `[..., heads, queries, features]`.
-        key: `[..., heads, keys, features]`.
-        value: `[..., heads, keys, value_dim]`.
+        query: `[batch, heads, queries, features]`.
+        key: `[batch, heads, keys, features]`.
+        value: `[batch, heads, keys, value_dim]`.
         mask: True = may look; a row that sees nothing has a context of 0.
         scale: Factor of the scores; `1 / sqrt(features)` when left out.
 
