@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from heedful.attention import LightConvolution as LightConvolution
     from heedful.attention import LinearAttention as LinearAttention
     from heedful.attention import LinformerAttention as LinformerAttention
+    from heedful.attention import LinguisticCoverageAttention as LinguisticCoverageAttention
     from heedful.attention import LuongAttention as LuongAttention
     from heedful.attention import LuongLocalAttention as LuongLocalAttention
     from heedful.attention import MaxPooling as MaxPooling
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from heedful.attention import MonotonicAttention as MonotonicAttention
     from heedful.attention import MultiHeadAttention as MultiHeadAttention
     from heedful.attention import MultiSourceAttention as MultiSourceAttention
+    from heedful.attention import NeuralCoverageAttention as NeuralCoverageAttention
     from heedful.attention import NormedBahdanauAttention as NormedBahdanauAttention
     from heedful.attention import NystromAttention as NystromAttention
     from heedful.attention import ParallelCoAttention as ParallelCoAttention
@@ -126,6 +128,7 @@ _PUBLIC = {
     "LightConvolution": "heedful.attention",
     "LinearAttention": "heedful.attention",
     "LinformerAttention": "heedful.attention",
+    "LinguisticCoverageAttention": "heedful.attention",
     "LuongAttention": "heedful.attention",
     "LuongLocalAttention": "heedful.attention",
     "MaxPooling": "heedful.attention",
@@ -136,6 +139,7 @@ _PUBLIC = {
     "MonotonicAttention": "heedful.attention",
     "MultiHeadAttention": "heedful.attention",
     "MultiSourceAttention": "heedful.attention",
+    "NeuralCoverageAttention": "heedful.attention",
     "NormedBahdanauAttention": "heedful.attention",
     "NystromAttention": "heedful.attention",
     "ParallelCoAttention": "heedful.attention",

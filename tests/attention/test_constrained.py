@@ -72,3 +72,43 @@ def test_the_sink_takes_what_no_other_can(kind):
         ValueError, match=r"fertility is 0\.0; expected the weight that a key may receive in all, above 0"
     ):
         kind(0.0)
+
+
+@each_constrained
+def test_exhaustion_draws_towards_what_is_left_of_the_budgets(kind):
+    scores, budget = torch.randn(2, 1, KEYS, dtype=torch.float64), torch.rand(2, KEYS, dtype=torch.float64) + 0.3
+    drawn, left = kind(exhaustion=0.2)(scores, None, budget)
+    assert_close(drawn, kind()(scores + 0.2 * budget.unsqueeze(1), None, budget)[0])
+    assert_close(left, budget - drawn[:, 0])
+    # the endless budget of the sink draws nothing
+    weights, _ = kind(exhaustion=0.2, sink=True)(torch.zeros(1, 1, 3).double(), None)
+    expected, _ = kind(sink=True)(torch.tensor([[[0.4, 0.4, 0.0]]], dtype=torch.float64), None)
+    assert_close(weights, expected)
+
+
+@each_constrained
+@pytest.mark.messages
+def test_strict_refuses_a_query_that_cannot_be_shared_out(kind):
+    scores, mask = torch.zeros(3, 1, 2), torch.tensor([[[True, True]], [[False, False]], [[True, False]]])
+    left = torch.tensor([[0.5, 0.5], [0.0, 0.0], [0.25, 9.0]])
+    message = r"visible keys of batch item 2 may receive 0\.25 more in all; expected 1 for each query.*sink=True"
+    with pytest.raises(ValueError, match=message):
+        kind(strict=True)(scores, mask, left)
+    weights, _ = kind()(scores, mask, left)
+    assert weights[2, 0].tolist() == [0.25, 0.0]
+    assert kind(strict=True)(scores[:2], mask[:2], left[:2])[0].sum((1, 2)).tolist() == [1.0, 0.0]
+    with pytest.raises(ValueError, match="exhaustion is -1; expected 0 for none, or a positive number"):
+        kind(exhaustion=-1)
+
+
+@each_constrained
+def test_budgets_carry_gradients_to_earlier_queries_unless_detached(kind):
+    scores = torch.tensor([[[1.0, 0.8, 0.0], [3.0, 0.5, 0.0]]], dtype=torch.float64, requires_grad=True)
+    upstream = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
+    slopes = {}
+    for detach in (False, True):
+        weights, _ = run(kind(1.0, detach_state=detach), scores)
+        (slope,) = torch.autograd.grad((weights[0, 1] * upstream).sum(), scores)
+        slopes[detach] = slope[0, 0].abs().sum()
+    assert slopes[False] > 1e-3
+    assert slopes[True] == 0

@@ -11,15 +11,20 @@ from heedful.attention import (
     CoverageAttention,
     DynamicConvolutionAttention,
     GaussianMixtureAttention,
+    LinguisticCoverageAttention,
+    NeuralCoverageAttention,
     TacotronAttention,
 )
 from heedful.attention.normalizers import ExponentialNormalizer, SoftmaxNormalizer
+from heedful.attention.regularizers import fertility_loss
 from heedful.attention.scores import (
     AdditiveScore,
     CoverageScore,
     DynamicConvolutionScore,
     GaussianMixtureScore,
+    LinguisticCoverageScore,
     LocationSensitiveScore,
+    NeuralCoverageScore,
 )
 from heedful.attention.state import reorder
 from heedful.attention.windows import CausalWindow
@@ -32,27 +37,39 @@ def additive(feature):
     """Powers of energy . tanh(W query + U key + feature + b), feature from the weights before."""
 
     def powers(p, asked, keys, before):
-        query = p["additive.query_proj"] @ asked[-1]
-        return [
-            torch.exp(
-                p["additive.energy"]
-                @ torch.tanh(query + p["additive.key_proj"] @ key + feature(p, place, before) + p["additive.bias"])
-            )
-            for place, key in enumerate(keys)
+        query = p["additive.query_proj"] @ asked[-1] + p["additive.bias"]
+        of_key = [
+            p["additive.key_proj"] @ key + feature(p, place, before, asked, keys) for place, key in enumerate(keys)
         ]
+        return [torch.exp(p["additive.energy"] @ torch.tanh(query + each)) for each in of_key]
 
     return powers
 
 
-def covered(p, key, before):
+def covered(p, key, before, *_):
     """See 2017, section 2.3: w_c times the sum of the weights so far."""
     return p["coverage_proj"] * sum(before, torch.zeros(KEYS, dtype=torch.float64))[key]
+
+
+def linguistic(p, key, before, asked, keys):
+    """Tu 2016, section 3.1.1: the sum of the weights so far over N sigmoid(u . key), N = 2."""
+    fertility = 2 / (1 + torch.exp(-p["fertility_proj"][0] @ keys[key]))
+    return p["coverage_proj"] * sum(before, torch.zeros(KEYS, dtype=torch.float64))[key] / fertility
+
+
+def neural(p, key, before, asked, keys):
+    """Tu 2016, section 3.1.2: torch's own cell over the weight of this key, the key and the query, step by step."""
+    cell = [p[f"cell.{name}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    coverage = torch.zeros(1, 3, dtype=torch.float64)
+    for weights, query in zip(before, asked, strict=False):
+        coverage = torch.gru_cell(torch.cat((weights[key : key + 1], keys[key], query)).unsqueeze(0), coverage, *cell)
+    return p["coverage_proj"] @ coverage[0]
 
 
 def located(history):
     """Chorowski 2015, section 2.2: U f, f_k = sum over the filter's width of F[j] history[k + j], 0 past the ends."""
 
-    def feature(p, key, before):
+    def feature(p, key, before, *_):
         zeros = torch.zeros(KEYS, dtype=torch.float64)
         channels = {
             "previous": [before[-1] if before else zeros],
@@ -120,6 +137,8 @@ def gaussians(version):
 # how it is built, its normaliser, and powers of all keys from the queries so far and the weights before
 SCORES = {
     "coverage": (lambda: CoverageScore(4, 6, 11), SoftmaxNormalizer, additive(covered)),
+    "linguistic": (lambda: LinguisticCoverageScore(4, 6, 11), SoftmaxNormalizer, additive(linguistic)),
+    "neural": (lambda: NeuralCoverageScore(4, 6, 11, coverage_dim=3), SoftmaxNormalizer, additive(neural)),
     **{
         history: (
             lambda history=history: LocationSensitiveScore(4, 6, 11, 2, 3, history),
@@ -219,7 +238,8 @@ def test_a_hidden_key_has_no_part_in_weights_gradients_or_state(name):
         assert ours.isfinite().all()
 
 
-@each_score
+# the cells of neural coverage run while a causal window hides their keys, and start later where the memory grows
+@pytest.mark.parametrize("name", [name for name in SCORES if name != "neural"])
 def test_a_growing_memory_is_causal_attention(name):
     attention = build(name)
     query, key, value = draw(attention, queries=KEYS)
@@ -234,7 +254,7 @@ def test_a_growing_memory_is_causal_attention(name):
     assert_close(torch.cat(contexts, 1), whole(query, key, value).context)
 
 
-@pytest.mark.parametrize("name", ["coverage", "previous", "total", "previous_and_total"])
+@pytest.mark.parametrize("name", ["coverage", "linguistic", "neural", "previous", "total", "previous_and_total"])
 def test_without_history_it_is_the_additive_score(name):
     attention = build(name)
     for part, parameter in attention.score.named_parameters():
@@ -277,6 +297,35 @@ def test_after_t_steps_the_coverage_of_a_sentence_is_t():
         assert_close(state.score.sum((1, 2)), torch.full((BATCH,), float(steps), dtype=torch.float64))
 
 
+def test_a_small_fertility_neither_divides_by_zero_nor_grows_without_bound():
+    score = LinguisticCoverageScore(4, 6, 11).double()
+    torch.nn.init.constant_(score.fertility_proj, -1e4)
+    query, key = (torch.ones(1, size, features, dtype=torch.float64) for size, features in ((1, 4), (KEYS, 6)))
+    received = torch.ones(1, 1, KEYS, dtype=torch.float64, requires_grad=True)
+    scores, _ = score(query, score.remember(key), received)
+    assert scores.isfinite().all()
+    assert all(slope.isfinite().all() for slope in gradients(scores, received, score.fertility_proj))
+
+
+def test_the_first_coverage_reads_no_weight_and_half_of_the_most_is_expected():
+    torch.manual_seed(1)
+    neural, linguistic = NeuralCoverageScore(4, 6, 11), LinguisticCoverageScore(4, 6, 11, max_fertility=3.0)
+    assert not neural.cell.weight_ih[:, 0].any()
+    assert neural.cell.weight_ih[:, 1:].any()
+    assert_close(linguistic.fertility(torch.randn(2, 5, 6)), torch.full((2, 5), 1.5))
+
+
+def test_the_predicted_fertility_is_trained_by_its_loss():
+    score, weights = LinguisticCoverageScore(4, 6, 11).double(), torch.eye(5, dtype=torch.float64).expand(2, 5, 5)
+    fertility_loss(weights, score.fertility(torch.zeros(2, 5, 6, dtype=torch.float64))).backward()
+    # half of 2 is what the weights give each key
+    assert_close(score.fertility_proj.grad, torch.zeros(1, 6, dtype=torch.float64))
+    key = torch.ones(2, 5, 6, dtype=torch.float64)
+    (slope,) = torch.autograd.grad(fertility_loss(weights * 2, score.fertility(key)), score.fertility_proj)
+    # d (N sigmoid(u . key) - 2)^2 / du at u = 0 is 2 (1 - 2) 2 / 4 key, for each of five keys
+    assert_close(slope, torch.full((1, 6), -5.0, dtype=torch.float64))
+
+
 def test_coverage_switched_off_has_the_same_parameters_and_reads_none():
     enabled, disabled = CoverageScore(4, 6, 11).double(), CoverageScore(4, 6, 11, coverage_enabled=False).double()
     disabled.load_state_dict(enabled.state_dict())
@@ -307,6 +356,8 @@ def test_named_mechanisms_are_their_parts():
             SoftmaxNormalizer(),
         ),
         (CoverageAttention(4, 6, 11), CoverageScore(4, 6, 11), SoftmaxNormalizer()),
+        (LinguisticCoverageAttention(4, 6, 11), LinguisticCoverageScore(4, 6, 11), SoftmaxNormalizer()),
+        (NeuralCoverageAttention(4, 6, 11), NeuralCoverageScore(4, 6, 11), SoftmaxNormalizer()),
         (DynamicConvolutionAttention(4, 6, 11), DynamicConvolutionScore(4, 6, 11), SoftmaxNormalizer()),
         (GaussianMixtureAttention(4, 6, 11), GaussianMixtureScore(4, 6, 11), ExponentialNormalizer()),
     ):
@@ -324,5 +375,9 @@ def test_what_a_convolution_cannot_be():
         LocationSensitiveScore(4, 6, 11, history="all")
     with pytest.raises(ValueError, match=r"width is 4; expected an odd number, a key and as many on either side: 5\?"):
         DynamicConvolutionScore(4, 6, width=4)
+    with pytest.raises(ValueError, match=r"max_fertility is 0; expected the most that a key may receive, above 0"):
+        LinguisticCoverageScore(4, 6, 11, max_fertility=0)
+    with pytest.raises(ValueError, match="coverage_dim is 0"):
+        NeuralCoverageScore(4, 6, 11, coverage_dim=0)
     with pytest.raises(ValueError, match=r"alpha and beta of the prior are 0\.1 and 0\.0; expected numbers above 0"):
         DynamicConvolutionScore(4, 6, beta=0.0)

@@ -13,6 +13,8 @@ from .co_attention import CoAttention as CoAttention
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
 from .coverage import CoverageAttention as CoverageAttention
+from .coverage import LinguisticCoverageAttention as LinguisticCoverageAttention
+from .coverage import NeuralCoverageAttention as NeuralCoverageAttention
 from .differential import DifferentialAttention as DifferentialAttention
 from .dynamic_convolution import DynamicConvolutionAttention as DynamicConvolutionAttention
 from .features import FeatureAttention as FeatureAttention

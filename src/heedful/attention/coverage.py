@@ -1,8 +1,8 @@
-"""Coverage attention: the coverage score, everywhere, softmax (See, Liu and Manning 2017, section 2.3)."""
+"""Coverage attention: a coverage score, everywhere, softmax (See, Liu and Manning 2017; Tu et al. 2016)."""
 
 from .base import Attention
-from .scores import CoverageScore
-from .source import SEE_2017, mechanism
+from .scores import CoverageScore, LinguisticCoverageScore, NeuralCoverageScore
+from .source import SEE_2017, TU_2016, mechanism
 
 
 @mechanism(SEE_2017(place="section 2.3"))
@@ -22,3 +22,43 @@ def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attentio
     torch.Size([2, 3, 5])
     """
     return Attention(CoverageScore(query_dim, key_dim, hidden_dim))
+
+
+@mechanism(TU_2016(place="section 3.1.1, linguistic coverage"))
+def LinguisticCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
+    """Softmax of the same with coverage divided by a fertility that is predicted from the key: how often to read it.
+
+    Args:
+        query_dim: features of a query (a decoder state).
+        key_dim: features of a key (an encoder output).
+        hidden_dim: features of the tanh layer.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> import torch
+    >>> attention = LinguisticCoverageAttention(query_dim=4, key_dim=5, hidden_dim=7)
+    >>> attention(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
+    torch.Size([2, 3, 5])
+    """
+    return Attention(LinguisticCoverageScore(query_dim, key_dim, hidden_dim))
+
+
+@mechanism(TU_2016(place="section 3.1.2, neural network based coverage"))
+def NeuralCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
+    """Softmax of the same with ten features a key in place of a sum, which a recurrent cell keeps of its reading.
+
+    Args:
+        query_dim: features of a query (a decoder state).
+        key_dim: features of a key (an encoder output).
+        hidden_dim: features of the tanh layer.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> import torch
+    >>> attention = NeuralCoverageAttention(query_dim=4, key_dim=5, hidden_dim=7)
+    >>> attention(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
+    torch.Size([2, 3, 5])
+    """
+    return Attention(NeuralCoverageScore(query_dim, key_dim, hidden_dim))

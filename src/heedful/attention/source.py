@@ -53,6 +53,7 @@ SEE_2017 = partial(
     paper="See, Liu and Manning: Get To The Point: Summarization with Pointer-Generator Networks",
     year=2017,
 )
+TU_2016 = partial(Source, paper="Tu et al.: Modeling Coverage for Neural Machine Translation", year=2016)
 SHEN_2018 = partial(
     Source,
     paper="Shen et al.: Natural TTS Synthesis by Conditioning WaveNet on Mel Spectrogram Predictions",

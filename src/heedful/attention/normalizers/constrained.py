@@ -1,6 +1,7 @@
 """Constrained softmax and sparsemax: each key has a budget (Martins and Kreutzer 2017; Malaviya et al. 2018)."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -94,16 +95,63 @@ def constrained_sparsemax(
     return torch.where(weights > budget, budget, weights)
 
 
+def _check_enough(visible: Tensor, budget: Tensor) -> None:
+    """Refuse a query whose visible keys may not receive 1 together.
+
+    Raises:
+        ValueError: naming the first such batch item.
+    """
+    room = torch.where(visible, budget, 0.0).sum(1).masked_fill(~visible.any(1), 1.0)
+    # sums of many weights end a few roundings short
+    short = (room < 1 - 1e-4).nonzero()
+    if len(short):
+        item = int(short[0])
+        raise ValueError(
+            f"the visible keys of batch item {item} may receive {float(room[item]):.3g} more in all; expected 1 for "
+            "each query. Raise the fertility, use sink=True, or strict=False for rows that take what is left."
+        )
+
+
 class _Constrained(Normalizer):
-    """Budgets, their beginning and what is left of them."""
+    """Budgets: their beginning, what is drawn towards them, and what is left of them."""
 
     stateful = True
+    project: ClassVar[Callable[[Tensor, Tensor, Tensor], Tensor]]
 
-    def __init__(self, fertility: float = 2.0, sink: bool = False) -> None:
+    def __init__(
+        self,
+        fertility: float = 2.0,
+        sink: bool = False,
+        exhaustion: float = 0.0,
+        strict: bool = False,
+        detach_state: bool = False,
+    ) -> None:
         super().__init__()
         if not fertility > 0:
             raise ValueError(f"fertility is {fertility}; expected the weight that a key may receive in all, above 0.")
-        self.fertility, self.sink = fertility, sink
+        if not exhaustion >= 0:
+            raise ValueError(
+                f"exhaustion is {exhaustion}; expected 0 for none, or a positive number: the paper has 0.2."
+            )
+        self.fertility, self.sink, self.exhaustion = fertility, sink, exhaustion
+        self.strict, self.detach_state = strict, detach_state
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch 1 keys"],
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
+        energy, visible = readable(scores, mask)
+        budget = self._budget(energy, visible, state)
+        if self.strict:
+            _check_enough(visible, budget)
+        if self.exhaustion:
+            # an endless budget draws nothing
+            energy = energy + self.exhaustion * torch.where(visible & budget.isfinite(), budget, 0.0)
+        weights = type(self).project(energy, visible, budget)
+        left = budget - weights
+        return weights.unsqueeze(1), left.detach() if self.detach_state else left
 
     def _budget(self, energy: Tensor, visible: Tensor, state: Tensor | None) -> Tensor:
         if state is not None:
@@ -121,11 +169,15 @@ class ConstrainedSoftmaxNormalizer(_Constrained):
     Args:
         fertility: what a key may receive from all queries together.
         sink: the last visible key has no limit, and takes what no other can.
+        exhaustion: what is left of its budget, times this, is added to the score of each key that has one, so that all
+            are read in the end (Malaviya et al. 2018 take 0.2).
+        strict: refuse a query whose visible keys may not receive 1 together; it waits for the device.
+        detach_state: keep gradients from the earlier queries, which are part of the model otherwise.
 
     State: what is left of each budget `[batch, keys]`. A first state of one's own gives each key its own fertility.
 
     Raises:
-        ValueError: the fertility is not positive.
+        ValueError: the fertility is not positive, the exhaustion negative, or with `strict` the budgets too small.
 
     >>> weights, left = ConstrainedSoftmaxNormalizer(fertility=0.75)(torch.tensor([[[9.0, 0.0]]]), None)
     >>> weights, left
@@ -133,17 +185,7 @@ class ConstrainedSoftmaxNormalizer(_Constrained):
     """
 
     source = MARTINS_2017(place="section on constrained softmax")
-
-    def forward(
-        self,
-        scores: Float[Tensor, "batch 1 keys"],
-        mask: Bool[Tensor, "#batch #queries #keys"] | None,
-        state: Any = None,
-    ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
-        energy, visible = readable(scores, mask)
-        budget = self._budget(energy, visible, state)
-        weights = constrained_softmax(energy, visible, budget)
-        return weights.unsqueeze(1), budget - weights
+    project = staticmethod(constrained_softmax)
 
 
 class ConstrainedSparsemaxNormalizer(_Constrained):
@@ -155,11 +197,15 @@ class ConstrainedSparsemaxNormalizer(_Constrained):
     Args:
         fertility: what a key may receive from all queries together.
         sink: the last visible key has no limit, and takes what no other can.
+        exhaustion: what is left of its budget, times this, is added to the score of each key that has one, so that all
+            are read in the end; the paper takes 0.2.
+        strict: refuse a query whose visible keys may not receive 1 together; it waits for the device.
+        detach_state: keep gradients from the earlier queries, which are part of the model otherwise.
 
     State: what is left of each budget `[batch, keys]`. A first state of one's own gives each key its own fertility.
 
     Raises:
-        ValueError: the fertility is not positive.
+        ValueError: the fertility is not positive, the exhaustion negative, or with `strict` the budgets too small.
 
     >>> weights, left = ConstrainedSparsemaxNormalizer(fertility=0.75)(torch.tensor([[[9.0, 1.0, 0.0]]]), None)
     >>> weights, left
@@ -167,14 +213,4 @@ class ConstrainedSparsemaxNormalizer(_Constrained):
     """
 
     source = MALAVIYA_2018(place="section on constrained sparsemax")
-
-    def forward(
-        self,
-        scores: Float[Tensor, "batch 1 keys"],
-        mask: Bool[Tensor, "#batch #queries #keys"] | None,
-        state: Any = None,
-    ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
-        energy, visible = readable(scores, mask)
-        budget = self._budget(energy, visible, state)
-        weights = constrained_sparsemax(energy, visible, budget)
-        return weights.unsqueeze(1), budget - weights
+    project = staticmethod(constrained_sparsemax)

@@ -16,8 +16,10 @@ from .gated_additive import GatedAdditiveScore as GatedAdditiveScore
 from .gaussian_mixture import GaussianMixtureScore as GaussianMixtureScore
 from .general import GeneralScore as GeneralScore
 from .linear import LinearScore as LinearScore
+from .linguistic_coverage import LinguisticCoverageScore as LinguisticCoverageScore
 from .location import LocationScore as LocationScore
 from .location_sensitive import LocationSensitiveScore as LocationSensitiveScore
+from .neural_coverage import NeuralCoverageScore as NeuralCoverageScore
 from .paired import PairedScore as PairedScore
 from .scaled_dot import ScaledDotScore as ScaledDotScore
 from .sine import SineScore as SineScore
