@@ -148,6 +148,12 @@ NORMALIZERS = [
         "learned",
     ),
     NormalizerRow(SigmoidNormalizer, lambda scores: 1 / (1 + len(scores) * torch.exp(-scores)), distribution=False),
+    NormalizerRow(
+        partial(SigmoidNormalizer, learned=True),
+        lambda scores, bias: 1 / (1 + len(scores) * torch.exp(-scores - bias)),
+        option="learned",
+        distribution=False,
+    ),
     NormalizerRow(SmoothedNormalizer, smoothed),
     NormalizerRow(HardmaxNormalizer, hardmax, chooses=True),
     NormalizerRow(StraightThroughNormalizer, straight_through, chooses=True),
@@ -188,7 +194,7 @@ def test_every_normalizer_is_exported():
 def test_weights_are_those_of_the_formula_on_the_visible_scores(row):
     scores = torch.randn(BATCH, QUERIES, KEYS, dtype=torch.float64)
     mask = torch.rand(BATCH, QUERIES, KEYS) > 0.3
-    normalizer = row.build()
+    normalizer = row.build().double()
     weights, _ = normalizer(scores, mask)
     weigh = row.weigh_for(normalizer)
     for item in range(BATCH):
@@ -439,6 +445,16 @@ def test_one_key_of_a_sigmoid_moves_its_own_weight_alone():
     before, after = SigmoidNormalizer()(scores, None)[0], SigmoidNormalizer()(moved, None)[0]
     assert (before != after).nonzero()[:, 2].tolist() == [2]
     assert_close(SigmoidNormalizer()(torch.zeros(1, 1, 5), None)[0].sum(), torch.tensor(5 / 6))
+
+
+@pytest.mark.messages
+def test_a_sigmoid_counts_the_visible_keys_or_all_of_them():
+    scores, mask = torch.zeros(1, 1, 5), torch.tensor([[[True, False, True, True, False]]])
+    for count, number in (("visible", 3), ("all", 5)):
+        expected = torch.where(mask, 1 / (1 + number), 0.0)
+        assert_close(SigmoidNormalizer(count)(scores, mask)[0], expected)
+    with pytest.raises(ValueError, match="count is 'some'; expected one of 'visible', 'all'"):
+        SigmoidNormalizer("some")
 
 
 def test_smoothed_weights_do_not_underflow():

@@ -25,6 +25,7 @@ from heedful.attention.scores import (
     LinearScore,
     LocationScore,
     NormalizedAdditiveScore,
+    RbfScore,
     ScaledDotScore,
     Score,
     SineScore,
@@ -470,7 +471,7 @@ def test_closeness_is_nadaraya_watson_regression():
     query, key, value = (torch.randn(2, size, 3, dtype=torch.float64) for size in (4, 6, 6))
     bandwidth = 0.7
     kernel = torch.exp(-((query.unsqueeze(2) - key.unsqueeze(1)) ** 2).sum(-1) / (2 * bandwidth**2))
-    context = Attention(DistanceScore(3, 1 / (2 * bandwidth**2)))(query, key, value).context
+    context = Attention(RbfScore(3, bandwidth))(query, key, value).context
     assert_close(context, kernel @ value / kernel.sum(-1, keepdim=True))
 
 
@@ -535,6 +536,7 @@ def test_a_capped_score_keeps_its_state_and_its_memory():
             lambda: LinearScore(4, 6, ("key", "product")),
             r"key has 6 features but query has 4; a feature of both sides compares them directly\. Use features=\(",
         ),
+        (lambda: RbfScore(4, 0.0), r"bandwidth is 0\.0; expected the standard deviation of the kernel, above 0"),
         (lambda: DistanceScore(4, gamma=-1.0), r"gamma is -1\.0; expected a number above 0, 1 / \(2 bandwidth\^2\)"),
         (lambda: SoftcapScore(DotScore(4), 0.0), r"cap is 0\.0; expected a number above 0\. For no cap use the score"),
     ],

@@ -234,6 +234,7 @@ GARDNER_2018 = partial(
     Source, paper="Gardner et al.: AllenNLP: A Deep Semantic Natural Language Processing Platform", year=2018
 )
 GEMMA_2024 = partial(Source, paper="Gemma Team: Gemma 2: Improving Open Language Models at a Practical Size", year=2024)
+NADARAYA_1964 = partial(Source, paper="Nadaraya: On Estimating Regression", year=1964)
 GRAVES_2013 = partial(Source, paper="Graves: Generating Sequences With Recurrent Neural Networks", year=2013)
 GRAVES_2014 = partial(Source, paper="Graves, Wayne and Danihelka: Neural Turing Machines", year=2014)
 ILSE_2018 = partial(

@@ -5,6 +5,9 @@ from .additive import additive_attention as additive_attention
 from .additive import additive_scores as additive_scores
 from .additive import remember_keys as remember_keys
 from .additive import remember_values as remember_values
+from .addressing import circular_shift as circular_shift
+from .addressing import interpolate as interpolate
+from .addressing import sharpen as sharpen
 from .dot_product import dot_product_attention as dot_product_attention
 from .masks import align_left as align_left
 from .masks import check_mask as check_mask

@@ -1,7 +1,7 @@
 """Constrained softmax and sparsemax: each key has a budget (Martins and Kreutzer 2017; Malaviya et al. 2018)."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from abc import abstractmethod
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -116,7 +116,6 @@ class _Constrained(Normalizer):
     """Budgets: their beginning, what is drawn towards them, and what is left of them."""
 
     stateful = True
-    project: ClassVar[Callable[[Tensor, Tensor, Tensor], Tensor]]
 
     def __init__(
         self,
@@ -149,9 +148,14 @@ class _Constrained(Normalizer):
         if self.exhaustion:
             # an endless budget draws nothing
             energy = energy + self.exhaustion * torch.where(visible & budget.isfinite(), budget, 0.0)
-        weights = type(self).project(energy, visible, budget)
+        weights = self.project(energy, visible, budget)
         left = budget - weights
         return weights.unsqueeze(1), left.detach() if self.detach_state else left
+
+    @staticmethod
+    @abstractmethod
+    def project(scores: Tensor, visible: Tensor, budget: Tensor) -> Tensor:
+        """The nearest distribution within the budgets."""
 
     def _budget(self, energy: Tensor, visible: Tensor, state: Tensor | None) -> Tensor:
         if state is not None:

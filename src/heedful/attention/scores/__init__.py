@@ -10,6 +10,7 @@ from .content_bias import ContentBiasScore as ContentBiasScore
 from .cosine import CosineScore as CosineScore
 from .coverage import CoverageScore as CoverageScore
 from .distance import DistanceScore as DistanceScore
+from .distance import RbfScore as RbfScore
 from .dot import DotScore as DotScore
 from .dynamic_convolution import DynamicConvolutionScore as DynamicConvolutionScore
 from .gated_additive import GatedAdditiveScore as GatedAdditiveScore

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from heedful.attention.source import KIM_2021
+from heedful.attention.source import KIM_2021, NADARAYA_1964, mechanism
 from heedful.functional import widen
 
 from .base import Score
@@ -67,3 +67,25 @@ class DistanceScore(Score):
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
         gamma = self.gamma if self.log_gamma is None else widen(self.log_gamma).exp()
         return -gamma * squared_distances(query, key), state
+
+
+@mechanism(NADARAYA_1964(place="section 1, with a Gaussian kernel"))
+def RbfScore(dim: int, bandwidth: float = 1.0, learned: bool = False) -> DistanceScore:  # noqa: N802
+    """`scores[q, k] = -||query[q] - key[k]||^2 / (2 bandwidth^2)`, whose softmax is a kernel regression.
+
+    The distance score by the name and the number of the radial basis function.
+
+    Args:
+        dim: features of query and of key.
+        bandwidth: standard deviation of the Gaussian around a query.
+        learned: make the logarithm of gamma, `1 / (2 bandwidth^2)`, a parameter that starts there.
+
+    Raises:
+        ValueError: `dim` or `bandwidth` is not positive.
+
+    >>> RbfScore(dim=2, bandwidth=2.0)(torch.zeros(1, 1, 2), torch.full((1, 1, 2), 2.0))[0]
+    tensor([[[-1.]]])
+    """
+    if not 0 < bandwidth < math.inf:
+        raise ValueError(f"bandwidth is {bandwidth}; expected the standard deviation of the kernel, above 0.")
+    return DistanceScore(dim, 1 / (2 * bandwidth**2), learned)
