@@ -16,20 +16,17 @@ from heedful.tasks.recipe_files import load_recipe
 from heedful.training import sequence_loss, train
 from heedful.training.batches import Epoch
 
-# the architecture of JoeyNMT's recurrent model, as changes to our recipe
-ARCHITECTURE = [
-    "tokenizer.joint=true",
-    "model.share_embeddings=true",
-    "model.tie_embeddings=false",
-    "model.attention_units=512",
-    "model.readout_units=512",
-]
-# that of the Transformer in joeynmt_side.py, which drops weights and hidden units, too
+# the architectures of joeynmt_side.py, as changes to our recipe
+SHARED = ["tokenizer.joint=true", "model.share_embeddings=true"]
+RECURRENT = ["model.tie_embeddings=false", "model.attention_units=512", "model.readout_units=512"]
+# JoeyNMT drops weights and hidden units, too
 TRANSFORMER = [
     "model.architecture=transformer",
-    "model.encoder_layers=3",
-    "model.decoder_layers=3",
-    "model.transformer={heads: 4, hidden_units: 1024, attention_dropout: DROPOUT, activation_dropout: DROPOUT}",
+    "model.embedding_dim=128",
+    "model.encoder_layers=4",
+    "model.decoder_layers=4",
+    "model.transformer={heads: 4, hidden_units: 256, norm_first: false, attention_dropout: DROPOUT, "
+    "activation_dropout: DROPOUT}",
 ]
 
 
@@ -58,10 +55,10 @@ def main(folder: str, wiring: str, precision: str) -> None:
         "training.max_epochs": 1000,
         "training.validate_every": 1_000_000,
     }
-    own = [f"model.wiring={wiring}"]
+    own = [*RECURRENT, f"model.wiring={wiring}"]
     if wiring == "transformer":
         own = [change.replace("DROPOUT", str(given["dropout"])) for change in TRANSFORMER]
-    recipe = load_recipe("pairs", [*ARCHITECTURE, *own, *(f"{key}={value}" for key, value in changes.items())])
+    recipe = load_recipe("pairs", [*SHARED, *own, *(f"{key}={value}" for key, value in changes.items())])
     model = build_model(recipe.model, given["vocab_size"], given["vocab_size"])
     pace = Pace(sum(parameter.numel() for parameter in model.parameters()))
 

@@ -58,16 +58,16 @@ def write_corpus(folder, given):
 
 
 def transformer(dropout):
-    """Either side of a Transformer as wide as the embeddings, pre-norm."""
+    """Either side of the Transformer-Tiny of Wu et al. 2021."""
     return {
         "type": "transformer",
-        "embeddings": {"embedding_dim": EMBEDDING, "scale": True, "dropout": dropout},
-        "hidden_size": EMBEDDING,
-        "ff_size": 4 * EMBEDDING,
-        "num_layers": 3,
+        "embeddings": {"embedding_dim": 128, "scale": True, "dropout": dropout},
+        "hidden_size": 128,
+        "ff_size": 256,
+        "num_layers": 4,
         "num_heads": 4,
         "dropout": dropout,
-        "layer_norm": "pre",
+        "layer_norm": "post",
     }
 
 
@@ -135,7 +135,7 @@ def settings(folder, given, dropout):
         },
         "model": {
             "tied_embeddings": True,
-            "tied_softmax": False,
+            "tied_softmax": architecture == "transformer",
             "encoder": sides[0],
             "decoder": sides[1],
         },

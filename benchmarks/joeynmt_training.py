@@ -23,14 +23,15 @@ from heedful.data.readers import read_pairs
 from heedful.data.tokenizers import TokenizerPair
 from heedful.data.vocabulary import EOS
 
-TOKENS_PER_BATCH, VOCABULARY = 2900, 8000
+# real tokens of both sides in a batch, and pieces of the joint vocabulary
+TOKENS_PER_BATCH, VOCABULARY = 2900, {"recurrent": 8000, "transformer": 10000}
 SETTINGS = {"learning_rate": 0.0005, "warmup_steps": 400, "label_smoothing": 0.1, "dropout": 0.3}
 
 
-def write_batches(folder: Path, source: Path, target: Path) -> None:
+def write_batches(folder: Path, source: Path, target: Path, vocabulary: int) -> None:
     """Joint BPE, and batches of sentences of one length; JoeyNMT ends its sources with EOS, and so do ours here."""
     pairs = read_pairs(source, target)
-    tokenizers = TokenizerPair.train(pairs.source, pairs.target, joint=True, kind="bpe", vocab_size=VOCABULARY)
+    tokenizers = TokenizerPair.train(pairs.source, pairs.target, joint=True, kind="bpe", vocab_size=vocabulary)
     sources = tokenizers.source.encode_batch(pairs.source)
     targets = tokenizers.target.encode_batch(pairs.target)
     sampler = BatchSampler([len(s) + 1 for s in sources], [len(t) for t in targets], TOKENS_PER_BATCH, seed=1)
@@ -94,7 +95,7 @@ def main() -> None:
     given = parser.parse_args()
     version = check_installed(given.joeynmt)
     with tempfile.TemporaryDirectory() as folder:
-        write_batches(Path(folder), given.source, given.target)
+        write_batches(Path(folder), given.source, given.target, VOCABULARY[given.model])
         trainings = [
             PacedTraining(name, command, Path(folder) / f"{number}.log", given.threads)
             for number, (name, command) in enumerate(sides(given.joeynmt, folder, given.model).items())

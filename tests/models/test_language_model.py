@@ -9,6 +9,7 @@ from heedful._pytree import reorder
 from heedful.attention import Attention
 from heedful.attention.scores import AdditiveScore
 from heedful.decoding import Constraints, beam_search, greedy, sample
+from heedful.functional import TokenTarget, cross_entropy
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import LanguageModel, OutputLayer, PlainDecoder, SelfLookDecoder
 from heedful.tasks.build import build_language_model
@@ -66,6 +67,13 @@ def test_every_search_continues_a_prompt_by_what_the_whole_says(kind):
             text = torch.cat((row[:3], torch.tensor(found.tokens)))[None]
             said = model(text).log_softmax(-1)[0, 2:6].gather(1, text[0, 3:, None]).squeeze(1)
             assert_close(torch.tensor(found.log_probs), said)
+
+
+def test_given_the_target_the_answer_is_the_loss_of_the_logits():
+    model = language_model(KINDS[0]).double()
+    target = TokenTarget(TEXT.roll(-1, 1), 0.1, ignored=3)
+    for ours, theirs in zip(model(TEXT, target), cross_entropy(model(TEXT), target), strict=True):
+        assert_close(ours.double(), theirs.double())
 
 
 def test_every_layer_and_head_of_a_text_is_shown():

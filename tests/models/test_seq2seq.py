@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from heedful.decoding import Constraints, beam_search, greedy, sample
+from heedful.functional import TokenTarget, cross_entropy
 from heedful.layers import TokenEmbedding
 from heedful.models import OutputLayer
 from tests.models.tiny import FEATURES, TARGET_DIM, TARGET_VOCAB, WIRINGS, batch_of, fresh_model_of, model_of
@@ -96,6 +97,27 @@ def test_a_tied_table_is_one_parameter_with_the_gradient_of_both_uses():
     )
     assert all(part.abs().max() > 0 for part in parts)
     assert_close(both, parts[0] + parts[1])
+
+
+@each_wiring
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("forcing", [1.0, 0.5])
+def test_given_the_target_a_model_answers_with_the_loss_of_its_logits(wiring, tied, forcing):
+    model = model_of(wiring, tied=tied)
+    source, lengths, target = batch_of()
+    answer = torch.randint(4, TARGET_VOCAB, target.shape)
+    answer[0, 4:] = 0
+    losses, slopes = [], []
+    for given in ({}, {"target": TokenTarget(answer, 0.1, ignored=0)}):
+        torch.manual_seed(4)
+        found = model(source, lengths, target, forcing, **given)
+        losses.append(found if given else cross_entropy(found, TokenTarget(answer, 0.1, ignored=0)))
+        slopes.append(torch.autograd.grad(losses[-1].total, list(model.parameters()), allow_unused=True))
+    for ours, theirs in zip(*losses, strict=True):
+        assert_close(ours.double(), theirs.double())
+    for ours, theirs in zip(*slopes, strict=True):
+        assert (ours is None) == (theirs is None)
+        assert ours is None or torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
 def test_an_untied_output_has_a_matrix_of_its_own():

@@ -8,6 +8,10 @@ from .additive import remember_values as remember_values
 from .addressing import circular_shift as circular_shift
 from .addressing import interpolate as interpolate
 from .addressing import sharpen as sharpen
+from .cross_entropy import Loss as Loss
+from .cross_entropy import TokenTarget as TokenTarget
+from .cross_entropy import cross_entropy as cross_entropy
+from .cross_entropy import output_cross_entropy as output_cross_entropy
 from .dot_product import dot_product_attention as dot_product_attention
 from .masks import align_left as align_left
 from .masks import check_mask as check_mask

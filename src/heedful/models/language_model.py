@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
 from heedful.attention import Attention, AttentionState, MultiHeadAttention
+from heedful.functional import Loss, TokenTarget
 from heedful.layers import Dropout, Linear, Recurrent, RecurrentState, TokenEmbedding
 
 from ._sizes import check_size
@@ -125,6 +126,9 @@ class LanguageModel(nn.Module):
     1
     """
 
+    # its forward takes a target, and answers with the loss
+    gives_loss = True
+
     def __init__(self, embedding: TokenEmbedding, decoder: Decoder, output: OutputLayer, begin: int) -> None:
         super().__init__()
         check_size("embedding's dim", embedding.dim, decoder.embedding_dim, "the decoder's embedding_dim")
@@ -132,13 +136,17 @@ class LanguageModel(nn.Module):
         check_size("output's vocab_size", output.vocab_size, embedding.vocab_size, "the embedding's: it is fed back")
         self.embedding, self.decoder, self.output, self.begin = embedding, decoder, output, begin
 
-    def forward(self, tokens: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps vocab_size"]:
-        """Logits of the token after each.
+    def forward(
+        self, tokens: Int[Tensor, "batch steps"], target: TokenTarget | None = None
+    ) -> Float[Tensor, "batch steps vocab_size"] | Loss:
+        """Logits of the token after each, or their loss if the target is given.
 
         Args:
             tokens: `<s>` and a text, `[batch, steps]`. Padding behind a text changes nothing before it.
+            target: the tokens after, `[batch, steps]`: the answer is the loss, and no logits are kept.
         """
-        return self.output(self._run(tokens, self._begin(tokens)).features)
+        features = self._run(tokens, self._begin(tokens)).features
+        return self.output(features) if target is None else self.output.loss(features, target)
 
     def encode(self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]) -> LanguageState:
         """Read prompts of one length; the state has no gaps then, whatever the decoder's parts do with places.

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from heedful.functional import linear, padding_mask
+from heedful.functional import Loss, TokenTarget, cross_entropy, linear, output_cross_entropy, padding_mask
 from heedful.layers import Linear, TokenEmbedding
 
 from ._sizes import check_size
@@ -46,6 +46,18 @@ class OutputLayer(nn.Module):
 
     def forward(self, features: Float[Tensor, "*steps features"]) -> Float[Tensor, "*steps vocab_size"]:
         return linear(self.project(features), self.weight, self.bias)
+
+    def loss(self, features: Float[Tensor, "batch steps features"], target: TokenTarget) -> Loss:
+        """Cross-entropy against the right ids, whose logits are not kept.
+
+        Args:
+            features: of a decoder, `[batch, steps, features]`.
+            target: with ids `[batch, steps]`.
+        """
+        if torch.compiler.is_compiling():
+            return cross_entropy(self(features), target)
+        flat = target._replace(ids=target.ids.flatten())
+        return output_cross_entropy(self.project(features).flatten(0, 1), self.weight, self.bias, flat)
 
 
 def mean_of_heads(weights: Float[Tensor, "batch *heads steps keys"]) -> Float[Tensor, "batch steps keys"]:
@@ -87,6 +99,9 @@ class Seq2Seq(nn.Module):
     >>> output.logits.shape, output.weights.shape
     (torch.Size([2, 13]), torch.Size([2, 3]))
     """
+
+    # its forward takes a target, and answers with the loss
+    gives_loss = True
 
     def __init__(
         self,
@@ -181,8 +196,9 @@ class Seq2Seq(nn.Module):
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
         teacher_forcing: float = 1.0,
-    ) -> Float[Tensor, "batch target_len vocab_size"]:
-        """Logits at every target position.
+        target: TokenTarget | None = None,
+    ) -> Float[Tensor, "batch target_len vocab_size"] | Loss:
+        """Logits at every target position, or their loss if the target is given.
 
         Args:
             source: token ids, `[batch, source_len]`.
@@ -190,6 +206,7 @@ class Seq2Seq(nn.Module):
             target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
             teacher_forcing: chance that a step is fed the true last token and not the model's own best guess (scheduled
                 sampling, Bengio et al. 2015); at 1 all steps run in one call.
+            target: what should be answered, `[batch, target_len]`: the answer is the loss, and no logits are kept.
 
         Raises:
             ValueError: `teacher_forcing` is no share; lengths that do not fit the source.
@@ -199,7 +216,8 @@ class Seq2Seq(nn.Module):
         encoded = self.encode(source, lengths)
         state = self.start(encoded)
         if teacher_forcing == 1:
-            return self.output(self.decoder(self.embedding(target_in), state, encoded).features)
+            features = self.decoder(self.embedding(target_in), state, encoded).features
+            return self.output(features) if target is None else self.output.loss(features, target)
         logits = []
         tokens = target_in[:, 0]
         for true in target_in.unbind(1):
@@ -207,4 +225,5 @@ class Seq2Seq(nn.Module):
             output, state = self.step(torch.where(forced.bool(), true, tokens), state, encoded)
             logits.append(output.logits)
             tokens = output.logits.detach().argmax(-1)
-        return torch.stack(logits, 1)
+        found = torch.stack(logits, 1)
+        return found if target is None else cross_entropy(found, target)

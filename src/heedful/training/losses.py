@@ -3,24 +3,18 @@
 Label smoothing is that of Szegedy et al. 2016 (https://arxiv.org/abs/1512.00567), section 7.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from heedful.data.batching import Batch
 from heedful.data.examples import ExampleBatch
 from heedful.data.vocabulary import PAD
-
-
-class Loss(NamedTuple):
-    """Three sums over the real tokens of a batch, as tensors of one number; for a mean, divide by `tokens`."""
-
-    total: Float[Tensor, ""]
-    tokens: Int[Tensor, ""]
-    correct: Int[Tensor, ""]
+from heedful.functional import Loss as Loss
+from heedful.functional import TokenTarget, cross_entropy
 
 
 def label_smoothed_cross_entropy(
@@ -48,18 +42,7 @@ def label_smoothed_cross_entropy(
         >>> round(loss.total.item(), 4), loss.tokens.item()  # 2 log 4, and two real tokens
         (2.7726, 2)
     """
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing is {smoothing}; it must lie in [0, 1), and 0.1 is usual")
-    real = target_out != PAD
-    scores = logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
-    total = cross_entropy(
-        scores.flatten(0, 1), target_out.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=smoothing
-    )
-    with torch.no_grad():
-        # Largest against right score: ten times cheaper than argmax over a vocabulary.
-        right = scores.gather(-1, target_out.unsqueeze(-1)).squeeze(-1)
-        correct = ((right == scores.amax(-1)) & real).sum()
-    return Loss(total, real.sum(), correct)
+    return cross_entropy(logits, TokenTarget(target_out, smoothing, PAD))
 
 
 def sequence_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0, **options: float) -> Loss:
@@ -71,8 +54,9 @@ def sequence_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0, **opti
         smoothing: As in `label_smoothed_cross_entropy`.
         options: Further arguments of the model's forward, such as `teacher_forcing`.
     """
-    logits = model(batch.source, batch.source_lengths, batch.target_in, **options)
-    return label_smoothed_cross_entropy(logits, batch.target_out, smoothing)
+    return _token_loss(
+        model, (batch.source, batch.source_lengths, batch.target_in), batch.target_out, smoothing, options
+    )
 
 
 def next_token_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Loss:
@@ -83,7 +67,16 @@ def next_token_loss(model: nn.Module, batch: Batch, smoothing: float = 0.0) -> L
         batch: Its targets are the texts.
         smoothing: As in `label_smoothed_cross_entropy`.
     """
-    return label_smoothed_cross_entropy(model(batch.target_in), batch.target_out, smoothing)
+    return _token_loss(model, (batch.target_in,), batch.target_out, smoothing, {})
+
+
+def _token_loss(
+    model: nn.Module, inputs: tuple[Tensor, ...], ids: Tensor, smoothing: float, options: Mapping[str, float]
+) -> Loss:
+    """The loss of a model's own output layer, which keeps no logits, or that of its logits."""
+    if getattr(model, "gives_loss", False):
+        return model(*inputs, target=TokenTarget(ids, smoothing, PAD), **options)
+    return label_smoothed_cross_entropy(model(*inputs, **options), ids, smoothing)
 
 
 def binary_loss(model: nn.Module, batch: ExampleBatch, smoothing: float = 0.0) -> Loss:
