@@ -8,8 +8,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "mechanisms.md"
 HEAD = """# Mechanisms
 
 What there is, from which paper, in which file. Written by `python scripts/write_mechanisms.py` from the classes and
-builders themselves; `heedful list` shows the same, and a test compares. Compiled: in one graph, by
-`torch.compile(fullgraph=True)` and `torch.export`.
+builders themselves; `heedful list` shows the same, and a test compares. State: what goes from one query to the
+next. Time and memory (beside inputs and parameters) grow as written, batch and heads left out where they only multiply;
+measured times are in [benchmarks](../benchmarks/README.md). Compiled: in one graph, by `torch.compile(fullgraph=True)`
+and `torch.export`.
 
 """
 

@@ -50,6 +50,11 @@ def test_a_line_says_where_it_stands_and_where_it_is_from(entry):
     assert any(word in entry.place for word in ("section", "equation", "appendix", "function", "algorithm"))
     assert 1950 < entry.year < 2100
     assert entry.formula.endswith(".")
+    assert entry.time, 'no paragraph "Cost: time ...; memory ...."'
+    assert entry.memory, 'no paragraph "Cost: time ...; memory ...."'
+    folder = {"score": scores, "window": windows, "normalizer": normalizers}.get(entry.kind, heedful.attention)
+    if getattr(getattr(folder, entry.name), "stateful", False) is True:
+        assert entry.state, 'no paragraph "State: ..."'
     assert "\n" not in entry.formula
 
 

@@ -8,14 +8,14 @@ from heedful import catalogue
 from heedful.cli import listing
 
 
-def test_a_pipe_gets_one_line_of_seven_fields_for_each(run):
+def test_a_pipe_gets_one_line_of_ten_fields_for_each(run):
     lines = run("list").out.splitlines()
     assert [line.split("\t")[1] for line in lines] == [entry.name for entry in catalogue()]
     for line in lines:
         kind, _, year, *rest = line.split("\t")
         assert kind in ("score", "window", "normalizer", "mechanism", "pooling", "layer")
         assert 1950 < int(year) < 2100
-        assert len(rest) == 4
+        assert len(rest) == 7
         assert all(rest)
 
 

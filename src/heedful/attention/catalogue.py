@@ -26,6 +26,9 @@ class Entry:
         place: section or equation.
         year: of the paper.
         formula: the first line of its docstring.
+        state: what goes from one query to the next, from the paragraph "State:" of its docstring; empty for nothing.
+        time: how it grows with the sizes, from the paragraph "Cost:".
+        memory: beside inputs and parameters, likewise.
         uncompiled: why `torch.compile(fullgraph=True)` and `torch.export` refuse it, from the attribute of that name;
             empty where both take it.
     """
@@ -37,6 +40,9 @@ class Entry:
     place: str
     year: int
     formula: str
+    state: str
+    time: str
+    memory: str
     uncompiled: str = ""
 
 
@@ -65,14 +71,16 @@ def markdown() -> str:
     r"""The catalogue as a Markdown table, as `docs/mechanisms.md` holds it.
 
     >>> print(markdown().splitlines()[0])
-    | name | kind | formula | source | compiled | file |
+    | name | kind | formula | source | state | time | memory | compiled | file |
     """
-    rows = [("name", "kind", "formula", "source", "compiled", "file"), ("---",) * 6]
+    names = ("name", "kind", "formula", "source", "state", "time", "memory", "compiled", "file")
+    rows = [names, ("---",) * len(names)]
     for entry in catalogue():
         source = f"{entry.paper}, {entry.year}, {entry.place}"
         link = f"[{Path(entry.file).name}](../src/{entry.file})"
         compiled = f"no: {entry.uncompiled}" if entry.uncompiled else "yes"
-        rows.append((entry.name, entry.kind, entry.formula.replace("|", "\\|"), source, compiled, link))
+        cells = entry.formula, source, entry.state or "none", entry.time, entry.memory
+        rows.append((entry.name, entry.kind, *(cell.replace("|", "\\|") for cell in cells), compiled, link))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -88,7 +96,19 @@ def _kind(thing: Any) -> Kind:
 
 
 def _entry(kind: Kind, thing: Any) -> Entry:
-    formula = inspect.cleandoc(thing.__doc__ or "").partition("\n")[0]
+    text = inspect.cleandoc(thing.__doc__ or "")
+    time, _, memory = _paragraph(text, "Cost").removeprefix("time ").partition("; memory ")
     file = thing.__module__.replace(".", "/") + ".py"
     why = getattr(thing, "uncompiled", "")
-    return Entry(thing.__name__, kind, file, thing.source.paper, thing.source.place, thing.source.year, formula, why)
+    source, formula = thing.source, text.partition("\n")[0]
+    state = _paragraph(text, "State").partition(". ")[0]
+    name = thing.__name__
+    return Entry(name, kind, file, source.paper, source.place, source.year, formula, state, time, memory, why)
+
+
+def _paragraph(text: str, title: str) -> str:
+    """What a docstring says after `title:`, on one line and without its full stop."""
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith(f"{title}: "):
+            return " ".join(paragraph.removeprefix(f"{title}: ").split()).removesuffix(".")
+    return ""

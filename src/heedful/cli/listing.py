@@ -1,4 +1,4 @@
-"""`heedful list`: every mechanism with its paper, equation and year."""
+"""`heedful list`: every mechanism with its paper, equation and year, its state and what it costs."""
 
 import sys
 from itertools import groupby
@@ -13,10 +13,10 @@ EXAMPLES = ("heedful list", "heedful list | cut -f 2,3 | sort -k 2n")
 
 
 def command() -> None:
-    """List every score, window, normaliser and mechanism with its paper, equation and year.
+    """List every score, window, normaliser and mechanism with its paper, equation and year, its state and its cost.
 
     A terminal gets tables. A pipe gets a line for each, its fields separated by tabs: kind, name, year, paper, place
-    in it, formula, file.
+    in it, formula, file, state, time, memory.
     """
     from heedful.attention.catalogue import catalogue
 
@@ -25,11 +25,12 @@ def command() -> None:
         show(entries)
         return
     for one in entries:
-        typer.echo("\t".join([one.kind, one.name, str(one.year), one.paper, one.place, one.formula, one.file]))
+        about = one.formula, one.file, one.state or "none", one.time, one.memory
+        typer.echo("\t".join([one.kind, one.name, str(one.year), one.paper, one.place, *about]))
 
 
 def show(entries: "list[Entry]") -> None:
-    """A table for each kind: name, year, and the formula above its paper."""
+    """A table for each kind: name, year, and the formula above its paper and its cost."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -42,6 +43,8 @@ def show(entries: "list[Entry]") -> None:
         for one in group:
             # Text, because a formula's brackets are no markup
             paper = Text(f"\n{one.paper}, {one.place}", style="dim")
-            table.add_row(Text(one.name), str(one.year), Text(one.formula.replace("`", "")) + paper)
+            state = f"state: {one.state}; " if one.state else ""
+            cost = Text(f"\n{state}time: {one.time}; memory: {one.memory}".replace("`", ""), style="dim")
+            table.add_row(Text(one.name), str(one.year), Text(one.formula.replace("`", "")) + paper + cost)
         console.print(table)
         console.print()
