@@ -47,7 +47,7 @@ def test_many_blocks_are_one_attention(gpu, monkeypatch):
     monkeypatch.setattr(gpu, "_BLOCK", 37 * 16)
     for found, expected in zip(gradients(leaves(*tensors), mask), whole, strict=True):
         assert_close(found, expected)
-    # Nothing kept: the way back computes the weights again.
+    # Nothing kept: the backward pass computes the weights again.
     own = leaves(*tensors)
     again = torch.autograd.grad(additive_attention(*own, mask).sum(), own)
     exact = leaves(*tensors, dtype=torch.float64)

@@ -54,7 +54,7 @@ class VisualAttention(nn.Module):
     """`gate * sum of weights * region`, additive scores with a bias, `gate = sigmoid(w . query + b)`.
 
     Soft attention with a softmax over the regions; hard attention with a normaliser that samples one region. It has the
-    doors of `Attention` that a decoder uses. The weights returned are those before the gate.
+    methods of `Attention` that a decoder calls. The weights returned are those before the gate.
 
     Args:
         query_dim: features of a query (the decoder state before the word).

@@ -18,8 +18,8 @@ Method = Literal["exact", "harmonic"]
 
 
 def _fits(query: Tensor, key: Tensor, energy: Tensor, value: Tensor) -> bool:
-    """Whether all is as it mostly is, on the CPU, three axes and one type; told in half a microsecond, a tenth of a
-    small call.
+    """Whether this is the common case: on the CPU, three axes, one type. The check takes half a microsecond, a tenth of
+    a small call.
     """
     if not (query.ndim == key.ndim == value.ndim == 3 and energy.ndim == 1 and query.is_floating_point()):
         return False

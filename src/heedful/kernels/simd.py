@@ -33,7 +33,7 @@ def lanes_of(dtype: np.dtype) -> int:
 
 
 # Serial, without the interpreter lock, no check of divisors: a checked division does not vectorise. What only kernels
-# call needs no door to Python, which would cost as much time to compile.
+# call needs no wrapper for Python, which would cost as much time to compile.
 INNER = {
     "nogil": True,
     "error_model": "numpy",

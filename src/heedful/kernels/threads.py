@@ -3,7 +3,7 @@
 A kernel is a C function of one argument, the address of the record. It takes slices until none is left, so a thread
 that starts late or is disturbed takes fewer. No thread needs the interpreter: starting a job on two costs 2 us.
 
-The threads are those of PyTorch's own OpenMP. Between two operators they stay awake for a while and hold the other
+The threads are those of PyTorch's own OpenMP. Between two operators they keep spinning for a while and hold the other
 cores: threads of ours would find no core free, and were measured to run one after the other. After a fork OpenMP's
 threads are gone and cannot be called again; a child makes threads of its own.
 """

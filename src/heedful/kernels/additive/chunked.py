@@ -32,7 +32,7 @@ def scores_forward(
     key: Float[Tensor, "batch keys units"],
     energy: Float[Tensor, " units"],
 ) -> tuple[Float[Tensor, "batch queries keys"], None]:
-    """scores[q, k] = energy . tanh(query[q] + key[k]), block by block; no plan is needed for the way back."""
+    """scores[q, k] = energy . tanh(query[q] + key[k]), block by block; the backward pass needs no plan."""
     batch, queries, units = query.shape
     scores = query.new_empty(batch, queries, key.shape[1])
     for b, q in blocks(batch, queries, key.shape[1] * units):
@@ -86,7 +86,7 @@ def attention_forward(
     need_weights: bool,
     need_grad: bool,  # noqa: ARG001
 ) -> tuple[Float[Tensor, "batch queries value_dim"], Float[Tensor, "batch queries keys"] | None, None]:
-    """Context, and the weights on request, block by block; the way back needs no plan."""
+    """Context, and the weights on request, block by block; the backward pass needs no plan."""
     batch, queries, _ = query.shape
     key, value, mask = visible(query, key, value, mask)
     context = value.new_empty(batch, queries, value.shape[2])

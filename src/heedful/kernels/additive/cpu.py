@@ -31,7 +31,7 @@ def _back() -> ModuleType:
 
 
 def _worth_keeping(sides: Plan) -> Plan | None:
-    """The plan for the way back, unless its factors are so large that memory matters more than making them again."""
+    """The plan for the backward pass, unless its factors are so large that memory matters more than making them again."""
     near = sides.product
     return sides if near is None or near.x.numel() + near.y.numel() <= BLOCK else None
 
@@ -61,7 +61,7 @@ def _forward(
 
 
 def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Plan | None]:
-    """Scores [batch, queries, keys], and the plan if the backward pass had better have it."""
+    """Scores [batch, queries, keys], and the plan if the backward pass can reuse it."""
     shape = (query.shape[0], query.shape[1], key.shape[1])
     out = query.new_empty(shape)
     if out.numel() == 0:
@@ -84,7 +84,7 @@ def scores_backward(grad: Tensor, query: Tensor, key: Tensor, energy: Tensor, si
 def attention_forward(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool, need_grad: bool
 ) -> tuple[Tensor, Tensor | None, Plan | None]:
-    """Context, weights (if asked for, or so few that the backward pass had better have them) and the plan."""
+    """Context, weights (if asked for, or so few that it pays to keep them for the backward pass) and the plan."""
     batch, queries, _ = query.shape
     keys = key.shape[1]
     shape = batch, queries, keys
@@ -174,7 +174,7 @@ class _Part:
 
 @dataclass(slots=True)
 class _Reads:
-    """What a part of the contexts is made of besides its scores, and what flows into it."""
+    """What a part of the contexts is made of besides its scores, and its gradient."""
 
     rows: Tensor | None
     value: Tensor
@@ -236,7 +236,7 @@ def gradients(
 def slope(
     weights: Tensor, given: Tensor | None, value: Tensor, flow: Tensor, seen: Tensor | None, grad: Tensor
 ) -> None:  # fmt: skip
-    """Fill `grad`, the gradient of the scores, from what flows into their weights (`given`) and contexts (`flow`)."""
+    """Fill `grad`, the gradient of the scores, from those of their weights (`given`) and contexts (`flow`)."""
     batch, queries, keys = weights.shape
     numbers = (
         address(weights), address(grad), address(given), address(value), value.shape[2], address(flow),
@@ -247,7 +247,7 @@ def slope(
 
 
 def add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh: bool) -> None:
-    """Add to the gradient of the values (write it if `fresh`): weights transposed, times what flows into contexts."""
+    """Add to the gradient of the values (write it if `fresh`): weights transposed, times the gradient of the contexts."""
     batch, queries, keys = weights.shape
     numbers = (
         address(weights), address(flow), flow.shape[2], address(grad_value), queries, keys, fresh

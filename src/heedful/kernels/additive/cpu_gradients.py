@@ -1,4 +1,4 @@
-"""The way back of `cpu_kernels`: from the gradient of context and weights to that of queries, keys and energy."""
+"""The backward pass of `cpu_kernels`: from the gradient of context and weights to that of queries, keys and energy."""
 
 from functools import lru_cache
 
@@ -128,7 +128,7 @@ def _dots(unit, source, value, value_dim, index, count, flow):
 
 @njit(**INNER)
 def _slope_row(unit, weight, flow, given, keys):
-    """Slope = weight * (flow - sum of weight * flow); what has no weight has no slope, whatever flows."""
+    """Slope = weight * (flow - sum of weight * flow); 0 where the weight is 0, whatever its gradient."""
     n, full = lanes(unit), keys - keys % lanes(unit)
     if given != 0:
         for k in range(keys):
@@ -150,7 +150,7 @@ def _slope_row(unit, weight, flow, given, keys):
 
 @lru_cache(typed=True)  # 1 of float32 equals 1 of float64
 def value_gradient(unit):
-    """Kernel over batch x tiles of keys: the values' gradient, weights transposed times what flows into the context.
+    """Kernel over batch x tiles of keys: the values' gradient, weights transposed times the gradient of the context.
 
     Numbers: weights, gradient of the context, its width, gradient of the values (written if `fresh`, else added to),
     queries, keys, fresh.
@@ -319,7 +319,7 @@ def _gather(unit, grad, row, rows, keys, index, some, flow):
 
 @lru_cache(typed=True)  # 1 of float32 equals 1 of float64
 def gradients(unit, cut, direct, wide, of_x, of_y):
-    """Kernel over registers, batch x units: what flows into queries, keys and energy.
+    """Kernel over registers, batch x units: the gradients of queries, keys and energy.
 
     `of_x` and `of_y` (1 or None) say whose gradients are asked for; that of the energy comes with the queries'.
     Numbers: x, y, gradient of the scores, energy, gradients of x, of y, of the energy [batch, units], `seen` or 0,

@@ -131,7 +131,7 @@ class _Gradients:
 
 
 def scores_forward(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, None]:
-    """Scores [batch, queries, keys]; no plan is needed for the way back."""
+    """Scores [batch, queries, keys]; the backward pass needs no plan."""
     out = query.new_zeros(query.shape[0], query.shape[1], key.shape[1])
     if out.numel() * energy.numel():
         _scores(_plan(query, key, energy), None, out)
@@ -159,7 +159,7 @@ def _uniform(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
 def attention_forward(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool, need_grad: bool
 ) -> tuple[Tensor, Tensor | None, None]:
-    """Context, and the weights if asked for, or so few that the way back had better have them; it needs no plan."""
+    """Context, and the weights if asked for, or so few that the backward pass reuses them; it needs no plan."""
     batch, queries, keys = shape = query.shape[0], query.shape[1], key.shape[1]
     key, value, mask = visible(query, key, value, mask)
     kept = need_weights or (need_grad and batch * queries * keys <= _BLOCK)

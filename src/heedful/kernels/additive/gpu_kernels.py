@@ -94,7 +94,7 @@ def softmax_kernel(scores, keys, tile: tl.constexpr):
 
 @triton.jit
 def softmax_slope_kernel(weights, flow, keys, tile: tl.constexpr):
-    """Turn a row of what flows into the weights into what flows into the scores; no weight, no slope."""
+    """Turn the gradient of a row of weights into that of its scores; 0 where the weight is 0."""
     start = tl.program_id(0).to(tl.int64) * keys
     weights, flow = weights + start, flow + start
     products = tl.zeros((tile,), dtype=flow.dtype.element_ty)
@@ -148,7 +148,7 @@ def slopes_kernel(
     grad_column, queries, keys, cut, small, add: tl.constexpr, weigh: tl.constexpr, tile_rows: tl.constexpr,
     tile_columns: tl.constexpr,
 ):  # fmt: skip
-    """What flows into a tile of queries of four units, over 4 energy: the sum over keys of grad P r^2; `add`: to that.
+    """The gradient of a tile of queries of four units, over 4 energy: the sum over keys of grad P r^2; `add`: to that.
 
     Queries and keys may change places. `weigh`: the tile's sums of grad * tanh, too, into mass [programs, units].
     """

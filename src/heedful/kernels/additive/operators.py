@@ -45,7 +45,7 @@ def _as(tensors: tuple[Tensor, ...], like: tuple[Tensor, ...]) -> tuple[Tensor, 
 
 
 def scores(query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, Any]:
-    """Scores [batch, queries, keys], and the plan that the way back had better have, or None."""
+    """Scores [batch, queries, keys], and the plan if the backward pass can reuse it, or None."""
     found, plan = _run("scores_forward", (query, key, energy))
     return found.to(query.dtype), plan
 
@@ -63,7 +63,7 @@ def attention(
     query: Tensor, key: Tensor, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool,
     need_grad: bool,
 ) -> tuple[Tensor, Tensor | None, Any]:  # fmt: skip
-    """Context, weights if asked for or worth keeping, and the plan that the way back had better have, or None."""
+    """Context, weights if asked for or worth keeping, and the plan if the backward pass can reuse it, or None."""
     context, weights, plan = _run("attention_forward", (query, key, value, energy), mask, need_weights, need_grad)
     return context if context.dtype is value.dtype else context.to(value.dtype), weights, plan
 

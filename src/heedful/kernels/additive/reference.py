@@ -1,4 +1,4 @@
-"""The naive truth of additive attention (Bahdanau 2015, section 3.1): the four-dimensional tensor is built.
+"""Reference of additive attention (Bahdanau 2015, section 3.1): the four-dimensional tensor is built.
 
 Every fused path is held against these lines in float64; `torch.export` emits them, a graph cannot choose by its data.
 """

@@ -50,7 +50,7 @@ def derivatives(
 
 
 def scores(flows: list[Tensor], grad: Tensor, query: Tensor, key: Tensor, energy: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of `grad`, what had flowed into the scores, and of query, key and energy; `flows` into the gradients of
+    """Gradients of `grad`, the gradient of the scores, and of query, key and energy; `flows` into the gradients of
     these three.
     """
     found = _zeros(grad, query, key, energy)
