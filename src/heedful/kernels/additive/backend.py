@@ -17,7 +17,7 @@ _PLAIN = {Tensor, torch.nn.Parameter}
 
 
 def reads_numbers(*tensors: Tensor) -> bool:
-    """Whether a kernel may read these tensors' addresses, and nobody records or transforms what is done to them.
+    """Whether a kernel may read these tensors' addresses, and no transform or mode of torch has to see the call.
 
     All are on one device. Where a graph is made (torch.compile, make_fx, TorchScript), under torch.func and for fake
     tensors, only operators that torch knows are seen.
@@ -37,7 +37,7 @@ def reads_numbers(*tensors: Tensor) -> bool:
 
 def records_gradients() -> bool:
     """In a backward pass: whether its gradients are to have gradients (`create_graph`), or what calls it is compiled;
-    either way operators must compute them, not kernels that nobody sees.
+    either way operators must compute them, not kernels that torch does not see.
     """
     return torch.is_grad_enabled() or torch.compiler.is_compiling()
 

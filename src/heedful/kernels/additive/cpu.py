@@ -31,7 +31,7 @@ def _back() -> ModuleType:
 
 
 def _worth_keeping(sides: Plan) -> Plan | None:
-    """The plan for the backward pass, unless its factors are so large that memory matters more than making them again."""
+    """The plan for the backward pass, unless its factors are so large that memory matters more than time."""
     near = sides.product
     return sides if near is None or near.x.numel() + near.y.numel() <= BLOCK else None
 
@@ -247,7 +247,7 @@ def slope(
 
 
 def add_value_gradient(weights: Tensor, flow: Tensor, grad_value: Tensor, fresh: bool) -> None:
-    """Add to the gradient of the values (write it if `fresh`): weights transposed, times the gradient of the contexts."""
+    """Add to the gradient of the values (write it if `fresh`): weights transposed times that of the contexts."""
     batch, queries, keys = weights.shape
     numbers = (
         address(weights), address(flow), flow.shape[2], address(grad_value), queries, keys, fresh

@@ -45,7 +45,7 @@ TILE_KEYS = 32
 def slope(unit):
     """Kernel over rows, batch x queries: the gradient of the scores.
 
-    It follows from the weights and from what flows into the context (through `value`) and into the weights (`given`, or
+    It follows from the weights and from the gradients of the context (through `value`) and of the weights (`given`, or
     0). Numbers: weights, gradient, given, value, its width, gradient of the context, `seen` or 0, queries, keys.
     """
 

@@ -3,7 +3,7 @@
 Eager code takes a `torch.autograd.Function`, which costs a third of an operator's call; `torch.compile` keeps the
 operators `heedful::additive_scores` and `heedful::additive_attention` whole, as does whatever else records or has no
 numbers; `torch.export`, TorchScript and `torch.func` get the plain tanh form. Where a graph of the gradients is asked
-for (`create_graph=True`), the operators of the backward pass compute them, which have derivatives of their own (`second`).
+for (`create_graph=True`), operators compute them that have derivatives of their own (`second`).
 """
 
 import torch
@@ -15,7 +15,7 @@ from heedful.kernels.additive import operators, reference
 from heedful.kernels.additive.backend import reads_numbers, records_gradients
 from heedful.kernels.additive.steps import AdditiveMemory, fits, step_attention, step_scores
 
-# Up to so many elements of batch x queries x keys x units, PyTorch's operators cost less than ours, forward and backward.
+# Up to so many elements of batch x queries x keys x units, PyTorch's operators cost less than ours.
 _FEW = 4096
 
 

@@ -39,7 +39,7 @@ def additive_attention(
     """Context and weights: the softmax of the scores over the visible keys, and what it reads."""
     if mask is not None:
         seen = mask.any(dim=-2).unsqueeze(-1)
-        # 0 * NaN is NaN: what nobody may see is replaced before any product.
+        # 0 * NaN is NaN: hidden keys are replaced before any product.
         key, value = key.where(seen, 0.0), value.where(seen, 0.0)
     weights = masked_softmax(additive_scores(query, key, energy), mask)
     return weights @ value, weights

@@ -1,8 +1,8 @@
 """Second derivatives of additive attention: the plain formula, one block of queries at a time.
 
-What flows back into the gradients of queries, keys, values and energy is a direction in which these may move. The
-gradient of (gradients . direction) is that of the outputs' speed along it, weighted with what had flowed into them: one
-way through plain operators, forth and back. A block holds `chunked.BLOCK` numbers; a dozen of its size live at once.
+The gradients that come back to the gradients of queries, keys, values and energy are a direction in the space of these.
+The gradient of (gradients . direction) is that of the outputs' derivative along it, weighted with their first gradients:
+one forward and one backward pass through plain operators. A block holds `chunked.BLOCK` numbers; a dozen of its size live at once.
 """
 
 from collections.abc import Callable
@@ -68,12 +68,12 @@ def attention(
     flows: list[Tensor], grad_context: Tensor, grad_weights: Tensor | None, query: Tensor, key: Tensor, value: Tensor,
     energy: Tensor, mask: Tensor | None,
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
-    """Gradients of `grad_context` and `grad_weights`, what had flowed into both, and of query, key, value and energy;
-    `flows` into the gradients of these four.
+    """Gradients of `grad_context` and `grad_weights`, the first gradients, and of query, key, value and energy;
+    `flows` are the gradients of the gradients of these four.
     """
     given = query.new_zeros(()) if grad_weights is None else grad_weights
     given = given.expand(query.shape[0], query.shape[1], key.shape[1])
-    # what nobody sees may hold anything, and so may what flows into its gradient, which is zero
+    # hidden keys may hold anything, and so may the gradients of their gradients, which are zero
     key_flow, value_flow, _ = visible(query, flows[1], flows[2], mask)
     key, value, mask = visible(query, key, value, mask)
     given = given if mask is None else given.where(mask, 0.0)
