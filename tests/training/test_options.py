@@ -57,3 +57,11 @@ def test_a_value_that_makes_no_sense_is_refused(name, value):
 )
 def test_a_metric_is_better_when_it_should_be(name, value, best, better):
     assert TrainingOptions(max_steps=1, best_by=name).is_better(value, best) is better
+
+
+def test_a_precision_in_bits_needs_no_quotes():
+    assert TrainingOptions(max_steps=1, precision=32).precision == "32"
+    with pytest.raises(ValidationError, match="32"):
+        TrainingOptions(max_steps=1, precision=64)
+    with pytest.raises(ValidationError, match="32"):
+        TrainingOptions(max_steps=1, precision=True)

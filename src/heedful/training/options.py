@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 # A run may go on with other values of these: where it ends, and where and how fast it runs.
 LIMITS = frozenset({"max_epochs", "max_steps", "max_seconds", "patience"})
@@ -15,6 +15,10 @@ FREE_OPTIONS = LIMITS | {
     "nodes",
     "tensorboard",
 }
+# YAML reads 32 without quotes as a number
+Precision = Annotated[
+    Literal["32", "bf16", "16"], BeforeValidator(lambda given: str(given) if type(given) is int else given)
+]
 LOWER_IS_BETTER = frozenset({"loss", "mae", "perplexity", "ter", "wer", "cer"})
 
 
@@ -104,7 +108,7 @@ class TrainingOptions(BaseModel):
     checkpoint_minutes: float = Field(default=5.0, gt=0)
     tensorboard: bool = True
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["32", "bf16", "16"] = "32"
+    precision: Precision = "32"
     compile: bool = False
     devices: int = Field(default=1, gt=0)
     nodes: int = Field(default=1, gt=0)

@@ -1,8 +1,9 @@
 """Second derivatives of additive attention: the plain formula, one block of queries at a time.
 
 The gradients that come back to the gradients of queries, keys, values and energy are a direction in the space of these.
-The gradient of (gradients . direction) is that of the outputs' derivative along it, weighted with their first gradients:
-one forward and one backward pass through plain operators. A block holds `chunked.BLOCK` numbers; a dozen of its size live at once.
+The gradient of (gradients . direction) is that of the outputs' derivative along it, weighted with their first
+gradients: one forward and one backward pass through plain operators. A block holds `chunked.BLOCK` numbers; a dozen of
+its size live at once.
 """
 
 from collections.abc import Callable
