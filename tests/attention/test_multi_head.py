@@ -207,6 +207,47 @@ def test_unit_length_makes_the_size_of_the_projections_meaningless():
         assert abs(QueryKeyTransform(3, "l2", length=length).scale.item() - start) < 0.005
 
 
+@pytest.mark.parametrize("norm", ["rms", "layer", "l2", None])
+def test_queries_and_keys_are_normalised_with_gains_of_their_own_then_rotated_then_compared(norm):
+    """Henry 2020, or a norm of the head's features under the usual root: one query and one key at a time."""
+    transform = randomised(QueryKeyTransform(4, norm, RotaryPositions(4)))
+    layer = MultiHeadAttention(4, 1, transform=transform, bias=False).double()
+    for projection in (layer.query_proj, layer.key_proj):
+        nn.init.eye_(projection.weight)
+    query, key = torch.randn(1, 2, 4).double(), torch.randn(1, 3, 4).double()
+
+    def normed(vector, own, scale):
+        if norm == "l2":
+            return scale * vector / math.sqrt(sum(x * x for x in vector))
+        if norm == "rms":
+            return own.weight * vector / (vector.square().mean() + torch.finfo(torch.float64).eps).sqrt()
+        if norm == "layer":
+            return own.weight * (vector - vector.mean()) / (vector.var(correction=0) + 1e-5).sqrt() + own.bias
+        return vector
+
+    def turned(vector, place):
+        pairs = [torch.complex(*vector[2 * i : 2 * i + 2]) * torch.polar(*angle(place, i)) for i in range(2)]
+        return torch.view_as_real(torch.stack(pairs)).flatten()
+
+    def angle(place, pair):
+        return torch.ones((), dtype=torch.float64), torch.tensor(place / 100.0**pair, dtype=torch.float64)
+
+    queries = [turned(normed(one, transform.query_norm, transform.scale), place) for place, one in enumerate(query[0])]
+    keys = [turned(normed(one, transform.key_norm, 1), place) for place, one in enumerate(key[0])]
+    scores = torch.stack(queries) @ torch.stack(keys).T / (1 if norm == "l2" else math.sqrt(4))
+    assert_close(layer(query, key, need_weights=True).weights[0, 0], torch.softmax(scores, -1))
+
+
+@pytest.mark.parametrize("norm", ["rms", "layer", "l2"])
+def test_vectors_of_zeros_are_normalised_to_something_finite(norm):
+    layer, sides = make(transform=QueryKeyTransform(3, norm), bias=False), draw()
+    with torch.no_grad():
+        sides[0][0], sides[1][0] = 0, 0
+    output = layer(*sides)
+    assert output.context.isfinite().all()
+    assert all(slope.isfinite().all() for slope in torch.autograd.grad(output.context.square().sum(), sides))
+
+
 def test_rotated_heads_know_distances_alone():
     layer = make(transform=QueryKeyTransform(3, positions=RotaryPositions(2)))
     query, key, value = draw()
