@@ -78,7 +78,17 @@ def _attentional(p, x, scores):
 
 
 def _statistics(p, x):
-    mean, weights = _attention_pooling(p, x)
+    return _mean_and_spread(x, *_attention_pooling(p, x))
+
+
+def _relu_statistics(p, x):
+    """Okabe 2018, section 3, whose f is any non-linearity."""
+    inner = [torch.where((row := p["weight"] @ step + p["bias"]) > 0, row, 0) for step in x]
+    weights = _softmax(torch.stack([p["context_vector"] @ one for one in inner]))
+    return _mean_and_spread(x, sum(w * step for w, step in zip(weights, x, strict=True)), weights)
+
+
+def _mean_and_spread(x, mean, weights):
     variance = sum(w * (step - mean) ** 2 for w, step in zip(weights, x, strict=True))
     return torch.cat([mean, torch.where(variance > 1e-12, variance, 1e-12).sqrt()]), weights
 
@@ -141,6 +151,7 @@ ROWS = [
     Row(lambda: LastStateAttention(DIM, 4), _luong, ordered=True),
     Row(lambda: LastStateAttention(DIM, 4, "bahdanau"), _bahdanau, ordered=True),
     Row(lambda: AttentiveStatisticsPooling(DIM, 11), _statistics),
+    Row(lambda: AttentiveStatisticsPooling(DIM, 11, "relu"), _relu_statistics),
     Row(lambda: ChannelStatisticsPooling(DIM, 11), _channel_statistics),
     Row(lambda: GatedPooling(DIM, 11), _gated),
     Row(lambda: StructuredSelfAttention(DIM, 11, 2), _structured),
@@ -400,9 +411,24 @@ def test_statistics_under_uniform_weights_are_the_mean_and_the_spread_of_the_pop
         assert 0.8 < pooling.context_vector.std().item() * 20 < 1.2
 
 
-def test_the_mean_of_one_step_is_the_step():
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (MeanPooling, lambda step: step),
+        (MaxPooling, lambda step: step),
+        (LastPooling, lambda step: step),
+        (lambda: AttentionPooling(DIM, 11), lambda step: step),
+        (lambda: GatedPooling(DIM, 11), lambda step: step),
+        (lambda: StructuredSelfAttention(DIM, 11, 2), lambda step: step.unsqueeze(1).expand(-1, 2, -1)),
+        (lambda: AttBlstmPooling(DIM), torch.tanh),
+        (lambda: AttentiveStatisticsPooling(DIM, 11), lambda step: torch.cat((step, step * 0 + 1e-6), 1)),
+        (lambda: ChannelStatisticsPooling(DIM, 11), lambda step: torch.cat((step, step * 0 + 1e-6), 1)),
+    ],
+)
+def test_one_visible_step_is_read_whole(build, expected):
     steps = _steps()
-    assert MeanPooling()(steps, torch.arange(KEYS) == torch.full((BATCH, 1), 2)).vector.equal(steps[:, 2])
+    output = _output(build().double()(steps, torch.arange(KEYS) == torch.full((BATCH, 1), 2)))
+    assert_close(output, expected(steps[:, 2]))
 
 
 @pytest.mark.parametrize("build", [AttentiveStatisticsPooling, ChannelStatisticsPooling])
@@ -472,6 +498,8 @@ def test_sizes_and_names_are_refused_when_built():
     for build in (AttentionPooling, AttentiveStatisticsPooling, GatedPooling, StructuredSelfAttention):
         with pytest.raises(ValueError, match=r"attention_dim is 0; expected a whole number"):
             build(4, 0, *([1] if build is StructuredSelfAttention else []))
+    with pytest.raises(ValueError, match=r"activation is 'sine'; expected one of 'tanh', 'relu'\."):
+        AttentiveStatisticsPooling(4, 3, "sine")
     for build in (AttBlstmPooling, FeatureAttention):
         with pytest.raises(ValueError, match=r"dim is -1; expected a whole number"):
             build(-1)
