@@ -260,6 +260,34 @@ def test_rotated_heads_know_distances_alone():
     assert_close(here.context, there.context)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_heads_are_grouped_by_their_means_and_groups_of_equals_read_as_before(bias):
+    layer = make(bias=bias)
+    fewer, sides = layer.grouped(2), draw()
+    for name in ("key_proj", "value_proj"):
+        for own, other in zip(getattr(fewer, name).parameters(), getattr(layer, name).parameters(), strict=True):
+            heads = other.unflatten(0, (HEADS, 3))
+            assert_close(own, torch.cat([(heads[0] + heads[1]) / 2, (heads[2] + heads[3]) / 2]))
+    assert fewer.remember(*sides[1:]).value.shape == (BATCH, 2, KEYS, 3)
+    assert_close(fewer(*sides).context, by_hand(fewer, *sides, None)[0])
+    # heads that are alike are their own mean
+    assert_close(fewer.grouped(2)(*sides).context, fewer(*sides).context)
+    wide = make(bias=bias)
+    wide.load_state_dict(
+        {
+            name: weight.unflatten(0, (2, 3)).repeat_interleave(2, 0).flatten(0, 1)
+            if name.startswith(("key", "value"))
+            else weight
+            for name, weight in fewer.state_dict().items()
+        }
+    )
+    assert_close(wide(*sides).context, fewer(*sides).context)
+    assert_close(wide.grouped(2)(*sides).context, fewer(*sides).context)
+    assert layer.num_kv_heads == HEADS
+    with pytest.raises(ValueError, match=r"num_kv_heads is 3, which does not divide that of the layer, 4\. Use 2 or 4"):
+        layer.grouped(3)
+
+
 def test_first_values_are_those_of_torch():
     ours, theirs = MultiHeadAttention(64, 4), nn.MultiheadAttention(64, 4)
     bound = math.sqrt(6 / (4 * 64))
