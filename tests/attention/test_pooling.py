@@ -13,6 +13,7 @@ import heedful.attention
 from heedful import padding_mask
 from heedful.attention import (
     AttBlstmPooling,
+    Attention,
     AttentionPooling,
     AttentiveStatisticsPooling,
     ChannelStatisticsPooling,
@@ -21,11 +22,14 @@ from heedful.attention import (
     GatedPooling,
     LastPooling,
     LastStateAttention,
+    LearnedQueryPooling,
     MaxPooling,
     MeanPooling,
     Pooling,
     StructuredSelfAttention,
 )
+from heedful.attention.normalizers import SmoothedNormalizer
+from heedful.attention.scores import AdditiveScore, GeneralScore
 from tests.tolerances import assert_close
 
 BATCH, KEYS, DIM = 3, 5, 7
@@ -111,6 +115,13 @@ def _gated(p, x):
     return sum(w * step for w, step in zip(weights, x, strict=True)), weights
 
 
+def _learned_query(p, x):
+    """Any attention: here `query . W step` under Chorowski's smoothing."""
+    powers = torch.stack([1 / (1 + torch.exp(-(p["query"] @ p["attention.score.weight"] @ step))) for step in x])
+    weights = powers / powers.sum()
+    return sum(w * step for w, step in zip(weights, x, strict=True)), weights
+
+
 def _structured(p, x):
     rows = []
     for hop in p["hop_proj"]:
@@ -154,6 +165,7 @@ ROWS = [
     Row(lambda: AttentiveStatisticsPooling(DIM, 11, "relu"), _relu_statistics),
     Row(lambda: ChannelStatisticsPooling(DIM, 11), _channel_statistics),
     Row(lambda: GatedPooling(DIM, 11), _gated),
+    Row(lambda: LearnedQueryPooling(Attention(GeneralScore(4, DIM), normalizer=SmoothedNormalizer())), _learned_query),
     Row(lambda: StructuredSelfAttention(DIM, 11, 2), _structured),
     Row(lambda: FeatureTemporalAttention(6), _temporal, ordered=True, in_place=True),
     Row(lambda: FeatureTemporalAttention(6, shared=True), _shared_temporal, ordered=True, in_place=True),
@@ -369,6 +381,20 @@ def test_last_state_attention_begins_as_in_keras_attention():
 
 def test_attention_pooling_has_the_parameters_of_its_example():
     assert sum(parameter.numel() for parameter in AttentionPooling(300, 50).parameters()) == 15_100
+
+
+def test_a_learned_query_of_the_additive_score_is_attention_pooling():
+    asked = LearnedQueryPooling(Attention(AdditiveScore(4, DIM, 11, bias=True))).double()
+    pooling, score = AttentionPooling(DIM, 11).double(), asked.attention.score
+    with torch.no_grad():
+        score.bias.normal_()
+        pooling.weight.copy_(score.key_proj)
+        pooling.context_vector.copy_(score.energy)
+        pooling.bias.copy_(score.query_proj @ asked.query + score.bias)
+    steps = _steps()
+    ours, theirs = (layer(steps, _mask(), need_weights=True) for layer in (asked, pooling))
+    assert_close(ours.vector, theirs.vector)
+    assert_close(ours.weights, theirs.weights)
 
 
 def test_one_hop_is_attention_pooling_without_a_bias():

@@ -156,9 +156,7 @@ class MultiSourceAttention(nn.Module):
         output = MultiSourceOutput(context, source_weights, weights) if need_weights else MultiSourceOutput(context)
         return output, tuple(state for _, state in looks)
 
-    def _join(
-        self, query: Tensor, contexts: list[Tensor], memory: tuple[Memory, ...]
-    ) -> tuple[Tensor, Tensor | None]:
+    def _join(self, query: Tensor, contexts: list[Tensor], memory: tuple[Memory, ...]) -> tuple[Tensor, Tensor | None]:
         """One context of those of the sources, and how much each of these counts."""
         if self.combine == "concat":
             return torch.cat(contexts, -1), None
