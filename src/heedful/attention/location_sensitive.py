@@ -19,8 +19,9 @@ def ChorowskiAttention(  # noqa: N802
 ) -> Attention:
     """Softmax of `energy . tanh(W query + V key + U f + b)`, f a convolution of the weights of the query before.
 
-    For long inputs the paper has, in section 2.3, three ways to keep to the keys that matter: `AttentionWindow` while
-    decoding, a softmax with a temperature below 1, and `SmoothedNormalizer` where many keys matter.
+    The queries are scanned one by one. For long inputs the paper has, in section 2.3, three ways to keep to the keys
+    that matter: `AttentionWindow` while decoding, a softmax with a temperature below 1, and `SmoothedNormalizer` where
+    many keys matter.
 
     Args:
         query_dim: features of a query (a decoder state).
@@ -46,6 +47,8 @@ def TacotronAttention(  # noqa: N802
     query_dim: int, key_dim: int, hidden_dim: int = 128, filters: int = 32, width: int = 31
 ) -> Attention:
     """Softmax of `energy . tanh(W query + V key + U f + b)`, f a convolution of the last weights and of their sum.
+
+    The queries are scanned one by one.
 
     Args:
         query_dim: features of a query (a decoder state).

@@ -50,7 +50,7 @@ def MilkAttention(  # noqa: N802
 ) -> Attention:
     """Monotonic infinite lookback: stop as `MonotonicAttention` does, then attend softly over all keys up to the stop.
 
-    `MochaAttention` with `width=None`. Train it with `heedful.training.latency_loss` of the stops, or it learns
+    `MochaAttention` with `width=None`; the queries are scanned one by one. Train it with `heedful.training.latency_loss` of the stops, or it learns
     to wait for the end.
 
     Args:
