@@ -123,12 +123,12 @@ def test_a_gate_of_zero_is_one_half_and_a_large_one_lets_all_through(per):
 @pytest.mark.parametrize("per", ["feature", "head"])
 def test_a_gate_of_the_query_stands_between_what_heads_read_and_the_last_projection(per):
     layer, query, key = randomised(GatedAttention(DIM, HEADS, per=per)), draw(BATCH, 4, DIM), draw(BATCH, 5, DIM)
-    plain, size = like(layer), DIM // HEADS
+    plain, size, rows = like(layer), DIM // HEADS, layer.get_parameter("finish.gate.weight")
     nn.init.eye_(plain.output_proj.weight)
     nn.init.zeros_(plain.output_proj.bias)
     read, gated = plain(query, key).context, torch.zeros(BATCH, 4, DIM, dtype=torch.float64)
     for feature in range(DIM):
-        row = layer.finish.gate.weight[feature if per == "feature" else feature // size]
+        row = rows[feature if per == "feature" else feature // size]
         gated[..., feature] = read[..., feature] / (1 + torch.exp(-(query @ row)))
     assert_close(layer(query, key).context, gated @ layer.output_proj.weight.T + layer.output_proj.bias)
 

@@ -71,6 +71,11 @@ NAMED = [
 def test_a_named_mechanism_is_its_parts(build, score, window):
     named, by_hand = build(), Attention(score(), window(), SoftmaxNormalizer())
     by_hand.load_state_dict(named.state_dict())
+    # options that few queries do not show
+    ours, theirs = (
+        {name: part for name, part in vars(one.window).items() if name[0] != "_"} for one in (named, by_hand)
+    )
+    assert ours == theirs
     arguments, mask = draw(named, dtype=torch.float32), some_mask()
     assert named(*arguments, mask).context.equal(by_hand(*arguments, mask).context)
     ours, theirs = (attention(*arguments, mask, need_weights=True) for attention in (named, by_hand))

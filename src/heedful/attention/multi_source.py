@@ -95,7 +95,7 @@ class MultiSourceAttention(nn.Module):
             nn.init.zeros_(self.query_proj.bias)
             nn.init.normal_(self.energy, std=width**-0.5)
 
-    def _projections(self, name: str, size: int | None) -> nn.ParameterList:
+    def _projections(self, name: str, size: Any) -> nn.ParameterList:
         """A matrix for the context of each source."""
         check_sizes(**{name: size})
         matrices = [torch.empty(size, attention.key_dim) for attention in self.attentions]
