@@ -322,6 +322,23 @@ def test_named_mechanisms_are_their_parts():
         assert built(*arguments).context.equal(parts(*arguments).context)
 
 
+@pytest.mark.parametrize(
+    ("build", "shapes"),
+    [
+        (lambda: ChorowskiAttention(4, 6, 7), {"location_conv": (10, 1, 201), "location_proj": (7, 10)}),
+        (lambda: TacotronAttention(4, 6), {"location_conv": (32, 2, 31), "location_proj": (128, 32)}),
+        (
+            lambda: DynamicConvolutionAttention(4, 6),
+            {"static_filters": (8, 21), "filter_proj": (8 * 21, 128), "static_proj": (128, 8), "query_proj": (128, 4)},
+        ),
+        (lambda: GaussianMixtureAttention(4, 6), {"mixture_proj": (3 * 5, 128), "query_proj": (128, 4)}),
+    ],
+)
+def test_sizes_that_are_left_out_are_those_of_the_papers(build, shapes):
+    parameters = dict(build().score.named_parameters())
+    assert {name: tuple(parameters[name].shape) for name in shapes} == shapes
+
+
 def shared(powers):
     return powers / powers.sum()
 
