@@ -146,6 +146,7 @@ def test_the_public_names_are_these():
         "LastPooling",
         "LastStateAttention",
         "LatentAttention",
+        "LearnedQueryPooling",
         "LightConvolution",
         "LinearAttention",
         "LinformerAttention",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from heedful.attention import LastPooling as LastPooling
     from heedful.attention import LastStateAttention as LastStateAttention
     from heedful.attention import LatentAttention as LatentAttention
+    from heedful.attention import LearnedQueryPooling as LearnedQueryPooling
     from heedful.attention import LightConvolution as LightConvolution
     from heedful.attention import LinearAttention as LinearAttention
     from heedful.attention import LinformerAttention as LinformerAttention
@@ -125,6 +126,7 @@ _PUBLIC = {
     "LastPooling": "heedful.attention",
     "LastStateAttention": "heedful.attention",
     "LatentAttention": "heedful.attention",
+    "LearnedQueryPooling": "heedful.attention",
     "LightConvolution": "heedful.attention",
     "LinearAttention": "heedful.attention",
     "LinformerAttention": "heedful.attention",

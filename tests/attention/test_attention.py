@@ -290,6 +290,29 @@ def test_dropout_acts_in_training_alone_and_the_weights_are_those_before(case):
     assert_close(runs[0].weights, expected.weights)
 
 
+def test_dropout_leaves_the_fused_path_to_evaluation(monkeypatch):
+    fused, plain = [], DotScore.attend
+
+    def watched(self, *arguments):
+        fused.append(arguments)
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(DotScore, "attend", watched)
+    attention = Attention(DotScore(4), dropout=0.4)
+    for training, times in ((True, 0), (False, 1)):
+        attention.train(training)(torch.ones(1, 2, 4), torch.ones(1, 3, 4))
+        assert len(fused) == times
+
+
+def test_what_dropout_leaves_is_enlarged_so_that_the_mean_stays():
+    attention = Attention(DotScore(1), dropout=0.25)
+    draws = 100_000
+    context = attention(torch.zeros(1, draws, 1), torch.zeros(1, 1, 1), torch.ones(1, 1, 1)).context
+    assert context.unique().tolist() == pytest.approx([0, 1 / 0.75])
+    # ten standard deviations
+    assert abs(context.mean().item() - 1) < 10 * (0.25 / 0.75 / draws) ** 0.5
+
+
 def test_everywhere_and_softmax_are_the_defaults():
     attention = Attention(DotScore(4))
     assert isinstance(attention.window, EverywhereWindow)

@@ -179,6 +179,9 @@ def test_the_entropy_is_rewarded_and_the_baseline_runs_on():
     assert_close(numbers.grad, torch.tensor([-1.0, -1.0]))
     assert_close(entropy.grad, torch.tensor([-0.1, -0.1]))
     assert not loss.baseline.requires_grad
+    usual = score_function_loss(numbers, torch.tensor([-0.2, -0.4]), entropy, -2.0)
+    assert usual == score_function_loss(numbers, torch.tensor([-0.2, -0.4]), entropy, -2.0, 0.1, 0.002)
+    assert usual != score_function_loss(numbers, torch.tensor([-0.2, -0.4]), entropy, -2.0, 0.1, 0.0)
     empty = torch.zeros(0)
     assert score_function_loss(empty, empty, empty, -2.0) == (0, -2)
 

@@ -118,9 +118,19 @@ def test_a_gate_of_zero_is_one_half_and_a_large_one_lets_all_through(per):
     for weight, share in ((0.0, 0.5), (1e4, 1.0)):
         nn.init.constant_(layer.finish.gate.weight, weight)
         assert_close(layer(query, key).context, share * whole)
-    nn.init.normal_(layer.finish.gate.weight)
-    gate = torch.sigmoid(query @ layer.finish.gate.weight.T)
-    assert gate.shape[-1] == (DIM if per == "feature" else HEADS)
+
+
+@pytest.mark.parametrize("per", ["feature", "head"])
+def test_a_gate_of_the_query_stands_between_what_heads_read_and_the_last_projection(per):
+    layer, query, key = randomised(GatedAttention(DIM, HEADS, per=per)), draw(BATCH, 4, DIM), draw(BATCH, 5, DIM)
+    plain, size, rows = like(layer), DIM // HEADS, layer.get_parameter("finish.gate.weight")
+    nn.init.eye_(plain.output_proj.weight)
+    nn.init.zeros_(plain.output_proj.bias)
+    read, gated = plain(query, key).context, torch.zeros(BATCH, 4, DIM, dtype=torch.float64)
+    for feature in range(DIM):
+        row = rows[feature if per == "feature" else feature // size]
+        gated[..., feature] = read[..., feature] / (1 + torch.exp(-(query @ row)))
+    assert_close(layer(query, key).context, gated @ layer.output_proj.weight.T + layer.output_proj.bias)
 
 
 def test_heads_that_do_not_talk_are_plain_heads():

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from heedful.attention import (
     Attention,
@@ -15,7 +16,12 @@ from heedful.attention import (
     NeuralCoverageAttention,
     TacotronAttention,
 )
-from heedful.attention.normalizers import ExponentialNormalizer, SoftmaxNormalizer
+from heedful.attention.normalizers import (
+    ExponentialNormalizer,
+    SmoothedNormalizer,
+    SoftmaxNormalizer,
+    StepwiseNormalizer,
+)
 from heedful.attention.regularizers import fertility_loss
 from heedful.attention.scores import (
     AdditiveScore,
@@ -27,7 +33,7 @@ from heedful.attention.scores import (
     NeuralCoverageScore,
 )
 from heedful.attention.state import reorder
-from heedful.attention.windows import CausalWindow
+from heedful.attention.windows import AttentionWindow, CausalWindow
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS, QUERIES
 from tests.tolerances import assert_close
@@ -365,6 +371,100 @@ def test_named_mechanisms_are_their_parts():
         parts.load_state_dict(built.state_dict())
         arguments = tuple(each.float() for each in draw(built))
         assert built(*arguments).context.equal(parts(*arguments).context)
+
+
+@pytest.mark.parametrize(
+    ("build", "shapes"),
+    [
+        (lambda: ChorowskiAttention(4, 6, 7), {"location_conv": (10, 1, 201), "location_proj": (7, 10)}),
+        (lambda: TacotronAttention(4, 6), {"location_conv": (32, 2, 31), "location_proj": (128, 32)}),
+        (
+            lambda: DynamicConvolutionAttention(4, 6),
+            {"static_filters": (8, 21), "filter_proj": (8 * 21, 128), "static_proj": (128, 8), "query_proj": (128, 4)},
+        ),
+        (lambda: GaussianMixtureAttention(4, 6), {"mixture_proj": (3 * 5, 128), "query_proj": (128, 4)}),
+    ],
+)
+def test_sizes_that_are_left_out_are_those_of_the_papers(build, shapes):
+    parameters = dict(build().score.named_parameters())
+    assert {name: tuple(parameters[name].shape) for name in shapes} == shapes
+
+
+def shared(powers):
+    return powers / powers.sum()
+
+
+def stepwise(powers, before):
+    """He 2019, equation 8: stay with chance sigmoid(score), or move on by one."""
+    last = before[-1] if before else torch.eye(KEYS, dtype=torch.float64)[0]
+    stay = powers / (1 + powers)
+    moved = last * (1 - stay)
+    return last * stay + torch.cat((moved.new_zeros(1), moved[:-1]))
+
+
+# of exponentials of the scores, and the weights before
+READINGS = {
+    "softmax": (SoftmaxNormalizer, lambda powers, _: shared(powers)),
+    "sharpened": (lambda: SoftmaxNormalizer(0.4), lambda powers, _: shared(powers ** (1 / 0.4))),
+    "smoothed": (SmoothedNormalizer, lambda powers, _: shared(powers / (1 + powers))),
+    "stepwise": (lambda: StepwiseNormalizer(noise=0.0), stepwise),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_location_sensitive_scores_under_every_normaliser_that_is_used_with_them(name):
+    """Chorowski 2015, section 2.3; He 2019 with the scores of Shen 2018."""
+    normalizer, read = READINGS[name]
+    attention = ChorowskiAttention(4, 6, 11, 2, 3, normalizer=normalizer()).double()
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    query, key, value = draw(attention)
+    p, powers_of = dict(attention.score.named_parameters()), additive(located("previous"))
+    for item in range(BATCH):
+        before = []
+        for place in range(QUERIES):
+            powers = torch.stack(powers_of(p, query[item, : place + 1], key[item], before))
+            before.append(read(powers, before))
+        weights = weights_of(attention(query, key, value, need_weights=True))[item]
+        assert_close(weights, torch.stack(before))
+
+
+def test_the_state_of_chorowskis_window_is_what_was_used_after_it():
+    """Section 2.3: while decoding, only keys around the median of the last weights; the others count as 0 there."""
+    attention = ChorowskiAttention(4, 6, 11, 2, 3, window=AttentionWindow(1, 1)).double().eval()
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    query, key, value = draw(attention)
+    p, powers_of = dict(attention.score.named_parameters()), additive(located("previous"))
+    weights = weights_of(attention(query, key, value, need_weights=True))
+    for item in range(BATCH):
+        before, anchor = [], 0
+        for place in range(QUERIES):
+            powers = torch.stack(powers_of(p, query[item, : place + 1], key[item], before))
+            near = (torch.arange(KEYS) - anchor).abs() <= 1
+            before.append(shared(powers * near))
+            anchor = int((before[-1].cumsum(0) < 0.5).sum())
+        assert_close(weights[item], torch.stack(before))
+
+
+@pytest.mark.parametrize("name", [*SCORES, "chorowski, windowed"])
+@torch.no_grad()
+def test_a_step_taken_twice_gives_the_same_and_leaves_memory_and_state_as_they_were(name):
+    if name in SCORES:
+        attention = build(name)
+    else:
+        attention = ChorowskiAttention(4, 6, 11, 2, 3, window=AttentionWindow(1, 1)).double().eval()
+    query, key, value = draw(attention)
+    memory = attention.remember(key, value, some_mask().any(1, keepdim=True))
+    _, state = attention.step(query[:, :1], memory)
+    held = [leaf.clone() for leaf in tree_leaves((memory, state)) if isinstance(leaf, torch.Tensor)]
+    first, after = attention.step(query[:, 1:2], memory, state)
+    again, once_more = attention.step(query[:, 1:2], memory, state)
+    assert again.context.equal(first.context)
+    for one, other in zip(tree_leaves(after), tree_leaves(once_more), strict=True):
+        assert one is other or one.equal(other)
+    leaves = [leaf for leaf in tree_leaves((memory, state)) if isinstance(leaf, torch.Tensor)]
+    assert all(map(torch.equal, leaves, held))
 
 
 @pytest.mark.messages

@@ -116,10 +116,11 @@ def softmax_kernel(_, query, key):
     return (query @ key / math.sqrt(len(query))).exp()
 
 
-def linformer(layer, _, query, key, visible):
+def linformer(layer, head, query, key, visible):
     seen = torch.tensor(visible)
     keys = len(key)
-    key_mix, value_mix = layer.key_mix[:, :keys] * seen, layer.value_mix[:, :keys] * seen
+    mixes = (mix if mix.dim() == 2 else mix[head] for mix in (layer.key_mix, layer.value_mix))
+    key_mix, value_mix = (mix[:, :keys] * seen for mix in mixes)
     return torch.softmax(query @ (key_mix @ key).T / math.sqrt(query.shape[1]), -1) @ value_mix
 
 
@@ -151,7 +152,16 @@ def nystrom(layer, head, query, key, visible):
     return weights
 
 
+def uniform(*_):
+    return torch.tensor(1.0, dtype=torch.float64)
+
+
 def average(layer, read, query):
+    if layer.gate is None:
+        return read
+    if not isinstance(layer.network, torch.nn.Identity):
+        inner = (read @ layer.network.inner.weight.T + layer.network.inner.bias).clamp_min(0)
+        read = inner @ layer.network.outer.weight.T + layer.network.outer.bias
     gate = torch.cat((query, read), -1) @ layer.gate.weight.T + layer.gate.bias
     keep, take = (1 / (1 + (-gate).exp())).split(layer.query_dim, -1)
     return keep * query + take * read
@@ -226,6 +236,12 @@ ROWS = [
     ),
     Row(lambda: LinformerAttention(DIM, 3, 12, **SIZES), linformer, distribution=False),
     Row(lambda: LinformerAttention(DIM, 3, 12, **SIZES, shared=True), linformer, option="shared", distribution=False),
+    Row(
+        lambda: LinformerAttention(DIM, 3, 12, **SIZES, per_head=True),
+        linformer,
+        option="per head",
+        distribution=False,
+    ),
     Row(lambda: NystromAttention(DIM, 2, **SIZES), nystrom, distribution=False),
     Row(lambda: NystromAttention(DIM, 3, kernel_size=3, rounds=4, **SIZES), nystrom, option="conv", distribution=False),
     Row(
@@ -243,9 +259,9 @@ ROWS = [
     Row(lambda: LightConvolution(DIM, 4, 2, causal=True), convolution(3), option="causal", distribution=False),
     Row(lambda: DynamicConvolution(DIM, 5, 3), convolution(2), distribution=False),
     Row(lambda: DynamicConvolution(DIM, 2, 3, causal=True), convolution(1), option="causal", distribution=False),
-    Row(
-        lambda: AverageAttention(DIM), from_similarity(lambda *_: torch.tensor(1.0, dtype=torch.float64), past), average
-    ),
+    Row(lambda: AverageAttention(DIM), from_similarity(uniform, past), average),
+    Row(lambda: AverageAttention(DIM, 11), from_similarity(uniform, past), average, option="network"),
+    Row(lambda: AverageAttention(DIM, gated=False), from_similarity(uniform, past), average, option="ungated"),
 ]
 each_row = pytest.mark.parametrize("row", ROWS, ids=str)
 each_with_memory = pytest.mark.parametrize("row", [row for row in ROWS if row.steps], ids=str)
@@ -467,6 +483,15 @@ def test_other_types_agree_with_float64(row, dtype):
     assert_close(output.context, wanted.context, dtype)
 
 
+@each_causal
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_running_sums_are_not_kept_in_half_precision(row, dtype):
+    layer, (_, key, value) = row.build().to(dtype), row.draw(dtype=dtype)
+    kept = [leaf for leaf in tree_leaves(layer.extend(layer.remember(key, value), key, value)) if leaf.dtype == dtype]
+    # the last keys and values are no sums
+    assert not kept or isinstance(layer, LightConvolution | DynamicConvolution | SlidingAttention)
+
+
 @each_row
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_huge_numbers_give_no_nan(row, dtype):
@@ -671,6 +696,12 @@ def test_orthogonal_rows_are_orthogonal_in_blocks_and_as_long_as_gaussian_ones()
     assert (products - torch.diag_embed(products.diagonal(dim1=1, dim2=2))).abs().max() < 1e-4
     assert abs(rows.square().sum(-1).mean() - 5) < 0.2
     assert rows.mean((0, 1)).abs().max() < 0.1
+
+
+def test_what_is_left_out_is_what_the_papers_use():
+    # d ln d random features for heads of 6 features, and rounds of the iteration
+    assert PerformerAttention(12, num_heads=2).rows.shape == (11, 6)
+    assert NystromAttention(6, 2).rounds == 6
 
 
 def test_performer_draws_anew_on_request_alone():

@@ -479,6 +479,25 @@ def test_noise_is_for_training_alone(kind):
         kind(noise=-1.0)
 
 
+@pytest.mark.parametrize(
+    ("build", "deviation"),
+    [
+        (MonotonicNormalizer, 1.0),
+        (lambda: ChunkwiseNormalizer(1), 1.0),
+        (StepwiseNormalizer, 2.0),
+        (lambda: StepwiseNormalizer(0.3), 0.3),
+    ],
+)
+def test_the_noise_is_normal_and_as_wide_as_in_the_papers(build, deviation):
+    """The first weight of the first query is the chance to stop, or to stay, there."""
+    normalizer = build()
+    weights, _ = normalizer(torch.zeros(20_000, normalizer.energies, 5, dtype=torch.float64), None)
+    noise = torch.logit(weights[:, 0, 0])
+    assert noise.std().item() == pytest.approx(deviation, rel=0.03)
+    assert abs(noise.mean().item()) < 0.03 * deviation
+    assert (noise.abs() < deviation).double().mean().item() == pytest.approx(0.6827, abs=0.02)
+
+
 def test_an_offset_is_added_to_every_score_and_learned():
     plain, shifted = NormalizedAdditiveScore(4, 6, 11), NormalizedAdditiveScore(4, 6, 11, offset=-4.0)
     assert set(shifted.state_dict()) - set(plain.state_dict()) == {"offset"}

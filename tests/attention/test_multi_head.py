@@ -207,6 +207,47 @@ def test_unit_length_makes_the_size_of_the_projections_meaningless():
         assert abs(QueryKeyTransform(3, "l2", length=length).scale.item() - start) < 0.005
 
 
+@pytest.mark.parametrize("norm", ["rms", "layer", "l2", None])
+def test_queries_and_keys_are_normalised_with_gains_of_their_own_then_rotated_then_compared(norm):
+    """Henry 2020, or a norm of the head's features under the usual root: one query and one key at a time."""
+    transform = randomised(QueryKeyTransform(4, norm, RotaryPositions(4)))
+    layer = MultiHeadAttention(4, 1, transform=transform, bias=False).double()
+    for projection in (layer.query_proj, layer.key_proj):
+        nn.init.eye_(projection.weight)
+    query, key = torch.randn(1, 2, 4).double(), torch.randn(1, 3, 4).double()
+
+    def normed(vector, own, scale):
+        if norm == "l2":
+            return scale * vector / math.sqrt(sum(x * x for x in vector))
+        if norm == "rms":
+            return own.weight * vector / (vector.square().mean() + torch.finfo(torch.float64).eps).sqrt()
+        if norm == "layer":
+            return own.weight * (vector - vector.mean()) / (vector.var(correction=0) + 1e-5).sqrt() + own.bias
+        return vector
+
+    def turned(vector, place):
+        pairs = [torch.complex(*vector[2 * i : 2 * i + 2]) * torch.polar(*angle(place, i)) for i in range(2)]
+        return torch.view_as_real(torch.stack(pairs)).flatten()
+
+    def angle(place, pair):
+        return torch.ones((), dtype=torch.float64), torch.tensor(place / 100.0**pair, dtype=torch.float64)
+
+    queries = [turned(normed(one, transform.query_norm, transform.scale), place) for place, one in enumerate(query[0])]
+    keys = [turned(normed(one, transform.key_norm, 1), place) for place, one in enumerate(key[0])]
+    scores = torch.stack(queries) @ torch.stack(keys).T / (1 if norm == "l2" else math.sqrt(4))
+    assert_close(layer(query, key, need_weights=True).weights[0, 0], torch.softmax(scores, -1))
+
+
+@pytest.mark.parametrize("norm", ["rms", "layer", "l2"])
+def test_vectors_of_zeros_are_normalised_to_something_finite(norm):
+    layer, sides = make(transform=QueryKeyTransform(3, norm), bias=False), draw()
+    with torch.no_grad():
+        sides[0][0], sides[1][0] = 0, 0
+    output = layer(*sides)
+    assert output.context.isfinite().all()
+    assert all(slope.isfinite().all() for slope in torch.autograd.grad(output.context.square().sum(), sides))
+
+
 def test_rotated_heads_know_distances_alone():
     layer = make(transform=QueryKeyTransform(3, positions=RotaryPositions(2)))
     query, key, value = draw()
@@ -217,6 +258,34 @@ def test_rotated_heads_know_distances_alone():
     here = layer.look(query, memory, layer.begin(memory, 0))[0]
     there = layer.look(query, moved, layer.begin(moved, 4))[0]
     assert_close(here.context, there.context)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_heads_are_grouped_by_their_means_and_groups_of_equals_read_as_before(bias):
+    layer = make(bias=bias)
+    fewer, sides = layer.grouped(2), draw()
+    for name in ("key_proj", "value_proj"):
+        for own, other in zip(getattr(fewer, name).parameters(), getattr(layer, name).parameters(), strict=True):
+            heads = other.unflatten(0, (HEADS, 3))
+            assert_close(own, torch.cat([(heads[0] + heads[1]) / 2, (heads[2] + heads[3]) / 2]))
+    assert fewer.remember(*sides[1:]).value.shape == (BATCH, 2, KEYS, 3)
+    assert_close(fewer(*sides).context, by_hand(fewer, *sides, None)[0])
+    # heads that are alike are their own mean
+    assert_close(fewer.grouped(2)(*sides).context, fewer(*sides).context)
+    wide = make(bias=bias)
+    wide.load_state_dict(
+        {
+            name: weight.unflatten(0, (2, 3)).repeat_interleave(2, 0).flatten(0, 1)
+            if name.startswith(("key", "value"))
+            else weight
+            for name, weight in fewer.state_dict().items()
+        }
+    )
+    assert_close(wide(*sides).context, fewer(*sides).context)
+    assert_close(wide.grouped(2)(*sides).context, fewer(*sides).context)
+    assert layer.num_kv_heads == HEADS
+    with pytest.raises(ValueError, match=r"num_kv_heads is 3, which does not divide that of the layer, 4\. Use 2 or 4"):
+        layer.grouped(3)
 
 
 def test_first_values_are_those_of_torch():

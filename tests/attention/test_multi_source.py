@@ -65,6 +65,24 @@ def test_it_is_the_formula_with_gradients_and_an_absent_source_drops_out():
         assert_close(one, other)
 
 
+def test_sum_and_concatenation_are_the_contexts_put_together_and_an_absent_source_adds_nothing():
+    attentions = [LuongAttention(4, 5), LuongAttention(4, 6)]
+    summed = MultiSourceAttention(attentions, out_dim=OUT, combine="sum").double()
+    joined = MultiSourceAttention(attentions, combine="concat").double()
+    query, *sources = draw()
+    masks = [None, torch.tensor([[[True, False]], [[False, False]]])]
+    contexts = [one(query, key, mask=mask).context for one, key, mask in zip(attentions, sources, masks, strict=True)]
+    assert not contexts[1][1].any()
+    assert_close(joined(query, sources, masks).context, torch.cat(contexts, 2))
+    matrix = torch.cat(list(summed.output_projs), 1)
+    assert_close(summed(query, sources, masks).context, torch.cat(contexts, 2) @ matrix.T)
+    output = summed(query, sources, masks, need_weights=True)
+    assert output.source_weights is None
+    assert [weights.shape[2] for weights in output.weights] == [5, 2]
+    assert {name.split(".")[0] for name, _ in summed.named_parameters()} == {"attentions", "output_projs"}
+    assert {name.split(".")[0] for name, _ in joined.named_parameters()} == {"attentions"}
+
+
 def test_one_source_is_its_own_context_projected():
     layer = MultiSourceAttention([BahdanauAttention(4, 5, 9)], 7, OUT).double()
     query, first, _ = draw()
@@ -160,6 +178,11 @@ def test_what_does_not_fit_is_refused():
         ValueError, match=r"there are 2 attentions, for queries of \[3, 4\] features; expected at least"
     ):
         MultiSourceAttention([LuongAttention(4, 5), LuongAttention(3, 5)], 7, 8)
+    with pytest.raises(ValueError, match=r"combine is 'mean'; expected one of 'attention', 'sum', 'concat'"):
+        MultiSourceAttention([LuongAttention(4, 5)], 7, 8, "mean")  # pyright: ignore[reportArgumentType]
+    for combine, name in (("sum", "out_dim"), ("attention", "hidden_dim")):
+        with pytest.raises(ValueError, match=rf"{name} is None; expected a whole number"):
+            MultiSourceAttention([LuongAttention(4, 5)], None, None if combine == "sum" else 8, combine)
     with pytest.raises(ValueError, match=r"there are 0 attentions"):
         MultiSourceAttention([], 7, 8)
     with pytest.raises(ValueError, match=r"there are 1 sources and 1 masks; expected 2, one for each attention"):

@@ -13,6 +13,7 @@ import heedful.attention
 from heedful import padding_mask
 from heedful.attention import (
     AttBlstmPooling,
+    Attention,
     AttentionPooling,
     AttentiveStatisticsPooling,
     ChannelStatisticsPooling,
@@ -21,11 +22,14 @@ from heedful.attention import (
     GatedPooling,
     LastPooling,
     LastStateAttention,
+    LearnedQueryPooling,
     MaxPooling,
     MeanPooling,
     Pooling,
     StructuredSelfAttention,
 )
+from heedful.attention.normalizers import SmoothedNormalizer
+from heedful.attention.scores import AdditiveScore, GeneralScore
 from tests.tolerances import assert_close
 
 BATCH, KEYS, DIM = 3, 5, 7
@@ -78,7 +82,17 @@ def _attentional(p, x, scores):
 
 
 def _statistics(p, x):
-    mean, weights = _attention_pooling(p, x)
+    return _mean_and_spread(x, *_attention_pooling(p, x))
+
+
+def _relu_statistics(p, x):
+    """Okabe 2018, section 3, whose f is any non-linearity."""
+    inner = [torch.where((row := p["weight"] @ step + p["bias"]) > 0, row, 0) for step in x]
+    weights = _softmax(torch.stack([p["context_vector"] @ one for one in inner]))
+    return _mean_and_spread(x, sum(w * step for w, step in zip(weights, x, strict=True)), weights)
+
+
+def _mean_and_spread(x, mean, weights):
     variance = sum(w * (step - mean) ** 2 for w, step in zip(weights, x, strict=True))
     return torch.cat([mean, torch.where(variance > 1e-12, variance, 1e-12).sqrt()]), weights
 
@@ -98,6 +112,13 @@ def _gated(p, x):
     inner = [torch.tanh(p["weight"] @ step + p["bias"]) for step in x]
     gates = [torch.sigmoid(p["gate_weight"] @ step + p["gate_bias"]) for step in x]
     weights = _softmax(torch.stack([p["context_vector"] @ (i * g) for i, g in zip(inner, gates, strict=True)]))
+    return sum(w * step for w, step in zip(weights, x, strict=True)), weights
+
+
+def _learned_query(p, x):
+    """Any attention: here `query . W step` under Chorowski's smoothing."""
+    powers = torch.stack([1 / (1 + torch.exp(-(p["query"] @ p["attention.score.weight"] @ step))) for step in x])
+    weights = powers / powers.sum()
     return sum(w * step for w, step in zip(weights, x, strict=True)), weights
 
 
@@ -141,8 +162,10 @@ ROWS = [
     Row(lambda: LastStateAttention(DIM, 4), _luong, ordered=True),
     Row(lambda: LastStateAttention(DIM, 4, "bahdanau"), _bahdanau, ordered=True),
     Row(lambda: AttentiveStatisticsPooling(DIM, 11), _statistics),
+    Row(lambda: AttentiveStatisticsPooling(DIM, 11, "relu"), _relu_statistics),
     Row(lambda: ChannelStatisticsPooling(DIM, 11), _channel_statistics),
     Row(lambda: GatedPooling(DIM, 11), _gated),
+    Row(lambda: LearnedQueryPooling(Attention(GeneralScore(4, DIM), normalizer=SmoothedNormalizer())), _learned_query),
     Row(lambda: StructuredSelfAttention(DIM, 11, 2), _structured),
     Row(lambda: FeatureTemporalAttention(6), _temporal, ordered=True, in_place=True),
     Row(lambda: FeatureTemporalAttention(6, shared=True), _shared_temporal, ordered=True, in_place=True),
@@ -360,6 +383,20 @@ def test_attention_pooling_has_the_parameters_of_its_example():
     assert sum(parameter.numel() for parameter in AttentionPooling(300, 50).parameters()) == 15_100
 
 
+def test_a_learned_query_of_the_additive_score_is_attention_pooling():
+    asked = LearnedQueryPooling(Attention(AdditiveScore(4, DIM, 11, bias=True))).double()
+    pooling, score = AttentionPooling(DIM, 11).double(), asked.attention.score
+    with torch.no_grad():
+        score.bias.normal_()
+        pooling.weight.copy_(score.key_proj)
+        pooling.context_vector.copy_(score.energy)
+        pooling.bias.copy_(score.query_proj @ asked.query + score.bias)
+    steps = _steps()
+    ours, theirs = (layer(steps, _mask(), need_weights=True) for layer in (asked, pooling))
+    assert_close(ours.vector, theirs.vector)
+    assert_close(ours.weights, theirs.weights)
+
+
 def test_one_hop_is_attention_pooling_without_a_bias():
     hops, pooling = StructuredSelfAttention(DIM, 11, hops=1).double(), AttentionPooling(DIM, 11).double()
     with torch.no_grad():
@@ -400,9 +437,24 @@ def test_statistics_under_uniform_weights_are_the_mean_and_the_spread_of_the_pop
         assert 0.8 < pooling.context_vector.std().item() * 20 < 1.2
 
 
-def test_the_mean_of_one_step_is_the_step():
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (MeanPooling, lambda step: step),
+        (MaxPooling, lambda step: step),
+        (LastPooling, lambda step: step),
+        (lambda: AttentionPooling(DIM, 11), lambda step: step),
+        (lambda: GatedPooling(DIM, 11), lambda step: step),
+        (lambda: StructuredSelfAttention(DIM, 11, 2), lambda step: step.unsqueeze(1).expand(-1, 2, -1)),
+        (lambda: AttBlstmPooling(DIM), torch.tanh),
+        (lambda: AttentiveStatisticsPooling(DIM, 11), lambda step: torch.cat((step, step * 0 + 1e-6), 1)),
+        (lambda: ChannelStatisticsPooling(DIM, 11), lambda step: torch.cat((step, step * 0 + 1e-6), 1)),
+    ],
+)
+def test_one_visible_step_is_read_whole(build, expected):
     steps = _steps()
-    assert MeanPooling()(steps, torch.arange(KEYS) == torch.full((BATCH, 1), 2)).vector.equal(steps[:, 2])
+    output = _output(build().double()(steps, torch.arange(KEYS) == torch.full((BATCH, 1), 2)))
+    assert_close(output, expected(steps[:, 2]))
 
 
 @pytest.mark.parametrize("build", [AttentiveStatisticsPooling, ChannelStatisticsPooling])
@@ -472,6 +524,8 @@ def test_sizes_and_names_are_refused_when_built():
     for build in (AttentionPooling, AttentiveStatisticsPooling, GatedPooling, StructuredSelfAttention):
         with pytest.raises(ValueError, match=r"attention_dim is 0; expected a whole number"):
             build(4, 0, *([1] if build is StructuredSelfAttention else []))
+    with pytest.raises(ValueError, match=r"activation is 'sine'; expected one of 'tanh', 'relu'\."):
+        AttentiveStatisticsPooling(4, 3, "sine")
     for build in (AttBlstmPooling, FeatureAttention):
         with pytest.raises(ValueError, match=r"dim is -1; expected a whole number"):
             build(-1)

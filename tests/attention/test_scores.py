@@ -110,6 +110,11 @@ SCORES = [
     ScoreRow(lambda: ContentBiasScore(4), lambda query, key, p: dot(query + p["bias"], key, p) / math.sqrt(4)),
     ScoreRow(lambda: ScaledDotScore(4, scale=0.3), lambda query, key, p: 0.3 * dot(query, key, p), "scale"),
     ScoreRow(lambda: ScaledDotScore(4, learned=True), lambda query, key, p: p["scale"] * dot(query, key, p), "learned"),
+    ScoreRow(
+        lambda: ScaledDotScore(4, offset=-1.0),
+        lambda query, key, p: dot(query, key, p) / math.sqrt(4) + p["offset"],
+        "offset",
+    ),
     ScoreRow(lambda: GeneralScore(4, 6), general),
     ScoreRow(lambda: ConcatScore(4, 6, 11), concat),
     ScoreRow(lambda: AdditiveScore(4, 6, 11), additive),

@@ -5,7 +5,12 @@ import torch
 from torch import nn
 
 from heedful.attention import Attention, VisualAttention
-from heedful.attention.normalizers import HardmaxNormalizer, SparsemaxNormalizer, StraightThroughNormalizer
+from heedful.attention.normalizers import (
+    HardmaxNormalizer,
+    SampledHardNormalizer,
+    SparsemaxNormalizer,
+    StraightThroughNormalizer,
+)
 from heedful.attention.scores import AdditiveScore
 from heedful.layers import Recurrent
 from heedful.models import EncoderOutput, LookThenUpdateDecoder
@@ -66,6 +71,32 @@ def test_any_normaliser_will_do_and_a_hard_one_reads_one_region(normalizer):
     assert_close(weights.sum(-1), torch.ones(BATCH, QUERIES))
     if normalizer is not SparsemaxNormalizer:
         assert_close(context, regions[torch.arange(BATCH)[:, None], weights.argmax(-1)])
+
+
+def test_hard_attention_reads_the_gated_region_that_it_drew_and_learns_by_its_chance():
+    layer = network(normalizer=SampledHardNormalizer(expected=0.0))
+    query, regions = draw()
+    memory, logs = layer.remember(regions), []
+    output, state = layer.look(query, memory, need_weights=True)
+    assert output.weights is not None
+    assert output.weights.sort(-1).values.unique(dim=1).unique(dim=0).tolist() == [[[0.0] * (REGIONS - 1) + [1.0]]]
+    for item in range(BATCH):
+        for word in range(QUERIES):
+            place = int(output.weights[item, word].argmax())
+            _, chances = by_loop(layer, query[item, word], regions[item])
+            gate = torch.sigmoid(layer.gate.weight @ query[item, word] + layer.gate.bias)
+            assert_close(output.context[item, word], gate * regions[item, place])
+            logs.append(chances[place].log())
+    drawn = state.normalizer.log_prob
+    assert_close(drawn, torch.stack(logs).view(BATCH, QUERIES).sum(1))
+    learned = (layer.attention.score.energy, query)
+    for ours, theirs in zip(
+        torch.autograd.grad(drawn.sum(), learned), torch.autograd.grad(sum(logs), learned), strict=True
+    ):
+        assert_close(ours, theirs)
+    soft = network()
+    soft.load_state_dict(layer.state_dict())
+    assert_close(layer.eval()(query, regions).context, soft(query, regions).context)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

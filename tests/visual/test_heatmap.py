@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -183,6 +184,13 @@ def test_a_region_alone_lights_its_own_cell(region, tall, wide, smooth):
     assert inside[np.unravel_index(heat.argmax(), heat.shape)]
     if not smooth:
         assert heat.tolist() == inside.astype(float).tolist()
+
+
+@given(REGIONS, st.integers(2, 9), st.integers(3, 9))
+def test_a_smooth_picture_is_the_bilinear_enlargement_of_torch(weights, height, width):
+    grids = torch.from_numpy(weights).view(2, 1, 2, 3)
+    expected = torch.nn.functional.interpolate(grids, (height, width), mode="bilinear", align_corners=False)
+    assert grid_heat(weights, (2, 3), (height, width), smooth=True) == pytest.approx(expected.squeeze(1).numpy())
 
 
 @given(REGIONS, st.integers(1, 9), st.integers(1, 9), st.booleans())

@@ -37,6 +37,7 @@ from .key_value import KeyValueAttention as KeyValueAttention
 from .last_state import LastStateAttention as LastStateAttention
 from .latent import LatentAttention as LatentAttention
 from .latent import LatentMemory as LatentMemory
+from .learned_query import LearnedQueryPooling as LearnedQueryPooling
 from .linear_time import AverageAttention as AverageAttention
 from .linear_time import DeltaRuleAttention as DeltaRuleAttention
 from .linear_time import DynamicConvolution as DynamicConvolution

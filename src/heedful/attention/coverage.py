@@ -9,6 +9,8 @@ from .source import SEE_2017, TU_2016, mechanism
 def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
     """Softmax of `energy . tanh(W query + U key + w coverage + b)`, so that what was read often is known.
 
+    The queries are scanned one by one.
+
     Args:
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).

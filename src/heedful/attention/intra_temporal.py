@@ -14,7 +14,7 @@ from .source import PAULUS_2018, mechanism
 def IntraTemporalAttention(query_dim: int, key_dim: int) -> Attention:  # noqa: N802
     """Weights `~ exp(query . W key) / sum of the same for all earlier queries`: what scored high before counts less.
 
-    The paper copies by the same weights: give them to `PointerGenerator`.
+    The queries are scanned one by one. The paper copies by the same weights: give them to `PointerGenerator`.
 
     Args:
         query_dim: features of a query (a decoder state).

@@ -1,15 +1,27 @@
 """Location-sensitive attention (Chorowski et al. 2015, section 2.2; with the running sum, Shen et al. 2018)."""
 
 from .base import Attention
+from .normalizers import Normalizer
 from .scores import LocationSensitiveScore
 from .source import CHOROWSKI_2015, SHEN_2018, mechanism
+from .windows import Window
 
 
 @mechanism(CHOROWSKI_2015(place="section 2.2"))
 def ChorowskiAttention(  # noqa: N802
-    query_dim: int, key_dim: int, hidden_dim: int, filters: int = 10, width: int = 201
+    query_dim: int,
+    key_dim: int,
+    hidden_dim: int,
+    filters: int = 10,
+    width: int = 201,
+    window: Window | None = None,
+    normalizer: Normalizer | None = None,
 ) -> Attention:
     """Softmax of `energy . tanh(W query + V key + U f + b)`, f a convolution of the weights of the query before.
+
+    The queries are scanned one by one. For long inputs the paper has, in section 2.3, three ways to keep to the keys
+    that matter: `AttentionWindow` while decoding, a softmax with a temperature below 1, and `SmoothedNormalizer` where
+    many keys matter.
 
     Args:
         query_dim: features of a query (a decoder state).
@@ -17,6 +29,8 @@ def ChorowskiAttention(  # noqa: N802
         hidden_dim: features of the tanh layer.
         filters: features f of each key's neighbourhood.
         width: keys that the convolution sees at once; odd.
+        window: which keys a query sees; every one when left out.
+        normalizer: scores to weights; softmax when left out.
 
     Raises:
         ValueError: a size is not positive, or `width` is even.
@@ -25,7 +39,7 @@ def ChorowskiAttention(  # noqa: N802
     >>> ChorowskiAttention(query_dim=4, key_dim=5, hidden_dim=7)(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
     torch.Size([2, 3, 5])
     """
-    return Attention(LocationSensitiveScore(query_dim, key_dim, hidden_dim, filters, width))
+    return Attention(LocationSensitiveScore(query_dim, key_dim, hidden_dim, filters, width), window, normalizer)
 
 
 @mechanism(SHEN_2018(place="section 2.2"))
@@ -33,6 +47,8 @@ def TacotronAttention(  # noqa: N802
     query_dim: int, key_dim: int, hidden_dim: int = 128, filters: int = 32, width: int = 31
 ) -> Attention:
     """Softmax of `energy . tanh(W query + V key + U f + b)`, f a convolution of the last weights and of their sum.
+
+    The queries are scanned one by one.
 
     Args:
         query_dim: features of a query (a decoder state).

@@ -50,8 +50,8 @@ def MilkAttention(  # noqa: N802
 ) -> Attention:
     """Monotonic infinite lookback: stop as `MonotonicAttention` does, then attend softly over all keys up to the stop.
 
-    `MochaAttention` with `width=None`. Train it with `heedful.training.latency_loss` of the stops, or it learns
-    to wait for the end.
+    `MochaAttention` with `width=None`; the queries are scanned one by one. Train it with
+    `heedful.training.latency_loss` of the stops, or it learns to wait for the end.
 
     Args:
         query_dim: features of a query (a decoder state).

@@ -13,7 +13,8 @@ def MonotonicAttention(  # noqa: N802
     """Stop at key `j` with chance `sigmoid(g energy / ||energy|| . tanh(W query + U key + b) + r)`, or go on.
 
     Each query begins at the key where the one before it stopped: the expectation in training mode, one key at most in
-    evaluation mode. The queries are scanned one by one.
+    evaluation mode. The queries are scanned one by one. The paper's other score, a scaled product with an offset:
+    `Attention(ScaledDotScore(dim, learned=True, offset=-1.0), normalizer=MonotonicNormalizer())`.
 
     Args:
         query_dim: features of a query (a decoder state).
@@ -47,7 +48,8 @@ def StepwiseAttention(  # noqa: N802
 ) -> Attention:
     """Stay at a key with chance `sigmoid(g energy / ||energy|| . tanh(W query + U key + b) + r)`, or move on by one.
 
-    The expectation in training mode, one key in evaluation mode. The queries are scanned one by one.
+    The expectation in training mode, one key in evaluation mode. The queries are scanned one by one. The paper has
+    location-sensitive scores: `Attention(LocationSensitiveScore(..), normalizer=StepwiseNormalizer())`.
 
     Args:
         query_dim: features of a query (a decoder state).

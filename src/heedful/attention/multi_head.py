@@ -1,5 +1,6 @@
 """Multi-head attention: several smaller attentions side by side (Vaswani et al. 2017, section 3.2.2)."""
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +154,32 @@ class MultiHeadAttention(nn.Module):
                     projection.bias = nn.Parameter(bias.clone())
                 ours.output_proj.bias = nn.Parameter(layer.out_proj.bias.clone())
         return ours.train(layer.training)
+
+    @torch.no_grad()
+    def grouped(self, num_kv_heads: int) -> "MultiHeadAttention":
+        """A copy with fewer heads for keys and values, each the mean of those that it replaces (Ainslie et al. 2023).
+
+        It reads differently from the layer, but near enough to go on training from there.
+
+        Args:
+            num_kv_heads: a divisor of those that the layer has.
+
+        Raises:
+            ValueError: it is none.
+
+        >>> MultiHeadAttention(8, num_heads=4).grouped(2).key_proj.weight.shape
+        torch.Size([4, 8])
+        """
+        _refusals.check_sizes(num_kv_heads=num_kv_heads)
+        _check_divides("num_kv_heads", num_kv_heads, "that of the layer", self.num_kv_heads)
+        layer = copy.deepcopy(self)
+        layer.num_kv_heads = num_kv_heads
+        for projection in (layer.key_proj, layer.value_proj):
+            projection.out_features = num_kv_heads * self.head_dim
+            for name, parameter in projection.named_parameters():
+                heads = parameter.unflatten(0, (num_kv_heads, -1, self.head_dim))
+                setattr(projection, name, nn.Parameter(heads.mean(1).flatten(0, 1)))
+        return layer
 
     @property
     def stateful(self) -> bool:

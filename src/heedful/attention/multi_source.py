@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful._pytree import register_pytree
 from heedful.functional import additive_scores, linear, masked_softmax
 from heedful.layers import Linear
@@ -15,6 +16,8 @@ from heedful.layers import Linear
 from .base import Attention, AttentionState, Memory
 from .scores.base import check_sizes
 from .source import LIBOVICKY_2017
+
+Combination = Literal["attention", "sum", "concat"]
 
 
 @register_pytree
@@ -24,7 +27,8 @@ class MultiSourceOutput:
 
     Attributes:
         context: `[batch, queries, out_dim]`.
-        source_weights: how much each source counts, `[batch, queries, sources]`; `None` unless asked for.
+        source_weights: how much each source counts, `[batch, queries, sources]`; `None` unless asked for, or where
+            nothing weighs them.
         weights: of each source's keys, `[batch, queries, keys]`; `None` unless asked for.
     """
 
@@ -36,18 +40,22 @@ class MultiSourceOutput:
 class MultiSourceAttention(nn.Module):
     """`sum_i beta_i P_i c_i` of the sources' contexts `c_i`, `beta = softmax_i(energy . tanh(W query + U_i c_i + b))`.
 
-    The paper's hierarchical combination. A source that is all hidden has no part in it.
+    The paper's hierarchical combination. A source that is all hidden has no part in it. The simpler combinations beside
+    it: "sum", `sum_i P_i c_i`, which is a projection of the contexts side by side, and "concat", these as they are.
 
     Args:
         attentions: one for each source, all for the same queries; what they read has the size of their keys.
-        hidden_dim: features of the tanh layer.
-        out_dim: features of the context.
+        hidden_dim: features of the tanh layer of "attention".
+        out_dim: features of the context of "attention" and "sum".
+        combine: "attention", "sum" or "concat".
 
-    Parameters: those of the attentions; `query_proj`, with the bias, `energy [hidden_dim]`, and for each source
-    `context_projs.i [hidden_dim, key_dim_i]` and `output_projs.i [out_dim, key_dim_i]`; all as `AdditiveScore` begins.
+    Parameters: those of the attentions; with "attention" `query_proj`, with the bias, `energy [hidden_dim]`, and for
+    each source `context_projs.i [hidden_dim, key_dim_i]`; with "attention" and "sum" `output_projs.i [out_dim,
+    key_dim_i]`; all as `AdditiveScore` begins.
 
     Raises:
-        ValueError: a size is not positive, no attention, or attentions for queries of several sizes.
+        ValueError: a size that is needed is not positive, no attention, attentions for queries of several sizes, or an
+            unknown combination.
 
     >>> from heedful.attention import BahdanauAttention
     >>> attention = MultiSourceAttention([BahdanauAttention(4, 5, 7), BahdanauAttention(4, 3, 7)], 6, out_dim=8)
@@ -58,9 +66,16 @@ class MultiSourceAttention(nn.Module):
     source = LIBOVICKY_2017(place="section 3, hierarchical attention combination")
     kind = "layer"
 
-    def __init__(self, attentions: Sequence[Attention], hidden_dim: int, out_dim: int) -> None:
+    def __init__(
+        self,
+        attentions: Sequence[Attention],
+        hidden_dim: int | None = None,
+        out_dim: int | None = None,
+        combine: Combination = "attention",
+    ) -> None:
         super().__init__()
-        check_sizes(hidden_dim=hidden_dim, out_dim=out_dim)
+        if combine not in get_args(Combination):
+            raise _refusals.unknown_choice("combine", combine, get_args(Combination))
         sizes = {attention.query_dim for attention in attentions}
         if len(sizes) != 1:
             raise ValueError(
@@ -68,15 +83,23 @@ class MultiSourceAttention(nn.Module):
                 "one, all for queries of one size."
             )
         self.attentions: Any = nn.ModuleList(attentions)
-        self.query_proj = Linear(sizes.pop(), hidden_dim)
-        key_dims = [attention.key_dim for attention in attentions]
-        self.context_projs = nn.ParameterList(torch.empty(hidden_dim, key_dim) for key_dim in key_dims)
-        self.output_projs = nn.ParameterList(torch.empty(out_dim, key_dim) for key_dim in key_dims)
-        self.energy = nn.Parameter(torch.empty(hidden_dim))
-        for matrix in (self.query_proj.weight, *self.context_projs, *self.output_projs):
-            nn.init.xavier_uniform_(matrix)
-        nn.init.zeros_(self.query_proj.bias)
-        nn.init.normal_(self.energy, std=hidden_dim**-0.5)
+        self.combine = combine
+        if combine != "concat":
+            self.output_projs = self._projections("out_dim", out_dim)
+        if combine == "attention":
+            self.context_projs = self._projections("hidden_dim", hidden_dim)
+            width = len(self.context_projs[0])
+            self.query_proj = Linear(sizes.pop(), width)
+            self.energy = nn.Parameter(torch.empty(width))
+            nn.init.xavier_uniform_(self.query_proj.weight)
+            nn.init.zeros_(self.query_proj.bias)
+            nn.init.normal_(self.energy, std=width**-0.5)
+
+    def _projections(self, name: str, size: Any) -> nn.ParameterList:
+        """A matrix for the context of each source."""
+        check_sizes(**{name: size})
+        matrices = [torch.empty(size, attention.key_dim) for attention in self.attentions]
+        return nn.ParameterList(nn.init.xavier_uniform_(matrix) for matrix in matrices)
 
     def forward(
         self,
@@ -128,15 +151,24 @@ class MultiSourceAttention(nn.Module):
         parts = zip(self.attentions, memory, begun, strict=True)
         looks = [attention.look(query, one, state, need_weights) for attention, one, state in parts]
         contexts = [output.context for output, _ in looks]
+        context, source_weights = self._join(query, contexts, memory)
+        weights = tuple(output.weights for output, _ in looks)
+        output = MultiSourceOutput(context, source_weights, weights) if need_weights else MultiSourceOutput(context)
+        return output, tuple(state for _, state in looks)
+
+    def _join(self, query: Tensor, contexts: list[Tensor], memory: tuple[Memory, ...]) -> tuple[Tensor, Tensor | None]:
+        """One context of those of the sources, and how much each of these counts."""
+        if self.combine == "concat":
+            return torch.cat(contexts, -1), None
+        read = [linear(context, matrix) for context, matrix in zip(contexts, self.output_projs, strict=True)]
+        read = torch.stack(read, 2)
+        if self.combine == "sum":
+            return read.sum(2), None
         asked = self.query_proj(query).unsqueeze(2)
         known = [linear(context, matrix) for context, matrix in zip(contexts, self.context_projs, strict=True)]
         scores = additive_scores(asked.flatten(0, 1), torch.stack(known, 2).flatten(0, 1), self.energy)
-        source_weights = masked_softmax(scores.view(*query.shape[:2], len(memory)), _present(memory))
-        read = [linear(context, matrix) for context, matrix in zip(contexts, self.output_projs, strict=True)]
-        context = torch.einsum("bqs,bqsv->bqv", source_weights, torch.stack(read, 2))
-        weights = tuple(output.weights for output, _ in looks) if need_weights else None
-        output = MultiSourceOutput(context, source_weights if need_weights else None, weights)
-        return output, tuple(state for _, state in looks)
+        weights = masked_softmax(scores.view(*query.shape[:2], len(memory)), _present(memory))
+        return torch.einsum("bqs,bqsv->bqv", weights, read), weights
 
 
 def _present(memory: tuple[Memory, ...]) -> Tensor | None:

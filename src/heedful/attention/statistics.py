@@ -1,14 +1,19 @@
 """Attentive statistics pooling: weighted mean and weighted spread (Okabe, Koshinaka and Shinoda 2018, section 3)."""
 
+from typing import Literal, get_args
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from heedful.functional import additive_attention, linear, widen
+from heedful import _refusals
+from heedful.functional import additive_attention, linear, masked_softmax, widen
 
 from .pooling import Pooled, Pooling
 from .scores.base import check_sizes
 from .source import OKABE_2018
+
+Activation = Literal["tanh", "relu"]
 
 # below it the slope of the root would leave the range of float32
 LEAST_VARIANCE = 1e-12
@@ -34,20 +39,21 @@ def spread(
 
 
 class AttentiveStatisticsPooling(Pooling):
-    """`[mean; std]`, `mean = sum w x`, `std^2 = sum w (x - mean)^2`, `w = softmax(context_vector . tanh(W x + b))`.
+    """`[mean; std]`, `mean = sum w x`, `std^2 = sum w (x - mean)^2`, `w = softmax(context_vector . f(W x + b))`.
 
     The variance is 1e-12 at least; of a sequence without a visible step both are 0. The paper's scalar bias on the
     scores is left out: softmax does not see it.
 
     Args:
         dim: features of a step; the vector has twice as many.
-        attention_dim: features of the tanh layer.
+        attention_dim: features of the layer `f(W x + b)`.
+        activation: `f`, "tanh", or "relu" (not fused).
 
     Parameters: `weight [attention_dim, dim]`, Glorot uniform; `bias [attention_dim]`, 0; `context_vector
     [attention_dim]`, normal with standard deviation `attention_dim ** -0.5`.
 
     Raises:
-        ValueError: a size is not positive.
+        ValueError: a size is not positive, or an unknown activation.
 
     >>> layer = AttentiveStatisticsPooling(dim=5, attention_dim=3)
     >>> layer(torch.ones(2, 4, 5)).vector.shape
@@ -56,9 +62,12 @@ class AttentiveStatisticsPooling(Pooling):
 
     source = OKABE_2018(place="section 3")
 
-    def __init__(self, dim: int, attention_dim: int) -> None:
+    def __init__(self, dim: int, attention_dim: int, activation: Activation = "tanh") -> None:
         super().__init__(dim)
         check_sizes(attention_dim=attention_dim)
+        if activation not in get_args(Activation):
+            raise _refusals.unknown_choice("activation", activation, get_args(Activation))
+        self.activation = activation
         self.weight = nn.Parameter(torch.empty(attention_dim, dim))
         self.bias = nn.Parameter(torch.zeros(attention_dim))
         self.context_vector = nn.Parameter(torch.empty(attention_dim))
@@ -66,8 +75,13 @@ class AttentiveStatisticsPooling(Pooling):
         nn.init.normal_(self.context_vector, std=attention_dim**-0.5)
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
-        query, key = self.bias.expand(len(steps), 1, -1), linear(steps, self.weight)
         mask = None if visible is None else visible.unsqueeze(1)
-        mean, weights = additive_attention(query, key, steps, self.context_vector, mask, need_weights=True)
+        if self.activation == "relu":
+            scores = widen(linear(steps, self.weight, self.bias).relu()) @ widen(self.context_vector)
+            weights = masked_softmax(scores.unsqueeze(1), mask).to(steps.dtype)
+            mean = weights @ steps
+        else:
+            query, key = self.bias.expand(len(steps), 1, -1), linear(steps, self.weight)
+            mean, weights = additive_attention(query, key, steps, self.context_vector, mask, need_weights=True)
         vector = torch.cat((mean, spread(steps, mean, weights.mT, visible)), 2).squeeze(1)
         return Pooled(vector, weights.squeeze(1) if need_weights else None)

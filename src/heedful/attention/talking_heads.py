@@ -19,8 +19,9 @@ from .windows import Window
 class TalkingHeadsNormalizer(Normalizer):
     """`weights = M_after softmax(M_before scores)`, the matrices over the heads, each key and query alone.
 
-    For the heads of `MultiHeadAttention`, which stand side by side in the batch. A key that is hidden from one head, by
-    a score of minus infinity, is hidden from all. Weights may be negative and need not sum to 1.
+    For the heads of `MultiHeadAttention`, which stand side by side in the batch: as many before, in and after the
+    softmax, where the paper allows three numbers. A key that is hidden from one head, by a score of minus infinity, is
+    hidden from all. Weights may be negative and need not sum to 1.
 
     Args:
         num_heads: heads.

@@ -1,6 +1,8 @@
 """Attention weights read as word alignments: hard links, their "Pharaoh" text form, error rates, word-level weights.
 
-A link is a pair `(source, target)` of 0-based positions. Weights are arrays `[target_len, source_len]`.
+A link is a pair `(source, target)` of 0-based positions. Weights are arrays `[target_len, source_len]`, row t of the
+look from which target token t was predicted, as every decoder here gives them. Where the rows stand beside the tokens
+that were read instead, each belongs to the token after it: move them on by one first.
 """
 
 import re

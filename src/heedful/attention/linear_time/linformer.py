@@ -39,13 +39,14 @@ class LinformerAttention(LinearTimeAttention):
         dim: features of a query and of the context.
         rank: number of mixtures.
         max_keys: most keys of a sequence.
-        num_heads: heads of `dim / num_heads` features; `E` and `F` are the same for all.
+        num_heads: heads of `dim / num_heads` features.
         shared: `F` is `E`.
         key_dim: features of a key; `dim` when left out.
         value_dim: features of a value; `key_dim` when left out.
+        per_head: each head has an `E` and an `F` of its own; otherwise they are the same for all.
 
-    Parameters beside the projections: `key_mix [rank, max_keys]`, `value_mix` likewise unless shared, normal with
-    standard deviation `rank^(-1/2)`.
+    Parameters beside the projections: `key_mix [rank, max_keys]`, or `[num_heads, rank, max_keys]` per head,
+    `value_mix` likewise unless shared, normal with standard deviation `rank^(-1/2)`.
 
     Raises:
         ValueError: a size is not positive, or heads of one size do not fit; in a call, more than `max_keys` keys.
@@ -66,12 +67,14 @@ class LinformerAttention(LinearTimeAttention):
         shared: bool = False,
         key_dim: int | None = None,
         value_dim: int | None = None,
+        per_head: bool = False,
     ) -> None:
         super().__init__(dim, num_heads, key_dim, value_dim)
         check_sizes(rank=rank, max_keys=max_keys)
         self.max_keys = max_keys
-        self.key_mix = nn.Parameter(torch.empty(rank, max_keys))
-        self.value_mix = self.key_mix if shared else nn.Parameter(torch.empty(rank, max_keys))
+        shape = (num_heads, rank, max_keys) if per_head else (rank, max_keys)
+        self.key_mix = nn.Parameter(torch.empty(shape))
+        self.value_mix = self.key_mix if shared else nn.Parameter(torch.empty(shape))
         for mix in (self.key_mix, self.value_mix):
             nn.init.normal_(mix, std=rank**-0.5)
 
@@ -81,7 +84,7 @@ class LinformerAttention(LinearTimeAttention):
         memory = self.gather(None, key, value, visible)
         weights = None
         if need_weights:
-            weights = self._over_mixtures(query, memory) @ self.value_mix[:, : key.shape[2]]
+            weights = self._over_mixtures(query, memory) @ self.value_mix[..., : key.shape[2]]
             weights = weights if visible is None else weights.masked_fill(~visible.unsqueeze(2), 0)
         return self.read(query, memory), weights
 
@@ -96,7 +99,7 @@ class LinformerAttention(LinearTimeAttention):
         keys = key.shape[2]
         if keys > self.max_keys:
             raise _refusals.too_long(keys, self.max_keys, "max_keys")
-        return CompressedMemory(self.key_mix[:, :keys] @ key, self.value_mix[:, :keys] @ value)
+        return CompressedMemory(self.key_mix[..., :keys] @ key, self.value_mix[..., :keys] @ value)
 
     def read(self, query: Tensor, memory: CompressedMemory) -> Tensor:
         return self._over_mixtures(query, memory) @ memory.value

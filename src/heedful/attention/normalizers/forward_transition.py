@@ -51,7 +51,7 @@ class ForwardTransitionNormalizer(Normalizer):
 
     Reads two scores of each key, as `TransitionScore` gives them: the score, and the log-odds of u, which depend on the
     query and context before. All else is as in `ForwardNormalizer`, which is this with u one half. (ESPnet's u is the
-    chance to stay.)
+    chance to stay.) One query at a time: a call over many scans them.
 
     Args:
         speed: added to the log-odds in evaluation mode: above 0 it moves on sooner, below 0 later.

@@ -16,6 +16,8 @@ from .history import fit_keys
 class CoverageScore(Score):
     """`scores[k] = energy . tanh(W query + U key[k] + w c[k] + b)`, c[k] the sum of the weights that key k received.
 
+    One query at a time: a call over many scans them.
+
     Args:
         query_dim: features of a query.
         key_dim: features of a key.

@@ -56,7 +56,7 @@ class DynamicConvolutionScore(Score):
     The filters of f are learned, those of g come from the query, `V tanh(W query + c)`. The prior convolves the last
     weights with the chances of moving on by 0 to 10 keys, so that attention moves forward, by one key on average. What
     the keys hold has no part in it. All weight is on the first key before the first query, so that padding belongs
-    behind the keys. Computed in float32 or wider.
+    behind the keys. Computed in float32 or wider. One query at a time: a call over many scans them.
 
     Args:
         query_dim: features of a query.

@@ -60,7 +60,7 @@ class GaussianMixtureScore(Score):
     linear map): `w = exp(w^)`, `Delta = exp(D^)`, `sigma = sqrt(exp(-s^) / 2)`, `Z = 1`, of any sum. Battenberg's "v1"
     and "v2" share `w = softmax(w^)` and `Z = sqrt(2 pi) sigma`, so that wide Gaussians within the keys sum to about 1;
     in "v1" `Delta = exp(D^)` and `sigma = sqrt(exp(s^))`, in "v2" both are softplus. Places count from the first key,
-    so that padding belongs behind the keys.
+    so that padding belongs behind the keys. One query at a time: a call over many scans them.
 
     Args:
         query_dim: features of a query.

@@ -36,7 +36,7 @@ class LocationSensitiveScore(Score):
     """`scores[k] = energy . tanh(W query + V key[k] + U f[k] + b)`, f a convolution of the earlier weights.
 
     "previous" is the paper's; "previous_and_total" is that of Tacotron 2 (Shen et al. 2018). The weights before the
-    first query are 0.
+    first query are 0. One query at a time: a call over many scans them.
 
     Args:
         query_dim: features of a query.

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful.attention.source import VASWANI_2017
+from heedful.functional import widen
 
 from .base import Score
 from .dot import dot_attention, dot_scores
@@ -23,8 +24,10 @@ class ScaledDotScore(Score):
         dim: features of query and of key.
         scale: the factor; when left out `1 / sqrt(dim)`, or 1 if it is learned.
         learned: make the factor a parameter that starts at `scale`.
+        offset: first value of a learned `r` that is added to every score, for normalisers that read scores as log-odds
+            (Raffel et al. 2017); none by default, since softmax does not see it.
 
-    Parameters: none, or `scale []` if it is learned.
+    Parameters: none, or `scale []` if it is learned, and `offset []` if asked for.
 
     Raises:
         ValueError: `dim` is not positive.
@@ -38,11 +41,14 @@ class ScaledDotScore(Score):
     fused = True
     compares_directly = True
 
-    def __init__(self, dim: int, scale: float | None = None, learned: bool = False) -> None:
+    def __init__(
+        self, dim: int, scale: float | None = None, learned: bool = False, offset: float | None = None
+    ) -> None:
         super().__init__(dim, dim)
         if scale is None:
             scale = 1.0 if learned else 1 / math.sqrt(dim)
         self.scale = nn.Parameter(torch.tensor(float(scale))) if learned else scale
+        self.offset = None if offset is None else nn.Parameter(torch.tensor(float(offset)))
 
     def forward(
         self,
@@ -50,7 +56,8 @@ class ScaledDotScore(Score):
         key: Float[Tensor, "batch keys key_dim"],
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        return dot_scores(query * self.scale, key), state
+        scores = dot_scores(query * self.scale, key)
+        return scores if self.offset is None else scores + widen(self.offset), state
 
     def attend(
         self,

@@ -38,6 +38,7 @@ class TransitionScore(Score):
     For `ForwardTransitionNormalizer`, which begins with a chance of one half: the first query has none before it. The
     context here is read from the keys, which in an encoder-decoder are the values. In the paper the agent has a hidden
     layer and sees the last output, too; that it is one linear map is what implementations do.
+    One query at a time: a call over many scans them.
 
     Args:
         score: how alike query and key are.
