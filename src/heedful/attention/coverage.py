@@ -30,6 +30,8 @@ def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attentio
 def LinguisticCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
     """Softmax of the same with coverage divided by a fertility that is predicted from the key: how often to read it.
 
+    The queries are scanned one by one.
+
     Args:
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).
@@ -49,6 +51,8 @@ def LinguisticCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -
 @mechanism(TU_2016(place="section 3.1.2, neural network based coverage"))
 def NeuralCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
     """Softmax of the same with ten features a key in place of a sum, which a recurrent cell keeps of its reading.
+
+    The queries are scanned one by one.
 
     Args:
         query_dim: features of a query (a decoder state).

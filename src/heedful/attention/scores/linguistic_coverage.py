@@ -23,7 +23,7 @@ class LinguisticCoverageScore(Score):
 
     `c[k] = (sum of the weights of earlier queries) / fertility[k]`, `fertility[k] = N sigmoid(u . key[k])`: 1 when the
     key was read as often as predicted. `heedful.attention.regularizers.fertility_loss` trains the
-    prediction towards what is read in the end.
+    prediction towards what is read in the end. One query at a time: a call over many scans them.
 
     Args:
         query_dim: features of a query.

@@ -20,7 +20,7 @@ class NeuralCoverageScore(Score):
     """`scores[k] = energy . tanh(W query + U key[k] + V c[k] + b)`, `c[k] = GRU(c[k], [weights[k]; key[k]; query])`.
 
     The cell is `torch.nn.GRUCell`, one for all keys; what it reads of the keys is computed once per memory. A key that
-    joins the memory later starts at 0; one that a window hides is read with a weight of 0.
+    joins the memory later starts at 0; one that a window hides is read with a weight of 0. One query at a time: a call over many scans them.
 
     Args:
         query_dim: features of a query.
