@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from heedful.attention.heads import heads_of
 from heedful.attention.source import PRESS_2022
 from heedful.functional import widen
 
-from .base import View, Window, check_reach, distances, heads_of
+from .base import View, Window, check_reach, distances
 
 
 def alibi_slopes(heads: int) -> Float[Tensor, " {heads}"]:

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from heedful.attention.heads import heads_of
 from heedful.attention.source import RAFFEL_2020
 from heedful.functional import widen
 
-from .base import View, Window, check_reach, distances, heads_of
+from .base import View, Window, check_reach, distances
 
 
 def relative_buckets(
