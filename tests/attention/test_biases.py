@@ -249,7 +249,7 @@ def test_what_is_no_bias_is_refused():
         ScoreBias(torch.zeros(3, 3))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"slopes are \[0.5, -1.0\]; expected numbers from 0 \(no penalty\) up, one"):
         AlibiBias([0.5, -1])
-    message = "a batch of 3 came to a part with numbers for 2 heads; expected a multiple of 2, the heads of each item side by side"
+    message = "a batch of 3 came to numbers of 2 heads; expected a multiple of 2, the heads of each item side by side"
     for window in (AlibiBias([0.5, 0.25]), BucketedRelativeBias(heads=2)):
         with pytest.raises(ValueError, match=message):
             Attention(DotScore(4), window)(torch.zeros(3, 1, 4), torch.zeros(3, 1, 4))

@@ -21,6 +21,7 @@ from heedful.attention.normalizers import (
 )
 from heedful.attention.normalizers.forward_transition import forward_transition_log_weights
 from heedful.attention.scores import DotScore, LocationSensitiveScore, NormalizedAdditiveScore
+from heedful.attention.windows import AttentionWindow
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS
 from tests.attention.test_normalizers import STATEFUL
@@ -477,6 +478,64 @@ def test_noise_is_for_training_alone(kind):
     assert kind()(scores, None)[0].equal(first)
     with pytest.raises(ValueError, match=r"noise is -1.0; expected a standard deviation from 0 \(no noise\) up\."):
         kind(noise=-1.0)
+
+
+@pytest.mark.parametrize(("kind", "deviation"), [(MonotonicNormalizer, 1.0), (StepwiseNormalizer, 2.0)])
+def test_the_noise_is_normal_and_as_large_as_the_paper_says(kind, deviation):
+    """Of the first query, the first weight is the sigmoid of score and noise."""
+    weights, _ = kind()(torch.full((20_000, 1, 3), 0.5), None)
+    noise = torch.logit(weights[:, 0, 0]) - 0.5
+    assert noise.mean().abs() < 0.03 * deviation
+    assert abs(noise.std() / deviation - 1) < 0.03
+    assert (noise.abs() < deviation).float().mean() == pytest.approx(0.683, abs=0.02)
+    assert kind(0.3).noise == 0.3
+
+
+@each_builder
+def test_scores_and_state_stay_as_they_were(build):
+    normalizer, scores = build(), torch.randn(BATCH, 1, KEYS, dtype=torch.float64)
+    _, state = normalizer(scores, None)
+    kept, before = scores.clone(), state.clone()
+    normalizer(scores, None, state)
+    assert scores.equal(kept)
+    assert state.equal(before)
+
+
+def test_a_score_of_zero_stops_and_stays():
+    """p >= 0.5 stops (Raffel 2017), and stays (He 2019)."""
+    scores = torch.zeros(1, 3, 4)
+    for kind in (MonotonicNormalizer, StepwiseNormalizer):
+        assert run(kind().eval(), scores)[0][0].argmax(-1).tolist() == [0, 0, 0]
+        assert run(kind().eval(), scores - 1e-6)[0][0].argmax(-1).tolist() == (
+            [0, 0, 0] if kind is MonotonicNormalizer else [1, 2, 3]
+        )
+
+
+@pytest.mark.parametrize("absorb", [False, True])
+def test_what_leaves_the_memory_is_what_the_last_key_sends_on(absorb):
+    scores = torch.randn(BATCH, 6, KEYS, dtype=torch.float64)
+    totals = run(StepwiseNormalizer(noise=0.0, absorb=absorb), scores)[0].sum(-1)
+    last = run(StepwiseNormalizer(noise=0.0, absorb=absorb), scores)[0][:, :-1, -1]
+    gone = torch.zeros_like(last) if absorb else last * torch.sigmoid(-scores[:, 1:, -1])
+    assert_close(totals[:, 1:], totals[:, :-1] - gone)
+    assert absorb or (totals[:, -1] < 1).all()
+
+
+def test_at_inference_a_window_keeps_forward_attention_near_its_best_key():
+    """The mask of coqui: from one key before the best one to two after it."""
+    attention = Attention(DotScore(4), AttentionWindow(1, 2, "largest"), ForwardNormalizer()).double()
+    plain = Attention(DotScore(4), normalizer=ForwardNormalizer()).double()
+    query, key, value = draw(attention, queries=6, keys=9)
+    assert attention(query, key, value).context.equal(plain(query, key, value).context)
+    scores, weights = query @ key.mT, weights_of(attention.eval()(query, key, value, need_weights=True))
+    for item in range(BATCH):
+        last, best = torch.eye(9, dtype=torch.float64)[0], 0
+        for place in range(6):
+            near = (torch.arange(9) >= best - 1) & (torch.arange(9) <= best + 2)
+            now = (last + torch.cat((last.new_zeros(1), last[:-1]))) * scores[item, place].exp() * near
+            last = now / now.sum()
+            best = int(last.argmax())
+            assert_close(weights[item, place], last)
 
 
 def test_an_offset_is_added_to_every_score_and_learned():

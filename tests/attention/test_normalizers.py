@@ -481,9 +481,7 @@ def test_each_head_learns_a_number_of_its_own(build):
     assert slopes.all()
     heads = MultiHeadAttention(12, 3, attention=Attention(ScaledDotScore(4), normalizer=together)).double()
     assert heads(*[torch.randn(2, 5, 12, dtype=torch.float64)] * 2).context.shape == (2, 5, 12)
-    with pytest.raises(
-        ValueError, match="a batch of 4 came to a part with numbers for 3 heads; expected a multiple of 3"
-    ):
+    with pytest.raises(ValueError, match="a batch of 4 came to numbers of 3 heads; expected a multiple of 3"):
         together(scores[:4], None)
     with pytest.raises(ValueError, match=r"heads is 0; expected a whole number \(int\) from 1 up"):
         build(heads=0)

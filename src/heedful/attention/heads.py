@@ -48,7 +48,7 @@ def heads_of(batch: int, heads: int, device: torch.device) -> Int[Tensor, " {bat
     """
     if batch % heads:
         raise ValueError(
-            f"a batch of {batch} came to a part with numbers for {heads} heads; expected a multiple of {heads}, the heads of each "
+            f"a batch of {batch} came to numbers of {heads} heads; expected a multiple of {heads}, the heads of each "
             "item side by side, as multi-head attention folds them."
         )
     return torch.arange(batch, device=device) % heads
