@@ -238,6 +238,15 @@ def test_a_table_is_a_function_of_two_places_and_a_module_learns():
         assert_close(actual, expected)
 
 
+def test_a_table_for_each_batch_item_has_a_first_axis():
+    numbers = torch.randn(2, QUERIES, KEYS, dtype=torch.float64)
+    items = torch.arange(2).view(2, 1, 1)
+    attention = Attention(DotScore(4), ScoreBias(lambda query, key: numbers[items, query + QUERIES - KEYS, key]))
+    query, key, value = draw(attention)
+    context = (query @ key.mT + numbers).softmax(-1) @ value
+    assert_close(attention(query, key, value).context, context)
+
+
 @pytest.mark.messages
 def test_what_is_no_bias_is_refused():
     arguments = torch.zeros(1, 3, 4), torch.zeros(1, 3, 4)

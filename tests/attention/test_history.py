@@ -27,6 +27,7 @@ from heedful.attention.state import reorder
 from heedful.attention.windows import AttentionWindow, CausalWindow, LocalPredictiveWindow, SlidingWindow
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS, QUERIES
+from tests.attention.test_compiled import Stepper
 from tests.tolerances import assert_close
 
 
@@ -145,6 +146,8 @@ SCORES = {
     },
 }
 each_score = pytest.mark.parametrize("name", SCORES)
+# one of each class: graphs take seconds
+each_kind = pytest.mark.parametrize("name", {type(build()): name for name, (build, *_) in SCORES.items()}.values())
 
 
 def build(name, window=None) -> Attention:
@@ -395,6 +398,36 @@ def test_named_mechanisms_are_their_parts():
         parts.load_state_dict(built.state_dict())
         arguments = tuple(each.float() for each in draw(built))
         assert built(*arguments).context.equal(parts(*arguments).context)
+
+
+@pytest.mark.compile
+@each_kind
+def test_compiled_in_one_graph(name):
+    attention = build(name)
+    arguments, mask = draw(attention, queries=2), some_mask()[:, :2]
+    leaves = (*arguments, *attention.parameters())
+    expected = attention(*arguments, mask, need_weights=True)
+    actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights=True)
+    assert_close(actual.context, expected.context)
+    assert_close(weights_of(actual), weights_of(expected))
+    for ours, theirs in zip(gradients(actual.context, *leaves), gradients(expected.context, *leaves), strict=True):
+        assert_close(ours, theirs)
+
+
+@pytest.mark.compile
+@each_kind
+@torch.no_grad()
+def test_an_exported_step_takes_memory_and_state_as_they_are(name):
+    attention = build(name)
+    query, key, value = draw(attention)
+    memory = attention.remember(key, value, some_mask().any(1, keepdim=True))
+    _, state = attention.step(query[:, :1], memory)
+    program = torch.export.export(Stepper(attention), (query[:, :1], memory, state)).module()
+    for index in range(1, QUERIES):
+        now = query[:, index : index + 1]
+        (expected, after), (actual, state) = attention.step(now, memory, state), program(now, memory, state)
+        assert_close(actual.context, expected.context)
+        assert_close(state.score, after.score)
 
 
 @pytest.mark.messages

@@ -146,6 +146,21 @@ def test_local_m_is_a_softmax_near_the_diagonal():
     assert_close(attention(query, key, value).context, weights @ value)
 
 
+@pytest.mark.compile
+@pytest.mark.parametrize("renormalize", [False, True])
+def test_compiled_in_one_graph_and_exported(attention, renormalize):
+    attention.window = LocalPredictiveWindow(4, 11, HALF_WIDTH, renormalize).double()
+    arguments = (*draw(attention), VISIBLE.unsqueeze(1), True)
+    leaves = (*arguments[:3], *attention.parameters())
+    expected = attention(*arguments)
+    actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments)
+    assert_close(actual.context, expected.context)
+    for ours, theirs in zip(gradients(actual.context, *leaves), gradients(expected.context, *leaves), strict=True):
+        assert_close(ours, theirs)
+    with torch.no_grad():
+        assert_close(torch.export.export(attention, arguments).module()(*arguments).context, expected.context)
+
+
 @pytest.mark.messages
 def test_what_is_refused():
     with pytest.raises(ValueError, match="mode is 'global'; expected one of 'predictive', 'monotonic'"):

@@ -511,6 +511,40 @@ def test_a_score_of_zero_stops_and_stays():
         )
 
 
+@pytest.mark.parametrize(
+    "build", [ForwardNormalizer, lambda: Twice(ForwardTransitionNormalizer())], ids=["forward", "transition"]
+)
+def test_where_all_that_can_be_reached_is_hidden_the_row_is_empty_and_the_state_stays(build):
+    scores = torch.randn(1, 3, 5, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[[True] * 5, [False, False, False, True, True], [True] * 5]])
+    weights, _ = run(build(), scores, mask)
+    without, _ = run(build(), scores[:, [0, 2]])
+    assert not weights[0, 1].any()
+    assert_close(weights[:, [0, 2]], without)
+    (slope,) = torch.autograd.grad((weights * torch.arange(5)).sum(), scores)
+    assert slope.isfinite().all()
+    assert not slope[0, 1].any()
+
+
+def test_a_step_onto_a_hidden_key_finds_nothing_there():
+    mask = torch.tensor([[[True, False, True]]])
+    for normalizer in (StepwiseNormalizer(noise=0.0), StepwiseNormalizer().eval()):
+        weights, _ = run(normalizer, torch.tensor([[[1e3, 0.0, 0.0], [-1e3, 0.0, 0.0]]]), mask)
+        assert weights[0].tolist() == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_a_key_that_was_hidden_so_far_counts_as_in_the_first_row():
+    scores = torch.randn(1, 3, KEYS, dtype=torch.float64)
+    mask = torch.tensor([[[True, True, False, False, True], [True, False, False, True, True], [True] * 5]])
+    weights, past = run(IntraTemporalNormalizer(), scores, mask)
+    powers = scores[0].exp()
+    for query in range(3):
+        before = (powers[:query] * mask[0, :query]).sum(0)
+        share = torch.where(before > 0, powers[query] / before, powers[query]) * mask[0, query]
+        assert_close(weights[0, query], share / share.sum())
+    assert_close(past.exp()[0], (powers * mask[0]).sum(0))
+
+
 @pytest.mark.parametrize("absorb", [False, True])
 def test_what_leaves_the_memory_is_what_the_last_key_sends_on(absorb):
     scores = torch.randn(BATCH, 6, KEYS, dtype=torch.float64)

@@ -368,6 +368,11 @@ def test_the_start_of_the_library():
     assert not normalized.additive.get_parameter("bias").any()
     assert ScaledDotScore(4, learned=True).get_parameter("scale").item() == 1
     assert ScaledDotScore(4, scale=0.5, learned=True).get_parameter("scale").item() == 0.5
+    query, key = torch.randn(1, 3, 9), torch.randn(1, 5, 9)
+    for gamma, expected in ((None, 1 / 6), (0.3, 0.3)):
+        for learned in (False, True):
+            scores = values(DistanceScore(9, gamma, learned), query, key)
+            assert_close(scores, -expected * ((query.unsqueeze(2) - key.unsqueeze(1)) ** 2).sum(-1))
 
 
 def test_scores_with_a_fused_path_say_so():

@@ -30,7 +30,8 @@ class GumbelSoftmaxNormalizer(Normalizer):
     """`weights = softmax((scores + g) / temperature)`, with Gumbel noise g; the colder, the nearer to one key.
 
     In training mode only; in evaluation mode `softmax(scores)`, or with `hard` the best key. The noise is drawn for
-    all queries of a call together, so that one call and step after step agree in distribution, not in the draw.
+    all queries of a call together, so that one call and step after step agree in distribution, not in the draw; it
+    comes from torch's own generator, so that `torch.manual_seed` repeats it.
 
     Args:
         temperature: of the noisy softmax; lower it while training (`normalizer.temperature = ...`).

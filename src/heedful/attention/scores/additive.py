@@ -109,8 +109,8 @@ class NormalizedAdditiveScore(Score):
         offset: first value of a learned `r` that is added to every score, for normalisers that read scores as log-odds
             (Raffel et al. 2017); none by default, since softmax does not see it.
 
-    Parameters: those of `AdditiveScore` with its bias, under `additive`, `gain []`, which starts at
-    `hidden_dim ** -0.5`, and `offset []` if asked for.
+    Parameters: those of `AdditiveScore` with its bias, under `additive` (of its energy only the direction matters),
+    `gain []`, which starts at `hidden_dim ** -0.5`, and `offset []` if asked for.
 
     Raises:
         ValueError: a size is not positive.
