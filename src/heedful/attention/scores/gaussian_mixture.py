@@ -56,11 +56,11 @@ class GaussianMixtureScore(Score):
     """`scores[k] = log sum_m (w_m / Z_m) exp(-(k - mu_m)^2 / (2 sigma_m^2))`, `mu_m` the last one `+ Delta_m`.
 
     The logarithms of weights: `ExponentialNormalizer` gives these back, and softmax would divide them by their sum. The
-    raw numbers are `V tanh(W query + c) + b`, held within 15, so that float32 holds every product; what the keys hold has no part in it. "v0" is Graves' (2013, who has one
-    linear map): `w = exp(w^)`, `Delta = exp(D^)`, `sigma = sqrt(exp(-s^) / 2)`, `Z = 1`, of any sum. Battenberg's "v1"
-    and "v2" share `w = softmax(w^)` and `Z = sqrt(2 pi) sigma`, so that wide Gaussians within the keys sum to about 1;
-    in "v1" `Delta = exp(D^)` and `sigma = sqrt(exp(s^))`, in "v2" both are softplus. Places count from the first key,
-    so that padding belongs behind the keys.
+    raw numbers are `V tanh(W query + c) + b`, held within 15, so that float32 holds every product; what the keys hold
+    has no part in it. "v0" is Graves' (2013, who has one linear map): `w = exp(w^)`, `Delta = exp(D^)`, `sigma =
+    sqrt(exp(-s^) / 2)`, `Z = 1`, of any sum. Battenberg's "v1" and "v2" share `w = softmax(w^)` and `Z = sqrt(2 pi)
+    sigma`, so that wide Gaussians within the keys sum to about 1; "v1" has `Delta = exp(D^)`, `sigma = sqrt(exp(s^))`,
+    and in "v2" both are softplus. Places count from the first key, so that padding belongs behind the keys.
 
     Args:
         query_dim: features of a query.
