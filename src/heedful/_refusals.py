@@ -171,6 +171,14 @@ def no_log_weights(score: str, normalizer: str) -> ValueError:
     )
 
 
+def dropped_twice(normalizer: str) -> ValueError:
+    """Dropout on weights of which most are left out already, with a gradient as if none were."""
+    return ValueError(
+        f"{normalizer} gives the weights that it leaves out a gradient, and dropout would leave out others; expected "
+        f"one of the two. Use dropout=0, or {normalizer} without straight_through."
+    )
+
+
 def _dtype(came: object) -> str:
     return str(came).removeprefix("torch.")
 

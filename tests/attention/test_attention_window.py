@@ -142,6 +142,22 @@ def test_degenerate_sizes(batch, queries, keys):
     assert weights_of(output).shape == (batch, queries, keys)
 
 
+@pytest.mark.compile
+@each_anchor
+def test_compiled_in_one_graph_and_exported(anchor):
+    attention = build(anchor)
+    arguments = (*draw(attention), some_mask(), True)
+    expected = attention(*arguments)
+    actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments)
+    assert_close(weights_of(actual), weights_of(expected))
+    for ours, theirs in zip(
+        gradients(actual.context, *arguments[:3]), gradients(expected.context, *arguments[:3]), strict=True
+    ):
+        assert_close(ours, theirs)
+    with torch.no_grad():
+        assert_close(torch.export.export(attention, arguments).module()(*arguments).context, expected.context)
+
+
 @pytest.mark.messages
 def test_an_unknown_anchor_is_refused():
     with pytest.raises(ValueError, match="anchor is 'mean'; expected one of 'median', 'largest'"):

@@ -238,6 +238,15 @@ def test_a_table_is_a_function_of_two_places_and_a_module_learns():
         assert_close(actual, expected)
 
 
+def test_a_table_for_each_batch_item_has_a_first_axis():
+    numbers = torch.randn(2, QUERIES, KEYS, dtype=torch.float64)
+    items = torch.arange(2).view(2, 1, 1)
+    attention = Attention(DotScore(4), ScoreBias(lambda query, key: numbers[items, query + QUERIES - KEYS, key]))
+    query, key, value = draw(attention)
+    context = (query @ key.mT + numbers).softmax(-1) @ value
+    assert_close(attention(query, key, value).context, context)
+
+
 @pytest.mark.messages
 def test_what_is_no_bias_is_refused():
     arguments = torch.zeros(1, 3, 4), torch.zeros(1, 3, 4)
@@ -249,7 +258,7 @@ def test_what_is_no_bias_is_refused():
         ScoreBias(torch.zeros(3, 3))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"slopes are \[0.5, -1.0\]; expected numbers from 0 \(no penalty\) up, one"):
         AlibiBias([0.5, -1])
-    message = "a batch of 3 came to a window of 2 heads; expected a multiple of 2, the heads of each item side by side"
+    message = "a batch of 3 came to numbers of 2 heads; expected a multiple of 2, the heads of each item side by side"
     for window in (AlibiBias([0.5, 0.25]), BucketedRelativeBias(heads=2)):
         with pytest.raises(ValueError, match=message):
             Attention(DotScore(4), window)(torch.zeros(3, 1, 4), torch.zeros(3, 1, 4))

@@ -1,5 +1,6 @@
 """The catalogue is read from the code, and the page in docs/ is read from the catalogue."""
 
+import ast
 import inspect
 
 import pytest
@@ -12,6 +13,7 @@ from heedful.attention.scores import Score
 from heedful.attention.source import Source, mechanism
 from heedful.attention.windows import Window
 from tests.attention.rows import exported
+from tests.reached import names_reached, words
 from tests.test_house import ROOT
 
 KINDS = ["score", "window", "normalizer", "mechanism", "pooling", "layer"]
@@ -62,6 +64,26 @@ def test_a_line_says_where_it_stands_and_where_it_is_from(entry):
 def test_the_first_line_of_its_file_says_what_it_is_and_from_which_year(entry):
     first = (ROOT / "src" / entry.file).read_text(encoding="utf-8").partition("\n")[0]
     assert any(str(other.year) in first for other in catalogue() if other.file == entry.file), first
+
+
+def parts_of(builder: str) -> set[str]:
+    """What of the catalogue a function puts together, from its source."""
+    found = (vars(package).get(builder) for package in (heedful.attention, scores, windows, normalizers))
+    thing = next(filter(None, found))
+    if not inspect.isfunction(thing):
+        return set()
+    known = {entry.name for entry in catalogue()} - {builder}
+    return words(ast.parse(inspect.getsource(inspect.unwrap(thing)))) & known
+
+
+def test_every_mechanism_is_compiled_by_some_test_or_says_why_not():
+    """By name, in a row or in what a compiled test builds; what is put together of compiled parts is their sum."""
+    compiled = names_reached("compile")
+    for entry in catalogue():
+        compiled |= parts_of(entry.name) if entry.name in compiled else set()
+    missing = {entry.name for entry in catalogue() if not entry.uncompiled} - compiled
+    missing -= {name for name in missing if parts_of(name) and parts_of(name) <= compiled}
+    assert not missing, f"no test marked `compile` has a row with {', '.join(sorted(missing))}"
 
 
 def test_the_catalogue_is_in_order():

@@ -17,6 +17,7 @@ from heedful.attention import (
     IntraDecoderAttention,
     KeyValueAttention,
     LatentAttention,
+    MultiHeadAttention,
     MultiSourceAttention,
     PointerGenerator,
     TalkingHeadsAttention,
@@ -61,6 +62,7 @@ def two_sources():
 
 
 LAYERS = {
+    "heads": lambda: heads(MultiHeadAttention(8, 2)),
     "difference": lambda: heads(DifferentialAttention(8, 2)),
     "gate": lambda: heads(GatedAttention(8, 2)),
     "latent": lambda: heads(LatentAttention(8, 2, 5, rotary_dim=2)),

@@ -1,6 +1,7 @@
 """Scores that know earlier weights, against loops over single queries and keys written from the papers."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,9 +34,10 @@ from heedful.attention.scores import (
     NeuralCoverageScore,
 )
 from heedful.attention.state import reorder
-from heedful.attention.windows import AttentionWindow, CausalWindow
+from heedful.attention.windows import AttentionWindow, CausalWindow, LocalPredictiveWindow, SlidingWindow
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS, QUERIES
+from tests.attention.test_compiled import Stepper
 from tests.tolerances import assert_close
 
 
@@ -168,6 +170,8 @@ SCORES = {
     },
 }
 each_score = pytest.mark.parametrize("name", SCORES)
+# one of each class: graphs take seconds
+each_kind = pytest.mark.parametrize("name", {type(build()): name for name, (build, *_) in SCORES.items()}.values())
 
 
 def build(name, window=None) -> Attention:
@@ -342,6 +346,85 @@ def test_coverage_switched_off_has_the_same_parameters_and_reads_none():
     assert not torch.allclose(Attention(enabled)(*arguments).context, Attention(plain)(*arguments).context)
 
 
+@each_score
+def test_a_step_leaves_memory_and_state_as_they_were_and_may_be_repeated(name):
+    attention = build(name)
+    query, key, value = draw(attention)
+    memory = attention.remember(key, value, some_mask().any(1, keepdim=True))
+    _, state = attention.step(query[:, :1], memory)
+    before = [tensor.clone() for tensor in tree_leaves((memory, state)) if tensor is not None]
+    first, after = attention.step(query[:, 1:2], memory, state)
+    again, after_again = attention.step(query[:, 1:2], memory, state)
+    assert again.context.equal(first.context)
+    assert after_again.score.equal(after.score)
+    assert all(map(torch.equal, filter(torch.is_tensor, tree_leaves((memory, state))), before))
+
+
+@pytest.mark.parametrize("name", ["coverage", "previous", "total", "dynamic"])
+def test_the_state_is_of_the_weights_that_were_used_after_window_and_gain(name):
+    """A window by earlier weights, one by place, and one that multiplies the weights."""
+    for window in (AttentionWindow(1, 1), SlidingWindow(1, 0), LocalPredictiveWindow(4, half_width=2)):
+        attention = build(name, window).eval()
+        query, key, value = draw(attention)
+        memory, state, used = attention.remember(key, value), None, []
+        for place in range(QUERIES):
+            output, state = attention.step(query[:, place : place + 1], memory, state, need_weights=True)
+            used.append(weights_of(output))
+        assert (torch.cat(used) == 0).any() or isinstance(window, LocalPredictiveWindow)
+        assert_close(state.score, sum(used) if name in ("coverage", "total") else used[-1])
+
+
+@pytest.mark.parametrize("start", ["uniform", "first"])
+def test_another_start_is_a_state_of_ones_own(start):
+    """Weights before the first query: the same over the visible keys (ESPnet), or all on the first one."""
+    attention = build("previous")
+    query, key, value = draw(attention)
+    visible = torch.tensor([[[True] * 5], [[True, True, True, False, False]]])
+    memory = attention.remember(key, value, visible)
+    row = visible / visible.sum(-1, keepdim=True) if start == "uniform" else torch.eye(5)[0].expand(2, 1, 5)
+    row = row.double()
+    output, _ = attention.step(query[:, :1], memory, replace(attention.begin(memory), score=row), need_weights=True)
+    p, powers_of = dict(attention.score.named_parameters()), SCORES["previous"][2]
+    for item in range(2):
+        powers = torch.stack(powers_of(p, query[item, :1], key[item], [row[item, 0]])) * visible[item, 0]
+        assert_close(weights_of(output)[item, 0], powers / powers.sum())
+
+
+def test_memory_and_earlier_weights_moved_together_move_the_scores():
+    score = LocationSensitiveScore(4, 6, 11, filters=2, width=3).double()
+    query, key = torch.randn(1, 1, 4, dtype=torch.float64), torch.randn(1, 12, 6, dtype=torch.float64)
+    before = torch.rand(1, 1, 12, dtype=torch.float64)
+    scores, _ = score(query, score.remember(key), before)
+    moved, _ = score(query, score.remember(key.roll(4, 1)), before.roll(4, 2))
+    # a key at an end has one neighbour there and two elsewhere
+    inner = slice(5, 11)
+    assert_close(moved[..., inner], scores.roll(4, 2)[..., inner])
+    assert not torch.allclose(moved[..., inner], scores[..., inner])
+
+
+def test_the_numbers_of_the_papers_are_the_defaults():
+    """Chorowski 2015 as its experiments; Shen 2018, Battenberg 2020: filters, widths, hidden features."""
+    sizes = {
+        (ChorowskiAttention(4, 6, 11), "location_conv"): (10, 1, 201),
+        (TacotronAttention(4, 6), "location_conv"): (32, 2, 31),
+        (TacotronAttention(4, 6), "location_proj"): (128, 32),
+        (DynamicConvolutionAttention(4, 6), "filter_proj"): (8 * 21, 128),
+        (DynamicConvolutionAttention(4, 6), "static_filters"): (8, 21),
+        (GaussianMixtureAttention(4, 6), "mixture_proj"): (3 * 5, 128),
+    }
+    for (attention, name), shape in sizes.items():
+        assert attention.score.get_parameter(name).shape == shape
+    assert len(DynamicConvolutionAttention(4, 6).score.prior) == 11
+    # nothing of a key, and no biases but these
+    assert {name for name, each in DynamicConvolutionScore(4, 6).named_parameters() if each.dim() == 1} == {
+        "query_bias",
+        "bias",
+        "energy",
+    }
+    assert not any(6 in each.shape for each in DynamicConvolutionScore(4, 6).parameters())
+    assert GaussianMixtureAttention(4, 6).score.version == "v2"
+
+
 def test_a_filter_that_copies_hands_on_the_weights_before():
     score = LocationSensitiveScore(4, 6, 1, filters=1, width=3).double()
     with torch.no_grad():
@@ -465,6 +548,36 @@ def test_a_step_taken_twice_gives_the_same_and_leaves_memory_and_state_as_they_w
         assert one is other or one.equal(other)
     leaves = [leaf for leaf in tree_leaves((memory, state)) if isinstance(leaf, torch.Tensor)]
     assert all(map(torch.equal, leaves, held))
+
+
+@pytest.mark.compile
+@each_kind
+def test_compiled_in_one_graph(name):
+    attention = build(name)
+    arguments, mask = draw(attention, queries=2), some_mask()[:, :2]
+    leaves = (*arguments, *attention.parameters())
+    expected = attention(*arguments, mask, need_weights=True)
+    actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments, mask, need_weights=True)
+    assert_close(actual.context, expected.context)
+    assert_close(weights_of(actual), weights_of(expected))
+    for ours, theirs in zip(gradients(actual.context, *leaves), gradients(expected.context, *leaves), strict=True):
+        assert_close(ours, theirs)
+
+
+@pytest.mark.compile
+@each_kind
+@torch.no_grad()
+def test_an_exported_step_takes_memory_and_state_as_they_are(name):
+    attention = build(name)
+    query, key, value = draw(attention)
+    memory = attention.remember(key, value, some_mask().any(1, keepdim=True))
+    _, state = attention.step(query[:, :1], memory)
+    program = torch.export.export(Stepper(attention), (query[:, :1], memory, state)).module()
+    for index in range(1, QUERIES):
+        now = query[:, index : index + 1]
+        (expected, after), (actual, state) = attention.step(now, memory, state), program(now, memory, state)
+        assert_close(actual.context, expected.context)
+        assert_close(state.score, after.score)
 
 
 @pytest.mark.messages

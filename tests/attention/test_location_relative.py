@@ -1,5 +1,6 @@
 """Scores that only know where one looked before: dynamic convolution, and Gaussians that move; see test_history.py."""
 
+import itertools
 import math
 
 import pytest
@@ -82,6 +83,13 @@ def test_a_narrow_gaussian_looks_at_one_key_and_a_wide_one_sums_to_one():
         sigma = 0.05 if version == "v1" else math.log1p(math.exp(-2.97))
         assert_close(weights[0, 0, 3], torch.tensor(1 / (math.sqrt(2 * math.pi) * sigma), dtype=torch.float64))
         assert weights[0, 0, [2, 4]].max() < 1e-60
+    for sigma, center in itertools.product((1.0, 1.3, 4.0), (0.01, 0.5, 4.25, 8.0, 20.0)):
+        near = one_gaussian("v1", 0.0, math.log(center), 2 * math.log(sigma))
+        total = weights_of(near(*draw(near, queries=1, keys=9), need_weights=True)).sum(-1)
+        assert (total < 1.1).all()
+        # the share of a bell that lies between the ends of the keys
+        share = torch.special.ndtr(torch.tensor([(8.5 - center) / sigma, (-0.5 - center) / sigma]))
+        assert (total - (share[0] - share[1])).abs().max() < 0.03
     wide = one_gaussian("v1", 0.0, math.log(50), 2 * math.log(5))
     total = weights_of(wide(*draw(wide, queries=1, keys=101), need_weights=True)).sum(-1)
     assert_close(total, torch.ones(BATCH, 1, dtype=torch.float64))

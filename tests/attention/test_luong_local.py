@@ -72,6 +72,28 @@ def test_the_place_learns_by_the_gaussian_alone(attention):
     assert all(parameter.grad.any() for parameter in window.parameters())
 
 
+def test_renormalised_weights_are_those_of_the_loop_over_their_sum(attention):
+    again = LuongLocalAttention(4, 6, half_width=HALF_WIDTH, hidden_dim=11).double()
+    again.window = LocalPredictiveWindow(4, 11, HALF_WIDTH, renormalize=True).double()
+    again.load_state_dict(attention.state_dict())
+    query, key, value = draw(attention, queries=7)
+    leaves = (query, key, value, *again.parameters())
+    _, weights = by_hand(again, query, key, value)
+    weights = weights / weights.sum(-1, keepdim=True)
+    output = again(query, key, value, VISIBLE.unsqueeze(1), need_weights=True)
+    assert_close(weights_of(output), weights)
+    for actual, expected in zip(gradients(output.context, *leaves), gradients(weights @ value, *leaves), strict=True):
+        assert_close(actual, expected)
+    # there is no gain then, and no reason to refuse a choice
+    assert Attention(DotScore(4), again.window, HardmaxNormalizer())
+
+
+def test_a_window_wider_than_the_source_is_global_attention():
+    wide = LuongLocalAttention(4, 6, half_width=10**9, hidden_dim=11).double()
+    query, key, value = draw(wide)
+    assert_close(wide(query, key, value).context, Attention(wide.score)(query, key, value).context)
+
+
 def test_an_energy_of_zeros_looks_at_the_middle_and_the_edge_weighs_what_the_paper_says(attention):
     torch.nn.init.zeros_(attention.window.place_energy)
     arguments = (torch.zeros(1, 1, 4).double(), torch.tensor([[0]]), torch.tensor([4]), KEYS)
@@ -122,6 +144,21 @@ def test_local_m_is_a_softmax_near_the_diagonal():
     near = (torch.arange(KEYS) - torch.arange(QUERIES).unsqueeze(1)).abs() <= 1
     weights = torch.softmax(scores.masked_fill(~near, -torch.inf), -1)
     assert_close(attention(query, key, value).context, weights @ value)
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("renormalize", [False, True])
+def test_compiled_in_one_graph_and_exported(attention, renormalize):
+    attention.window = LocalPredictiveWindow(4, 11, HALF_WIDTH, renormalize).double()
+    arguments = (*draw(attention), VISIBLE.unsqueeze(1), True)
+    leaves = (*arguments[:3], *attention.parameters())
+    expected = attention(*arguments)
+    actual = torch.compile(attention, fullgraph=True, backend="aot_eager")(*arguments)
+    assert_close(actual.context, expected.context)
+    for ours, theirs in zip(gradients(actual.context, *leaves), gradients(expected.context, *leaves), strict=True):
+        assert_close(ours, theirs)
+    with torch.no_grad():
+        assert_close(torch.export.export(attention, arguments).module()(*arguments).context, expected.context)
 
 
 @pytest.mark.messages

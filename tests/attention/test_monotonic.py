@@ -21,6 +21,7 @@ from heedful.attention.normalizers import (
 )
 from heedful.attention.normalizers.forward_transition import forward_transition_log_weights
 from heedful.attention.scores import DotScore, LocationSensitiveScore, NormalizedAdditiveScore
+from heedful.attention.windows import AttentionWindow
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH, KEYS
 from tests.attention.test_normalizers import STATEFUL
@@ -496,6 +497,87 @@ def test_the_noise_is_normal_and_as_wide_as_in_the_papers(build, deviation):
     assert noise.std().item() == pytest.approx(deviation, rel=0.03)
     assert abs(noise.mean().item()) < 0.03 * deviation
     assert (noise.abs() < deviation).double().mean().item() == pytest.approx(0.6827, abs=0.02)
+
+
+@each_builder
+def test_scores_and_state_stay_as_they_were(build):
+    normalizer, scores = build(), torch.randn(BATCH, 1, KEYS, dtype=torch.float64)
+    _, state = normalizer(scores, None)
+    kept, before = scores.clone(), state.clone()
+    normalizer(scores, None, state)
+    assert scores.equal(kept)
+    assert state.equal(before)
+
+
+def test_a_score_of_zero_stops_and_stays():
+    """p >= 0.5 stops (Raffel 2017), and stays (He 2019)."""
+    scores = torch.zeros(1, 3, 4)
+    for kind in (MonotonicNormalizer, StepwiseNormalizer):
+        assert run(kind().eval(), scores)[0][0].argmax(-1).tolist() == [0, 0, 0]
+        assert run(kind().eval(), scores - 1e-6)[0][0].argmax(-1).tolist() == (
+            [0, 0, 0] if kind is MonotonicNormalizer else [1, 2, 3]
+        )
+
+
+@pytest.mark.parametrize(
+    "build", [ForwardNormalizer, lambda: Twice(ForwardTransitionNormalizer())], ids=["forward", "transition"]
+)
+def test_where_all_that_can_be_reached_is_hidden_the_row_is_empty_and_the_state_stays(build):
+    scores = torch.randn(1, 3, 5, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[[True] * 5, [False, False, False, True, True], [True] * 5]])
+    weights, _ = run(build(), scores, mask)
+    without, _ = run(build(), scores[:, [0, 2]])
+    assert not weights[0, 1].any()
+    assert_close(weights[:, [0, 2]], without)
+    (slope,) = torch.autograd.grad((weights * torch.arange(5)).sum(), scores)
+    assert slope.isfinite().all()
+    assert not slope[0, 1].any()
+
+
+def test_a_step_onto_a_hidden_key_finds_nothing_there():
+    mask = torch.tensor([[[True, False, True]]])
+    for normalizer in (StepwiseNormalizer(noise=0.0), StepwiseNormalizer().eval()):
+        weights, _ = run(normalizer, torch.tensor([[[1e3, 0.0, 0.0], [-1e3, 0.0, 0.0]]]), mask)
+        assert weights[0].tolist() == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_a_key_that_was_hidden_so_far_counts_as_in_the_first_row():
+    scores = torch.randn(1, 3, KEYS, dtype=torch.float64)
+    mask = torch.tensor([[[True, True, False, False, True], [True, False, False, True, True], [True] * 5]])
+    weights, past = run(IntraTemporalNormalizer(), scores, mask)
+    powers = scores[0].exp()
+    for query in range(3):
+        before = (powers[:query] * mask[0, :query]).sum(0)
+        share = torch.where(before > 0, powers[query] / before, powers[query]) * mask[0, query]
+        assert_close(weights[0, query], share / share.sum())
+    assert_close(past.exp()[0], (powers * mask[0]).sum(0))
+
+
+@pytest.mark.parametrize("absorb", [False, True])
+def test_what_leaves_the_memory_is_what_the_last_key_sends_on(absorb):
+    scores = torch.randn(BATCH, 6, KEYS, dtype=torch.float64)
+    totals = run(StepwiseNormalizer(noise=0.0, absorb=absorb), scores)[0].sum(-1)
+    last = run(StepwiseNormalizer(noise=0.0, absorb=absorb), scores)[0][:, :-1, -1]
+    gone = torch.zeros_like(last) if absorb else last * torch.sigmoid(-scores[:, 1:, -1])
+    assert_close(totals[:, 1:], totals[:, :-1] - gone)
+    assert absorb or (totals[:, -1] < 1).all()
+
+
+def test_at_inference_a_window_keeps_forward_attention_near_its_best_key():
+    """The mask of coqui: from one key before the best one to two after it."""
+    attention = Attention(DotScore(4), AttentionWindow(1, 2, "largest"), ForwardNormalizer()).double()
+    plain = Attention(DotScore(4), normalizer=ForwardNormalizer()).double()
+    query, key, value = draw(attention, queries=6, keys=9)
+    assert attention(query, key, value).context.equal(plain(query, key, value).context)
+    scores, weights = query @ key.mT, weights_of(attention.eval()(query, key, value, need_weights=True))
+    for item in range(BATCH):
+        last, best = torch.eye(9, dtype=torch.float64)[0], 0
+        for place in range(6):
+            near = (torch.arange(9) >= best - 1) & (torch.arange(9) <= best + 2)
+            now = (last + torch.cat((last.new_zeros(1), last[:-1]))) * scores[item, place].exp() * near
+            last = now / now.sum()
+            best = int(last.argmax())
+            assert_close(weights[item, place], last)
 
 
 def test_an_offset_is_added_to_every_score_and_learned():

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heedful.attention import normalizers
+from heedful.attention import Attention, MultiHeadAttention, normalizers
 from heedful.attention.normalizers import (
     AlphaEntmaxNormalizer,
     Entmax15Normalizer,
@@ -29,6 +29,7 @@ from heedful.attention.normalizers import (
 from heedful.attention.normalizers.alpha_entmax import alpha_entmax as alpha_entmax_of
 from heedful.attention.normalizers.base import finite_rows
 from heedful.attention.normalizers.fusedmax import fuse
+from heedful.attention.scores import DotScore, ScaledDotScore
 from tests.attention.rows import BATCH, KEYS, QUERIES, NormalizerRow, built, exported, written
 from tests.tolerances import assert_close
 
@@ -215,8 +216,10 @@ def test_a_score_of_minus_infinity_hides_its_key(row):
 
 def test_a_constant_added_to_a_row_changes_nothing():
     scores = torch.randn(BATCH, QUERIES, KEYS, dtype=torch.float64)
-    shifted = scores + torch.randn(BATCH, QUERIES, 1, dtype=torch.float64) * 100
-    assert_close(SoftmaxNormalizer(0.7)(shifted, None)[0], SoftmaxNormalizer(0.7)(scores, None)[0])
+    # no row is measured by the largest score of another
+    shifted = scores + torch.tensor([-1e4, 0.0, 1e4]).view(1, QUERIES, 1)
+    assert_close(SoftmaxNormalizer()(shifted, None)[0], torch.softmax(scores, -1), torch.float32)
+    assert_close(SoftmaxNormalizer(0.7)(shifted, None)[0], torch.softmax(scores / 0.7, -1), torch.float32)
 
 
 def test_temperature_sharpens_and_flattens():
@@ -224,6 +227,8 @@ def test_temperature_sharpens_and_flattens():
     mask = torch.tensor([[[True, True, True]]])
     assert_close(SoftmaxNormalizer(1e-3)(scores, mask)[0], torch.tensor([[[0.0, 1.0, 0.0]]]))
     assert_close(SoftmaxNormalizer(1e9)(scores, mask)[0], torch.full((1, 1, 3), 1 / 3))
+    some = torch.tensor([[[True, False, True]]])
+    assert_close(SoftmaxNormalizer(1e9)(scores, some)[0], torch.tensor([[[0.5, 0.0, 0.5]]]))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
@@ -266,6 +271,8 @@ def test_sparse_weights_are_those_of_another_library(scores, data):
 def test_a_constant_changes_no_distribution_but_the_smoothed(scores, constant):
     for normalizer in (SparsemaxNormalizer(), Entmax15Normalizer(), FusedmaxNormalizer()):
         assert_close(normalizer(scores + constant, None)[0], normalizer(scores, None)[0], torch.float32)
+    two = torch.tensor([[[0.0, 1.0]]])
+    assert not torch.allclose(SmoothedNormalizer()(two + 3, None)[0], SmoothedNormalizer()(two, None)[0])
 
 
 @pytest.mark.parametrize(("normalizer", "gap"), [(SparsemaxNormalizer(), 1.0), (Entmax15Normalizer(), 2.0)])
@@ -402,7 +409,8 @@ def test_sparse_weights_are_differentiable_twice(build):
 
 def test_a_sink_takes_what_no_key_earns():
     normalizer = SoftmaxOneNormalizer(learned=True)
-    assert_close(normalizer(torch.full((1, 1, 3), -50.0), None)[0].sum(), torch.tensor(0.0))
+    for low in (-50.0, -1e4):
+        assert_close(normalizer(torch.full((1, 1, 3), low), None)[0].sum(), torch.tensor(0.0))
     with torch.no_grad():
         normalizer.sink.fill_(-200.0)
     assert_close(normalizer(torch.full((1, 1, 3), -50.0), None)[0], torch.full((1, 1, 3), 1 / 3))
@@ -416,26 +424,87 @@ def test_a_sink_takes_what_no_key_earns():
 
 def test_of_equal_scores_the_first_is_chosen():
     scores, mask = torch.tensor([[[2.0, 5.0, 5.0, 5.0]]]), torch.tensor([[[True, False, True, True]]])
-    for normalizer in (HardmaxNormalizer(), StraightThroughNormalizer(), TopKNormalizer(1)):
+    for normalizer in (HardmaxNormalizer(), StraightThroughNormalizer(), TopKNormalizer(1), TopKNormalizer(1, True)):
         assert normalizer(scores, mask)[0].tolist() == [[[0, 0, 1, 0]]]
     assert TopKNormalizer(3)(torch.zeros(1, 1, 5), None)[0].bool().tolist() == [[[True, True, True, False, False]]]
 
 
-@given(rows())
-def test_a_straight_choice_is_hard_with_a_soft_gradient(scores):
-    hard, soft = scores.clone().requires_grad_(), scores.clone().requires_grad_()
-    upstream = torch.arange(scores.shape[-1], dtype=torch.float64)
-    weights, _ = StraightThroughNormalizer()(hard, None)
-    assert weights.equal(HardmaxNormalizer()(scores, None)[0])
-    (weights * upstream).sum().backward()
-    (torch.softmax(soft, -1) * upstream).sum().backward()
-    assert_close(hard.grad, soft.grad)
+@given(rows(), st.sampled_from([1.0, 0.3, 5.0]), st.booleans())
+def test_a_straight_choice_is_hard_with_a_soft_gradient(scores, temperature, training):
+    for straight, plain in (
+        (StraightThroughNormalizer(temperature), HardmaxNormalizer()),
+        (TopKNormalizer(2, straight_through=True), TopKNormalizer(2)),
+    ):
+        hard, soft = scores.clone().requires_grad_(), scores.clone().requires_grad_()
+        upstream = torch.arange(scores.shape[-1], dtype=torch.float64)
+        weights, _ = straight.train(training)(hard, None)
+        assert weights.equal(plain(scores, None)[0])
+        (weights * upstream).sum().backward()
+        (torch.softmax(soft / getattr(straight, "temperature", 1.0), -1) * upstream).sum().backward()
+        assert_close(hard.grad, soft.grad)
+
+
+@pytest.mark.parametrize(
+    "straight", [TopKNormalizer(2, straight_through=True), StraightThroughNormalizer()], ids=["top-k", "hard"]
+)
+def test_a_straight_gradient_reaches_no_hidden_key_and_no_empty_row(straight):
+    scores = torch.randn(2, 2, 4, dtype=torch.float64)
+    mask = torch.tensor([[[True, True, False, True], [False] * 4]])
+    for anything in (0.0, torch.nan, torch.inf, -torch.inf):
+        spoilt = scores.masked_fill(~mask, anything).requires_grad_()
+        weights, _ = straight(spoilt, mask)
+        (slope,) = torch.autograd.grad((weights * torch.arange(4)).sum(), spoilt)
+        assert not weights[:, 1].any()
+        assert slope.isfinite().all()
+        assert not slope.masked_select(~mask).any()
+        assert slope[:, 0, [0, 1, 3]].all()
+
+
+@pytest.mark.messages
+def test_what_is_left_out_is_not_dropped_again():
+    message = (
+        r"TopKNormalizer gives the weights that it leaves out a gradient, .* Use dropout=0, or TopKNormalizer without"
+    )
+    with pytest.raises(ValueError, match=message):
+        Attention(DotScore(4), normalizer=TopKNormalizer(2, straight_through=True), dropout=0.1)
+    assert Attention(DotScore(4), normalizer=TopKNormalizer(2), dropout=0.1)
+    with pytest.raises(ValueError, match=r"temperature is 0\.0; expected a number above 0 \(1 changes nothing\)"):
+        StraightThroughNormalizer(0.0)
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize(
+    "build", [SoftmaxOneNormalizer, AlphaEntmaxNormalizer, SigmoidNormalizer], ids=lambda build: build.__name__
+)
+def test_each_head_learns_a_number_of_its_own(build):
+    """Three heads side by side in the batch, as multi-head attention folds them, against one normaliser for each."""
+    together = build(learned=True, heads=3).double()
+    (numbers,) = together.parameters()
+    torch.nn.init.normal_(numbers)
+    scores = torch.randn(6, QUERIES, KEYS, dtype=torch.float64)
+    weights, _ = together(scores, None)
+    for head in range(3):
+        alone = build(learned=True).double()
+        torch.nn.init.constant_(next(alone.parameters()), numbers[head].item())
+        assert_close(weights[head::3], alone(scores[head::3], None)[0])
+    (slopes,) = torch.autograd.grad(weights.square().sum(), numbers)
+    assert slopes.all()
+    heads = MultiHeadAttention(12, 3, attention=Attention(ScaledDotScore(4), normalizer=together)).double()
+    assert heads(*[torch.randn(2, 5, 12, dtype=torch.float64)] * 2).context.shape == (2, 5, 12)
+    with pytest.raises(ValueError, match="a batch of 4 came to numbers of 3 heads; expected a multiple of 3"):
+        together(scores[:4], None)
+    with pytest.raises(ValueError, match=r"heads is 0; expected a whole number \(int\) from 1 up"):
+        build(heads=0)
 
 
 def test_all_keys_of_top_k_are_a_softmax():
     scores = torch.randn(2, 3, 5, dtype=torch.float64)
     assert_close(TopKNormalizer(5)(scores, None)[0], torch.softmax(scores, -1))
     assert_close(TopKNormalizer(9)(scores, None)[0], torch.softmax(scores, -1))
+    alone = scores.requires_grad_()
+    weights, _ = TopKNormalizer(1)(alone, None)
+    assert weights.equal(HardmaxNormalizer()(scores, None)[0])
+    assert not torch.autograd.grad((weights * torch.arange(5)).sum(), alone)[0].any()
 
 
 def test_one_key_of_a_sigmoid_moves_its_own_weight_alone():

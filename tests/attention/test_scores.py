@@ -9,7 +9,13 @@ from torch import Tensor
 
 from heedful.attention import Attention
 from heedful.attention import scores as package
-from heedful.attention.normalizers import MonotonicNormalizer, SoftmaxNormalizer, StepwiseNormalizer
+from heedful.attention.normalizers import (
+    AlphaEntmaxNormalizer,
+    MonotonicNormalizer,
+    SoftmaxNormalizer,
+    SoftmaxOneNormalizer,
+    StepwiseNormalizer,
+)
 from heedful.attention.scores import (
     AdditiveScore,
     BiaffineScore,
@@ -20,10 +26,13 @@ from heedful.attention.scores import (
     CoverageScore,
     DistanceScore,
     DotScore,
+    DynamicConvolutionScore,
     GatedAdditiveScore,
+    GaussianMixtureScore,
     GeneralScore,
     LinearScore,
     LocationScore,
+    LocationSensitiveScore,
     NormalizedAdditiveScore,
     RbfScore,
     ScaledDotScore,
@@ -33,6 +42,7 @@ from heedful.attention.scores import (
     TrilinearScore,
 )
 from heedful.attention.scores.cosine import unit
+from heedful.attention.windows import BucketedRelativeBias, LocalPredictiveWindow, RelativeBias
 from tests.attention import oracle
 from tests.attention.rows import BATCH, KEYS, QUERIES, ScoreRow, built, exported, written
 from tests.tolerances import assert_close
@@ -273,6 +283,83 @@ def test_the_start_of_the_paper_looks_everywhere_alike():
         assert 0.0009 < matrix.std().item() < 0.0011
 
 
+def test_from_the_start_of_the_paper_the_first_look_is_uniform_and_the_energy_learns_alone():
+    score = AdditiveScore(4, 6, 11, init="paper").double()
+    query, key = inputs(score)
+    output = Attention(score)(query, key, need_weights=True)
+    assert output.weights is not None
+    assert_close(output.weights, torch.full((BATCH, QUERIES, KEYS), 1 / KEYS, dtype=torch.float64))
+    slopes = torch.autograd.grad(output.context.square().sum(), (score.query_proj, score.key_proj, score.energy))
+    assert [bool(slope.any()) for slope in slopes] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("build", "uniform", "zeros"),
+    [
+        (lambda: GeneralScore(110, 600), ["weight"], []),
+        (lambda: BilinearScore(110, 600), ["weight"], ["bias"]),
+        (lambda: BiaffineScore(110, 600), ["weight"], ["query_weight", "key_weight", "bias"]),
+        (lambda: ConcatScore(110, 600, 400), ["weight"], []),
+        (lambda: AdditiveScore(110, 600, 400, bias=True), ["query_proj", "key_proj"], ["bias"]),
+        (lambda: LocationScore(110, 600, 400), ["weight"], []),
+        (lambda: LinearScore(110, 600), [], ["bias"]),
+        (lambda: ContentBiasScore(110), [], ["bias"]),
+        (
+            lambda: GatedAdditiveScore(110, 600, 400),
+            ["query_proj", "query_gate", "key_proj", "key_gate"],
+            ["proj_bias", "gate_bias"],
+        ),
+        (
+            lambda: LocationSensitiveScore(110, 600, 400, filters=300, width=9),
+            ["location_proj", "additive.query_proj", "additive.key_proj"],
+            ["additive.bias"],
+        ),
+        (
+            lambda: DynamicConvolutionScore(110, 600, 400, filters=90, width=41),
+            ["query_proj", "filter_proj", "static_filters", "static_proj", "dynamic_proj"],
+            ["query_bias", "bias"],
+        ),
+        (
+            lambda: GaussianMixtureScore(110, 600, 400, mixtures=70),
+            ["query_proj", "mixture_proj"],
+            ["query_bias", "mixture_bias"],
+        ),
+        (lambda: RelativeBias(110, 200, value_dim=400), ["table", "value_table"], []),
+        (lambda: LocalPredictiveWindow(110, 400), ["place_proj"], []),
+        (BucketedRelativeBias, [], ["table"]),
+        (lambda: SoftmaxOneNormalizer(learned=True, heads=3), [], ["sink"]),
+        # half way between softmax and sparsemax
+        (lambda: AlphaEntmaxNormalizer(learned=True, heads=3), [], ["raw"]),
+    ],
+)
+def test_matrices_start_as_glorot_says_and_what_is_added_at_zero(build, uniform, zeros):
+    part = build()
+    for name in uniform:
+        matrix = part.get_parameter(name)
+        bound = math.sqrt(6 / sum(matrix.shape))
+        assert 0.95 * bound < matrix.abs().max().item() <= bound * (1 + 1e-6)
+        assert abs(matrix.mean().item()) < bound / 20
+        assert matrix.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+    assert not any(part.get_parameter(name).any() for name in zeros)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: ConcatScore(4, 6, 900), "energy"),
+        (lambda: AdditiveScore(4, 6, 900), "energy"),
+        (lambda: NormalizedAdditiveScore(4, 6, 900), "additive.energy"),
+        (lambda: GatedAdditiveScore(4, 6, 900), "energy"),
+        (lambda: CoverageScore(4, 6, 900), "coverage_proj"),
+        (lambda: DynamicConvolutionScore(4, 6, 900), "energy"),
+    ],
+)
+def test_energies_start_normal_and_the_smaller_the_more_there_are(build, name):
+    energy = build().get_parameter(name)
+    assert energy.std().item() == pytest.approx(1 / 30, rel=0.1)
+    assert abs(energy.mean().item()) < 0.005
+
+
 def test_the_start_of_the_library():
     score, normalized = AdditiveScore(400, 600, 110), NormalizedAdditiveScore(4, 6, 16)
     assert score.bias is None
@@ -287,6 +374,11 @@ def test_the_start_of_the_library():
     assert not normalized.additive.get_parameter("bias").any()
     assert ScaledDotScore(4, learned=True).get_parameter("scale").item() == 1
     assert ScaledDotScore(4, scale=0.5, learned=True).get_parameter("scale").item() == 0.5
+    query, key = torch.randn(1, 3, 9), torch.randn(1, 5, 9)
+    for gamma, expected in ((None, 1 / 6), (0.3, 0.3)):
+        for learned in (False, True):
+            scores = values(DistanceScore(9, gamma, learned), query, key)
+            assert_close(scores, -expected * ((query.unsqueeze(2) - key.unsqueeze(1)) ** 2).sum(-1))
 
 
 def test_scores_with_a_fused_path_say_so():
@@ -380,6 +472,23 @@ def test_a_biaffine_score_is_bilinear_in_vectors_with_a_one():
     )
     assert_close(values(score, query, key), torch.einsum("bqi,ij,bkj->bqk", query_one, whole, key_one))
     assert [name for name, _ in BiaffineScore(4, 6, False, False, False).named_parameters()] == ["weight"]
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize("terms", [(True, True, True), (False, True, False), (True, False, False)])
+def test_a_biaffine_score_of_several_labels_is_one_for_each(terms):
+    several = randomised(BiaffineScore(4, 6, *terms, num_labels=3))
+    query, key = inputs(several)
+    scores = values(several, query, key).unflatten(1, (3, -1))
+    for label in range(3):
+        one = BiaffineScore(4, 6, *terms).double()
+        one.load_state_dict({name: each[label] for name, each in several.state_dict().items()})
+        assert_close(scores[:, label], values(one, query, key))
+    assert not several.fused
+    with pytest.raises(ValueError, match="BiaffineScore gives 3 scores of each key, but SoftmaxNormalizer reads 1"):
+        Attention(several)
+    with pytest.raises(ValueError, match=r"num_labels is 0; expected a whole number \(int\) from 1 up"):
+        BiaffineScore(4, 6, num_labels=0)
 
 
 def test_a_location_score_does_not_look_at_keys_and_hides_those_without_a_row():

@@ -32,6 +32,7 @@ from heedful.attention.windows import (
     WaitKWindow,
     Window,
     document_mask,
+    local_monotonic_mask,
     prefix_mask,
 )
 from tests.attention.rows import WindowRow, built, exported, written
@@ -104,6 +105,17 @@ WINDOWS = [
     WindowRow(lambda: RelativeBias(4, 2), lambda query, key: True, aligned_to_end=True, bias=shaw),
 ]
 
+# options that say more of where a window looks
+OPTIONS = [
+    WindowRow(
+        lambda: SlidingWindow(1, 0, global_keys=(2, 4)),
+        lambda query, key: key in (query, query - 1, 2, 4) or query in (2, 4),
+        aligned_to_end=True,
+    ),
+    # a target of 3 queries; the windows are told 5 and 3 keys
+    WindowRow(lambda: LocalMonotonicWindow(1, target_len=3), lambda query, key: abs(key - query * 5 / 3) <= 1),
+]
+
 each_window = pytest.mark.parametrize("row", WINDOWS, ids=str)
 each_size = pytest.mark.parametrize(("queries", "keys"), [(1, 1), (3, 5), (5, 5), (5, 3)])
 
@@ -143,6 +155,12 @@ def test_a_window_shows_what_its_rule_says(row, queries, keys):
     assert seen(row.build(), queries, keys).equal(expected.expand(2, -1, -1))
 
 
+def test_an_option_shows_what_its_rule_says():
+    for row in OPTIONS:
+        assert seen(row.build(), 7, 5).equal(table(row, 7, 5).expand(2, -1, -1))
+        assert seen(row.build(), 3, 5).equal(table(row, 3, 5).expand(2, -1, -1))
+
+
 @each_window
 @each_size
 def test_a_window_shows_nothing_that_the_mask_hides(row, queries, keys):
@@ -176,6 +194,9 @@ def test_windows_that_are_wide_enough_are_simpler_ones():
         (BlockWindow(9), EverywhereWindow()),
         (SinkWindow(1, sinks=0), SlidingWindow(1, 0)),
         (LocalMonotonicWindow(9), EverywhereWindow()),
+        (LocalMonotonicWindow(1, target_len=5), LocalMonotonicWindow(1)),
+        (SlidingWindow(0, 0, global_keys=range(5)), EverywhereWindow()),
+        (AndWindow(CausalWindow(), SlidingWindow(9, 0, global_keys=(3,))), CausalWindow()),
         (WaitKWindow(9), EverywhereWindow()),
         (WaitKWindow(1), CausalWindow()),
         (StridedWindow(9), CausalWindow()),
@@ -194,6 +215,40 @@ def test_windows_that_are_wide_enough_are_simpler_ones():
         assert seen(wide, 5, 5).equal(seen(simple, 5, 5))
 
 
+@pytest.mark.parametrize("row", [*WINDOWS, *OPTIONS], ids=str)
+def test_what_a_window_hides_has_no_part_in_context_or_gradient(row):
+    attention = Attention(DotScore(4), row.build()).double()
+    query, key, value = (torch.randn(1, size, 4, dtype=torch.float64, requires_grad=True) for size in (5, 5, 5))
+    context = attention(query, key, value).context
+    for place, shown in enumerate(table(row, 5, 5)):
+        slopes = torch.autograd.grad(context[0, place].sum(), (key, value), retain_graph=True)
+        assert not any(slope[0, ~shown].any() for slope in slopes)
+        moved = tuple(each.detach() + ~shown.unsqueeze(-1) for each in (key, value))
+        assert_close(attention(query, *moved).context[0, place], context[0, place])
+
+
+def test_the_source_is_read_at_the_pace_of_the_target():
+    """Two items of 6 and 3 keys for targets of 3 and 6 queries; then every query past the end of either."""
+    lengths, targets = torch.tensor([6, 3]), torch.tensor([3, 6])
+    positions, mask = torch.arange(9).expand(2, 9), padding_mask(lengths, 6)
+    for clamp in (False, True):
+        shown = local_monotonic_mask(positions, 6, 1, lengths, targets, clamp) & mask
+        for item in range(2):
+            keys, queries = int(lengths[item]), int(targets[item])
+            places = [min(query * keys / queries, keys - 1) if clamp else query * keys / queries for query in range(9)]
+            assert shown[item].tolist() == [[k < keys and abs(k - place) <= 1 for k in range(6)] for place in places]
+        for item, target in enumerate(targets.tolist()):
+            window = LocalMonotonicWindow(1, clamp, target)
+            assert seen(window, 9, 6, mask)[item].equal(shown[item])
+
+
+def test_each_block_is_read_as_if_it_were_alone():
+    steps = torch.randn(2, 7, 4, dtype=torch.float64)
+    whole = Attention(DotScore(4), BlockWindow(3))(steps, steps).context
+    for block in (slice(0, 3), slice(3, 6), slice(6, 7)):
+        assert_close(whole[:, block], Attention(DotScore(4))(steps[:, block], steps[:, block]).context)
+
+
 def test_past_the_end_of_the_source_a_clamped_window_stays():
     mask = torch.tensor([[[True, True, True, False, False]], [[True] * 5]])
     free, clamped = (seen(LocalMonotonicWindow(1, clamp), 6, 5, mask) for clamp in (False, True))
@@ -207,6 +262,11 @@ def test_past_the_end_of_the_source_a_clamped_window_stays():
     ("build", "message"),
     [
         (lambda: SlidingWindow(-1, 0), r"left is -1; expected a whole number \(int\) from 0 up"),
+        (
+            lambda: SlidingWindow(1, 0, global_keys=(0, -1)),
+            r"a global key is -1; expected a whole number \(int\) from 0",
+        ),
+        (lambda: LocalMonotonicWindow(1, target_len=0), r"target_len is 0; expected a whole number \(int\) from 1 up"),
         (lambda: DilatedWindow(1, 0), r"dilation is 0; expected a whole number \(int\) from 1 up"),
         (lambda: BlockWindow(0), r"size is 0; expected a whole number \(int\) from 1 up"),
         (lambda: SinkWindow(1, 1.5), r"sinks is 1.5; expected a whole number \(int\) from 0 up"),

@@ -9,7 +9,7 @@ from heedful import models
 from heedful.attention.features import FeatureAttention, FeatureTemporalAttention
 from heedful.attention.last_state import LastStateAttention
 from heedful.attention.pooling import AttentionPooling
-from heedful.attention.scores import AdditiveScore
+from heedful.attention.scores import AdditiveScore, DotScore
 from heedful.attention.structured import StructuredSelfAttention
 from heedful.layers import Recurrent
 from tests.keras.rows import ROWS, SEEN, SEQUENCE
@@ -123,6 +123,29 @@ def test_it_is_its_twin(name):
     for own, other in names.items():
         array = of_twin[other].numpy()
         np.testing.assert_allclose(of_weights[own], array if other in AS_THEY_STAND else array.T, atol=1e-11)
+
+
+def test_dot_and_additive_attention_are_those_of_keras_itself():
+    """Keras' own additive layer has no projections: here they are identities, and every energy is 1."""
+    seen = SEEN.copy()
+    seen[:, 0] = True
+    additive = AdditiveScore(5, 5, 5).double()
+    for parameter in (additive.query_proj, additive.key_proj):
+        torch.nn.init.eye_(parameter)
+    torch.nn.init.ones_(additive.energy)
+    for theirs, score in (
+        (keras.layers.Attention(use_scale=False, score_mode="dot"), DotScore(5)),
+        (keras.layers.AdditiveAttention(use_scale=False), additive),
+    ):
+        inputs = [SEQUENCE[:, :2], SEQUENCE]
+        outputs, of_inputs, _ = run(theirs, inputs, mask=[None, seen], return_attention_scores=True)
+        tensors = [torch.tensor(array, requires_grad=True) for array in inputs]
+        wanted = tuple(heedful.Attention(score)(*tensors, mask=torch.tensor(seen).unsqueeze(1), need_weights=True))
+        total = sum((out * torch.tensor(flow)).sum() for out, flow in zip(wanted, flows_of(outputs), strict=True))
+        for found, tensor in zip(outputs, wanted, strict=True):
+            np.testing.assert_allclose(found, tensor.detach().numpy(), atol=1e-11)
+        for found, grad in zip(of_inputs, torch.autograd.grad(total, tensors), strict=True):
+            np.testing.assert_allclose(found, grad.numpy(), atol=1e-11)
 
 
 TOKENS = np.array([[1, 4, 5, 2], [1, 3, 0, 0], [1, 6, 2, 0]])

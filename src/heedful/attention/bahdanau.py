@@ -15,6 +15,8 @@ def BahdanauAttention(query_dim: int, key_dim: int, hidden_dim: int, bias: bool 
         hidden_dim: features of the tanh layer.
         bias: add a bias inside the tanh.
 
+    Cost: time queries * keys * hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for weights.
+
     Raises:
         ValueError: a size is not positive.
 
@@ -36,6 +38,8 @@ def NormedBahdanauAttention(query_dim: int, key_dim: int, hidden_dim: int) -> At
         query_dim: features of a query.
         key_dim: features of a key.
         hidden_dim: features of the tanh layer.
+
+    Cost: time queries * keys * hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for weights.
 
     Raises:
         ValueError: a size is not positive.

@@ -137,10 +137,10 @@ class Attention(nn.Module):
 
     Raises:
         ValueError: parts that do not compose: a window with a gain and a normaliser that chooses one key, bounded
-            scores where log-odds are read, scores that are no logarithms where these are, or fewer or more scores of
-            each key than the normaliser reads; or, in a call, a shape does not fit, the mask is not boolean or another
-            tensor not of floating point (both a TypeError, too); the message names what came, what was expected and the
-            way out.
+            scores where log-odds are read, scores that are no logarithms where these are, fewer or more scores of each
+            key than the normaliser reads, or dropout beside one that refuses it; or, in a call, a shape does not fit,
+            the mask is not boolean or another tensor not of floating point (both a TypeError, too); the message names
+            what came, what was expected and the way out.
 
     >>> from heedful.attention.scores import DotScore
     >>> attention = Attention(DotScore(4))
@@ -426,6 +426,8 @@ class Attention(nn.Module):
             raise _refusals.no_log_weights(score, normalizer)
         if self.score.energies != self.normalizer.energies:
             raise _refusals.other_energies(score, self.score.energies, normalizer, self.normalizer.energies)
+        if self.dropout.p and self.normalizer.refuses_dropout:
+            raise _refusals.dropped_twice(normalizer)
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
         if key.dim() != 3:

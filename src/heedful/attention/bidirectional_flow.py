@@ -38,6 +38,8 @@ class BidirectionalAttentionFlow(nn.Module):
 
     Parameters: `weight [3, dim]`, the three parts of `w`, uniform as one Glorot matrix.
 
+    Cost: time queries * keys * dim; memory queries * keys.
+
     Raises:
         ValueError: the size is not positive.
 

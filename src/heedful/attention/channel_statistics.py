@@ -25,6 +25,8 @@ class ChannelStatisticsPooling(Pooling):
     Parameters, Glorot uniform: `weight [attention_dim, 3 dim]`, `channel_proj [dim, attention_dim]`; `bias
     [attention_dim]`, 0. The weights returned are `[batch, dim, keys]`.
 
+    Cost: time steps * dim * hidden_dim; memory steps * dim.
+
     Raises:
         ValueError: a size is not positive.
 

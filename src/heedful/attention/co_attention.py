@@ -44,6 +44,8 @@ class CoAttention(nn.Module):
     Parameters: `word_proj`, `W` Glorot uniform and `b` 0; `step_sentinel` and `word_sentinel [dim]`, normal with
     standard deviation `dim ** -0.5`.
 
+    Cost: time queries * keys * dim; memory queries * keys.
+
     Raises:
         ValueError: the size is not positive.
 

@@ -23,6 +23,8 @@ class CopyGate(nn.Module):
 
     Parameters: `weight [dim]`, uniform as a Glorot matrix; `bias []`, 0.
 
+    Cost: time steps * (dim + vocabulary + keys); memory steps * (vocabulary + keys).
+
     Raises:
         ValueError: the size is not positive.
 

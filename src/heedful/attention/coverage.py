@@ -16,6 +16,10 @@ def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attentio
         key_dim: features of a key (an encoder output).
         hidden_dim: features of the tanh layer.
 
+    State: the sum of the weights.
+
+    Cost: time queries * keys * hidden_dim, one query after another; memory keys * hidden_dim, and queries * keys.
+
     Raises:
         ValueError: a size is not positive.
 
@@ -36,6 +40,10 @@ def LinguisticCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).
         hidden_dim: features of the tanh layer.
+
+    State: the sum of the weights.
+
+    Cost: time queries * keys * hidden_dim, one query after another; memory keys * hidden_dim, and queries * keys.
 
     Raises:
         ValueError: a size is not positive.
@@ -58,6 +66,11 @@ def NeuralCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> At
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).
         hidden_dim: features of the tanh layer.
+
+    State: what the cell keeps of each key.
+
+    Cost: time queries * keys * (hidden_dim + 100), one query after another; memory keys * hidden_dim, and queries *
+    keys.
 
     Raises:
         ValueError: a size is not positive.

@@ -20,6 +20,11 @@ def DynamicConvolutionAttention(  # noqa: N802
         filters: number of learned filters, and of those from the query.
         width: keys that a filter sees at once; odd.
 
+    State: the last weights.
+
+    Cost: time queries * keys * filters * (width + hidden_dim), one query after another; memory keys * hidden_dim,
+    and queries * keys.
+
     Raises:
         ValueError: a size is not positive, or `width` is even.
 

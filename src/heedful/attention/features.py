@@ -42,6 +42,8 @@ class FeatureAttention(nn.Module):
 
     Parameters: `weight [dim, dim]`, Glorot uniform; `bias [dim]`, 0.
 
+    Cost: time dim^2; memory dim.
+
     Raises:
         ValueError: the size is not positive.
 
@@ -89,6 +91,8 @@ class FeatureTemporalAttention(nn.Module):
         shared: one weight for each step, the mean over the features.
 
     Parameters: `weight [max_len, max_len]`, Glorot uniform; `bias [max_len]`, 0.
+
+    Cost: time steps^2 * dim; memory steps * dim.
 
     Raises:
         ValueError: the length is not positive.

@@ -22,6 +22,8 @@ class FlatMultiSourceAttention(nn.Module):
 
     Parameters: those of the attention; `projections.i [attention.key_dim, key_dims[i]]`, Glorot uniform, no biases.
 
+    Cost: time that of its attention over all keys; memory that of its attention over all keys.
+
     Raises:
         ValueError: no source, or a size is not positive.
 

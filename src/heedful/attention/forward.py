@@ -22,6 +22,10 @@ def ForwardAttention(  # noqa: N802
         filters: features f of each key's neighbourhood.
         width: keys that the convolution sees at once; odd.
 
+    State: the last weights.
+
+    Cost: time queries * keys * hidden_dim, one query after another; memory keys * hidden_dim, and queries * keys.
+
     Raises:
         ValueError: a size is not positive, or `width` is even.
 
@@ -49,6 +53,10 @@ def ForwardTransitionAttention(  # noqa: N802
         filters: features of each key's neighbourhood.
         width: keys that the convolution sees at once; odd.
         speed: added to the log-odds of u in evaluation mode: above 0 it reads faster, below 0 slower.
+
+    State: the last weights and the chance to move on.
+
+    Cost: time queries * keys * hidden_dim, one query after another; memory keys * hidden_dim, and queries * keys.
 
     Raises:
         ValueError: a size is not positive, `width` is even, or `speed` not finite.

@@ -22,6 +22,8 @@ class FusedContexts(nn.Module):
 
     Parameters: `gate.weight [context_dim, query_dim + 2 context_dim]`, Glorot uniform; `gate.bias`, 0.
 
+    Cost: time steps * dim^2; memory steps * dim.
+
     Raises:
         ValueError: a size is not positive.
 

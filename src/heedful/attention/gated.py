@@ -64,6 +64,9 @@ def GatedAttention(  # noqa: N802
         attention: what every head does, as `MultiHeadAttention` takes it.
         per: a gate for each "feature" or for each "head".
 
+    Cost: time queries * keys * dim, and projections steps * dim^2; memory (queries + keys) * dim, and heads *
+    queries * keys for weights.
+
     Raises:
         ValueError: what `MultiHeadAttention` refuses, or an unknown `per`.
 

@@ -22,6 +22,8 @@ class GatedPooling(Pooling):
     Parameters: `weight` and `gate_weight [attention_dim, dim]`, Glorot uniform; `bias` and `gate_bias
     [attention_dim]`, 0; `context_vector [attention_dim]`, normal with standard deviation `attention_dim ** -0.5`.
 
+    Cost: time steps * dim * hidden_dim; memory steps * hidden_dim.
+
     Raises:
         ValueError: a size is not positive.
 

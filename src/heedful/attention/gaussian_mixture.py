@@ -29,6 +29,10 @@ def GaussianMixtureAttention(  # noqa: N802
         version: "v0" (Graves), "v1" or "v2": see `GaussianMixtureScore`.
         initial_bias: begin by moving one key at a time, 10 keys wide; not with "v0".
 
+    State: the centers of the mixture.
+
+    Cost: time queries * keys * mixtures, one query after another; memory queries * keys.
+
     Raises:
         ValueError: a size is not positive, the version is unknown, or `initial_bias` with "v0".
 

@@ -37,6 +37,23 @@ def join_heads(features: Float[Tensor, "batch heads steps head_dim"]) -> Float[T
     return features.transpose(1, 2).flatten(2)
 
 
+def heads_of(batch: int, heads: int, device: torch.device) -> Int[Tensor, " {batch}"]:
+    """The head of each row of a batch in which the heads of an item stand side by side.
+
+    Raises:
+        ValueError: the batch is no multiple of the heads.
+
+    >>> heads_of(4, 2, torch.device("cpu"))
+    tensor([0, 1, 0, 1])
+    """
+    if batch % heads:
+        raise ValueError(
+            f"a batch of {batch} came to numbers of {heads} heads; expected a multiple of {heads}, the heads of each "
+            "item side by side, as multi-head attention folds them."
+        )
+    return torch.arange(batch, device=device) % heads
+
+
 def fold(tree: Tree) -> Tree:
     """Heads as items of the batch: `[batch, heads, ...]` to `[batch * heads, ...]`, in every tensor of a pytree."""
     return map_tensors(lambda tensor: tensor.flatten(0, 1), tree)

@@ -42,6 +42,8 @@ class HierarchicalAttention(nn.Module):
         sentence_encoder: the same for sentence vectors, `[batch, sentences, features]`.
         sentence_pooling: of its outputs.
 
+    Cost: time sentences * words * dim * hidden_dim, and the encoders; memory sentences * words * hidden_dim.
+
     >>> from types import SimpleNamespace
     >>> from heedful.attention import AttentionPooling
     >>> class AsTheyAre(nn.Module):

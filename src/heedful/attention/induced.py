@@ -23,6 +23,8 @@ class InducedAttention(nn.Module):
 
     Parameters: `points [points, dim]`, Glorot uniform; those of `AttentionBlock`, under `gather` and `spread`.
 
+    Cost: time steps * points * dim; memory steps * points * heads.
+
     Raises:
         ValueError: a size is not positive, `dim` is no multiple of `num_heads`, or an unknown version.
 

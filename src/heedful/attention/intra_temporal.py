@@ -20,6 +20,10 @@ def IntraTemporalAttention(query_dim: int, key_dim: int) -> Attention:  # noqa: 
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).
 
+    State: the sum of the powers of earlier scores.
+
+    Cost: time queries * keys * dim, one query after another; memory queries * keys.
+
     Raises:
         ValueError: a size is not positive.
 
@@ -37,6 +41,8 @@ class IntraDecoderAttention(nn.Module):
         dim: features of a decoder state.
 
     Parameters: those of `GeneralScore`, under `attention.score`.
+
+    Cost: time steps^2 * dim; memory steps^2.
 
     Raises:
         ValueError: the size is not positive.

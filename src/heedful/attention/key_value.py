@@ -27,6 +27,8 @@ class KeyValueAttention(nn.Module):
 
     Parameters: those of `AdditiveScore`, under `attention.score`.
 
+    Cost: time steps * span * hidden_dim; memory steps * (hidden_dim + steps).
+
     Raises:
         ValueError: a size is not positive, `parts` is another number, or does not divide `dim`.
 

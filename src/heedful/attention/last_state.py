@@ -32,6 +32,8 @@ class LastStateAttention(Pooling):
     Parameters, all Glorot uniform: `query_proj [dim, dim]` (the `W` of "luong"; "bahdanau" has those of
     `AdditiveScore`, under `attention.score`), and `output_proj [units, 2 dim]`.
 
+    Cost: time steps * dim; memory steps.
+
     Raises:
         ValueError: an unknown score, or a size that is not positive.
 

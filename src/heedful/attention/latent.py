@@ -55,6 +55,9 @@ class LatentAttention(nn.Module):
     `query_up [heads (head_dim + rotary_dim), ..]`, `key_down [latent_dim, key_dim]` and its norm, `key_rotary
     [rotary_dim, key_dim]`, `key_up` and `value_up` `[heads head_dim, latent_dim]`, `output_proj`.
 
+    Cost: time queries * keys * heads * (latent_dim + rotary_dim); memory keys * (latent_dim + rotary_dim) to cache,
+    and heads * queries * keys.
+
     Raises:
         ValueError: a size that is not positive or does not divide, an odd `rotary_dim`, a stateful window.
 

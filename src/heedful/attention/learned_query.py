@@ -19,6 +19,8 @@ class LearnedQueryPooling(Pooling):
     Parameters: `query [query_dim]`, normal with standard deviation `query_dim ** -0.5`; those of the attention, under
     `attention`.
 
+    Cost: time that of its attention for one query; memory that of its attention for one query.
+
     >>> from heedful.attention.normalizers import SparsemaxNormalizer
     >>> from heedful.attention.scores import GeneralScore
     >>> layer = LearnedQueryPooling(Attention(GeneralScore(query_dim=3, key_dim=5), normalizer=SparsemaxNormalizer()))

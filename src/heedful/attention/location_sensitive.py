@@ -32,6 +32,11 @@ def ChorowskiAttention(  # noqa: N802
         window: which keys a query sees; every one when left out.
         normalizer: scores to weights; softmax when left out.
 
+    State: the last weights.
+
+    Cost: time queries * keys * (hidden_dim + filters * width), one query after another; memory keys * hidden_dim,
+    and queries * keys.
+
     Raises:
         ValueError: a size is not positive, or `width` is even.
 
@@ -56,6 +61,11 @@ def TacotronAttention(  # noqa: N802
         hidden_dim: features of the tanh layer.
         filters: features f of each key's neighbourhood.
         width: keys that the convolution sees at once; odd.
+
+    State: the last weights and their sum.
+
+    Cost: time queries * keys * (hidden_dim + filters * width), one query after another; memory keys * hidden_dim,
+    and queries * keys.
 
     Raises:
         ValueError: a size is not positive, or `width` is even.

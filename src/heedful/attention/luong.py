@@ -31,6 +31,9 @@ def LuongAttention(  # noqa: N802
         hidden_dim: features of the tanh layer of "concat"; `query_dim` when left out.
         max_keys: places that "location" can look at; needed there.
 
+    Cost: time queries * keys * dim, or hidden_dim with concat; memory queries + keys, and queries * keys for
+    weights.
+
     Raises:
         ValueError: an unknown score, sizes that a dot product cannot compare, or "location" without `max_keys`.
 
@@ -59,6 +62,8 @@ def ScaledLuongAttention(query_dim: int, key_dim: int) -> Attention:  # noqa: N8
     Args:
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).
+
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
 
     Raises:
         ValueError: a size is not positive.

@@ -33,6 +33,8 @@ def LuongLocalAttention(  # noqa: N802
         clamp: with "monotonic", stay at the last key once the target is longer than the source.
         hidden_dim: features of the tanh layers of "concat" and of "predictive"; `query_dim` when left out.
 
+    Cost: time queries * keys * dim; memory queries * keys.
+
     Raises:
         ValueError: an unknown mode or score, or sizes that do not fit.
 

@@ -31,6 +31,11 @@ def MochaAttention(  # noqa: N802
         noise: standard deviation of the noise on the log-odds, in training mode only.
         hard: stop at one key in evaluation mode; otherwise the expectation.
 
+    State: the last chances to stop; in evaluation the place of the last stop.
+
+    Cost: time queries * keys * (hidden_dim + width); in evaluation queries * width + keys scores; memory queries *
+    keys * width.
+
     Raises:
         ValueError: a size is not positive, or the noise is negative.
 
@@ -60,6 +65,10 @@ def MilkAttention(  # noqa: N802
         offset: first value of the learned offset of the log-odds; the longer the memories, the lower.
         noise: standard deviation of the noise on the log-odds, in training mode only.
         hard: stop at one key in evaluation mode; otherwise the expectation.
+
+    State: the last chances to stop.
+
+    Cost: time queries * keys^2 at most; memory queries * keys^2 at most.
 
     Raises:
         ValueError: a size is not positive, or the noise is negative.

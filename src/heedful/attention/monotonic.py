@@ -24,6 +24,11 @@ def MonotonicAttention(  # noqa: N802
         noise: standard deviation of the noise on the scores, in training mode only.
         hard: choose one key in evaluation mode; otherwise the expectation.
 
+    State: the last weights; in evaluation the place of the last stop.
+
+    Cost: time queries * keys * hidden_dim; in evaluation queries + keys scores; memory keys * hidden_dim, and
+    queries * keys.
+
     Raises:
         ValueError: a size is not positive, or the noise is negative.
 
@@ -59,6 +64,10 @@ def StepwiseAttention(  # noqa: N802
         noise: standard deviation of the noise on the scores, in training mode only.
         hard: choose one key in evaluation mode; otherwise the expectation.
         absorb: keep at the last visible key what would leave it; not in the paper.
+
+    State: the last weights; in evaluation the last place.
+
+    Cost: time queries * keys * hidden_dim, one query after another; memory keys * hidden_dim, and queries * keys.
 
     Raises:
         ValueError: a size is not positive, or the noise is negative.

@@ -57,6 +57,9 @@ class MultiHeadAttention(nn.Module):
     Parameters: `query_proj`, `key_proj`, `value_proj`, `output_proj`, linear layers; Glorot, the first three as parts
     of one matrix where their sizes are equal; biases 0.
 
+    Cost: time queries * keys * dim, and projections steps * dim^2; memory (queries + keys) * dim, and heads *
+    queries * keys for weights.
+
     Raises:
         ValueError: heads that do not divide the features or each other, an attention or transform of another size; in
             a call, what `Attention` refuses.

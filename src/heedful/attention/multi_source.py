@@ -53,6 +53,8 @@ class MultiSourceAttention(nn.Module):
     each source `context_projs.i [hidden_dim, key_dim_i]`; with "attention" and "sum" `output_projs.i [out_dim,
     key_dim_i]`; all as `AdditiveScore` begins.
 
+    Cost: time that of the attention of each source; memory that of the attention of each source.
+
     Raises:
         ValueError: a size that is needed is not positive, no attention, attentions for queries of several sizes, or an
             unknown combination.

@@ -37,6 +37,8 @@ class ParallelCoAttention(nn.Module):
     word_dim]`, Glorot uniform; `region_energy` and `word_energy [hidden_dim]`, normal with standard deviation
     `hidden_dim ** -0.5`; no biases.
 
+    Cost: time regions * words * (dim + hidden_dim); memory regions * words.
+
     Raises:
         ValueError: a size is not positive.
 

@@ -33,6 +33,8 @@ class PointerAttention(nn.Module):
 
     Parameters: those of `AdditiveScore`, under `pointing.score`; with glimpses the same again, under `glimpse.score`.
 
+    Cost: time queries * keys * hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for weights.
+
     Raises:
         ValueError: a size or `clip` is not positive, `glimpses` is negative, or glimpses would change the size of the
             query.

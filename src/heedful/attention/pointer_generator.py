@@ -23,6 +23,8 @@ class PointerGenerator(nn.Module):
     Parameters: `context_proj [context_dim]`, `state_proj [state_dim]`, `input_proj [input_dim]`, uniform as one Glorot
     matrix; `bias []`, 0.
 
+    Cost: time steps * (dim + vocabulary + keys); memory steps * (vocabulary + keys).
+
     Raises:
         ValueError: a size is not positive.
 

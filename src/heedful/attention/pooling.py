@@ -103,6 +103,8 @@ class AttentionPooling(Pooling):
     Parameters: `weight [attention_dim, dim]`, Glorot uniform; `bias [attention_dim]`, 0; `context_vector
     [attention_dim]`, normal with standard deviation `attention_dim ** -0.5`.
 
+    Cost: time steps * dim * hidden_dim; memory steps * hidden_dim.
+
     Raises:
         ValueError: a size is not positive.
 
@@ -137,6 +139,8 @@ class AttBlstmPooling(Pooling):
         dim: features of a step.
 
     Parameters: `weight [dim]`, normal with standard deviation `dim ** -0.5`.
+
+    Cost: time steps * dim; memory steps.
 
     Raises:
         ValueError: the size is not positive.

@@ -17,6 +17,8 @@ def SelfAttention(dim: int, window: Window | None = None, dropout: float = 0.0) 
         window: which steps a step sees, such as `CausalWindow()`; every one when left out.
         dropout: share of the weights that is dropped in training.
 
+    Cost: time steps^2 * dim; memory steps, and steps^2 for weights.
+
     Raises:
         ValueError: the size is not positive, or the share is none.
 

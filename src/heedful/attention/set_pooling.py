@@ -23,6 +23,8 @@ class SeedPooling(nn.Module):
     Parameters: `seeds [seeds, dim]`, Glorot uniform; those of `AttentionBlock` under `block`; but for "code"
     `inner_proj`.
 
+    Cost: time steps * seeds * dim; memory steps * seeds * heads.
+
     Raises:
         ValueError: a size is not positive, `dim` is no multiple of `num_heads`, or an unknown version.
 

@@ -15,6 +15,8 @@ def SineAttention(query_dim: int, key_dim: int, hidden_dim: int, harmonics: int 
         hidden_dim: units of the sine layer.
         harmonics: sines of each unit.
 
+    Cost: time queries * keys * 2 hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for weights.
+
     Raises:
         ValueError: a size is not positive.
 

@@ -24,6 +24,8 @@ class StructuredSelfAttention(nn.Module):
 
     Parameters, Glorot uniform, no biases: `inner_proj [attention_dim, dim]`, `hop_proj [hops, attention_dim]`.
 
+    Cost: time steps * (dim + hops) * hidden_dim; memory steps * (hidden_dim + hops).
+
     Raises:
         ValueError: a size is not positive.
 

@@ -72,6 +72,8 @@ def TalkingHeadsAttention(  # noqa: N802
         window: which keys a query may see besides the mask.
         dropout: share of the mixed weights that is dropped in training.
 
+    Cost: time queries * keys * (dim + heads^2); memory heads * queries * keys.
+
     Raises:
         ValueError: what `MultiHeadAttention` refuses.
 

@@ -18,6 +18,8 @@ def TransformerXLAttention(dim: int, position_dim: int | None = None, causal: bo
         position_dim: features of `R`, an even number; `dim` when left out.
         causal: hide the keys after the query's place.
 
+    Cost: time heads * queries * (queries + keys) * head_dim; memory heads * queries * keys.
+
     Raises:
         ValueError: a size is not positive, or `position_dim` is odd.
 

@@ -36,6 +36,8 @@ class TwoLevelAttention(nn.Module):
         section_score: compares queries with sections.
         inside: softmax within each section, times the weight of the section, instead (not in the paper).
 
+    Cost: time that of both scores; memory queries * keys.
+
     Raises:
         ValueError: a score that depends on earlier queries, or the scores are for queries of two sizes.
 

@@ -69,6 +69,9 @@ class VisualAttention(nn.Module):
     Parameters: those of `AdditiveScore` with its bias, under `attention.score`; `gate.weight`, Glorot uniform,
     `[1, query_dim]` or `[key_dim, query_dim]`, and `gate.bias`, 0.
 
+    Cost: time queries * regions * hidden_dim; memory (queries + regions) * hidden_dim, and queries * regions for
+    weights.
+
     Raises:
         ValueError: a size is not positive, or an unknown gate, activation or init.
 

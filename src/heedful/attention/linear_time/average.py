@@ -42,6 +42,8 @@ class AverageAttention(LinearTimeAttention):
 
     Parameters: `network`, a `FeedForward`, and `gate.weight [2 dim, 2 dim]`, `gate.bias`, as `nn.Linear` starts them.
 
+    Cost: time steps * dim * hidden_dim; memory steps * dim.
+
     Raises:
         ValueError: a size is not positive.
 

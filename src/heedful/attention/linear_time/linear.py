@@ -68,6 +68,8 @@ class LinearAttention(LinearTimeAttention):
         value_dim: features of a value; `key_dim` when left out.
         causal: query `i` sees the keys up to `i`.
 
+    Cost: time steps * dim * head_dim; memory steps * dim.
+
     Raises:
         ValueError: a size is not positive, or heads of one size do not fit.
 

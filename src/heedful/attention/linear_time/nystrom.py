@@ -69,6 +69,8 @@ class NystromAttention(LinearTimeAttention):
 
     Parameters beside the projections: `kernel [num_heads, kernel_size]` as torch starts a convolution, or none.
 
+    Cost: time (queries + keys) * landmarks * dim; memory (queries + keys) * landmarks * heads.
+
     Raises:
         ValueError: a size is not positive, `kernel_size` is even, or heads of one size do not fit.
 

@@ -76,6 +76,8 @@ class PerformerAttention(LinearTimeAttention):
 
     Buffer: `rows [num_features, head_dim]`, `w`, drawn at construction, the same for all heads, saved with the weights.
 
+    Cost: time steps * features * dim; memory steps * (features + dim).
+
     Raises:
         ValueError: a size is not positive, or heads of one size do not fit.
 

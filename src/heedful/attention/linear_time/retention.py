@@ -104,6 +104,8 @@ class RetentionAttention(LinearTimeAttention):
 
     Parameters beside the projections: `gate_proj.weight [dim, dim]`, as `nn.Linear` starts it.
 
+    Cost: time steps^2 * dim; dim * head_dim a step; memory heads * steps^2; dim * head_dim by steps.
+
     Raises:
         ValueError: a size is not positive, or heads of one even size do not fit.
 

@@ -63,6 +63,8 @@ class SlidingAttention(LinearTimeAttention):
         key_dim: features of a key; `dim` when left out.
         value_dim: features of a value; `key_dim` when left out.
 
+    Cost: time steps * (left + right) * dim; memory steps * (left + right) * heads.
+
     Raises:
         ValueError: a number is negative or not whole, or heads of one size do not fit.
 

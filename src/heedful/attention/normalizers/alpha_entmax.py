@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.attention.source import CORREIA_2019
 from heedful.functional import widen
 
-from .base import Normalizer, erase, finite_rows
+from .base import Normalizer, erase, finite_rows, per_head
 
 # after these the threshold is known to 1e-8; each of the two Newton steps squares the error
 _HALVINGS = 30
@@ -39,12 +40,12 @@ def _threshold(scores: Tensor, above: Tensor) -> Tensor:
     return low
 
 
-def alpha_entmax(scores: Float[Tensor, "*batch keys"], alpha: Float[Tensor, ""]) -> Float[Tensor, "*batch keys"]:
+def alpha_entmax(scores: Float[Tensor, "*batch keys"], alpha: Float[Tensor, "..."]) -> Float[Tensor, "*batch keys"]:
     """`max((alpha - 1) scores - tau, 0)^(1 / (alpha - 1))`, tau so that the row sums to 1; differentiable in both.
 
     Args:
         scores: `[*batch, keys]`, finite.
-        alpha: above 1 (softmax) up to 2 (sparsemax).
+        alpha: above 1 (softmax) up to 2 (sparsemax); broadcasts to `[*batch, 1]`.
 
     >>> alpha_entmax(torch.tensor([0.0, 0.0, -4.0]), torch.tensor(1.5))
     tensor([0.5000, 0.5000, 0.0000])
@@ -70,11 +71,16 @@ class AlphaEntmaxNormalizer(Normalizer):
     Args:
         alpha: above 1, up to 2; where it is learned, its first value, below 2.
         learned: learn it, as `1 + sigmoid(raw)`.
+        heads: learned alphas: 1, or how many heads of an item stand side by side in the batch, as multi-head attention
+            folds them.
 
-    Parameters: `raw []` where it is learned, at first `logit(alpha - 1)`.
+    Parameters: `raw [heads]` where it is learned, at first `logit(alpha - 1)`.
+
+    Cost: time queries * keys * halvings; memory queries * keys.
 
     Raises:
-        ValueError: alpha is out of range.
+        ValueError: alpha is out of range, or `heads` not a whole number from 1 up; in a call, a batch that is no
+            multiple of the heads.
 
     >>> AlphaEntmaxNormalizer(2.0)(torch.tensor([[[1.0, 0.5, -2.0]]]), None)[0]
     tensor([[[0.7500, 0.2500, 0.0000]]])
@@ -82,13 +88,14 @@ class AlphaEntmaxNormalizer(Normalizer):
 
     source = CORREIA_2019(place="section 3, proposition 1")
 
-    def __init__(self, alpha: float = 1.5, learned: bool = False) -> None:
+    def __init__(self, alpha: float = 1.5, learned: bool = False, heads: int = 1) -> None:
         super().__init__()
+        _refusals.check_sizes(heads=heads)
         if not 1 < alpha <= 2 or (learned and alpha == 2):
             bound = "below 2, where it is learned" if learned else "up to 2 (SparsemaxNormalizer)"
             raise ValueError(f"alpha is {alpha}; expected a number above 1 (SoftmaxNormalizer) and {bound}.")
         self.alpha = alpha
-        self.raw = nn.Parameter(torch.tensor(math.log((alpha - 1) / (2 - alpha)))) if learned else None
+        self.raw = nn.Parameter(torch.full((heads,), math.log((alpha - 1) / (2 - alpha)))) if learned else None
 
     def forward(
         self,
@@ -96,13 +103,13 @@ class AlphaEntmaxNormalizer(Normalizer):
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        alpha = self.exponent().to(scores)
+        alpha = per_head(self.exponent().to(scores), scores)
         # a score more than 1 / (alpha - 1) below the largest has no weight
         finite, hidden = finite_rows(scores, mask, below=1 / _LEAST + 1)
         return erase(alpha_entmax(finite, alpha) if scores.shape[-1] else finite, hidden), state
 
-    def exponent(self) -> Float[Tensor, ""]:
-        """The alpha in use."""
+    def exponent(self) -> Float[Tensor, " heads"]:
+        """The alphas in use, `[heads]`."""
         if self.raw is None:
-            return torch.tensor(self.alpha, dtype=torch.float64)
+            return torch.tensor([self.alpha], dtype=torch.float64)
         return 1 + torch.sigmoid(widen(self.raw)).clamp_min(_LEAST)

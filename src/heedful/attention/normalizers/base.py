@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from heedful.attention.heads import heads_of
 from heedful.attention.source import Source
 
 # batch items [n] and places of keys [n, some], to scores [n, energies, some]
@@ -43,6 +44,20 @@ def erase(
     return weights.masked_fill(hidden, 0)
 
 
+def per_head(
+    numbers: Float[Tensor, " heads"], scores: Float[Tensor, "batch queries keys"]
+) -> Float[Tensor, "batch 1 1"]:
+    """The number of each row's head, where the heads of an item stand side by side in the batch.
+
+    Raises:
+        ValueError: the batch is no multiple of the heads.
+
+    >>> per_head(torch.tensor([5.0, 7.0]), torch.zeros(4, 1, 1)).flatten()
+    tensor([5., 7., 5., 7.])
+    """
+    return numbers[heads_of(scores.shape[0], len(numbers), scores.device)].view(-1, 1, 1)
+
+
 class Normalizer(nn.Module, ABC):
     """Turns scores into weights. Subclasses are final: one rule each.
 
@@ -56,6 +71,7 @@ class Normalizer(nn.Module, ABC):
             asked for one query at a time.
         reads_log_odds: True when it reads a score as the log-odds of a choice.
         reads_log_weights: True when it reads a score as the logarithm of a weight.
+        refuses_dropout: True when no weights may be dropped after it.
     """
 
     source: ClassVar[Source]
@@ -64,6 +80,7 @@ class Normalizer(nn.Module, ABC):
     energies: int = 1
     reads_log_odds: bool = False
     reads_log_weights: bool = False
+    refuses_dropout: bool = False
 
     @property
     def is_plain_softmax(self) -> bool:

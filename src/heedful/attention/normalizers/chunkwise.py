@@ -69,6 +69,8 @@ class ChunkwiseNormalizer(Normalizer):
 
     State: that of `MonotonicNormalizer`, in training the chances a of the last query `[batch, keys]`.
 
+    Cost: time queries * keys * width, one query after another; memory queries * keys * width.
+
     Raises:
         ValueError: the noise is negative, or `width` is not a whole number from 1 up.
 

@@ -180,6 +180,8 @@ class ConstrainedSoftmaxNormalizer(_Constrained):
 
     State: what is left of each budget `[batch, keys]`. A first state of one's own gives each key its own fertility.
 
+    Cost: time queries * keys * log keys, one query after another; memory queries * keys.
+
     Raises:
         ValueError: the fertility is not positive, the exhaustion negative, or with `strict` the budgets too small.
 
@@ -207,6 +209,8 @@ class ConstrainedSparsemaxNormalizer(_Constrained):
         detach_state: keep gradients from the earlier queries, which are part of the model otherwise.
 
     State: what is left of each budget `[batch, keys]`. A first state of one's own gives each key its own fertility.
+
+    Cost: time queries * keys * 64 halvings, one query after another; memory queries * keys.
 
     Raises:
         ValueError: the fertility is not positive, the exhaustion negative, or with `strict` the budgets too small.

@@ -41,6 +41,8 @@ def entmax15(scores: Float[Tensor, "*batch keys"]) -> Float[Tensor, "*batch keys
 class Entmax15Normalizer(Normalizer):
     """`weights = max(scores / 2 - tau, 0)^2`, tau so that the visible keys of a row sum to 1.
 
+    Cost: time queries * keys * log keys; memory queries * keys.
+
     >>> Entmax15Normalizer()(torch.tensor([[[3.0, 3.0, -2.0]]]), None)[0]
     tensor([[[0.5000, 0.5000, 0.0000]]])
     """

@@ -16,6 +16,8 @@ class ExponentialNormalizer(Normalizer):
 
     `GaussianMixtureScore` yields them. Those of other scores have no bound, and are refused.
 
+    Cost: time queries * keys; memory queries * keys.
+
     >>> ExponentialNormalizer()(torch.tensor([[[0.25, 2.0]]]).log(), torch.tensor([[[True, False]]]))[0]
     tensor([[[0.2500, 0.0000]]])
     """

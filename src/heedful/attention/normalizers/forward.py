@@ -43,8 +43,11 @@ class ForwardNormalizer(Normalizer):
     It begins with all weight on the first visible key; query `t`, from 0, reaches keys up to `t + 1` after it, and a
     target shorter than the memory does not reach its end. A row whose reachable keys are all hidden is empty. Kept in
     logarithms, so that a key of vanishing weight can come back. One query at a time: a call over many scans them.
+    `AttentionWindow(1, 2, "largest")` beside it keeps it near its best key in evaluation mode, as some code does.
 
     State: logarithms of the last weights `[batch, keys]`.
+
+    Cost: time queries * keys, one query after another; memory queries * keys.
 
     >>> weights, state = ForwardNormalizer()(torch.zeros(1, 1, 4), None)
     >>> weights, ForwardNormalizer()(torch.zeros(1, 1, 4), None, state)[0]

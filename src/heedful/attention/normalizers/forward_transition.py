@@ -58,6 +58,8 @@ class ForwardTransitionNormalizer(Normalizer):
 
     State: logarithms of the last weights `[batch, keys]`.
 
+    Cost: time queries * keys, one query after another; memory queries * keys.
+
     Raises:
         ValueError: the speed is not finite.
 

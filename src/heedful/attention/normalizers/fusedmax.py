@@ -86,6 +86,8 @@ class FusedmaxNormalizer(Normalizer):
     Args:
         strength: what a step between neighbours costs, from 0 (`SparsemaxNormalizer`) up.
 
+    Cost: time queries * keys^2; memory queries * keys^2.
+
     Raises:
         ValueError: the strength is negative or no number.
 

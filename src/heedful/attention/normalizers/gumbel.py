@@ -30,11 +30,14 @@ class GumbelSoftmaxNormalizer(Normalizer):
     """`weights = softmax((scores + g) / temperature)`, with Gumbel noise g; the colder, the nearer to one key.
 
     In training mode only; in evaluation mode `softmax(scores)`, or with `hard` the best key. The noise is drawn for
-    all queries of a call together, so that one call and step after step agree in distribution, not in the draw.
+    all queries of a call together, so that one call and step after step agree in distribution, not in the draw; it
+    comes from torch's own generator, so that `torch.manual_seed` repeats it.
 
     Args:
         temperature: of the noisy softmax; lower it while training (`normalizer.temperature = ...`).
         hard: the one key of the largest noisy score, with the gradient of the noisy softmax (straight-through).
+
+    Cost: time queries * keys; memory queries * keys.
 
     Raises:
         ValueError: the temperature is not a positive number.

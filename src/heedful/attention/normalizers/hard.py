@@ -1,5 +1,6 @@
 """Hard choices: the best key alone, with or without a gradient (Bengio, Léonard and Courville 2013)."""
 
+import math
 from typing import Any
 
 from jaxtyping import Bool, Float
@@ -32,6 +33,8 @@ def hardmax(
 class HardmaxNormalizer(Normalizer):
     """`weights = 1` at the first visible key of the largest score, 0 elsewhere; no gradient reaches the scores.
 
+    Cost: time queries * keys; memory queries * keys.
+
     >>> import torch
     >>> HardmaxNormalizer()(torch.tensor([[[1.0, 3.0, 2.0]]]), None)[0]
     tensor([[[0., 1., 0.]]])
@@ -50,7 +53,17 @@ class HardmaxNormalizer(Normalizer):
 
 
 class StraightThroughNormalizer(Normalizer):
-    """`weights = hardmax(scores)`, with the gradient of `softmax(scores)`: a choice that learns.
+    """`weights = hardmax(scores)`, with the gradient of `softmax(scores / temperature)`: a choice that learns.
+
+    In evaluation mode, too, where the gradient may be asked for.
+
+    Args:
+        temperature: of the softmax that lends its gradient.
+
+    Cost: time queries * keys; memory queries * keys.
+
+    Raises:
+        ValueError: the temperature is not a positive number.
 
     >>> import torch
     >>> scores = torch.tensor([[[1.0, 3.0, 2.0]]], requires_grad=True)
@@ -61,12 +74,18 @@ class StraightThroughNormalizer(Normalizer):
     source = BENGIO_2013(place="section 3, straight-through estimator")
     chooses = True
 
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature is {temperature}; expected a number above 0 (1 changes nothing).")
+        self.temperature = temperature
+
     def forward(
         self,
         scores: Float[Tensor, "batch queries keys"],
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        soft = masked_softmax(scores, mask)
+        soft = masked_softmax(scores / self.temperature, mask)
         # the bracket is exactly 0, so that the value stays exactly 0 or 1
         return hardmax(scores, mask) + (soft - soft.detach()), state

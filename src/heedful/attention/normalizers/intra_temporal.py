@@ -36,6 +36,8 @@ class IntraTemporalNormalizer(Normalizer):
 
     State: `L [batch, keys]`, minus infinity where a key has not been seen.
 
+    Cost: time queries * keys, one query after another; memory queries * keys.
+
     >>> weights, state = IntraTemporalNormalizer()(torch.tensor([[[0.0, 3.0]]]), None)
     >>> IntraTemporalNormalizer()(torch.tensor([[[0.0, 3.0]]]), None, state)[0]
     tensor([[[0.5000, 0.5000]]])

@@ -49,6 +49,8 @@ class MonotonicNormalizer(Normalizer):
     State: in evaluation mode with `hard`, the place of the last stop `[batch]`; otherwise the last weights
     `[batch, keys]`.
 
+    Cost: time queries * keys, one query after another; memory queries * keys.
+
     Raises:
         ValueError: the noise is negative.
 

@@ -66,6 +66,8 @@ class SampledHardNormalizer(Normalizer):
 
     State: `Drawn`, sums over the queries so far; the weights depend on its `expected` alone.
 
+    Cost: time queries * keys; memory queries * keys.
+
     Raises:
         ValueError: `expected` is no chance, or `evaluation` is unknown.
 

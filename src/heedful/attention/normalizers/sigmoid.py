@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from heedful import _refusals
 from heedful.attention.source import RAMAPURAM_2024
 
-from .base import Normalizer, erase, finite_rows
+from .base import Normalizer, erase, finite_rows, per_head
 
 Count = Literal["visible", "all"]
 
@@ -23,11 +23,16 @@ class SigmoidNormalizer(Normalizer):
     Args:
         count: of which keys n is the number, "visible" or "all".
         learned: add a learned number to b.
+        heads: learned numbers: 1, or how many heads of an item stand side by side in the batch, as multi-head attention
+            folds them.
 
-    Parameters: none, or `bias []`, 0 to begin, if it is learned.
+    Parameters: none, or `bias [heads]`, 0 to begin, if it is learned.
+
+    Cost: time queries * keys; memory queries * keys.
 
     Raises:
-        ValueError: an unknown count.
+        ValueError: an unknown count; `heads` is not a whole number from 1 up; in a call, a batch that is no multiple of
+            the heads.
 
     >>> SigmoidNormalizer()(torch.zeros(1, 1, 3), None)[0]
     tensor([[[0.2500, 0.2500, 0.2500]]])
@@ -35,12 +40,13 @@ class SigmoidNormalizer(Normalizer):
 
     source = RAMAPURAM_2024(place="section 3")
 
-    def __init__(self, count: Count = "visible", learned: bool = False) -> None:
+    def __init__(self, count: Count = "visible", learned: bool = False, heads: int = 1) -> None:
         super().__init__()
         if count not in get_args(Count):
             raise _refusals.unknown_choice("count", count, get_args(Count))
+        _refusals.check_sizes(heads=heads)
         self.count = count
-        self.bias = nn.Parameter(torch.zeros(())) if learned else None
+        self.bias = nn.Parameter(torch.zeros(heads)) if learned else None
 
     def forward(
         self,
@@ -51,4 +57,6 @@ class SigmoidNormalizer(Normalizer):
         finite, hidden = finite_rows(scores, mask, below=0.0)
         number = (~hidden if self.count == "visible" else torch.ones_like(hidden)).sum(-1, keepdim=True).clamp_min(1)
         shifted = finite - number.to(scores.dtype).log()
-        return erase(torch.sigmoid(shifted if self.bias is None else shifted + self.bias), hidden), state
+        if self.bias is not None:
+            shifted = shifted + per_head(self.bias.to(scores), scores)
+        return erase(torch.sigmoid(shifted), hidden), state

@@ -17,6 +17,8 @@ class SmoothedNormalizer(Normalizer):
 
     Computed as a softmax of `ln sigmoid(scores)`, which is the same and does not underflow.
 
+    Cost: time queries * keys; memory queries * keys.
+
     >>> import torch
     >>> SmoothedNormalizer()(torch.tensor([[[30.0, 20.0]]]), None)[0]
     tensor([[[0.5000, 0.5000]]])

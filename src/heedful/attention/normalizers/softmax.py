@@ -26,6 +26,8 @@ class SoftmaxNormalizer(Normalizer):
 
     Parameters: `raw []` where it is learned.
 
+    Cost: time queries * keys; memory queries * keys, none where the score is fused.
+
     Raises:
         ValueError: the temperature is not a positive number, or not above 0.01 where it is learned.
 

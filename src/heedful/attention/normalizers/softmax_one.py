@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.attention.source import MILLER_2023
 from heedful.functional import masked_softmax
 
-from .base import Normalizer
+from .base import Normalizer, per_head
 
 
 class SoftmaxOneNormalizer(Normalizer):
@@ -17,8 +18,15 @@ class SoftmaxOneNormalizer(Normalizer):
 
     Args:
         learned: train the sink; otherwise it is 0, the "off by one" of the source.
+        heads: learned sinks: 1, or how many heads of an item stand side by side in the batch, as multi-head attention
+            folds them.
 
-    Parameters: `sink []` if learned, which starts at 0.
+    Parameters: `sink [heads]` if learned, 0.
+
+    Cost: time queries * keys; memory queries * keys.
+
+    Raises:
+        ValueError: `heads` is not a whole number from 1 up; in a call, a batch that is no multiple of the heads.
 
     >>> SoftmaxOneNormalizer()(torch.zeros(1, 1, 3), None)[0]
     tensor([[[0.2500, 0.2500, 0.2500]]])
@@ -26,9 +34,10 @@ class SoftmaxOneNormalizer(Normalizer):
 
     source = MILLER_2023(place="section Softmax One")
 
-    def __init__(self, learned: bool = False) -> None:
+    def __init__(self, learned: bool = False, heads: int = 1) -> None:
         super().__init__()
-        self.sink = nn.Parameter(torch.zeros(())) if learned else None
+        _refusals.check_sizes(heads=heads)
+        self.sink = nn.Parameter(torch.zeros(heads)) if learned else None
 
     def forward(
         self,
@@ -37,7 +46,7 @@ class SoftmaxOneNormalizer(Normalizer):
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
         shape = (*scores.shape[:-1], 1)
-        sink = scores.new_zeros(shape) if self.sink is None else self.sink.to(scores.dtype).expand(shape)
+        sink = scores.new_zeros(shape) if self.sink is None else per_head(self.sink.to(scores), scores).expand(shape)
         if mask is not None:
             visible = mask.expand(scores.shape)
             mask = torch.cat((visible, visible.new_ones(shape)), -1)

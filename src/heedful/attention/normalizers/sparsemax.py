@@ -31,6 +31,8 @@ def sparsemax(scores: Float[Tensor, "*batch keys"]) -> Float[Tensor, "*batch key
 class SparsemaxNormalizer(Normalizer):
     """`weights = max(scores - tau, 0)`, tau so that the visible keys of a row sum to 1: the nearest distribution.
 
+    Cost: time queries * keys * log keys; memory queries * keys.
+
     >>> SparsemaxNormalizer()(torch.tensor([[[1.0, 0.5, -2.0]]]), None)[0]
     tensor([[[0.7500, 0.2500, 0.0000]]])
     """

@@ -46,6 +46,8 @@ class StepwiseNormalizer(Normalizer):
     State: in evaluation mode with `hard`, the place of the last choice `[batch]`; otherwise the last weights
     `[batch, keys]`.
 
+    Cost: time queries * keys, one query after another; memory queries * keys.
+
     Raises:
         ValueError: the noise is negative.
 

@@ -17,6 +17,10 @@ class TopKNormalizer(Normalizer):
 
     Args:
         k: how many keys keep a weight.
+        straight_through: give the weights the gradient of the softmax over all visible keys, so that those left out
+            learn, too (not in the paper). Not beside dropout on the weights, which would leave out others.
+
+    Cost: time queries * keys * log keys; memory queries * keys.
 
     Raises:
         ValueError: `k` is not a whole number from 1 up.
@@ -27,11 +31,12 @@ class TopKNormalizer(Normalizer):
 
     source = ZHAO_2019(place="section 2.2")
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, straight_through: bool = False) -> None:
         super().__init__()
         if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise ValueError(f"k is {k!r}; expected a whole number from 1 up, the keys that keep a weight.")
-        self.k = k
+        self.k, self.straight_through = k, straight_through
+        self.refuses_dropout = straight_through
 
     def forward(
         self,
@@ -43,4 +48,9 @@ class TopKNormalizer(Normalizer):
         # hidden keys are last in a stable order, equal scores in the order of their places
         order = finite.masked_fill(hidden, -torch.inf).argsort(dim=-1, descending=True, stable=True)
         kept = torch.zeros_like(hidden).scatter(-1, order[..., : self.k], True)
-        return masked_softmax(scores, kept & ~hidden), state
+        weights = masked_softmax(scores, kept & ~hidden)
+        if self.straight_through:
+            soft = masked_softmax(scores, mask)
+            # the bracket is exactly 0, so that what is left out has no weight
+            weights = weights.detach() + (soft - soft.detach())
+        return weights, state

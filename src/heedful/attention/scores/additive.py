@@ -36,6 +36,8 @@ class AdditiveScore(Score):
     Parameters: `query_proj [hidden_dim, query_dim]`, `key_proj [hidden_dim, key_dim]`, `energy [hidden_dim]`,
     `bias [hidden_dim]` if asked for, which starts at 0.
 
+    Cost: time queries * keys * hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for weights.
+
     Raises:
         ValueError: a size is not positive, or `init` is unknown.
 
@@ -109,8 +111,10 @@ class NormalizedAdditiveScore(Score):
         offset: first value of a learned `r` that is added to every score, for normalisers that read scores as log-odds
             (Raffel et al. 2017); none by default, since softmax does not see it.
 
-    Parameters: those of `AdditiveScore` with its bias, under `additive`, `gain []`, which starts at
-    `hidden_dim ** -0.5`, and `offset []` if asked for.
+    Parameters: those of `AdditiveScore` with its bias, under `additive` (of its energy only the direction matters),
+    `gain []`, which starts at `hidden_dim ** -0.5`, and `offset []` if asked for.
+
+    Cost: time queries * keys * hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for weights.
 
     Raises:
         ValueError: a size is not positive.

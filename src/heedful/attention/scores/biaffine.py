@@ -10,8 +10,8 @@ from torch.nn.functional import linear, pad
 from heedful.attention.source import DOZAT_2017
 from heedful.functional import widen
 
-from .base import Score
-from .dot import dot_attention, dot_scores
+from .base import Score, check_sizes
+from .dot import dot_attention
 
 
 def with_one(query: Float[Tensor, "batch queries features"]) -> Float[Tensor, "batch queries more"]:
@@ -35,9 +35,14 @@ class BiaffineScore(Score):
         query_term: add `u . query`.
         key_term: add `w . key`.
         bias: add `b`.
+        num_labels: scores of each pair, such as one for every relation that an arc may have. Where there are several,
+            they stand where the queries do: `scores.unflatten(1, (num_labels, -1))` is `[batch, labels, queries,
+            keys]`. They are compared with each other, so that no softmax over the keys reads them.
 
     Parameters: `weight [query_dim, key_dim]`, Glorot uniform; `query_weight [query_dim]`, `key_weight [key_dim]` and
-    `bias []`, 0, as far as asked for.
+    `bias []`, 0, as far as asked for; of several labels each has its own, along a first axis.
+
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
 
     Raises:
         ValueError: a size is not positive.
@@ -51,31 +56,46 @@ class BiaffineScore(Score):
     fused = True
 
     def __init__(
-        self, query_dim: int, key_dim: int, query_term: bool = True, key_term: bool = True, bias: bool = True
+        self,
+        query_dim: int,
+        key_dim: int,
+        query_term: bool = True,
+        key_term: bool = True,
+        bias: bool = True,
+        num_labels: int = 1,
     ) -> None:
         super().__init__(query_dim, key_dim)
-        self.weight = nn.Parameter(torch.empty(query_dim, key_dim))
-        self.query_weight = nn.Parameter(torch.zeros(query_dim)) if query_term else None
-        self.key_weight = nn.Parameter(torch.zeros(key_dim)) if key_term else None
-        self.bias = nn.Parameter(torch.zeros(())) if bias else None
-        nn.init.xavier_uniform_(self.weight)
+        check_sizes(num_labels=num_labels)
+        self.energies, self.fused = num_labels, num_labels == 1
+        labels = () if num_labels == 1 else (num_labels,)
+        self.weight = nn.Parameter(torch.empty(*labels, query_dim, key_dim))
+        self.query_weight = nn.Parameter(torch.zeros(*labels, query_dim)) if query_term else None
+        self.key_weight = nn.Parameter(torch.zeros(*labels, key_dim)) if key_term else None
+        self.bias = nn.Parameter(torch.zeros(labels)) if bias else None
+        for matrix in self.weight.data.view(-1, query_dim, key_dim):
+            nn.init.xavier_uniform_(matrix)
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys features"]:
-        """`[U key; w . key]`, computed once per memory."""
-        if self.key_weight is None:
-            return linear(key, self.weight)
-        return linear(key, torch.cat((self.weight, self.key_weight.unsqueeze(0))))
+        """`[U key; w . key]` of every label side by side, computed once per memory."""
+        weight = self.weight
+        if self.key_weight is not None:
+            weight = torch.cat((weight, self.key_weight.unsqueeze(-2)), -2)
+        return linear(key, weight.flatten(0, -2))
 
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
         key: Float[Tensor, "batch keys features"],
         state: Any = None,
-    ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
-        scores = dot_scores(self._joined(query), key)
+    ) -> tuple[Float[Tensor, "batch labels_queries keys"], Any]:
+        of_labels = key.unflatten(-1, (self.energies, -1))
+        scores = torch.einsum("bqf,bklf->blqk", widen(self._joined(query)), widen(of_labels))
         if self.query_weight is not None:
-            scores = scores + (widen(query) @ widen(self.query_weight)).unsqueeze(-1)
-        return scores if self.bias is None else scores + widen(self.bias), state
+            terms = linear(widen(query), widen(self.query_weight).view(self.energies, -1))
+            scores = scores + terms.transpose(1, 2).unsqueeze(-1)
+        if self.bias is not None:
+            scores = scores + widen(self.bias).view(-1, 1, 1)
+        return scores.flatten(1, 2), state
 
     def attend(
         self,

@@ -29,6 +29,8 @@ class BilinearScore(Score):
 
     Parameters: `weight [query_dim, key_dim]`, Glorot uniform; `bias []`, 0.
 
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
+
     Raises:
         ValueError: a size is not positive.
 

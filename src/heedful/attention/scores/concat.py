@@ -27,6 +27,8 @@ class ConcatScore(Score):
     Parameters: `weight [hidden_dim, query_dim + key_dim]`, Glorot uniform; `energy [hidden_dim]`, normal with standard
     deviation `hidden_dim ** -0.5`; no bias.
 
+    Cost: time queries * keys * hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for weights.
+
     Raises:
         ValueError: a size is not positive.
 

@@ -21,6 +21,8 @@ class ContentBiasScore(Score):
 
     Parameters: `bias [dim]`, `u`, zeros.
 
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
+
     Raises:
         ValueError: `dim` is not positive.
 

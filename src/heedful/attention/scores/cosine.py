@@ -37,7 +37,8 @@ def unit(vectors: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch fea
 class CosineScore(Score):
     """`scores[q, k] = beta query[q] . key[k] / (||query[q]|| ||key[k]||) + r`, the angle alone, times a sharpness.
 
-    With a beta of 1 all scores lie within 2 of each other, and softmax over many keys is nearly uniform.
+    With a beta of 1 all scores lie within 2 of each other, and softmax over many keys is nearly uniform. There is no
+    epsilon: the shortest vector has its angle, and a vector of zeros scores 0.
 
     Args:
         dim: features of query and of key.
@@ -48,6 +49,8 @@ class CosineScore(Score):
             none by default, since softmax does not see it.
 
     Parameters: none, or `beta []`, or `strength_weight [dim]`, 0, and `strength_bias []`; `offset []` if asked for.
+
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
 
     Raises:
         ValueError: `dim` or `start` is not positive, or `sharpness` is unknown.

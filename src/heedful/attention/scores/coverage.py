@@ -30,6 +30,8 @@ class CoverageScore(Score):
 
     State: `[batch, 1, keys]`, the coverage, 0 to begin.
 
+    Cost: time queries * keys * hidden_dim; memory keys * hidden_dim, and queries * keys.
+
     Raises:
         ValueError: a size is not positive.
 

@@ -40,6 +40,8 @@ class DistanceScore(Score):
 
     Parameters: none, or `log_gamma []` if it is learned.
 
+    Cost: time queries * keys * dim; memory queries * keys.
+
     Raises:
         ValueError: `dim` or `gamma` is not positive.
 
@@ -79,6 +81,8 @@ def RbfScore(dim: int, bandwidth: float = 1.0, learned: bool = False) -> Distanc
         dim: features of query and of key.
         bandwidth: standard deviation of the Gaussian around a query.
         learned: make the logarithm of gamma, `1 / (2 bandwidth^2)`, a parameter that starts there.
+
+    Cost: time queries * keys * dim; memory queries * keys.
 
     Raises:
         ValueError: `dim` or `bandwidth` is not positive.

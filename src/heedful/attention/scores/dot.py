@@ -39,6 +39,8 @@ class DotScore(Score):
 
     No parameters.
 
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
+
     Raises:
         ValueError: `dim` is not positive.
 

@@ -74,6 +74,8 @@ class DynamicConvolutionScore(Score):
 
     State: `[batch, 1, keys]`, the last weights.
 
+    Cost: time queries * keys * filters * (width + hidden_dim); memory keys * hidden_dim, and queries * keys.
+
     Raises:
         ValueError: a size is not positive, `width` is even, or `alpha` or `beta` is not positive.
 

@@ -28,6 +28,8 @@ class GatedAdditiveScore(Score):
     Glorot uniform; `proj_bias [hidden_dim]` and `gate_bias [hidden_dim]`, 0; `energy [hidden_dim]`, normal with
     standard deviation `hidden_dim ** -0.5`.
 
+    Cost: time queries * keys * hidden_dim; memory queries * keys * hidden_dim.
+
     Raises:
         ValueError: a size is not positive.
 

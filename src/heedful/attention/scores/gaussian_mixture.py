@@ -56,11 +56,12 @@ class GaussianMixtureScore(Score):
     """`scores[k] = log sum_m (w_m / Z_m) exp(-(k - mu_m)^2 / (2 sigma_m^2))`, `mu_m` the last one `+ Delta_m`.
 
     The logarithms of weights: `ExponentialNormalizer` gives these back, and softmax would divide them by their sum. The
-    raw numbers are `V tanh(W query + c) + b`; what the keys hold has no part in it. "v0" is Graves' (2013, who has one
-    linear map): `w = exp(w^)`, `Delta = exp(D^)`, `sigma = sqrt(exp(-s^) / 2)`, `Z = 1`, of any sum. Battenberg's "v1"
-    and "v2" share `w = softmax(w^)` and `Z = sqrt(2 pi) sigma`, so that wide Gaussians within the keys sum to about 1;
-    in "v1" `Delta = exp(D^)` and `sigma = sqrt(exp(s^))`, in "v2" both are softplus. Places count from the first key,
-    so that padding belongs behind the keys. One query at a time: a call over many scans them.
+    raw numbers are `V tanh(W query + c) + b`, held within 15, so that float32 holds every product; what the keys hold
+    has no part in it. "v0" is Graves' (2013, who has one linear map): `w = exp(w^)`, `Delta = exp(D^)`, `sigma =
+    sqrt(exp(-s^) / 2)`, `Z = 1`, of any sum. Battenberg's "v1" and "v2" share `w = softmax(w^)` and `Z = sqrt(2 pi)
+    sigma`, so that wide Gaussians within the keys sum to about 1; "v1" has `Delta = exp(D^)`, `sigma = sqrt(exp(s^))`,
+    and in "v2" both are softplus. Places count from the first key, so that padding belongs behind the keys. One
+    query at a time: a call over many scans them.
 
     Args:
         query_dim: features of a query.
@@ -75,6 +76,8 @@ class GaussianMixtureScore(Score):
     `query_bias [hidden_dim]`, 0; `mixture_bias [3, mixtures]` of `w^`, `D^` and `s^`, 0 or what `initial_bias` says.
 
     State: `[batch, mixtures]`, the centers `mu`, 0 to begin; they never go back.
+
+    Cost: time queries * keys * mixtures; memory queries * keys.
 
     Raises:
         ValueError: a size is not positive, the version is unknown, or `initial_bias` with "v0".

@@ -23,6 +23,8 @@ class GeneralScore(Score):
 
     Parameters: `weight [query_dim, key_dim]`, Glorot uniform; no bias; with `learned_scale`, `scale []`, 1.
 
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
+
     Raises:
         ValueError: a size is not positive.
 

@@ -33,6 +33,8 @@ class LinearScore(Score):
 
     Parameters: `weight`, as long as all features together, uniform up to `sqrt(6 / (its length + 1))`; `bias []`, 0.
 
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
+
     Raises:
         ValueError: a size is not positive, a feature is unknown, none of them has the key in it, or the sizes cannot be
             multiplied or added.

@@ -37,6 +37,8 @@ class LinguisticCoverageScore(Score):
 
     State: `[batch, 1, keys]`, the sum of the weights of each key, 0 to begin.
 
+    Cost: time queries * keys * hidden_dim; memory keys * hidden_dim, and queries * keys.
+
     Raises:
         ValueError: a size or `max_fertility` is not positive.
 

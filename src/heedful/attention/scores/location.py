@@ -37,6 +37,8 @@ class LocationScore(Score):
 
     Parameters: `weight [max_keys, query_dim]`, Glorot uniform; no bias.
 
+    Cost: time queries * keys * query_dim; memory queries * keys.
+
     Raises:
         ValueError: a size is not positive.
 

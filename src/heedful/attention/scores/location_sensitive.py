@@ -36,7 +36,8 @@ class LocationSensitiveScore(Score):
     """`scores[k] = energy . tanh(W query + V key[k] + U f[k] + b)`, f a convolution of the earlier weights.
 
     "previous" is the paper's; "previous_and_total" is that of Tacotron 2 (Shen et al. 2018). The weights before the
-    first query are 0. One query at a time: a call over many scans them.
+    first query are 0; for others, begin with a state of your own: `replace(attention.begin(memory), score=weights)`.
+    One query at a time: a call over many scans them.
 
     Args:
         query_dim: features of a query.
@@ -47,9 +48,12 @@ class LocationSensitiveScore(Score):
         history: what is convolved: the weights of the query before, the sum of all before, or both.
 
     Parameters: those of `AdditiveScore` with its bias, under `additive`; `location_conv [filters, channels, width]` and
-    `location_proj [hidden_dim, filters]`, Glorot uniform.
+    `location_proj [hidden_dim, filters]`, Glorot uniform (the paper does not say; Tacotron code multiplies by a gain
+    for tanh).
 
     State: `[batch, channels, keys]`, the weights that `history` names.
+
+    Cost: time queries * keys * (hidden_dim + filters * width); memory keys * hidden_dim, and queries * keys.
 
     Raises:
         ValueError: a size is not positive, `width` is even, or `history` is unknown.

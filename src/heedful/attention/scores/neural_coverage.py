@@ -20,7 +20,8 @@ class NeuralCoverageScore(Score):
     """`scores[k] = energy . tanh(W query + U key[k] + V c[k] + b)`, `c[k] = GRU(c[k], [weights[k]; key[k]; query])`.
 
     The cell is `torch.nn.GRUCell`, one for all keys; what it reads of the keys is computed once per memory. A key that
-    joins the memory later starts at 0; one that a window hides is read with a weight of 0. One query at a time: a call over many scans them.
+    joins the memory later starts at 0; one that a window hides is read with a weight of 0. One query at a time: a call
+    over many scans them.
 
     Args:
         query_dim: features of a query.
@@ -34,6 +35,9 @@ class NeuralCoverageScore(Score):
 
     State: `[batch, coverage_dim, keys]`, the coverage, 0 to begin; between `forward` and `update` also what the cell
     is to read of keys and query.
+
+    Cost: time queries * keys * (hidden_dim + coverage_dim^2); memory keys * (hidden_dim + 3 coverage_dim), and
+    queries * keys.
 
     Raises:
         ValueError: a size is not positive.

@@ -20,6 +20,8 @@ class PairedScore(Score):
     Args:
         first, second: two scores of the same sizes, without a state.
 
+    Cost: time that of both scores; memory that of both scores.
+
     Raises:
         ValueError: their sizes differ, or one of them depends on earlier queries.
 

@@ -29,6 +29,8 @@ class ScaledDotScore(Score):
 
     Parameters: none, or `scale []` if it is learned, and `offset []` if asked for.
 
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
+
     Raises:
         ValueError: `dim` is not positive.
 

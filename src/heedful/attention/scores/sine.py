@@ -66,6 +66,9 @@ class SineScore(Score):
     `frequency`; `energy [harmonics, hidden_dim]`, normal with standard deviation `hidden_dim ** -0.5 / m`;
     `bias [harmonics, hidden_dim]`, 0.
 
+    Cost: time queries * keys * 2 hidden_dim; memory (queries + keys) * hidden_dim, and queries * keys for scores or
+    weights.
+
     Raises:
         ValueError: a size or the frequency is not positive.
 

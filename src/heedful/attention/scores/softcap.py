@@ -24,6 +24,8 @@ class SoftcapScore(Score):
 
     Parameters: those of the other score, under `score`; state and memory, too, are its own.
 
+    Cost: time that of its score; memory queries * keys.
+
     Raises:
         ValueError: the cap is not a positive number.
 

@@ -45,6 +45,10 @@ class TransitionScore(Score):
 
     Parameters: those of the score, under `score`, `agent [1, key_dim + query_dim]` Glorot uniform, `bias [1]`, 0.
 
+    State: `TransitionState`: the last query and its weights, and the state of the score.
+
+    Cost: time that of its score; memory queries * keys.
+
     Raises:
         ValueError: the score gives more than one score of each key.
 

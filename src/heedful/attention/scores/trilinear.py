@@ -21,6 +21,8 @@ class TrilinearScore(Score):
 
     Parameters: `linear.weight [3 dim]`, uniform up to `sqrt(6 / (3 dim + 1))`.
 
+    Cost: time queries * keys * dim; memory queries + keys, and queries * keys for scores or weights.
+
     Raises:
         ValueError: `dim` is not positive.
 

@@ -19,6 +19,7 @@ from .document import DocumentWindow as DocumentWindow
 from .document import document_mask as document_mask
 from .everywhere import EverywhereWindow as EverywhereWindow
 from .local_monotonic import LocalMonotonicWindow as LocalMonotonicWindow
+from .local_monotonic import local_monotonic_mask as local_monotonic_mask
 from .local_predictive import LocalPredictiveWindow as LocalPredictiveWindow
 from .prefix import PrefixWindow as PrefixWindow
 from .prefix import prefix_mask as prefix_mask

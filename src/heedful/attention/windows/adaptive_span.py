@@ -27,6 +27,8 @@ class AdaptiveSpanWindow(Window):
 
     Parameters: `share []`, `z / max_span`. Where it has left 0 to 1, the nearer end counts, and the gradient passes.
 
+    Cost: time queries * keys; memory queries * keys.
+
     Raises:
         ValueError: a reach is not a whole number from 1 up, or `start` no share.
 

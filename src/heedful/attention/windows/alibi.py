@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from heedful.attention.heads import heads_of
 from heedful.attention.source import PRESS_2022
 from heedful.functional import widen
 
-from .base import View, Window, check_reach, distances, heads_of
+from .base import View, Window, check_reach, distances
 
 
 def alibi_slopes(heads: int) -> Float[Tensor, " {heads}"]:
@@ -55,6 +56,8 @@ class AlibiBias(Window):
     Args:
         slopes: penalty for each place between, a constant, as in the paper; or one for each head, as `alibi_slopes`
             gives them, where the heads of an item stand side by side in the batch, as multi-head attention folds them.
+
+    Cost: time queries * keys; memory queries * keys.
 
     Raises:
         ValueError: a slope is negative or no number, or none came; in a call, a batch that is no multiple of the heads.

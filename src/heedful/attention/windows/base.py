@@ -31,23 +31,6 @@ def distances(positions: Int[Tensor, "*batch queries"], keys: int) -> Int[Tensor
     return torch.arange(keys, device=positions.device) - positions.unsqueeze(-1)
 
 
-def heads_of(batch: int, heads: int, device: torch.device) -> Int[Tensor, " {batch}"]:
-    """The head of each row of a batch in which the heads of an item stand side by side.
-
-    Raises:
-        ValueError: the batch is no multiple of the heads.
-
-    >>> heads_of(4, 2, torch.device("cpu"))
-    tensor([0, 1, 0, 1])
-    """
-    if batch % heads:
-        raise ValueError(
-            f"a batch of {batch} came to a window of {heads} heads; expected a multiple of {heads}, the heads of each "
-            "item side by side, as multi-head attention folds them."
-        )
-    return torch.arange(batch, device=device) % heads
-
-
 @dataclass(frozen=True)
 class View:
     """What a window lets through; each part broadcasts to `[batch, queries, keys]` and may be `None` (no effect).

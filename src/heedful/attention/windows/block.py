@@ -34,6 +34,8 @@ class BlockWindow(Window):
         size: places of a block.
         previous: how many blocks before its own a query sees, too.
 
+    Cost: time none beside the mask; memory queries * keys.
+
     Raises:
         ValueError: a number that is negative or not whole, or a size of 0.
 

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from heedful.attention.heads import heads_of
 from heedful.attention.source import RAFFEL_2020
 from heedful.functional import widen
 
-from .base import View, Window, check_reach, distances, heads_of
+from .base import View, Window, check_reach, distances
 
 
 def relative_buckets(
@@ -67,6 +68,8 @@ class BucketedRelativeBias(Window):
         heads: 1, or how many heads of an item stand side by side in the batch, as multi-head attention folds them.
 
     Parameters: `table [num_buckets, heads]`, 0 (not from the paper, which does not say).
+
+    Cost: time queries * keys; memory queries * keys.
 
     Raises:
         ValueError: fewer than 2 buckets (4, and an even number, if bidirectional), a `max_distance` that leaves no

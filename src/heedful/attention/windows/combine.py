@@ -26,6 +26,8 @@ class AndWindow(Window):
 
     State: a tuple, one entry for each window; none where no window has one.
 
+    Cost: time that of its windows; memory queries * keys.
+
     Raises:
         ValueError: no windows.
 
@@ -80,6 +82,8 @@ class OrWindow(Window):
         windows: any number from 1 up, of those that hide keys and do nothing else.
 
     State: a tuple, one entry for each window; none where no window has one.
+
+    Cost: time that of its windows; memory queries * keys.
 
     Raises:
         ValueError: no windows, or one with a bias or a gain: whose it is, where another window shows the key, too,

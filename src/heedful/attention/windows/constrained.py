@@ -38,6 +38,8 @@ class AttentionWindow(Window):
 
     State: the anchor `[batch]`.
 
+    Cost: time queries * keys, one query after another; memory queries * keys.
+
     Raises:
         ValueError: a number that is negative or not whole, or an unknown anchor.
 

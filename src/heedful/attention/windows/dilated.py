@@ -32,6 +32,8 @@ class DilatedWindow(Window):
         reach: keys seen on each side of the query's place.
         dilation: distance from one of them to the next; 1 is a sliding window.
 
+    Cost: time none beside the mask; memory queries * keys.
+
     Raises:
         ValueError: a number that is negative or not whole, or a dilation of 0.
 

@@ -43,6 +43,8 @@ class DocumentWindow(Window):
         ids: of each place, the number of its document; -1, and every place past the last, is padding, which sees
             nothing and is not seen.
 
+    Cost: time none beside the mask; memory queries * keys.
+
     Raises:
         ValueError: an id that is no whole number from -1 up, or no ids.
 

@@ -40,6 +40,8 @@ class PrefixWindow(Window):
     Args:
         prefix_len: keys of the prefix; 0 makes the window causal.
 
+    Cost: time none beside the mask; memory queries * keys.
+
     Raises:
         ValueError: `prefix_len` is negative or not whole.
 

@@ -49,6 +49,8 @@ class RelativeWindow(Window):
 
     Parameters: `position_proj [query_dim, position_dim]`, `W`, Glorot uniform; `bias [query_dim]`, `v`, zeros.
 
+    Cost: time queries * (queries + keys) * query_dim; memory queries * keys.
+
     Raises:
         ValueError: a size is not positive, or `position_dim` is odd.
 

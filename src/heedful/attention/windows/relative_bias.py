@@ -73,6 +73,8 @@ class RelativeBias(Window):
     Parameters: `table [2 reach + 1, query_dim]`, Glorot uniform, from the keys furthest before the query on; with
     `value_dim`, `value_table [2 reach + 1, value_dim]`, likewise.
 
+    Cost: time queries * (keys + 2 reach) * query_dim; memory queries * keys.
+
     Raises:
         ValueError: a size is not positive, or `reach` negative; in a call, values of other than `value_dim` features.
 

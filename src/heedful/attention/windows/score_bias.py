@@ -19,13 +19,16 @@ Bias = Callable[[Tensor, Tensor], Tensor]
 class ScoreBias(Window):
     """`bias[q, k] = function(position[q], k)`, any function of the two places.
 
-    With fewer queries than keys, the last query stands at the last key, as in `CausalWindow`. What changes the scores
-    themselves is no window: see `SoftcapScore`.
+    With fewer queries than keys, the last query stands at the last key, as in `CausalWindow`. Unlike `score_mod` the
+    function is told neither batch item nor head: numbers for each item have a first axis, as those of heads, which
+    stand side by side there. What changes the scores themselves is no window: see `SoftcapScore`.
 
     Args:
         function: of the places of queries `[batch, queries, 1]` and of keys `[keys]`, both whole numbers, to what
             broadcasts to `[batch, queries, keys]`; element by element, as in `-(query - key).abs()`, or from a table,
             as in `table[query, key]`. A module's parameters are learned. A lambda cannot be pickled.
+
+    Cost: time that of its function, queries * keys times; memory queries * keys.
 
     Raises:
         TypeError: in construction, it cannot be called, or in a call, it gives no numbers of floating point.

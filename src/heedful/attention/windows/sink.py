@@ -22,6 +22,8 @@ class SinkWindow(Window):
         left: keys seen before the query's place.
         sinks: keys at the beginning that stay visible; 4 in the paper.
 
+    Cost: time none beside the mask; memory queries * keys.
+
     Raises:
         ValueError: a number that is negative or not whole.
 

@@ -1,5 +1,6 @@
 """Sliding window: a band around the query's place (Beltagy, Peters and Cohan 2020, section 3.1)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,10 @@ class SlidingWindow(Window):
 
     Args:
         left: keys seen before the query's place.
-        right: keys seen after it; 0 makes the window causal.
+        right: keys seen after it; 0 makes the window causal, but for the `global_keys`.
+        global_keys: places that see all keys, and whose keys all queries see, earlier ones too.
+
+    Cost: time none beside the mask; memory queries * keys.
 
     Raises:
         ValueError: a number that is negative or not whole.
@@ -44,10 +48,12 @@ class SlidingWindow(Window):
     source = BELTAGY_2020(place="section 3.1")
     aligned_to_end = True
 
-    def __init__(self, left: int, right: int) -> None:
+    def __init__(self, left: int, right: int, global_keys: Sequence[int] = ()) -> None:
         super().__init__()
         check_reach(left=left, right=right)
-        self.left, self.right = left, right
+        for place in global_keys:
+            check_reach(**{"a global key": place})
+        self.left, self.right, self.global_keys = left, right, tuple(global_keys)
 
     def forward(
         self,
@@ -57,4 +63,7 @@ class SlidingWindow(Window):
         keys: int,
         state: Any = None,
     ) -> tuple[View, Any]:
-        return View(mask=sliding_mask(positions, keys, self.left, self.right)), state
+        mask = sliding_mask(positions, keys, self.left, self.right)
+        for place in self.global_keys:
+            mask = mask | (torch.arange(keys, device=positions.device) == place) | (positions == place).unsqueeze(-1)
+        return View(mask=mask), state

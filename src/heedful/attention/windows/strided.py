@@ -33,6 +33,8 @@ class StridedWindow(Window):
         stride: keys seen up to the query's place, and distance from one of the far keys to the next; near the square
             root of the length in the paper.
 
+    Cost: time none beside the mask; memory queries * keys.
+
     Raises:
         ValueError: the stride is not a whole number from 1 up.
 

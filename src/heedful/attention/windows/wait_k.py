@@ -20,6 +20,8 @@ class WaitKWindow(Window):
     Args:
         wait: keys that are read before the first query, from 1 up.
 
+    Cost: time none beside the mask; memory queries * keys.
+
     Raises:
         ValueError: `wait` is no whole number from 1 up.
 
