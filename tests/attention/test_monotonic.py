@@ -465,6 +465,17 @@ def test_two_thousand_keys_are_passed_without_losing_digits(chance):
         assert ((weights[0, 0].double() - expected) / expected).abs().max() < digits
 
 
+def test_the_papers_division_is_the_same_in_short_memories_and_loses_all_weight_in_longer_ones():
+    """Raffel 2017, equation 14, with the products held at 1e-10 as in tensorflow's code."""
+    for keys, agrees in ((30, True), (200, False)):
+        stop, previous = torch.full((keys,), 0.5, dtype=torch.float64), torch.rand(keys, dtype=torch.float64) / keys
+        products = torch.cat((torch.ones(1, dtype=torch.float64), (1 - stop[:-1]).cumprod(0)))
+        divided = stop * products * (previous / products.clamp(1e-10, 1)).cumsum(0)
+        weights, _ = MonotonicNormalizer(noise=0.0)(torch.zeros(1, 1, keys).double(), None, previous.unsqueeze(0))
+        error = ((divided - weights[0, 0]) / weights[0, 0]).abs().max()
+        assert error < 1e-9 if agrees else error > 0.99
+
+
 @pytest.mark.parametrize("kind", [MonotonicNormalizer, StepwiseNormalizer])
 def test_noise_is_for_training_alone(kind):
     scores = torch.zeros(1, 1, 50, dtype=torch.float64)
