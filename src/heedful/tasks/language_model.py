@@ -20,7 +20,7 @@ from heedful.visual.explorer import Looks
 
 from .batches import Corpus, encode
 from .translation import VALIDATION_TOKENS, Task
-from .translator import Translation, Translator, named_heads
+from .translator import Translation, Translator, named_heads, read_pieces
 
 
 class Writer(Translator):
@@ -58,7 +58,9 @@ class Writer(Translator):
         weights = self._look(found.target)[0].numpy()
         # recurrent layers look once: one layer of one head
         weights = weights.reshape(-1, *weights.shape[-3:]) if weights.ndim == 4 else weights[None, None]
-        return [Looks("the words before, and itself", found.target.pieces, found.source.pieces, weights[None])]
+        return [
+            Looks("the words before, and itself", read_pieces(found.target), read_pieces(found.source), weights[None])
+        ]
 
     @torch.inference_mode()
     def _look(self, text: Segments) -> Tensor:

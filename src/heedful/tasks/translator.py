@@ -243,7 +243,7 @@ class Translator(HubMixin):
         )
         seeing = {ENCODER: found.source}
         looks = [
-            Looks(name, seeing.get(name, found.target).pieces, seen.pieces, weights[None])
+            Looks(name, read_pieces(seeing.get(name, found.target)), read_pieces(seen), weights[None])
             for name, seen, weights in sides
             if weights is not None
         ]
@@ -361,6 +361,19 @@ def named_heads(
         named[f"layer {number}, mean"] = heads.mean(0)
         named |= {f"layer {number}, head {head}": weights for head, weights in enumerate(heads, start=1)}
     return {name: merge_pieces(weights, source_word_of, target_word_of) for name, weights in named.items()}
+
+
+def read_pieces(text: Segments) -> list[str]:
+    """The pieces as a person reads them: without the mark of a space, and with "…" where one continues a word.
+
+    >>> read_pieces(Segments([7, 8, 9], ["▁walk", "ed", "▁on"], ["walked", "on"], [0, 0, 1]))
+    ['walk', '…ed', 'on']
+    """
+    before = [-1, *text.word_of]
+    return [
+        ("…" if word == last else "") + (piece.removeprefix("▁") or piece)
+        for piece, word, last in zip(text.pieces, text.word_of, before, strict=False)
+    ]
 
 
 def fed_words(said: Segments) -> Segments:

@@ -1,5 +1,7 @@
 const AS_THE_MODEL = { temperature: 1, window: "none", width: 0, hidden: new Set() };
 const ENDS = 20;
+// whichever way a token runs, the sentence around it runs on
+const quoted = (token) => `\u201c\u2068${token}\u2069\u201d`;
 const percent = (weight) => `${weight > 0 && weight < 0.005 ? "<1" : Math.round(100 * weight)}\u202f%`;
 const find = (id) => document.getElementById(id);
 
@@ -47,7 +49,7 @@ class Explorer {
     const { keys, layers, heads } = this.look;
     const numbers = (count, name) => Array.from({ length: count }, (_, i) => `${name}${i + 1}`);
     fill(find("layer"), numbers(layers, ""));
-    fill(find("head"), [...(heads > 1 ? ["mean of all"] : []), ...numbers(heads, "")]);
+    fill(find("head"), [...(heads > 1 ? ["mean"] : []), ...numbers(heads, "")]);
     find("width").max = Math.max(1, keys.length - 1);
     find("mask").querySelector("div").replaceChildren(...keys.map(checkbox));
     this.at = { query: 0, key: 0 };
@@ -93,7 +95,7 @@ class Explorer {
     say("temperature", names[temperature] ?? String(Number(temperature.toPrecision(2))));
     find("width").disabled = window === "none";
     say("width", window === "none" ? "all" : String(width));
-    const tokens = [...hidden].map((key) => this.look.keys[key]);
+    const tokens = [...hidden].map((key) => quoted(this.look.keys[key]));
     find("mask").querySelector("output").textContent = tokens.length ? `${tokens.join(", ")} hidden` : "nothing hidden";
     document.querySelectorAll("#map thead th[data-key]").forEach((head) => {
       head.classList.toggle("masked", hidden.has(Number(head.dataset.key)));
@@ -110,12 +112,12 @@ class Explorer {
   /* The keys of largest weight, as text. */
   rowInWords(query) {
     const best = this.weights[query]
-      .map((weight, key) => [weight, this.look.keys[key]])
+      .map((weight, key) => [weight, quoted(this.look.keys[key])])
       .filter(([weight]) => weight >= 0.005)
       .sort((a, b) => b[0] - a[0])
       .slice(0, 4)
       .map(([weight, token]) => `${token} ${percent(weight)}`);
-    return `${this.look.queries[query]} looks at ${best.join(", ") || "nothing"}`;
+    return `${quoted(this.look.queries[query])} looks at ${best.join(", ") || "nothing"}`;
   }
 
   /* One cell in words: what is pointed at, or has the focus. */
@@ -123,7 +125,7 @@ class Explorer {
     const { query, key } = this.at;
     const weight = percent(this.weights[query][key]);
     find("readout").textContent =
-      `${this.look.queries[query]} → ${this.look.keys[key]}: ${weight}. ${this.rowInWords(query)}.`;
+      `${quoted(this.look.queries[query])} → ${quoted(this.look.keys[key])} ${weight}. ${this.rowInWords(query)}.`;
   }
 
   point(cell) {
@@ -186,7 +188,8 @@ function checkbox(token, key) {
 
 /* Fill the table with a row for each query; returns its cells, [query][key]. */
 function table({ name, queries, keys }, map) {
-  map.querySelector("caption").textContent = `Weights in percent. Rows look, columns are looked at: ${name}`;
+  find("caption").textContent = `Weights in percent. Rows look, columns are looked at: ${name}`;
+  map.classList.toggle("few", keys.length <= 12);
   map.classList.toggle("many", keys.length > 20);
   const head = element("tr");
   const column = (token, key) => element("th", token, { scope: "col", "data-key": key });
@@ -209,7 +212,6 @@ function table({ name, queries, keys }, map) {
 
 function shade(cell, weight) {
   cell.style.setProperty("--weight", weight);
-  cell.classList.toggle("hot", weight > 0.55);
   cell.classList.toggle("faint", weight < 0.005);
   cell.textContent = Math.round(100 * weight);
 }
