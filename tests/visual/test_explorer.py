@@ -35,7 +35,7 @@ def test_softmax_of_what_stands_in_the_page_are_the_weights():
     (sentence,) = data["sentences"]
     assert (data["steps"], sentence["text"], sentence["answer"]) == (["step 5", "now"], "in", "out")
     for packed, expected in zip(sentence["looks"][0]["steps"], one.weights, strict=True):
-        units = np.frombuffer(base64.b64decode(packed), "<u2").reshape(expected.shape)
+        units = np.frombuffer(base64.b64decode(packed), "<u2").astype(int).reshape(expected.shape)
         exponents = np.where(units == data["never"], 0, np.exp(-units / data["fineness"]))
         total = exponents.sum(-1, keepdims=True)
         found = np.divide(exponents, total, out=np.zeros_like(exponents), where=total > 0)
@@ -69,8 +69,6 @@ def test_every_control_has_a_label():
     outputs = [attrs.get("for") for attrs, _ in reader.find("output")]
     assert controls == ["sentence", "look", "layer", "head", "step", "temperature", "window", "width"]
     assert outputs == ["step", "temperature", "width", None]
-    inside = [[attrs.get("id") for attrs, _ in reader.find(tag)] for tag in ("select", "input")]
-    assert sorted(sum(inside, [])) == sorted(controls)
     assert len(reader.find("label")) == len(controls)
 
 

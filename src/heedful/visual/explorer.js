@@ -86,7 +86,7 @@ class Explorer {
     this.weights.forEach((row, query) => row.forEach((weight, key) => shade(this.cells[query][key], weight)));
     find("rows").replaceChildren(...this.weights.map((_, query) => element("li", this.rowInWords(query))));
     const elsewhere = moved(weighAll(this.heads, AS_THE_MODEL), this.weights);
-    find("moved").textContent = `Of the model's own weights, ${percent(elsewhere)} now lie elsewhere (mean of the rows).`;
+    find("moved").textContent = `${percent(elsewhere)} of the weight no longer lies where the model had it (mean of the rows).`;
     this.tell();
   }
 

@@ -56,8 +56,8 @@ function weighAll(heads, settings) {
   );
 }
 
-/* How much of the weight lies elsewhere than before, as a mean over the rows. */
+/* How much of the weight no longer lies where it lay, as a mean over the rows. */
 function moved(before, after) {
-  const differences = before.flatMap((row, query) => row.map((weight, key) => Math.abs(weight - after[query][key])));
-  return differences.reduce((sum, one) => sum + one, 0) / 2 / before.length;
+  const lost = before.flatMap((row, query) => row.map((weight, key) => Math.max(0, weight - after[query][key])));
+  return lost.reduce((sum, one) => sum + one, 0) / before.length;
 }
