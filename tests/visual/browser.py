@@ -19,22 +19,22 @@ document.body.append(result);
 """
 
 
-def notes_of(text: str, script: str, folder: Path, width: int = 1280) -> dict:
-    """What `script` left in its `notes`, run at the end of a page; skips the test where no browser opens it."""
+def notes_of(text: str, script: str, folder: Path) -> dict:
+    """What `script` left in its `notes`, run when a page is loaded; skips the test where no browser opens it."""
     if BROWSER is None:
         pytest.skip("no Chromium is installed")
     path = folder / "page.html"
-    acting = f"<script>const notes = {{}};{script}{WRITE_DOWN}</script></body>"
+    acting = f"<script>onload = () => {{const notes = {{}};{script}{WRITE_DOWN}}};</script></body>"
     path.write_text(text.replace("</body>", acting), encoding="utf-8")
     flags = [*FLAGS, "--disable-component-update", "--disable-sync", f"--user-data-dir={folder / 'profile'}"]
-    command = [BROWSER, *flags, f"--window-size={width},900", "--dump-dom", path.as_uri()]
     try:
-        dump = subprocess.run(command, capture_output=True, timeout=120).stdout.decode(errors="replace")
+        dump = subprocess.run([BROWSER, *flags, "--dump-dom", path.as_uri()], capture_output=True, timeout=120)
     except subprocess.TimeoutExpired:
         pytest.skip("the browser does not answer")
-    if 'content="heedful"' not in dump:
+    seen = dump.stdout.decode(errors="replace")
+    if 'content="heedful"' not in seen:
         # a browser locked into a sandbox of its own cannot read temporary files
         pytest.skip("the browser cannot open the page")
-    found = re.search(r'<pre id="notes">(.*?)</pre>', dump, flags=re.DOTALL)
+    found = re.search(r'<pre id="notes">(.*?)</pre>', seen, flags=re.DOTALL)
     assert found, "the page's script stopped early"
     return json.loads(unescape(found[1]))

@@ -1,6 +1,7 @@
 """What the page to explore computes is PyTorch's softmax; it can be used by keyboard, on a phone, in both themes."""
 
 import json
+from html import escape
 
 import numpy as np
 import pytest
@@ -80,7 +81,6 @@ notes.walk = walk.map((step) => { key(...step); return at(); });
 notes.stops = document.querySelectorAll('#map [tabindex="0"]').length;
 notes.readout = document.getElementById("readout").textContent.replace(/[\\u2068\\u2069]/g, "");
 notes.heads = ["row", "col"].map((scope) => document.querySelectorAll(`#map th[scope="${scope}"]`).length);
-notes.width = [document.documentElement.scrollWidth, innerWidth];
 const colors = () => Array.from({length: 21}, (_, i) => {
   const cell = cells()[0][0];
   cell.className = "";
@@ -129,7 +129,7 @@ def expected(setting: dict) -> torch.Tensor:
 def notes(tmp_path_factory):
     text = explorer_page(SENTENCES, ["step 100", "the model as it is"], ["SparsemaxNormalizer"])
     script = f"const SETTINGS = {json.dumps([filled(setting) for setting in SETTINGS])};{SCRIPT}"
-    return notes_of(text, script, tmp_path_factory.mktemp("explorer"), width=360)
+    return notes_of(text, script, tmp_path_factory.mktemp("explorer"))
 
 
 @pytest.mark.parametrize("number", range(len(SETTINGS)), ids=[str(setting) for setting in SETTINGS])
@@ -174,9 +174,24 @@ def test_the_arrow_keys_walk_in_the_map_which_is_one_stop_of_tab(notes):
     assert "“le” looks at “black”" in notes["readout"]
 
 
-def test_a_phone_shows_it_without_scrolling_to_the_side(notes):
-    needed, there = notes["width"]
-    assert needed <= there == 360, there
+def test_a_phone_shows_it_without_scrolling_to_the_side(tmp_path):
+    words = [f"longer-word-{number}" for number in range(30)]
+    one = Looks("what is looked at by words", words, words, np.full((1, 1, 1, 30, 30), 1 / 30))
+    text = explorer_page([Explored(" ".join(words), " ".join(words), [one])], ["now"], title="unbroken" * 9)
+    # a window has a least width; a frame has none
+    frame = f'<iframe width="360" height="600" frameborder="0" srcdoc="{escape(text)}"></iframe>'
+    script = """
+const inside = document.querySelector("iframe").contentDocument;
+for (const details of inside.querySelectorAll("details")) details.open = true;
+const root = inside.documentElement;
+notes.widths = [root.scrollWidth, root.clientWidth, inside.defaultView.innerWidth];
+notes.map = inside.getElementById("map").offsetWidth;
+"""
+    notes = notes_of(f'<meta name="generator" content="heedful"><body>{frame}</body>', script, tmp_path)
+    needed, there, frame_width = notes["widths"]
+    assert needed == there <= frame_width == 360
+    # which scrolls in its box
+    assert notes["map"] > 360
 
 
 def luminance(color: np.ndarray) -> float:
