@@ -35,8 +35,7 @@ SENTENCE = "We don't want to eat red meat tomorrow."
 LETTERS = "abcdefghijklmnop"
 NUMBERS, SHOWN = 50, 8
 NONE = ("nan", "-")
-LINES, UNSEEN, LENGTHS = 8000, 200, (5, 10)
-STEPS, NUMBER_STEPS, VALIDATIONS = 600, 240, 12
+LINES, UNSEEN, LENGTHS, STEPS = 8000, 200, (5, 10), 600
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,6 @@ def learn(name: str, task: str, folder: Path) -> dict[str, object]:
 
 def changes(name: str, task: str, folder: Path) -> list[str]:
     """What is set beside the recipe `pairs`."""
-    steps = STEPS if task in LETTER_TASKS else NUMBER_STEPS
     return [
         f"data.train.tsv={folder / 'train.tsv'}",
         f"data.valid.tsv={folder / 'valid.tsv'}",
@@ -189,7 +187,7 @@ def changes(name: str, task: str, folder: Path) -> list[str]:
         "model.decoder_units=64",
         "model.attention_units=32",
         "model.dropout=0",
-        f"training.max_steps={steps}",
+        f"training.max_steps={STEPS}",
         "training.max_epochs=null",
         "training.patience=null",
         "training.learning_rate=0.01",
@@ -199,7 +197,7 @@ def changes(name: str, task: str, folder: Path) -> list[str]:
         "training.average_last=1",
         # an answer of one word has no BLEU
         f"training.best_by={'bleu' if task in LETTER_TASKS else 'loss'}",
-        f"training.validate_every={steps // VALIDATIONS}",
+        f"training.validate_every={STEPS // 12}",
         "training.tensorboard=false",
         "decoding.beam=1",
     ]
@@ -309,10 +307,9 @@ of the model that validation chose, and so are the pictures of the numbers; thos
 the weights after the last update.
 """
 
-NUMBERS_HEAD = f"""With numbers the answer is one word, and so one look; {NUMBER_STEPS} updates. "add": of the digits
-two stand behind a `+`, and the answer is their sum; the weight is that of both places together. "maximum": of different
-numbers below {NUMBERS} the largest, which is as often small as large. The pictures show {SHOWN} lines of one length, a
-row each.
+NUMBERS_HEAD = f"""With numbers the answer is one word, and so one look. "add": two of the digits stand behind a `+`,
+and the answer is their sum; the weight is that of both places together. "maximum": of different numbers below {NUMBERS}
+the largest, which is as often small as large. The pictures show {SHOWN} lines of one length, a row each.
 """
 
 

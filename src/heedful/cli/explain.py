@@ -118,7 +118,7 @@ def explore(model: Path, sentences: list[str], output: Path) -> None:
         typer.echo(one.answer or one.text)
     odd = other_than_softmax(translator.model)
     write_explorer(explored, output, steps, odd, title=f"What {translator.recipe.name} looks at")
-    earlier = f", at {len(steps)} steps of training" if len(steps) > 1 else ""
+    earlier = f", at {len(steps)} steps of training," if len(steps) > 1 else ""
     say(f"Wrote a page to explore what each piece looked at{earlier} to {output}.")
 
 

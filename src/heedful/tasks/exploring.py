@@ -1,6 +1,6 @@
 """What a model looks at, at every step of its training that its run still keeps: for a page to explore."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def other_than_softmax(model: nn.Module) -> list[str]:
     return sorted(odd | {type(one.window).__name__ for one in attentions if one.window.scales})
 
 
-def _before(translator: Translator, kept: WeightFiles):
+def _before(translator: Translator, kept: WeightFiles) -> Iterator[Translator]:
     """The translator at each kept step; one at a time, for all are the same object."""
     steps = kept.steps()
     if not steps:
