@@ -35,7 +35,8 @@ SENTENCE = "We don't want to eat red meat tomorrow."
 LETTERS = "abcdefghijklmnop"
 NUMBERS, SHOWN = 50, 8
 NONE = ("nan", "-")
-LINES, UNSEEN, LENGTHS, STEPS = 8000, 200, (5, 10), 600
+LINES, UNSEEN, LENGTHS = 8000, 200, (5, 10)
+STEPS, NUMBER_STEPS, VALIDATIONS = 600, 240, 12
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ def learn(name: str, task: str, folder: Path) -> dict[str, object]:
 
 def changes(name: str, task: str, folder: Path) -> list[str]:
     """What is set beside the recipe `pairs`."""
+    steps = STEPS if task in LETTER_TASKS else NUMBER_STEPS
     return [
         f"data.train.tsv={folder / 'train.tsv'}",
         f"data.valid.tsv={folder / 'valid.tsv'}",
@@ -187,7 +189,7 @@ def changes(name: str, task: str, folder: Path) -> list[str]:
         "model.decoder_units=64",
         "model.attention_units=32",
         "model.dropout=0",
-        f"training.max_steps={STEPS}",
+        f"training.max_steps={steps}",
         "training.max_epochs=null",
         "training.patience=null",
         "training.learning_rate=0.01",
@@ -197,7 +199,7 @@ def changes(name: str, task: str, folder: Path) -> list[str]:
         "training.average_last=1",
         # an answer of one word has no BLEU
         f"training.best_by={'bleu' if task in LETTER_TASKS else 'loss'}",
-        f"training.validate_every={STEPS // 12}",
+        f"training.validate_every={steps // VALIDATIONS}",
         "training.tensorboard=false",
         "decoding.beam=1",
     ]
@@ -278,7 +280,13 @@ def table(names: Sequence[str], tasks: Iterable[str], figures: Mapping[tuple[str
 def page(figures: Mapping[tuple[str, str], tuple[str, str]]) -> str:
     """docs/gallery/index.md."""
     names = list(dict.fromkeys(name for name, _ in figures))
-    parts = [HEAD, *table(names, LETTER_TASKS, figures), NUMBERS_HEAD, *table(names, NUMBER_TASKS, figures)]
+    parts = [
+        HEAD,
+        *table(names, LETTER_TASKS, figures),
+        NUMBERS_HEAD,
+        *table(names, NUMBER_TASKS, figures),
+        NUMBERS_SEEN,
+    ]
     for name in names:
         parts += [f"## {name}", ""]
         for kind, what in PICTURE_KINDS.items():
@@ -307,9 +315,24 @@ of the model that validation chose, and so are the pictures of the numbers; thos
 the weights after the last update.
 """
 
-NUMBERS_HEAD = f"""With numbers the answer is one word, and so one look. "add": two of the digits stand behind a `+`,
-and the answer is their sum; the weight is that of both places together. "maximum": of different numbers below {NUMBERS}
-the largest, which is as often small as large. The pictures show {SHOWN} lines of one length, a row each.
+NUMBERS_HEAD = f"""With numbers the answer is one word, and so one look; they had {NUMBER_STEPS} updates. "add": two
+of the digits stand behind a `+`, and the answer is their sum; the weight is that of both places together. "maximum":
+of different numbers below {NUMBERS} the largest, which is as often small as large. The pictures show {SHOWN} lines of
+one length, a row each.
+"""
+
+# written from the pictures and the weights of the lines shown
+NUMBERS_SEEN = """What the lines shown say. To add two numbers, none needs to look at both: a two-way encoder has
+carried the one to the other. `luong`, `local_m` and `intra_temporal` put all weight on the two, but nine tenths of it
+on one (`intra_temporal` all, always on the second); `multi_head` divides it most evenly, 0.78 to 0.22. `milk`, `sine`
+and, by half, `bahdanau` look at the `+` in front of a number. `forward`, `forward_transition` and `stepwise` cannot
+get there: an alignment that moves on by one key a step sees the first two keys in its first look.
+`dynamic_convolution` and `gaussian_mixture` score places and not keys, and stay near the beginning in search of the
+largest. All answer 83 to 96 % right nonetheless, so that here a weight says where the trace of a number was read, and
+not where it stood. To find the maximum, those that compare the query with the keys look at it (0.89 to 0.97); `milk`,
+`mocha` and `monotonic`, which decide key by key whether to stop, on half of the lines. With 240 updates "add" is not
+learned to its end: after 600, `bahdanau`, `luong` and `coverage` had at least 199 of 200 lines right, with weights of
+0.26, 1.00 and 0.37.
 """
 
 
