@@ -49,6 +49,8 @@ SETTINGS = [
 ]
 
 SCRIPT = """
+notes.errors = [];
+addEventListener("error", (event) => notes.errors.push(event.message));
 const set = (id, value) => {
   const control = document.getElementById(id);
   control.value = value;
@@ -78,8 +80,15 @@ const walk = [["ArrowRight"], ["ArrowDown"], ["End"], ["ArrowRight"], ["Home"], 
 cells()[0][0].focus();
 walk.push(["End", {ctrlKey: true}], ["Home", {ctrlKey: true}]);
 notes.walk = walk.map((step) => { key(...step); return at(); });
-notes.stops = document.querySelectorAll('#map [tabindex="0"]').length;
 notes.readout = document.getElementById("readout").textContent.replace(/[\\u2068\\u2069]/g, "");
+const over = (element) => element.dispatchEvent(new PointerEvent("pointerover", {bubbles: true}));
+over(document.querySelector("#map thead td"));
+over(cells()[2][3]);
+notes.pointed = document.getElementById("readout").textContent.replace(/[\\u2068\\u2069]/g, "");
+set("head", 2);
+set("sentence", 0);
+notes.kept = document.getElementById("head").value;
+notes.stops = document.querySelectorAll('#map [tabindex="0"]').length;
 notes.heads = ["row", "col"].map((scope) => document.querySelectorAll(`#map th[scope="${scope}"]`).length);
 const colors = () => Array.from({length: 21}, (_, i) => {
   const cell = cells()[0][0];
@@ -172,6 +181,15 @@ def test_the_arrow_keys_walk_in_the_map_which_is_one_stop_of_tab(notes):
     assert notes["heads"] == [3, 5]
     assert notes["readout"].startswith("“le” → “the” ")
     assert "“le” looks at “black”" in notes["readout"]
+
+
+def test_pointing_tells_a_cell_and_nothing_fails(notes):
+    assert notes["pointed"].startswith("“noir” → “</s>” ")
+    assert notes["errors"] == []
+
+
+def test_another_sentence_keeps_the_head(notes):
+    assert notes["kept"] == "2"
 
 
 def test_a_phone_shows_it_without_scrolling_to_the_side(tmp_path):

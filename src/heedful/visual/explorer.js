@@ -30,10 +30,11 @@ class Explorer {
     find("mask").addEventListener("change", () => this.show());
     find("reset").addEventListener("click", () => this.reset());
     const map = find("map");
-    map.addEventListener("keydown", (event) => this.walk(event));
-    map.addEventListener("focusin", (event) => this.point(event.target.closest("td")));
-    map.addEventListener("pointerover", (event) => this.point(event.target.closest("td")));
-    map.addEventListener("click", (event) => this.goTo(event.target.closest("td")));
+    const cellOf = (event) => event.target.closest("td[data-key]");
+    map.addEventListener("keydown", (event) => cellOf(event) && this.walk(event, cellOf(event)));
+    map.addEventListener("focusin", (event) => this.point(cellOf(event)));
+    map.addEventListener("pointerover", (event) => this.point(cellOf(event)));
+    map.addEventListener("click", (event) => this.goTo(cellOf(event)));
   }
 
   chooseSentence() {
@@ -142,9 +143,7 @@ class Explorer {
     cell.focus();
   }
 
-  walk(event) {
-    const cell = event.target.closest("td");
-    if (!cell) return;
+  walk(event, cell) {
     const [query, key] = [Number(cell.dataset.query), Number(cell.dataset.key)];
     const last = this.look.keys.length - 1;
     const goals = {
@@ -169,8 +168,11 @@ function element(tag, text = "", attributes = {}) {
   return made;
 }
 
+/* What was chosen stays so, where it is still there. */
 function fill(select, names) {
+  const before = select.value;
   select.replaceChildren(...names.map((name, value) => element("option", name, { value })));
+  if (before && names[before]) select.value = before;
   select.disabled = names.length < 2;
 }
 
