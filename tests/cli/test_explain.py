@@ -72,7 +72,8 @@ def test_a_page_to_explore_holds_every_sentence_at_every_kept_step(run, small_ru
     assert outcome.err == (
         f"Wrote a page to explore what each piece looked at, at 2 steps of training, to {tmp_path / 'a.html'}.\n"
     )
-    data = json.loads(re.search(r'id="heedful-data">(.*?)</script>', (tmp_path / "a.html").read_text("utf-8"))[1])
+    (packed,) = re.findall(r'id="heedful-data">(.*?)</script>', (tmp_path / "a.html").read_text("utf-8"))
+    data = json.loads(packed)
     assert [sentence["text"] for sentence in data["sentences"]] == [SENTENCE, "Tom is here."]
     assert data["steps"] == ["step 30", "the model as it is"]
 

@@ -15,7 +15,7 @@ EXAMPLES = (
     'heedful explain heedful-demo "I love you."',
     'heedful explain heedful-demo "I love you." --output look.html',
     'heedful explain heedful-demo "I love you." --faithfulness',
-    'heedful explain heedful-demo "I love you." "Where is Tom?" --explore --output explore.html',
+    'heedful explain heedful-demo "I love you." --explore --output explore.html',
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
 
