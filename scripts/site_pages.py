@@ -113,7 +113,8 @@ def pictures(name: str) -> Iterable[str]:
     """What it looks at, where the gallery has it: that of `GaussianMixtureAttention` is called gaussian_mixture."""
     stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Attention")).lower()
     if name.endswith("Attention") and (ROOT / "docs/gallery" / f"{stem}_tasks.png").exists():
-        yield f"\n![Its weights on four tasks whose truth is known](../gallery/{stem}_tasks.png)\n"
+        yield f"\n![Its weights on four tasks with letters whose truth is known](../gallery/{stem}_tasks.png)\n"
+        yield f"\n![Its weights on two tasks with numbers](../gallery/{stem}_numbers.png)\n"
         yield f"\n![Its weights in a trained translator](../gallery/{stem}.png)\n"
         yield "\nMore in the [gallery](../gallery/index.md).\n"
 

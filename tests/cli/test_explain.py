@@ -61,3 +61,31 @@ def test_faithfulness_is_a_table_and_stands_in_the_json(run, model, tmp_path):
     assert row == ["attention", *(f"{value:.3f}" for value in found["faithfulness"]["attention"].values())]
     assert found["faithfulness"]["leave one out"]["agreement"] == pytest.approx(1)
     assert "Faithfulness" not in run("explain", model, SENTENCE).out
+
+
+def test_a_page_to_explore_holds_every_sentence_at_every_kept_step(run, small_run, model, tmp_path):
+    outcome = run("explain", model.parent, SENTENCE, "Tom\nis here.", "--explore", "--output", tmp_path / "a.html")
+    best = [small_run.translator.explain(sentence) for sentence in (SENTENCE, "Tom is here.")]
+    assert outcome.code == 0
+    assert outcome.out.splitlines() == [one.text for one in best]
+    # the small run validates once
+    assert outcome.err == (
+        f"Wrote a page to explore what each piece looked at, at 2 steps of training, to {tmp_path / 'a.html'}.\n"
+    )
+    (packed,) = re.findall(r'id="heedful-data">(.*?)</script>', (tmp_path / "a.html").read_text("utf-8"))
+    data = json.loads(packed)
+    assert [sentence["text"] for sentence in data["sentences"]] == [SENTENCE, "Tom is here."]
+    assert data["steps"] == ["step 30", "the model as it is"]
+
+
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [
+        (("--explore",), "--explore makes a page, but --output is None; name a file that ends in .html"),
+        (("--explore", "--output", "a.png"), "but --output is a.png; name a file that ends in .html"),
+        (("--explore", "--output", "a.html", "--faithfulness"), "leave out one of the two options"),
+        (("Tom is here.",), "there are 2 sentences; give one, in quotes, or --explore for a page of several"),
+    ],
+)
+def test_what_does_not_go_together_is_wrong_use_before_anything_is_read(one_sentence, tmp_path, more, end):
+    assert one_sentence("explain", tmp_path / "no-model", SENTENCE, *more, code=2).endswith(end)

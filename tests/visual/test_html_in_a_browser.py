@@ -1,18 +1,13 @@
 """What the page does when a person points, taps or types; runs where a Chromium is installed."""
 
-import json
-import re
-import shutil
-import subprocess
-from html import unescape
-
 import numpy as np
 import pytest
 
 from heedful.visual.alignment import Alignment
 from heedful.visual.html import page
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from .browser import notes_of
+
 WEIGHTS = np.array([[0.7, 0.2, 0.1], [0.25, 0.75, 0.0]])
 ALIGNMENTS = [
     Alignment(["the", "black", "cat"], ["le", "chat"], WEIGHTS, heads={"layer 1, head 1": WEIGHTS[::-1]}),
@@ -21,7 +16,6 @@ ALIGNMENTS = [
 
 # Each step acts as a person would and notes what can be seen then.
 SCRIPT = """
-const notes = {};
 const word = (side, at, sentence = 0) =>
   document.querySelectorAll("article")[sentence].querySelector(`.word[data-side="${side}"][data-at="${at}"]`);
 const over = () => new PointerEvent("pointerover", {bubbles: true, pointerType: "mouse"});
@@ -65,33 +59,12 @@ notes.choices = [...document.querySelectorAll(".choice")].map((choice) => choice
 notes.theme = [document.documentElement.dataset.theme];
 document.getElementById("theme").click();
 notes.theme.push(document.documentElement.dataset.theme);
-const result = document.createElement("pre");
-result.id = "notes";
-result.textContent = JSON.stringify(notes);
-document.body.append(result);
 """
 
 
 @pytest.fixture(scope="module")
 def notes(tmp_path_factory):
-    if BROWSER is None:
-        pytest.skip("no Chromium is installed")
-    folder = tmp_path_factory.mktemp("browser")
-    path = folder / "page.html"
-    path.write_text(page(ALIGNMENTS).replace("</body>", f"<script>{SCRIPT}</script></body>"), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={folder / 'profile'}"]
-    try:
-        dump = subprocess.run([BROWSER, *flags, "--dump-dom", path.as_uri()], capture_output=True, timeout=120)
-    except subprocess.TimeoutExpired:
-        pytest.skip("the browser does not answer")
-    text = dump.stdout.decode(errors="replace")
-    if 'content="heedful"' not in text:
-        # a browser locked into a sandbox of its own cannot read temporary files
-        pytest.skip("the browser cannot open the page")
-    found = re.search(r'<pre id="notes">(.*?)</pre>', text, flags=re.DOTALL)
-    assert found, "the page's script stopped early"
-    return json.loads(unescape(found[1]))
+    return notes_of(page(ALIGNMENTS), SCRIPT, tmp_path_factory.mktemp("browser"))
 
 
 def test_a_target_word_shades_the_source_by_its_weights(notes):

@@ -15,13 +15,17 @@ EXAMPLES = (
     'heedful explain heedful-demo "I love you."',
     'heedful explain heedful-demo "I love you." --output look.html',
     'heedful explain heedful-demo "I love you." --faithfulness',
+    'heedful explain heedful-demo "I love you." --explore --output explore.html',
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
 
 
 def command(
     model: Model,
-    sentence: Annotated[str, typer.Argument(metavar="SENTENCE", help="What to translate, in quotes.")],
+    sentences: Annotated[
+        list[str],
+        typer.Argument(metavar="SENTENCE", help="What to translate, in quotes; with --explore, as many as you like."),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw it into a file instead: .png, .svg, .html (to hover over) or .json."),
@@ -30,6 +34,14 @@ def command(
         bool,
         typer.Option(
             "--faithfulness", help="Also measure whether the model needed what it looked at, by hiding it; a table."
+        ),
+    ] = False,
+    explorable: Annotated[
+        bool,
+        typer.Option(
+            "--explore",
+            help="Make the page (--output, .html) one to explore: sentences, layers, heads, steps of training, "
+            "temperature, window, mask.",
         ),
     ] = False,
 ) -> None:
@@ -44,14 +56,44 @@ def command(
     all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
     tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
     holds it, too.
+
+    With --explore, the page holds every layer and head of all sentences, piece by piece, and computes the weights anew
+    when temperature, window or mask are changed. Given the folder of a run, it also offers the steps of training that
+    the run keeps: the best, and the last `training.average_last` that were validated.
+    """
+    check_use(sentences, output, faithful, explorable)
+    checked = [check_sentence(sentence) for sentence in sentences]
+    if explorable and output:
+        explore(model, checked, output)
+    else:
+        explain(model, checked[0], output, faithful)
+
+
+def check_use(sentences: list[str], output: Path | None, faithful: bool, explorable: bool) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        typer.BadParameter: the ending of the output is unknown, or not that of a page to explore; several sentences, or
+            --faithfulness, where they have no place.
     """
     if output and output.suffix.lower() not in ENDINGS:
         raise typer.BadParameter(
             f"--output {output} ends in {output.suffix or 'nothing'!r}; expected one of {', '.join(ENDINGS)}"
         )
-    checked = check_sentence(sentence)
+    if explorable and (output is None or output.suffix.lower() != ".html"):
+        raise typer.BadParameter(f"--explore makes a page, but --output is {output}; name a file that ends in .html")
+    if explorable and faithful:
+        raise typer.BadParameter("--faithfulness has no place in a page to explore; leave out one of the two options")
+    if len(sentences) > 1 and not explorable:
+        raise typer.BadParameter(
+            f"there are {len(sentences)} sentences; give one, in quotes, or --explore for a page of several"
+        )
+
+
+def explain(model: Path, sentence: str, output: Path | None, faithful: bool) -> None:
+    """The look of one sentence on standard output, or in a file."""
     translator = load_translator(model)
-    found = translator.explain(checked)
+    found = translator.explain(sentence)
     typer.echo(found.text)
     alignment = found.alignment
     numbers = measure(translator, found) if faithful else {}
@@ -62,6 +104,22 @@ def command(
     if output:
         draw([alignment, *found.own], output, numbers)
         say(f"Wrote what each word looked at to {output}.")
+
+
+def explore(model: Path, sentences: list[str], output: Path) -> None:
+    """The page to explore."""
+    from heedful.tasks.exploring import explore, kept_weights, other_than_softmax
+    from heedful.tasks.model_folder import find_model
+    from heedful.visual.explorer import write_explorer
+
+    translator = load_translator(model)
+    explored, steps = explore(translator, sentences, kept_weights(find_model(model)))
+    for one in explored:
+        typer.echo(one.answer or one.text)
+    odd = other_than_softmax(translator.model)
+    write_explorer(explored, output, steps, odd, title=f"What {translator.recipe.name} looks at")
+    earlier = f", at {len(steps)} steps of training," if len(steps) > 1 else ""
+    say(f"Wrote a page to explore what each piece looked at{earlier} to {output}.")
 
 
 def measure(translator: "Translator", found: "Translation") -> dict[str, dict[str, float | None]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import heedful
 from heedful._errors import DataError
@@ -16,10 +16,11 @@ from heedful.metrics.translation import Score
 from heedful.models.seq2seq import mean_of_heads
 from heedful.training import next_token_loss, validation_loss
 from heedful.training.processes import Processes
+from heedful.visual.explorer import Looks
 
 from .batches import Corpus, encode
 from .translation import VALIDATION_TOKENS, Task
-from .translator import Translation, Translator, named_heads
+from .translator import Translation, Translator, named_heads, read_pieces
 
 
 class Writer(Translator):
@@ -39,13 +40,7 @@ class Writer(Translator):
         segments = self.tokenizers.source.segment(sentence)
         if not segments.ids:
             raise DataError("The sentence is empty; give at least one word.")
-        device = next(self.model.parameters()).device
-        training = self.model.training
-        with torch.inference_mode():
-            weights = self.model.eval().look(torch.tensor([[BOS, *segments.ids]], device=device))
-        self.model.train(training)
-        if weights is None:
-            raise DataError("The model has no attention to show.")
+        weights = self._look(segments)
         # `<s>` is looked at, and is no word that looks
         looked = Segments(
             [BOS, *segments.ids],
@@ -53,12 +48,30 @@ class Writer(Translator):
             ["<s>", *segments.words],
             [0, *(1 + word for word in segments.word_of)],
         )
-        weights = weights[..., 1:, :].double().cpu()
         heads = {}
         if weights.dim() == 5:
             heads = named_heads(weights[0].numpy(), looked.word_of, segments.word_of)
         seen = Hypothesis(segments.ids, [], 0.0, mean_of_heads(weights)[0])
         return Translation(sentence, seen, looked, segments, heads)
+
+    def looks(self, found: Translation) -> list[Looks]:
+        weights = self._look(found.target)[0].numpy()
+        # recurrent layers look once: one layer of one head
+        weights = weights.reshape(-1, *weights.shape[-3:]) if weights.ndim == 4 else weights[None, None]
+        return [
+            Looks("the words before, and itself", read_pieces(found.target), read_pieces(found.source), weights[None])
+        ]
+
+    @torch.inference_mode()
+    def _look(self, text: Segments) -> Tensor:
+        """What each piece looks at, `[1, (layers, heads,) pieces, 1 + pieces]`."""
+        device = next(self.model.parameters()).device
+        training = self.model.training
+        weights = self.model.eval().look(torch.tensor([[BOS, *text.ids]], device=device))
+        self.model.train(training)
+        if weights is None:
+            raise DataError("The model has no attention to show.")
+        return weights[..., 1:, :].double().cpu()
 
     def _write(self, source: Segments, hypothesis: Hypothesis, replace_unknown: bool) -> Translation:
         target = self.tokenizers.target

@@ -24,6 +24,7 @@ from heedful.metrics.alignment import merge_pieces
 from heedful.metrics.evidence import attention_rollout
 from heedful.models import LanguageModel, Seq2Seq
 from heedful.visual.alignment import Alignment
+from heedful.visual.explorer import Looks
 
 from .build import build_task
 from .hub import HubMixin
@@ -32,6 +33,8 @@ from .recipe import DecodingOptions, Recipe
 
 # sentences decoded side by side; more is faster until the beams of a batch fill the cache
 SENTENCES_PER_BATCH = 64
+# what the words of each side look at among themselves
+ENCODER, DECODER = "the source in itself (encoder)", "the words said before (decoder)"
 
 
 @dataclass(frozen=True)
@@ -202,19 +205,12 @@ class Translator(HubMixin):
         found = self.translate([sentence], need_weights=True)[0][0]
         return self._with_heads(found) if found.target.ids else found
 
-    @torch.inference_mode()
     def _with_heads(self, found: Translation) -> Translation:
         """With what each layer and head looked at, in the other side and in its own.
 
         Over the source, also all of them, followed back through the encoder's own layers.
         """
-        device = next(self.model.parameters()).device
-        ids, lengths = pad([found.source.ids])
-        fed, _ = pad([[BOS, *found.target.ids[:-1]]])
-        training = self.model.training
-        looks = self.model.eval().align_heads(ids.to(device), lengths.to(device), fed.to(device))
-        self.model.train(training)
-        cross, source, back = (None if one is None else one[0].double().cpu().numpy() for one in looks)
+        cross, source, back = self._weights("align_heads", found.source, found.target)
         heads, own = {}, []
         if cross is not None:
             heads = named_heads(cross, found.source.word_of, found.target.word_of)
@@ -223,12 +219,50 @@ class Translator(HubMixin):
                 words = found.source.word_of, found.target.word_of
                 heads["all, through the encoder (rollout)"] = merge_pieces(rollout, *words)
         if source is not None:
-            own.append(_self_alignment(source, found.source, found.source, "the source in itself (encoder)"))
+            own.append(_self_alignment(source, found.source, found.source, ENCODER))
         if back is not None:
-            own.append(_self_alignment(back, fed_words(found.target), found.target, "the words said before (decoder)"))
+            own.append(_self_alignment(back, fed_words(found.target), found.target, DECODER))
         return replace(found, heads=heads, own=own)
 
+    def looks(self, found: Translation) -> list[Looks]:
+        """What each layer and head looks at, piece by piece, when the model is fed what `explain` found.
+
+        Raises:
+            DataError: there is nothing to feed, or the model has no attention.
+        """
+        if not found.target.ids:
+            raise DataError(f"There is nothing to show for {found.text!r}: the translation is empty.")
+        cross, source, back = self._weights("align_heads", found.source, found.target)
+        if cross is None:
+            (cross,) = self._weights("align", found.source, found.target)
+            cross = None if cross is None else cross[None, None]
+        sides = (
+            ("the source", found.source, cross),
+            (ENCODER, found.source, source),
+            (DECODER, fed_words(found.target), back),
+        )
+        seeing = {ENCODER: found.source}
+        looks = [
+            Looks(name, read_pieces(seeing.get(name, found.target)), read_pieces(seen), weights[None])
+            for name, seen, weights in sides
+            if weights is not None
+        ]
+        if not looks:
+            raise DataError("The model has no attention to show.")
+        return looks
+
     @torch.inference_mode()
+    def _weights(self, method: str, source: Segments, target: Segments) -> list[np.ndarray | None]:
+        """What the model's `align` or `align_heads` returns of one pair."""
+        device = next(self.model.parameters()).device
+        ids, lengths = pad([source.ids])
+        fed, _ = pad([[BOS, *target.ids[:-1]]])
+        training = self.model.training
+        looks = getattr(self.model.eval(), method)(ids.to(device), lengths.to(device), fed.to(device))
+        self.model.train(training)
+        looks = looks if isinstance(looks, tuple) else (looks,)
+        return [None if one is None else one[0].double().cpu().numpy() for one in looks]
+
     def align(self, source: str, target: str) -> Alignment:
         """The attention of each word when the model is fed a given translation.
 
@@ -238,15 +272,10 @@ class Translator(HubMixin):
         sides = self.tokenizers.source.segment(source), self.tokenizers.target.segment(target)
         if not (sides[0].ids and sides[1].ids):
             raise DataError("One side of the pair is empty; give at least one word on each.")
-        device = next(self.model.parameters()).device
-        ids, lengths = pad([sides[0].ids])
-        fed, _ = pad([[BOS, *sides[1].ids[:-1]]])
-        training = self.model.training
-        weights = self.model.eval().align(ids.to(device), lengths.to(device), fed.to(device))
-        self.model.train(training)
+        (weights,) = self._weights("align", *sides)
         if weights is None:
             raise DataError("The model has no attention to show.")
-        merged = merge_pieces(weights[0].double().cpu().numpy(), sides[0].word_of, sides[1].word_of)
+        merged = merge_pieces(weights, sides[0].word_of, sides[1].word_of)
         return Alignment(sides[0].words, sides[1].words, merged)
 
     def _search(
@@ -332,6 +361,19 @@ def named_heads(
         named[f"layer {number}, mean"] = heads.mean(0)
         named |= {f"layer {number}, head {head}": weights for head, weights in enumerate(heads, start=1)}
     return {name: merge_pieces(weights, source_word_of, target_word_of) for name, weights in named.items()}
+
+
+def read_pieces(text: Segments) -> list[str]:
+    """The pieces as a person reads them: without the mark of a space, and with "…" where one continues a word.
+
+    >>> read_pieces(Segments([7, 8, 9], ["▁walk", "ed", "▁on"], ["walked", "on"], [0, 0, 1]))
+    ['walk', '…ed', 'on']
+    """
+    before = [-1, *text.word_of]
+    return [
+        ("…" if word == last else "") + (piece.removeprefix("▁") or piece)
+        for piece, word, last in zip(text.pieces, text.word_of, before, strict=False)
+    ]
 
 
 def fed_words(said: Segments) -> Segments:

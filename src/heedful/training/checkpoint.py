@@ -71,6 +71,11 @@ class WeightFiles:
         """Read a model's state dict."""
         return load(self.path(step))
 
+    def steps(self) -> list[int]:
+        """The steps whose weights lie there, in order."""
+        names = (path.stem.removeprefix("step-") for path in self.folder.glob("step-*.pt"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
     def keep_only(self, steps: Iterable[int]) -> None:
         """Delete the files of all other steps."""
         kept = {self.path(step) for step in steps}

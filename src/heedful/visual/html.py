@@ -33,7 +33,7 @@ def page(alignments: Sequence[Alignment], title: str = "Attention") -> str:
     return Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(visible(title)),
         style=folder.joinpath("page.css").read_text(encoding="utf-8"),
-        script=folder.joinpath("page.js").read_text(encoding="utf-8"),
+        script="\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("theme.js", "page.js")),
         # inside a script element only "<" could end it early
         data=to_json(alignments).replace("<", r"\u003c"),
         sentences="".join(_article(number, alignment) for number, alignment in enumerate(alignments, start=1)),

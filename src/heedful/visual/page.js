@@ -1,7 +1,6 @@
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
-const root = document.documentElement;
 const percent = (weight) => `${Math.round(100 * weight)}\u202f%`;
 
 /* One sentence pair: weights[target][source]; `words.source` and `words.target` are its buttons in order. */
@@ -175,20 +174,6 @@ function focusWord(word) {
   word.tabIndex = 0;
   word.focus();
 }
-
-function setTheme(name) {
-  root.dataset.theme = name;
-  document.getElementById("theme").textContent = name === "dark" ? "light" : "dark";
-}
-
-const preference = matchMedia("(prefers-color-scheme: dark)");
-const followPreference = () => setTheme(preference.matches ? "dark" : "light");
-preference.addEventListener("change", followPreference);
-followPreference();
-
-const button = document.getElementById("theme");
-button.hidden = false;
-button.addEventListener("click", () => setTheme(root.dataset.theme === "dark" ? "light" : "dark"));
 
 const data = JSON.parse(document.getElementById("heedful-data").textContent);
 document.querySelectorAll("article").forEach((article, i) => new Pair(article, data.sentences[i]));
