@@ -16,7 +16,7 @@ class Ensemble(nn.Module):
 
     The models may be of different kinds (recurrent beside a Transformer). A mean of probabilities lets one confident
     model decide; a mean of log-probabilities, which the search normalises, needs all of them to agree. Weights are the
-    mean over the models that have attention. One model is the model alone.
+    mean over the models that have attention, heads those of each of them in order. One model is the model alone.
 
     Args:
         models: anything with `encode`, `start` and `step`; at least one.
@@ -84,4 +84,6 @@ class Ensemble(nn.Module):
         else:
             logits = log_probs.mean(0)
         looked = [output.weights for output in outputs if output.weights is not None]
-        return StepOutput(logits, torch.stack(looked).mean(0) if looked else None), tuple(own for _, own in steps)
+        weights = torch.stack(looked).mean(0) if looked else None
+        heads = tuple(heads for output in outputs for heads in output.heads)
+        return StepOutput(logits, weights, heads), tuple(own for _, own in steps)
