@@ -234,16 +234,3 @@ def test_hypotheses_without_a_possible_continuation_end_unfinished():
 
 def test_an_empty_batch_gives_an_empty_list():
     assert beam_search(Table(torch.zeros(1, 5, 5)), *pad([])) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"beam": 0}, "beam is 0; keep at least 1"),
-        ({"beam": 3, "nbest": 4}, "nbest is 4; a beam of 3 can return 1 to 3"),
-        ({"nbest": 0}, "nbest is 0"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        beam_search(Table(torch.zeros(1, 5, 5)), *pad([[4]]), Decoding(**options))

@@ -64,18 +64,3 @@ def test_one_group_is_beam_search_and_a_beam_may_exceed_the_vocabulary():
 
 def test_an_empty_batch_gives_an_empty_list():
     assert diverse_beam_search(Table(torch.zeros(1, 5, 5)), *pad([])) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"beam": 5, "groups": 2}, "beam is 5 and groups 2"),
-        ({"beam": 0}, "beam is 0"),
-        ({"groups": 0}, "groups 0"),
-        ({"diversity": -1.0}, "diversity is -1.0"),
-        ({"diversity": float("nan")}, "diversity is nan"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        diverse_beam_search(Table(torch.zeros(1, 5, 5)), *pad([[4]]), Decoding(**options))

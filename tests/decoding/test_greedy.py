@@ -48,7 +48,7 @@ def test_greedy_equals_one_hypothesis_in_python_lists(seed, max_length, no_repea
     found = greedy(
         model,
         *pad(SENTENCES, extra=2),
-        Decoding(need_weights=True, constraints=constraints, penalties=Penalties(length=0)),
+        Decoding(need_weights=True, constraints=constraints, penalties=Penalties(length=0.0)),
     )
     for sentence, one in zip(SENTENCES, found, strict=True):
         (expected,) = reference_beam(model, torch.tensor(sentence, dtype=torch.long), 1, 0.0, constraints)

@@ -38,4 +38,6 @@ def test_a_model_without_attention_and_a_negative_penalty_are_refused():
     with pytest.raises(ValueError, match=r"the coverage penalty is 0\.2, but the model has no attention whose weights"):
         beam_search(Table(torch.zeros(1, 7, 7)), *pad([[4, 5]]), Decoding(penalties=Penalties(coverage=0.2)))
     with pytest.raises(ValueError, match=r"the coverage penalty is -1\.0; use 0 \(none\) or more, 0\.2 being common"):
-        beam_search(Table(torch.zeros(1, 7, 7)), *pad([[4, 5]]), Decoding(penalties=Penalties(coverage=-1.0)))
+        Penalties(coverage=-1.0)
+    with pytest.raises(ValueError, match=r"the length penalty is -0\.5; use 0"):
+        Penalties(length=-0.5)

@@ -58,7 +58,7 @@ def beam_search(
     ...     start=lambda encoded: None,
     ...     step=lambda tokens, state, encoded, need_weights: (StepOutput(table[tokens].log()), state),
     ... )
-    >>> how = Decoding(beam=2, nbest=2, penalties=Penalties(length=0))
+    >>> how = Decoding(beam=2, nbest=2, penalties=Penalties(length=0.0))
     >>> (found,) = beam_search(model, torch.tensor([[6, 6]]), torch.tensor([2]), how)
     >>> [(one.tokens, round(one.score, 2)) for one in found]
     [([5, 6], -0.92), ([4, 6], -1.02)]

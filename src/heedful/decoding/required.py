@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from heedful.data.vocabulary import EOS
+from heedful.data.vocabulary import EOS, PAD
 
 from ._rows import spread, top
 from .constraints import NEVER
@@ -103,24 +103,36 @@ def allocated_children(
     values, tokens = top(log_probs, beam)
     met, begun = progress(said, phrases)
     wanted = torch.stack([said.new_tensor(phrase)[begun[:, column]] for column, phrase in enumerate(phrases)], 1)
-    again = (wanted[:, :, None] == torch.cat((tokens, wanted), 1)[:, None]).int().argmax(2)
-    new = ~met & (again == tokens.shape[1] + torch.arange(len(phrases), device=said.device))
-    values = torch.cat((values, log_probs.gather(1, wanted).masked_fill(~new, NEVER)), 1)
+    wanted = wanted.masked_fill(met, PAD)  # which nobody can say
     tokens = torch.cat((tokens, wanted), 1)
+    first = (wanted[:, :, None] == tokens[:, None]).int().argmax(2)
+    again = first < values.shape[1] + torch.arange(len(phrases), device=said.device)
+    values = torch.cat((values, log_probs.gather(1, wanted).masked_fill(again, NEVER)), 1)
     filled = banks(children(said, tokens), phrases).view(tokens.shape)
     scores = spread(totals[:, None] + values, sentence, len(places), beam).flatten(1)
     bank = spread(filled.to(values), sentence, len(places), beam).flatten(1).clamp_min(0).long()
-    order = scores.argsort(1, descending=True, stable=True)
-    full = sum(map(len, phrases))
-    before = torch.nn.functional.one_hot(bank.gather(1, order), full + 1).cumsum(1)
-    rank = torch.empty_like(bank).scatter(1, order, before.gather(2, bank.gather(1, order)[..., None])[..., 0])
-    turn = (rank * (full + 1) - bank).masked_fill(scores == NEVER, torch.iinfo(torch.long).max)
-    first = turn.argsort(1, stable=True)[:, :beam]
-    chosen = torch.arange(first.shape[1], device=first.device) < places[:, None]
-    owner, column = (chosen & (scores.gather(1, first) > NEVER)).nonzero(as_tuple=True)
-    place, choice = first[owner, column] // tokens.shape[1], first[owner, column] % tokens.shape[1]
+    order = turns(scores, bank)[:, :beam]
+    chosen = torch.arange(order.shape[1], device=order.device) < places[:, None]
+    owner, column = (chosen & (scores.gather(1, order) > NEVER)).nonzero(as_tuple=True)
+    place, choice = order[owner, column] // tokens.shape[1], order[owner, column] % tokens.shape[1]
     parent = torch.searchsorted(sentence, owner) + place
     return parent, tokens[parent, choice]
+
+
+def turns(
+    scores: Float[Tensor, "batch candidates"], bank: Int[Tensor, "batch candidates"]
+) -> Int[Tensor, "batch candidates"]:
+    """The candidates of each sentence in the order in which they get a place in the beam, the impossible ones last.
+
+    >>> turns(torch.tensor([[-1.0, -2.0, -3.0, -4.0]]), torch.tensor([[0, 0, 2, 2]]))
+    tensor([[2, 0, 3, 1]])
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    ranked = bank.gather(1, order)
+    banks = int(bank.max()) + 1
+    rank = torch.nn.functional.one_hot(ranked, banks).cumsum(1).gather(2, ranked[..., None])[..., 0]
+    turn = (rank * banks - ranked).masked_fill(scores.gather(1, order) == NEVER, torch.iinfo(torch.long).max)
+    return order.gather(1, turn.argsort(dim=1, stable=True))
 
 
 def children(

@@ -21,7 +21,7 @@ class StepOutput:
 
     logits: Float[Tensor, "batch vocab_size"]
     weights: Float[Tensor, "batch source_len"] | None = None
-    heads: tuple[Float[Tensor, "batch layers heads source_len"], ...] = ()
+    heads: tuple[Float[Tensor, "batch _ _ source_len"], ...] = ()
 
 
 @runtime_checkable
