@@ -14,9 +14,9 @@ from heedful.decoding import Constraints, Decoding, beam_search, greedy
 from heedful.functional import align_left
 from heedful.tasks.build import MECHANISMS, build_model
 from heedful.tasks.parts import part_names
+from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import ModelOptions
 from heedful.tasks.transformer_options import PlaceOptions, TransformerOptions
-from heedful.tasks.translator import unique_state
 from tests.tolerances import assert_close
 
 BATCH = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2]), torch.tensor([[2, 4], [2, 5]])

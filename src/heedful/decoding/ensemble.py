@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from heedful.models.protocol import StepModel, StepOutput
@@ -48,7 +48,8 @@ class Ensemble(nn.Module):
             raise ValueError("models is empty; an ensemble needs at least one model")
         if mean not in ("probabilities", "log_probabilities"):
             raise ValueError(f"mean is {mean!r}; expected 'probabilities' or 'log_probabilities'")
-        self.members, self.mean = tuple(models), mean
+        self.members: tuple[Any, ...] = tuple(models)
+        self.mean = mean
         # registered, so that the search puts each of them into evaluation mode
         self.modules_of_members = nn.ModuleList(model for model in models if isinstance(model, nn.Module))
 
@@ -87,3 +88,14 @@ class Ensemble(nn.Module):
         weights = torch.stack(looked).mean(0) if looked else None
         heads = tuple(heads for output in outputs for heads in output.heads)
         return StepOutput(logits, weights, heads), tuple(own for _, own in steps)
+
+    def align(
+        self,
+        source: Int[Tensor, "batch source_len"],
+        lengths: Int[Tensor, " batch"],
+        target_in: Int[Tensor, "batch target_len"],
+    ) -> Float[Tensor, "batch target_len source_len"] | None:
+        """What each target position looks at when it is fed a given target, on average; see `Seq2Seq.align`."""
+        looked = [model.align(source, lengths, target_in) for model in self.members]
+        found = [weights for weights in looked if weights is not None]
+        return torch.stack(found).mean(0) if found else None

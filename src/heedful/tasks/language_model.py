@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,8 +17,10 @@ from heedful.training import next_token_loss, validation_loss
 from heedful.training.processes import Processes
 
 from .batches import Corpus, encode
+from .decoding_batches import by_equal_length
+from .translated import Translation, named_heads
 from .translation import VALIDATION_TOKENS, Task
-from .translator import Translation, Translator, named_heads
+from .translator import Translator
 
 
 class Writer(Translator):
@@ -65,14 +66,9 @@ class Writer(Translator):
         text = target.decode([*source.ids, *hypothesis.tokens])
         return Translation(text, hypothesis, source, target.segment_ids(hypothesis.tokens))
 
-    @staticmethod
-    def _by_length(sources: Sequence[Segments], batch_size: int) -> Iterator[list[int]]:
+    def _batches(self, sources: Sequence[Segments], batch_size: int) -> Iterator[list[int]]:
         """Places of the texts that hold anything, in batches of one length each."""
-        lengths = np.array([len(source.ids) for source in sources])
-        for length in sorted({*lengths[lengths > 0].tolist()}, reverse=True):
-            places = np.flatnonzero(lengths == length).tolist()
-            for first in range(0, len(places), batch_size):
-                yield places[first : first + batch_size]
+        return by_equal_length([len(source.ids) for source in sources], batch_size)
 
 
 def validator(writer: Translator, valid: Corpus, processes: Processes) -> Callable[[nn.Module], Mapping[str, float]]:
