@@ -46,7 +46,7 @@ def test_a_wide_beam_ranks_everything_by_the_penalised_score():
         assert one.score == pytest.approx(score(tokens), abs=1e-9)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), strength=st.floats(1.1, 5))
 def test_greedy_takes_the_best_under_the_penalty(seed, strength):
     model = Recurrent(vocabulary=8, seed=seed)

@@ -24,7 +24,7 @@ from heedful.decoding.phrases import within
 from .toys import Grown, Recurrent, Table, children, pad
 
 NEVER = float("-inf")
-SENTENCES = [[4, 9, 7], [5], [6, 4, 4, 8, 10]]
+SENTENCES = [[4, 9, 7], [5]]
 PHRASES = [[(4, 5)], [(5, 5)], [(4, 5), (UNK,)], [(4,), (5,)], [(4, 5, 4)]]
 
 
@@ -98,12 +98,12 @@ def reference(model, sentence: list[int], beam: int, limits: Constraints) -> lis
     return sorted(finished, key=lambda one: -one.score(0.6)) + sorted(alive, key=lambda one: -one.score(0.6))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 10_000),
     beam=st.integers(1, 6),
     required=st.lists(st.lists(st.integers(4, 6), min_size=1, max_size=3).map(tuple), min_size=1, max_size=3),
-    max_length=st.integers(10, 13),
+    max_length=st.integers(10, 11),
     no_more=st.booleans(),
 )
 def test_the_beam_is_shared_out_as_lists_share_it_and_everything_is_said(seed, beam, required, max_length, no_more):
