@@ -173,6 +173,7 @@ def test_several_draws_of_one_sentence_differ(run, model):
         ),
         (["--sample", "--min-p", 2], "--min-p 2.0: decoding.min_p is 2.0; it should be less than or equal to 1"),
         (["--set", "decoding.groups=3"], "decoding: beam is 2 and groups 3; make the beam a multiple of the groups"),
+        (["--set", "decoding.max_length=0"], "decoding.max_length is 0; it should be greater than 0"),
         (["--set", "model.units=3"], "--set model.units=3: of a trained model only decoding.* can be changed"),
         (["--sample", "--set", "decoding.required=[Tom]"], "decoding: required needs a search of one group"),
         (["--sample", "--nbest", 3, "--risk-draws", 2], "--nbest 3 is more than --risk-draws 2; draw more"),

@@ -317,7 +317,7 @@ def test_batches_hold_few_tokens_and_one_long_sentence_comes_alone(translator):
     batches = list(by_length(lengths))
     assert [len(batch) for batch in batches] == [1, 64, 38]
     assert sorted(place for batch in batches for place in batch) == [place for place in range(104) if place != 2]
-    assert [[lengths[place] for place in batch] for batch in by_equal_length([2, 3, 2, 0, 2], 2)] == [[3], [2, 2], [2]]
+    assert list(by_equal_length([2, 3, 2, 0, 2], 2)) == [[1], [0, 2], [4]]
     long = " ".join(["Tom"] * 10_000)
     decoding = DecodingOptions(beam=2, max_length=5)
     found = translator.translate([long, "Tom"], decoding=decoding)
