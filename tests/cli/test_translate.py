@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from heedful.cli import translate as translate_module
-from heedful.cli.translate import growing, read_stream, regrouped
+from heedful.cli._stream import growing, read_stream, regrouped
 from heedful.data import readers
 from heedful.data.bundled import load_pairs
 from heedful.data.readers import parse_lines

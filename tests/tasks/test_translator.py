@@ -18,6 +18,7 @@ from heedful.tasks.build import build_model
 from heedful.tasks.decoding import make_constraints, make_decoding
 from heedful.tasks.decoding_batches import by_equal_length, by_length
 from heedful.tasks.decoding_options import DecodingOptions
+from heedful.tasks.joining import join
 from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import ModelOptions, check_recipe
 from heedful.tasks.transformer_options import TransformerOptions
@@ -276,8 +277,8 @@ def test_words_that_cannot_be_had_are_refused(translator, options, message):
 
 
 def test_an_ensemble_translates_and_other_vocabularies_are_refused(translator, tmp_path):
-    assert translator.joined([]) is translator
-    twice = translator.joined([translator], "log_probabilities")
+    assert join([translator]) is translator
+    twice = join([translator, translator], "log_probabilities")
     for one, other in zip(translator.translate(SENTENCES), twice.translate(SENTENCES), strict=True):
         assert one[0].text == other[0].text
     options = ModelOptions(
@@ -285,7 +286,7 @@ def test_an_ensemble_translates_and_other_vocabularies_are_refused(translator, t
     )
     sizes = translator.tokenizers.source.vocab_size, translator.tokenizers.target.vocab_size
     other = Translator(build_model(options, *sizes), translator.tokenizers, translator.recipe)
-    mixed = translator.joined([other])
+    mixed = join([translator, other])
     found = mixed.explain("Tom is here.")
     assert list(found.heads) == [
         "model 1, layer 1, mean",
@@ -295,8 +296,8 @@ def test_an_ensemble_translates_and_other_vocabularies_are_refused(translator, t
     forced = mixed.align("Tom is here.", "Tom est.").weights
     alone = [one.align("Tom is here.", "Tom est.").weights for one in (translator, other)]
     np.testing.assert_allclose(forced, (alone[0] + alone[1]) / 2, atol=1e-5)
-    with pytest.raises(DataError, match="Model 1 of the ensemble has other tokenizers than the first"):
-        translator.joined([fresh(tmp_path)])
+    with pytest.raises(DataError, match="Model 2 of the ensemble has other tokenizers than the first"):
+        join([translator, fresh(tmp_path)])
 
 
 @pytest.mark.parametrize("how", [{"beam": 3}, {"beam": 4, "groups": 2}, {"sample": True, "risk_draws": 3}])

@@ -1,7 +1,6 @@
 """How a command decodes: the model's own recipe, what --set changes of it, and the options that are short for that."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,7 +57,8 @@ def changed_decoding(translator: "Translator", changes: list[str], short: dict[s
 
 def with_ensemble(translator: "Translator", decoding: "DecodingOptions") -> "Translator":
     """The translator, joined by the models that its options name."""
+    from heedful.tasks.joining import join
     from heedful.tasks.recipe import expand_path
 
-    others = [load_translator(Path(expand_path(name))) for name in decoding.ensemble]
-    return translator.joined(others, decoding.ensemble_mean)
+    others = [load_translator(expand_path(name)) for name in decoding.ensemble]
+    return join([translator, *others], decoding.ensemble_mean)

@@ -5,24 +5,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from itertools import chain, islice
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heedful._errors import DataError
-from heedful._files import whole_file
 
 from ._decoding import Changes, changed_decoding, with_ensemble
 from ._formats import Alignments, formatter
-from ._shell import Beam, Model, check_sentence, count, load_translator, progress, say, skipped_lines
+from ._shell import Beam, Model, check_sentence, count, load_translator, say, skipped_lines
+from ._stream import growing, nothing_or_progress, opened, read_stream, regrouped
 
 if TYPE_CHECKING:
     import torch
 
-    from heedful.data.readers import Lines
     from heedful.tasks.decoding_options import DecodingOptions
 
 EXAMPLES = (
@@ -33,10 +31,6 @@ EXAMPLES = (
     """heedful translate heedful-demo english.txt --set 'decoding.required=["Madame"]' --beam 10""",
     "heedful translate runs/a english.txt --set decoding.ensemble=[runs/b,runs/c]",
 )
-# sentences at a time: few at first, so that the first results come early; then many, which is faster
-FIRST_GROUP, LARGEST_GROUP = 8, 512
-BYTES_PER_READ = 1 << 16
-STANDARD_INPUT = "standard input"
 # from this many lines on, the speed is reported
 MANY_LINES = 1000
 
@@ -166,68 +160,6 @@ def translate_all(
         say(f"Left empty what cannot be translated: {skipped_lines(skipped)}.")
     if output:
         say(f"Wrote the translations of {done:,} lines to {output}.")
-
-
-def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
-    """Whole lines, as many as have arrived: a program that writes one line gets its translation before the next.
-
-    Args:
-        read: gives at most so many bytes, as soon as there are any; none at the end.
-    """
-    from heedful.data.encodings import as_utf8
-    from heedful.data.files import cut_lines
-    from heedful.data.readers import check_lines
-
-    text = as_utf8(read, STANDARD_INPUT)
-    rest = bytearray()
-    while data := text.read1(BYTES_PER_READ):
-        rest += data
-        if end := data.rfind(b"\n") + 1:
-            cut = len(rest) - len(data) + end
-            yield check_lines(cut_lines(io.BytesIO(rest[:cut])), STANDARD_INPUT)
-            del rest[:cut]
-    if rest:
-        yield check_lines(cut_lines(io.BytesIO(rest)), STANDARD_INPUT)
-
-
-def growing(blocks: "Iterable[Lines]", skipped: Counter[str]) -> Iterator[list[str]]:
-    """Sentences in groups, small ones first; counts what was skipped on the way."""
-    size = FIRST_GROUP
-    for block in blocks:
-        skipped.update(block.skipped)
-        first = 0
-        while first < len(block.text):
-            yield block.text[first : first + size]
-            first, size = first + size, min(2 * size, LARGEST_GROUP)
-
-
-def regrouped(groups: Iterable[list[str]]) -> Iterator[list[str]]:
-    """The same sentences in groups of one size."""
-    sentences = chain.from_iterable(groups)
-    while group := list(islice(sentences, FIRST_GROUP)):
-        yield group
-
-
-@contextmanager
-def opened(output: Path | None) -> Iterator[Callable[[Iterable[str]], None]]:
-    """What writes lines: to a file, which appears whole at the end, or to standard output, at once."""
-    if output is None:
-
-        def write(lines: Iterable[str]) -> None:
-            sys.stdout.writelines(f"{line}\n" for line in lines)
-            sys.stdout.flush()
-
-        yield write
-    else:
-        with whole_file(output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield lambda lines: file.writelines(f"{line}\n" for line in lines)
-
-
-def nothing_or_progress(output: Path | None) -> AbstractContextManager[Callable[[int], None]]:
-    """Progress, unless the translations themselves show it."""
-    if output is None and sys.stdout.isatty():
-        return nullcontext(lambda _: None)
-    return progress("sentences", None)
 
 
 def converse(answer: Callable[[str], str]) -> None:

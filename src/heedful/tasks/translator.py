@@ -68,32 +68,6 @@ class Translator(HubMixin):
         """Write a model folder, whole or not at all."""
         return save_folder(ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics), folder)
 
-    def joined(self, others: Sequence["Translator"], mean: str = "probabilities") -> "Translator":
-        """A translator that says what this and others say on average, model by model (`heedful.decoding.Ensemble`).
-
-        Args:
-            others: of whatever architecture; none leaves this one alone.
-            mean: of their "probabilities" or "log_probabilities".
-
-        Raises:
-            DataError: one of them has other tokenizers.
-        """
-        own = self.tokenizers
-        for place, other in enumerate(others, start=1):
-            same = all(
-                one.to_dict() == another.to_dict()
-                for one, another in ((own.source, other.tokenizers.source), (own.target, other.tokenizers.target))
-            )
-            if not same or other.task != self.task:
-                raise DataError(
-                    f"Model {place} of the ensemble has other tokenizers than the first, so their ids mean different "
-                    "things; train it on the same data with the same tokenizer, or from the first with --from."
-                )
-        if not others:
-            return self
-        models = Ensemble([self.model, *(other.model for other in others)], mean)
-        return type(self)(models, own, self.recipe, self.metrics)
-
     def translate(
         self,
         sentences: Sequence[str],
