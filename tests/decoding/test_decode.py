@@ -51,15 +51,20 @@ def test_a_beam_may_be_larger_than_the_vocabulary(how):
 
 
 class Reader(Table):
-    """Counts how often the source is read."""
+    """Notes what it is asked to read, and whether weights are asked for."""
 
     def __init__(self) -> None:
         super().__init__(torch.zeros(1, 7, 7))
         self.read: list[tuple[int, ...]] = []
+        self.asked: set[bool] = set()
 
     def encode(self, source, lengths):
         self.read.append(tuple(source.shape))
         return super().encode(source, lengths)
+
+    def step(self, tokens, state, encoded, need_weights=False):
+        self.asked.add(need_weights)
+        return super().step(tokens, state, encoded, need_weights)
 
 
 @pytest.mark.parametrize("how", [{"beam": 6, "groups": 3}, {"sampling": Sampling(), "nbest": 5}])
@@ -67,6 +72,7 @@ def test_the_source_is_read_once(how):
     model = Reader()
     decode(model, *pad([[4, 5], [6]]), Decoding(constraints=LIMITS, **how))
     assert model.read == [(2, 2)]
+    assert model.asked == {False}  # nobody needs weights
 
 
 @pytest.mark.parametrize("how", [{"beam": 1}, {"beam": 3}, {"beam": 4, "groups": 2}, {"sampling": seeded()}])
