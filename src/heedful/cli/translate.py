@@ -4,7 +4,7 @@ import io
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,7 +106,7 @@ def command(
         translate_all(source, output, translate, in_order=decoding.sample)
 
 
-def check_draws(decoding: "DecodingOptions", nbest: int | None, draws: dict[str, float | None]) -> None:
+def check_draws(decoding: "DecodingOptions", nbest: int | None, draws: Mapping[str, float | None]) -> None:
     """Refuse options that do not go together."""
     given = [f"--{name.replace('_', '-')}" for name, value in draws.items() if value is not None]
     if given and not decoding.sample:

@@ -68,10 +68,11 @@ class Results:
 
     def record(self, sentence: Tensor, trail: Trail, penalties: Tensor, finished: Tensor) -> None:
         """Keep rows that ended."""
-        ranks = trail.log_probs if trail.ranks is None else trail.ranks
-        columns = (sentence, trail.tokens, trail.log_probs, ranks, trail.looks, penalties, finished)
-        for place, *rest in zip(*(column.tolist() for column in columns), strict=True):
-            self.ended[place].append(Ended(*rest))
+        columns = (sentence, trail.tokens, trail.log_probs, trail.looks, penalties, finished)
+        places, tokens, log_probs, *rest = (column.tolist() for column in columns)
+        ranks = log_probs if trail.ranks is None else trail.ranks.tolist()
+        for place, *columns in zip(places, tokens, log_probs, ranks, *rest, strict=True):
+            self.ended[place].append(Ended(*columns))
 
     def hypotheses(self, most: int, length_penalty: float) -> list[list[Hypothesis]]:
         """Up to `most` of what ended, for each sentence: finished ones first, then by score."""
@@ -87,6 +88,6 @@ class Results:
 def _hypothesis(ended: Ended, score: float, log: list[Tensor], source_length: int) -> Hypothesis:
     said = len(ended.tokens) - ended.finished  # without EOS
     looks = torch.tensor(ended.looks[:said], dtype=torch.long)
-    weights, *heads = [part[looks][..., :source_length] for part in log] or [None]
-    heads = tuple(of_one_model.movedim(0, 2) for of_one_model in heads)
+    parts = [part[looks][..., :source_length] for part in log]
+    weights, heads = parts[0] if parts else None, tuple(part.movedim(0, 2) for part in parts[1:])
     return Hypothesis(ended.tokens[:said], ended.log_probs, score, weights, ended.finished, heads)
