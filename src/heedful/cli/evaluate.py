@@ -56,12 +56,7 @@ def command(
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
-    if (source is None) == (bundled is None):
-        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
-    if str(source) == str(target) == STANDARD_INPUT:
-        raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
-    if columns and (target or bundled):
-        raise typer.BadParameter("--columns is of use with a table alone; leave it out")
+    check_use(source, target, columns, bundled)
     wanted = parse_columns(columns)
     translator = load_translator(model)
     decoding = changed_decoding(translator, changes or [], {"beam": beam, "sample": False if beam else None})
@@ -94,6 +89,16 @@ def command(
         "scores": [vars(one) for one in scores],
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def check_use(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:
+    """Refuse arguments that do not go together."""
+    if (source is None) == (bundled is None):
+        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
+    if str(source) == str(target) == STANDARD_INPUT:
+        raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
+    if columns and (target or bundled):
+        raise typer.BadParameter("--columns is of use with a table alone; leave it out")
 
 
 def read_bundled(name: str, split: str) -> "Pairs":

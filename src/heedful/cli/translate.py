@@ -81,23 +81,19 @@ def command(
     that are required or banned, an ensemble.
     """
     draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "risk_draws": risk_draws}
-    if interactive and (output or source != "-"):
-        raise typer.BadParameter("--interactive takes neither a file to read nor one to write")
-    if sample and beam:
-        raise typer.BadParameter("--sample draws and --beam searches; choose one")
+    check_use(source, output, beam, interactive, sample)
     translator = load_translator(model)
-    # who asks for a beam does not want draws, whatever the recipe says
-    how = {"beam": beam, "sample": True if sample else False if beam else None}
-    decoding = changed_decoding(translator, changes or [], how | draws)
+    short = draws | {"beam": beam, "sample": wants_draws(sample, beam)}
+    decoding = changed_decoding(translator, changes or [], short)
     check_draws(decoding, nbest, draws | {"seed": seed})
     translator = with_ensemble(translator, decoding)
-    write, need_weights = formatter(nbest is not None, alignments), alignments is not None
-    options: dict[str, Any] = {"decoding": decoding, "nbest": nbest or 1, "generator": seeded(seed)}
-    options |= {"need_weights": "heads" if alignments == Alignments.HEADS else need_weights}
+    write = formatter(nbest is not None, alignments)
+    need_weights = "heads" if alignments == Alignments.HEADS else alignments is not None
+    options: dict[str, Any] = {"nbest": nbest or 1, "need_weights": need_weights, "generator": seeded(seed)}
     options |= {"batch_size": batch_size} if batch_size else {}
 
     def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
-        for index, found in enumerate(translator.translate(sentences, **options), start=first):
+        for index, found in enumerate(translator.translate(sentences, decoding=decoding, **options), start=first):
             yield from write(index, found)
 
     if interactive:
@@ -106,8 +102,21 @@ def command(
         translate_all(source, output, translate, in_order=decoding.sample)
 
 
-def check_draws(decoding: "DecodingOptions", nbest: int | None, draws: Mapping[str, float | None]) -> None:
+def check_use(source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool) -> None:
     """Refuse options that do not go together."""
+    if interactive and (output or source != "-"):
+        raise typer.BadParameter("--interactive takes neither a file to read nor one to write")
+    if sample and beam:
+        raise typer.BadParameter("--sample draws and --beam searches; choose one")
+
+
+def wants_draws(sample: bool, beam: int | None) -> bool | None:
+    """Whether to sample: who asks for a beam does not, whatever the recipe says; None leaves it to the recipe."""
+    return True if sample else False if beam else None
+
+
+def check_draws(decoding: "DecodingOptions", nbest: int | None, draws: Mapping[str, float | None]) -> None:
+    """Refuse what is of use in sampling alone, and more translations than there will be."""
     given = [f"--{name.replace('_', '-')}" for name, value in draws.items() if value is not None]
     if given and not decoding.sample:
         raise typer.BadParameter(f"{given[0]} is of use with --sample only; add it")
