@@ -23,6 +23,7 @@ from heedful.attention.scores import AdditiveScore
 from heedful.data.batching import Batch, collate
 from heedful.decoding.beam import beam_search
 from heedful.decoding.constraints import Constraints
+from heedful.decoding.options import Decoding
 from heedful.models import Seq2Seq
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe_files import load_recipe
@@ -109,7 +110,7 @@ def beam(model: Seq2Seq, text: Text) -> Callable[[], object]:
     batch = make_batch(text, text.searched)
     model.eval()
     limits = Constraints(min_length=text.target_len, max_length=text.target_len)
-    return lambda: beam_search(model, batch.source, batch.source_lengths, beam=BEAM, constraints=limits)
+    return lambda: beam_search(model, batch.source, batch.source_lengths, Decoding(beam=BEAM, constraints=limits))
 
 
 def measure(name: str, wiring: str, work: str, rounds: int) -> None:

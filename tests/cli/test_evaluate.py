@@ -46,7 +46,7 @@ def test_json_says_it_all(run, small_run, model, table):
     pairs = read_part(small_run.translator.recipe.data.valid)
     scores = evaluate_translator(small_run.translator, pairs, small_run.translator.recipe.evaluation, decoding)
     assert found["scores"] == [vars(score) for score in scores]
-    assert (found["pairs"], found["beam"], found["skipped"]) == (12, 1, {})
+    assert (found["pairs"], found["decoding"]["beam"], found["skipped"]) == (12, 1, {})
 
 
 def test_standard_input_may_be_the_table_or_either_side(run, small_run, table, sides):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heedful.data.vocabulary import BOS, EOS, PAD, UNK
-from heedful.decoding import Constraints, beam_search, greedy
+from heedful.decoding import Constraints, Decoding, Penalties, beam_search, greedy
 
 from .toys import Diary, Grown, Recurrent, Table, looks, pad, reference_beam
 
@@ -62,12 +62,13 @@ def test_a_beam_equals_the_reference_beam_weights_and_state_included(
     found = beam_search(
         model,
         *pad(SENTENCES, extra=2),
-        beam=beam,
-        length_penalty=length_penalty,
-        coverage_penalty=coverage_penalty,
-        nbest=nbest,
-        constraints=constraints,
-        need_weights=True,
+        Decoding(
+            beam=beam,
+            nbest=nbest,
+            constraints=constraints,
+            need_weights=True,
+            penalties=Penalties(length=length_penalty, coverage=coverage_penalty),
+        ),
     )
     for sentence, hypotheses in zip(SENTENCES, found, strict=True):
         source = torch.tensor(sentence, dtype=torch.long)
@@ -82,8 +83,8 @@ def test_a_beam_of_one_is_greedy_search(seed, limits, ties):
     logits = torch.randn(3, 7, 7, dtype=torch.float64, generator=generator)
     model = Table(logits.round() if ties else logits)
     source, constraints = pad(SENTENCES), Constraints(**limits)
-    found = beam_search(model, *source, beam=1, length_penalty=0.0, constraints=constraints)
-    assert [best for (best,) in found] == greedy(model, *source, constraints)
+    how = Decoding(beam=1, constraints=constraints)
+    assert [best for (best,) in beam_search(model, *source, how)] == greedy(model, *source, how)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
@@ -105,10 +106,12 @@ def test_a_wide_beam_is_exhaustive_search(length_penalty):
     (found,) = beam_search(
         model,
         *pad([source.tolist()]),
-        beam=beam,
-        nbest=beam,
-        length_penalty=length_penalty,
-        constraints=Constraints(max_length=longest),
+        Decoding(
+            beam=beam,
+            nbest=beam,
+            constraints=Constraints(max_length=longest),
+            penalties=Penalties(length=length_penalty),
+        ),
     )
     assert [tuple(said(one)) for one in found] == ranked
     assert [one.score for one in found] == pytest.approx([log_prob(tokens) for tokens in ranked], abs=1e-9)
@@ -129,7 +132,9 @@ def swapping_table() -> torch.Tensor:
 
 def test_weights_and_state_follow_hypotheses_that_change_places():
     (found,) = beam_search(
-        Diary(swapping_table()), *pad([[9, 9, 9, 9, 9, 9]]), beam=3, nbest=3, length_penalty=0.0, need_weights=True
+        Diary(swapping_table()),
+        *pad([[9, 9, 9, 9, 9, 9]]),
+        Decoding(beam=3, nbest=3, need_weights=True, penalties=Penalties(length=0.0)),
     )
     assert {tuple(one.tokens[:2]) for one in found} >= {(5, 6), (4, 6)}  # the second row came to lead the first
     for one in found:
@@ -142,7 +147,9 @@ def test_weights_tell_the_history_of_every_hypothesis(seed, beam):
     logits = torch.randn(6, 7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     constraints = Constraints(max_length=6)
     for found in beam_search(
-        Diary(logits), *pad([[9] * 6, [8] * 5]), beam=beam, nbest=beam, constraints=constraints, need_weights=True
+        Diary(logits),
+        *pad([[9] * 6, [8] * 5]),
+        Decoding(beam=beam, nbest=beam, constraints=constraints, need_weights=True),
     ):
         for one in found:
             assert looks(one).shape[0] == len(one.tokens)
@@ -154,7 +161,9 @@ def test_a_sentence_does_not_depend_on_its_neighbours_or_on_padding():
     model, constraints = Recurrent(vocabulary=9, seed=5), Constraints(max_length=12)
 
     def search(source, lengths):
-        return beam_search(model, source, lengths, beam=4, nbest=3, constraints=constraints, need_weights=True)
+        return beam_search(
+            model, source, lengths, Decoding(beam=4, nbest=3, constraints=constraints, need_weights=True)
+        )
 
     together = search(*pad(SENTENCES, extra=3))
     for sentence, found in zip(SENTENCES, together, strict=True):
@@ -177,7 +186,9 @@ def chain(*log_probs: dict[int, float]) -> Diary:
 def test_an_open_hypothesis_that_can_still_win_is_waited_for():
     # ended at once: log 0.5 / 1 = -0.69; carried on: log 0.45 / ((5 + 4) / 6) = -0.53
     model = chain({EOS: 0.5, 4: 0.45, 5: 0.05}, {4: 1.0}, {4: 1.0}, {EOS: 1.0})
-    (found,) = beam_search(model, *pad([[9] * 4]), beam=3, length_penalty=1.0, constraints=Constraints(max_length=4))
+    (found,) = beam_search(
+        model, *pad([[9] * 4]), Decoding(beam=3, constraints=Constraints(max_length=4), penalties=Penalties(length=1.0))
+    )
     assert found[0].tokens == [4, 4, 4]
     assert found[0].score == pytest.approx(math.log(0.45) / 1.5)
 
@@ -188,7 +199,9 @@ def test_the_search_stops_when_no_open_hypothesis_can_win():
     limits = Constraints(max_length=50)
     for nbest, steps in ((1, 1), (2, 3)):
         model = Table(table)
-        (found,) = beam_search(model, *pad([[9]]), beam=5, nbest=nbest, length_penalty=0.0, constraints=limits)
+        (found,) = beam_search(
+            model, *pad([[9]]), Decoding(beam=5, nbest=nbest, constraints=limits, penalties=Penalties(length=0.0))
+        )
         assert len(found) == nbest
         assert len(model.calls) <= steps
 
@@ -198,38 +211,26 @@ def test_sentences_that_have_ended_leave_the_batch():
     table[0, :, EOS] = 0.0
     table[1, :, [4, 5, 6]] = torch.tensor([0.5, 0.3, 0.2]).double().log()
     model = Table(table)
-    found = beam_search(model, *pad([[0], [1], [0], [0]]), beam=2, nbest=2, constraints=Constraints(max_length=5))
+    found = beam_search(
+        model, *pad([[0], [1], [0], [0]]), Decoding(beam=2, nbest=2, constraints=Constraints(max_length=5))
+    )
     assert model.calls == [4, 2, 2, 2, 2]
     assert [[one.finished for one in hypotheses] for hypotheses in found] == [[True], [False] * 2, [True], [True]]
 
 
 def test_finished_hypotheses_come_before_unfinished_ones_of_a_better_score():
     model = chain({4: 0.9, EOS: 0.1}, {4: 1.0}, {4: 1.0})
-    (found,) = beam_search(model, *pad([[9] * 3]), beam=2, nbest=2, constraints=Constraints(max_length=3))
+    (found,) = beam_search(model, *pad([[9] * 3]), Decoding(beam=2, nbest=2, constraints=Constraints(max_length=3)))
     assert [(one.tokens, one.finished) for one in found] == [([], True), ([4, 4, 4], False)]
     assert found[0].score < found[1].score
 
 
 def test_hypotheses_without_a_possible_continuation_end_unfinished():
     model = chain({4: 0.6, 5: 0.4}, {PAD: 1.0})
-    (found,) = beam_search(model, *pad([[9] * 3]), beam=2, nbest=2)
+    (found,) = beam_search(model, *pad([[9] * 3]), Decoding(beam=2, nbest=2))
     assert [(one.tokens, one.finished) for one in found] == [([4], False), ([5], False)]
     assert found[0].log_probs == pytest.approx([math.log(0.6)])
 
 
 def test_an_empty_batch_gives_an_empty_list():
     assert beam_search(Table(torch.zeros(1, 5, 5)), *pad([])) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"beam": 0}, "beam is 0; keep at least 1"),
-        ({"beam": 3, "nbest": 4}, "nbest is 4; a beam of 3 can return 1 to 3"),
-        ({"nbest": 0}, "nbest is 0"),
-        ({"length_penalty": -0.5}, r"length_penalty is -0\.5; use 0"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        beam_search(Table(torch.zeros(1, 5, 5)), *pad([[4]]), **options)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heedful.data.vocabulary import BOS, EOS, PAD
-from heedful.decoding import Constraints, beam_search, greedy
+from heedful.decoding import Constraints, Decoding, beam_search, greedy
 
 from .toys import Recurrent, Table, forbidden, pad
 
@@ -57,10 +57,10 @@ def test_the_maximum_is_relative_to_the_source(limits, expected):
 def test_every_output_begins_with_the_prefix_and_goes_on_as_the_model_does(beam):
     model, source = Recurrent(vocabulary=7, seed=4), pad([[4, 9, 7], [5]])
     limits = Constraints(max_length=8, max_ratio=0.0, max_extra=0, prefix=(6, 6, 4), no_repeat_ngram=1)
-    for found in beam_search(model, *source, beam=beam, nbest=beam, constraints=limits):
+    for found in beam_search(model, *source, Decoding(beam=beam, nbest=beam, constraints=limits)):
         assert [one.tokens for one in found] == [[6, 6, 4]]  # the relative maximum leaves no more
     longer = Constraints(max_length=8, prefix=(6, 6, 4))
-    for found in beam_search(model, *source, beam=beam, nbest=beam, constraints=longer):
+    for found in beam_search(model, *source, Decoding(beam=beam, nbest=beam, constraints=longer)):
         assert all(one.tokens[:3] == [6, 6, 4] for one in found)
         assert any(len(one.log_probs) > 3 for one in found)
 
@@ -68,10 +68,10 @@ def test_every_output_begins_with_the_prefix_and_goes_on_as_the_model_does(beam)
 def test_a_prefix_that_the_model_cannot_say_ends_unfinished_and_one_outside_the_vocabulary_is_refused():
     logits = torch.zeros(1, 6, 6)
     logits[..., 5] = NEVER
-    (found,) = greedy(Table(logits), *pad([[4]]), Constraints(prefix=(4, 5)))
+    (found,) = greedy(Table(logits), *pad([[4]]), Decoding(constraints=Constraints(prefix=(4, 5))))
     assert (found.tokens, found.finished) == ([4], False)
     with pytest.raises(ValueError, match="prefix holds 9, but the model's vocabulary has ids 0 to 5"):
-        greedy(Table(logits), *pad([[4]]), Constraints(prefix=(9,)))
+        greedy(Table(logits), *pad([[4]]), Decoding(constraints=Constraints(prefix=(9,))))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from heedful.data.vocabulary import BOS
-from heedful.decoding import Constraints, Ensemble, beam_search, greedy
+from heedful.decoding import Constraints, Decoding, Ensemble, beam_search, greedy
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions
 from heedful.tasks.transformer_options import TransformerOptions
@@ -26,7 +26,9 @@ def test_tables_make_the_table_of_their_mean(mean):
     both, source = Ensemble([Table(tables[0]), Table(tables[1])], mean), pad(SENTENCES)
     options = {"beam": 4, "nbest": 4, "constraints": LIMITS}
     for found, expected in zip(
-        beam_search(both, *source, **options), beam_search(Table(mixed), *source, **options), strict=True
+        beam_search(both, *source, Decoding(**options)),
+        beam_search(Table(mixed), *source, Decoding(**options)),
+        strict=True,
     ):
         assert [one.tokens for one in found] == [one.tokens for one in expected]
         for one, other in zip(found, expected, strict=True):
@@ -36,7 +38,7 @@ def test_tables_make_the_table_of_their_mean(mean):
 def test_a_model_with_itself_is_the_model_weights_included():
     model, source = Recurrent(vocabulary=9, seed=2), pad(SENTENCES)
     (alone, twice) = (
-        beam_search(one, *source, beam=3, nbest=3, constraints=LIMITS, need_weights=True)
+        beam_search(one, *source, Decoding(beam=3, nbest=3, constraints=LIMITS, need_weights=True))
         for one in (model, Ensemble([model, model]))
     )
     for one, other in zip(chain(*alone), chain(*twice), strict=True):
@@ -51,7 +53,9 @@ def test_a_recurrent_model_and_a_transformer_decode_together_as_their_mean():
     )
     models = [build_model(options, 11, 13).eval() for options in (ModelOptions(embedding_dim=6, units=5), transformer)]
     source = pad(SENTENCES)
-    for best, ids in zip(beam_search(Ensemble(models), *source, beam=2, constraints=LIMITS), SENTENCES, strict=True):
+    for best, ids in zip(
+        beam_search(Ensemble(models), *source, Decoding(beam=2, constraints=LIMITS)), SENTENCES, strict=True
+    ):
         fed = torch.tensor([[BOS, *best[0].tokens[:-1]]])
         one = torch.tensor([ids]), torch.tensor([len(ids)])
         with torch.no_grad():
@@ -63,7 +67,7 @@ def test_a_recurrent_model_and_a_transformer_decode_together_as_their_mean():
 def test_members_of_a_search_are_in_evaluation_and_return_to_training():
     models, source = [model_of("luong", dropout=0.5), model_of("plain", dropout=0.5)], pad(SENTENCES)
     both = Ensemble(models)
-    assert greedy(both, *source, LIMITS) == greedy(both, *source, LIMITS)
+    assert greedy(both, *source, Decoding(constraints=LIMITS)) == greedy(both, *source, Decoding(constraints=LIMITS))
     assert all(model.training for model in models)
 
 

@@ -7,8 +7,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from heedful.data.vocabulary import BOS, EOS, PAD, UNK
-from heedful.decoding import Constraints, Hypothesis, beam_search, greedy, sample
-from heedful.decoding._frontier import check_source
+from heedful.decoding import (
+    Constraints,
+    Decoding,
+    Hypothesis,
+    Penalties,
+    Sampling,
+    beam_search,
+    diverse_beam_search,
+    greedy,
+    sample,
+)
+from heedful.decoding._evaluation import check_source
 from heedful.models.protocol import StepOutput
 
 from .toys import Recurrent, Table, looks, pad, reference_beam
@@ -18,9 +28,15 @@ NEVER = float("-inf")
 
 # every search that follows the most probable hypothesis of a sentence, under one signature
 SEARCHES = {
-    "greedy": greedy,
-    "beam": lambda *args, **kwargs: [best[0] for best in beam_search(*args, beam=3, **kwargs)],
-    "sample": lambda *args, **kwargs: sample(*args, generator=torch.Generator().manual_seed(0), **kwargs),
+    "greedy": lambda *args, **how: greedy(*args, Decoding(**how)),
+    "beam": lambda *args, **how: [best[0] for best in beam_search(*args, Decoding(beam=3, **how))],
+    "diverse": lambda *args, **how: [
+        best[0] for best in diverse_beam_search(*args, Decoding(beam=4, groups=2, diversity=0.0, **how))
+    ],
+    "sample": lambda *args, **how: [
+        best[0]
+        for best in sample(*args, Decoding(sampling=Sampling(generator=torch.Generator().manual_seed(0)), **how))
+    ],
 }
 every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES.keys())
 
@@ -29,7 +45,11 @@ every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES
 def test_greedy_equals_one_hypothesis_in_python_lists(seed, max_length, no_repeat_ngram):
     model = Recurrent(vocabulary=8, seed=seed)
     constraints = Constraints(max_length=max_length, no_repeat_ngram=no_repeat_ngram)
-    found = greedy(model, *pad(SENTENCES, extra=2), constraints, need_weights=True)
+    found = greedy(
+        model,
+        *pad(SENTENCES, extra=2),
+        Decoding(need_weights=True, constraints=constraints, penalties=Penalties(length=0.0)),
+    )
     for sentence, one in zip(SENTENCES, found, strict=True):
         (expected,) = reference_beam(model, torch.tensor(sentence, dtype=torch.long), 1, 0.0, constraints)
         assert one.tokens + [EOS] * one.finished == expected.tokens
@@ -127,7 +147,7 @@ def test_an_empty_batch_never_reaches_the_model(search):
 def test_a_vocabulary_without_eos_and_a_banned_id_outside_it_are_refused(search):
     with pytest.raises(ValueError, match="vocabulary has 3 tokens and no EOS, whose id is 3"):
         search(Table(torch.zeros(1, 3, 3)), *pad([[0]]))
-    with pytest.raises(ValueError, match="banned token 9 is outside the model's vocabulary of 5; ban 0 to 4"):
+    with pytest.raises(ValueError, match="banned holds 9, but the model's vocabulary has ids 0 to 4"):
         search(Table(torch.zeros(1, 5, 5)), *pad([[0]]), constraints=Constraints(banned=(9,)))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from heedful.data.vocabulary import EOS
-from heedful.decoding import Constraints, beam_search, greedy, sample
+from heedful.decoding import Constraints, Decoding, Sampling, beam_search, greedy, sample
 from tests.models.tiny import LOOKING, WIRINGS, model_of
 
 from .toys import looks, pad, reference_beam
@@ -17,7 +17,9 @@ LIMITS = Constraints(max_length=9, no_repeat_ngram=3)
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_a_beam_over_a_model_equals_the_reference_beam(wiring, cell):
     model = model_of(wiring, cell, layers=2)
-    found = beam_search(model, *pad(SENTENCES, extra=2), beam=4, nbest=4, constraints=LIMITS, need_weights=True)
+    found = beam_search(
+        model, *pad(SENTENCES, extra=2), Decoding(beam=4, nbest=4, constraints=LIMITS, need_weights=True)
+    )
     with torch.no_grad():
         expected = [reference_beam(model, torch.tensor(sentence), 4, 0.6, LIMITS)[:4] for sentence in SENTENCES]
     for hypotheses, others in zip(found, expected, strict=True):
@@ -34,9 +36,10 @@ def test_a_beam_over_a_model_equals_the_reference_beam(wiring, cell):
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_a_hypothesis_has_the_log_probs_of_teacher_forcing(wiring):
     model, (source, lengths) = model_of(wiring, dropout=0.5), pad(SENTENCES)
+    how = Decoding(sampling=Sampling(generator=torch.Generator().manual_seed(1)), constraints=LIMITS)
     found = [
-        *greedy(model, source, lengths, LIMITS),
-        *sample(model, source, lengths, generator=torch.Generator().manual_seed(1), constraints=LIMITS),
+        *greedy(model, source, lengths, how),
+        *(drawn for (drawn,) in sample(model, source, lengths, how)),
     ]
     model.eval()
     for place, one in enumerate(found):

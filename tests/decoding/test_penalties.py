@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heedful.decoding import beam_search, coverage_penalty
+from heedful.decoding import Decoding, Penalties, beam_search, coverage_penalty
 
 from .toys import Recurrent, Table, pad
 
@@ -28,14 +28,16 @@ def test_a_source_that_was_read_costs_nothing_and_an_unread_word_something_finit
 
 def test_weights_are_returned_only_when_asked_for_and_a_strong_penalty_changes_the_order():
     model, source = Recurrent(vocabulary=7, seed=5), pad([[4, 9, 7, 5]])
-    (plain,) = beam_search(model, *source, beam=6, nbest=6)
-    (other,) = beam_search(model, *source, beam=6, nbest=6, coverage_penalty=5.0)
+    (plain,) = beam_search(model, *source, Decoding(beam=6, nbest=6))
+    (other,) = beam_search(model, *source, Decoding(beam=6, nbest=6, penalties=Penalties(coverage=5.0)))
     assert all(one.weights is None for one in other)
     assert [one.tokens for one in plain] != [one.tokens for one in other]
 
 
 def test_a_model_without_attention_and_a_negative_penalty_are_refused():
-    with pytest.raises(ValueError, match=r"coverage_penalty is 0\.2, but the model has no attention whose weights"):
-        beam_search(Table(torch.zeros(1, 7, 7)), *pad([[4, 5]]), coverage_penalty=0.2)
-    with pytest.raises(ValueError, match=r"coverage_penalty is -1\.0; use 0 \(none\) or more, 0\.2 being common"):
-        beam_search(Table(torch.zeros(1, 7, 7)), *pad([[4, 5]]), coverage_penalty=-1.0)
+    with pytest.raises(ValueError, match=r"the coverage penalty is 0\.2, but the model has no attention whose weights"):
+        beam_search(Table(torch.zeros(1, 7, 7)), *pad([[4, 5]]), Decoding(penalties=Penalties(coverage=0.2)))
+    with pytest.raises(ValueError, match=r"the coverage penalty is -1\.0; use 0 \(none\) or more, 0\.2 being common"):
+        Penalties(coverage=-1.0)
+    with pytest.raises(ValueError, match=r"the length penalty is -0\.5; use 0"):
+        Penalties(length=-0.5)

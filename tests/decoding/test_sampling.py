@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heedful.data.vocabulary import EOS
-from heedful.decoding import Constraints, greedy, sample
+from heedful.decoding import Constraints, Decoding, Penalties, Sampling, greedy, sample
 from heedful.decoding.sampling import pick, truncated
 
 from .toys import Recurrent, Table, pad
@@ -25,7 +25,9 @@ def seeded(seed: int) -> torch.Generator:
 def first_tokens(count: int = 4000, **options: Any) -> list[float]:
     """How often each token came first."""
     model = Table(torch.tensor(PROBABILITIES).double().log().expand(1, 6, 6))
-    found = sample(model, *pad([[4]] * count), generator=seeded(0), constraints=Constraints(max_length=1), **options)
+    sampling = Sampling(generator=seeded(0), **options)
+    how = Decoding(sampling=sampling, nbest=count, constraints=Constraints(max_length=1))
+    (found,) = sample(model, *pad([[4]]), how)
     said = torch.tensor([one.tokens[0] if one.tokens else EOS for one in found])
     return (said.bincount(minlength=6) / count).tolist()
 
@@ -56,14 +58,15 @@ def test_one_seed_gives_one_result_and_another_seed_another():
     model, source = Recurrent(vocabulary=9, seed=1, sharpness=0.5), pad([[4, 5, 6], [7], [8, 9]])
 
     def draw(seed):
-        return [one.tokens for one in sample(model, *source, generator=seeded(seed))]
+        how = Decoding(sampling=Sampling(generator=seeded(seed)), nbest=2)
+        return [[one.tokens for one in found] for found in sample(model, *source, how)]
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
     torch.manual_seed(5)
-    without = [one.tokens for one in sample(model, *source)]
+    without = sample(model, *source)
     torch.manual_seed(5)
-    assert without == [one.tokens for one in sample(model, *source)]
+    assert without == sample(model, *source)
 
 
 @settings(max_examples=15)
@@ -71,10 +74,14 @@ def test_one_seed_gives_one_result_and_another_seed_another():
 def test_one_candidate_is_greedy_search(seed, temperature):
     model, source = Recurrent(vocabulary=8, seed=seed), pad([[4, 5, 6], [7], []])
     constraints = Constraints(max_length=5)
-    expected = [one.tokens for one in greedy(model, *source, constraints)]
+    expected = [one.tokens for one in greedy(model, *source, Decoding(constraints=constraints))]
     for top_k, top_p in ((1, None), (None, 1e-6)):
-        found = sample(model, *source, temperature=temperature, top_k=top_k, top_p=top_p, constraints=constraints)
-        assert [one.tokens for one in found] == expected
+        found = sample(
+            model,
+            *source,
+            Decoding(sampling=Sampling(temperature=temperature, top_k=top_k, top_p=top_p), constraints=constraints),
+        )
+        assert [one.tokens for (one,) in found] == expected
 
 
 def test_the_draws_of_a_sentence_do_not_depend_on_the_other_sentences():
@@ -84,17 +91,25 @@ def test_the_draws_of_a_sentence_do_not_depend_on_the_other_sentences():
     limits = Constraints(max_length=12)
 
     def first(second: int):
-        return sample(Table(logits), *pad([[0], [second], [0]]), generator=seeded(3), constraints=limits)[::2]
+        return sample(
+            Table(logits),
+            *pad([[0], [second], [0]]),
+            Decoding(sampling=Sampling(generator=seeded(3)), constraints=limits),
+        )[::2]
 
     assert first(0) == first(1)
 
 
 def test_log_probs_are_those_of_the_model():
     model = Table(torch.tensor(PROBABILITIES).double().log().expand(1, 6, 6))
-    for one in sample(model, *pad([[4]] * 20), temperature=0.3, top_k=2, constraints=Constraints(max_length=5)):
+    limits, penalties = Constraints(max_length=5), Penalties(length=1.0)
+    how = Decoding(sampling=Sampling(0.3, top_k=2), nbest=20, constraints=limits, penalties=penalties)
+    (found,) = sample(model, *pad([[4]]), how)
+    assert found == sorted(found, key=lambda one: (not one.finished, -one.score))
+    for one in found:
         said = one.tokens + [EOS] * one.finished
         assert one.log_probs == pytest.approx([torch.tensor(PROBABILITIES[token]).log().item() for token in said], 1e-6)
-        assert one.score == pytest.approx(sum(one.log_probs), abs=1e-9)
+        assert one.score == pytest.approx(sum(one.log_probs) * 6 / (5 + len(said)), abs=1e-9)
 
 
 @given(
@@ -145,4 +160,4 @@ def test_a_draw_is_never_impossible(weights, luck):
 )
 def test_numbers_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        sample(Table(torch.zeros(1, 5, 5)), *pad([[4]]), **options)
+        Sampling(**options)

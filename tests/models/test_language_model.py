@@ -8,7 +8,7 @@ import torch
 from heedful._pytree import reorder
 from heedful.attention import Attention
 from heedful.attention.scores import AdditiveScore
-from heedful.decoding import Constraints, beam_search, greedy, sample
+from heedful.decoding import Constraints, Decoding, Sampling, beam_search, greedy, sample
 from heedful.functional import TokenTarget, cross_entropy
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import LanguageModel, OutputLayer, PlainDecoder, SelfLookDecoder
@@ -60,9 +60,10 @@ def test_a_cache_a_prompt_and_the_whole_agree_and_nothing_sees_what_comes(kind):
 def test_every_search_continues_a_prompt_by_what_the_whole_says(kind):
     model, prompt = language_model(kind), TEXT[:, 1:3]
     limits, lengths = Constraints(min_length=4, max_length=4), torch.tensor([2, 2])
-    best = [found[0] for found in beam_search(model, prompt, lengths, beam=3, constraints=limits)]
-    drawn = sample(model, prompt, lengths, generator=torch.Generator().manual_seed(0), constraints=limits)
-    for searched in (best, drawn, greedy(model, prompt, lengths, limits)):
+    best = [found[0] for found in beam_search(model, prompt, lengths, Decoding(beam=3, constraints=limits))]
+    how = Decoding(sampling=Sampling(generator=torch.Generator().manual_seed(0)), constraints=limits)
+    drawn = [found[0] for found in sample(model, prompt, lengths, how)]
+    for searched in (best, drawn, greedy(model, prompt, lengths, Decoding(constraints=limits))):
         for row, found in zip(TEXT, searched, strict=True):
             text = torch.cat((row[:3], torch.tensor(found.tokens)))[None]
             said = model(text).log_softmax(-1)[0, 2:6].gather(1, text[0, 3:, None]).squeeze(1)

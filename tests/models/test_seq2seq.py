@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 
-from heedful.decoding import Constraints, beam_search, greedy, sample
+from heedful.decoding import Constraints, Decoding, beam_search, greedy, sample
 from heedful.functional import TokenTarget, cross_entropy
 from heedful.layers import TokenEmbedding
 from heedful.models import OutputLayer
@@ -199,16 +199,16 @@ def test_every_search_runs_and_a_beam_of_one_is_greedy(wiring):
     model = model_of(wiring, layers=2)
     source, lengths, _ = batch_of()
     limits = Constraints(max_length=6)
-    best = greedy(model, source, lengths, limits, need_weights=True)
-    beams = beam_search(model, source, lengths, beam=1, constraints=limits, need_weights=True)
+    best = greedy(model, source, lengths, Decoding(need_weights=True, constraints=limits))
+    beams = beam_search(model, source, lengths, Decoding(beam=1, constraints=limits, need_weights=True))
     for one, (other,) in zip(best, beams, strict=True):
         assert one.tokens == other.tokens
         assert one.log_probs == pytest.approx(other.log_probs)
-    wide = beam_search(model, source, lengths, beam=4, nbest=2, constraints=limits)
+    wide = beam_search(model, source, lengths, Decoding(beam=4, nbest=2, constraints=limits))
     assert [len(hypotheses) for hypotheses in wide] == [2, 2, 2]
-    assert len(sample(model, source, lengths, constraints=limits)) == 3
+    assert len(sample(model, source, lengths, Decoding(constraints=limits))) == 3
     for row, (hypothesis, length) in enumerate(zip(best, lengths.tolist(), strict=True)):
-        alone = greedy(model, source[row : row + 1, :length], lengths[row : row + 1], limits)[0]
+        alone = greedy(model, source[row : row + 1, :length], lengths[row : row + 1], Decoding(constraints=limits))[0]
         assert alone.tokens == hypothesis.tokens
         if wiring == "plain":
             assert hypothesis.weights is None

@@ -10,13 +10,13 @@ from heedful._errors import RecipeError
 from heedful.attention import normalizers, scores, windows
 from heedful.attention.catalogue import catalogue
 from heedful.data.vocabulary import BOS
-from heedful.decoding import Constraints, beam_search, greedy
+from heedful.decoding import Constraints, Decoding, beam_search, greedy
 from heedful.functional import align_left
 from heedful.tasks.build import MECHANISMS, build_model
 from heedful.tasks.parts import part_names
+from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import ModelOptions
 from heedful.tasks.transformer_options import PlaceOptions, TransformerOptions
-from heedful.tasks.translator import unique_state
 from tests.tolerances import assert_close
 
 BATCH = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2]), torch.tensor([[2, 4], [2, 5]])
@@ -63,7 +63,7 @@ def test_a_mechanism_learns_and_decodes_in_every_wiring(name, wiring):
     assert any(each is not None and each.any() for each in slopes)
     # all hypotheses to their full length, with states that change places
     limits = Constraints(min_length=5, max_length=5)
-    found = beam_search(model.eval(), source, lengths, beam=3, constraints=limits, need_weights=True)
+    found = beam_search(model.eval(), source, lengths, Decoding(beam=3, constraints=limits, need_weights=True))
     for best, length in zip(found, lengths.tolist(), strict=True):
         assert best[0].weights.shape == (5, length)
         forced = torch.tensor([[BOS, *best[0].tokens]])
@@ -84,11 +84,11 @@ def test_a_model_that_only_looks_forward_takes_a_step_and_looks_only_forward(nam
     with torch.no_grad():
         offset.zero_()
     source, lengths, _ = BATCH
-    found = greedy(model, source, lengths, Constraints(max_length=7), need_weights=True)
+    found = greedy(model, source, lengths, Decoding(need_weights=True, constraints=Constraints(max_length=7)))
     for hypothesis in found:
         places = [row.argmax().item() for row in torch.as_tensor(hypothesis.weights) if row.any()]
         assert places == sorted(places)
-    beams = beam_search(model, source, lengths, beam=1, constraints=Constraints(max_length=7))
+    beams = beam_search(model, source, lengths, Decoding(beam=1, constraints=Constraints(max_length=7)))
     assert [beam[0].tokens for beam in beams] == [hypothesis.tokens for hypothesis in found]
 
 
@@ -128,7 +128,7 @@ def test_a_transformer_learns_and_decodes_from_a_recipe(sides, changes):
     model(source, lengths, target).logsumexp(-1).sum().backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
     limits = Constraints(min_length=5, max_length=5)
-    found = beam_search(model.eval(), source, lengths, beam=3, constraints=limits, need_weights=True)
+    found = beam_search(model.eval(), source, lengths, Decoding(beam=3, constraints=limits, need_weights=True))
     for place, length in enumerate(lengths.tolist()):
         best = found[place][0]
         assert best.weights is not None
@@ -159,7 +159,9 @@ def test_the_decoder_of_tensorflows_tutorial_learns_and_decodes_from_a_recipe():
     options = ModelOptions(attention="multi_head", wiring="add_norm", transformer=own, **sizes)
     model = build_model(options, 11, 13).eval()
     source, lengths, _ = BATCH
-    for found, row, length in zip(greedy(model, source, lengths, Constraints(4, 4)), source, lengths, strict=True):
+    for found, row, length in zip(
+        greedy(model, source, lengths, Decoding(constraints=Constraints(4, 4))), source, lengths, strict=True
+    ):
         forced = torch.tensor([[BOS, *found.tokens]])
         told = model(row[None], length[None], forced).log_softmax(-1)[0, :4].gather(1, forced[0, 1:, None])
         assert_close(torch.tensor(found.log_probs), told.squeeze(1))

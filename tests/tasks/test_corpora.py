@@ -12,9 +12,9 @@ from heedful.data.selection import sentence_key
 from heedful.tasks import corpora
 from heedful.tasks.batches import Limits, SampledBatches, encode, make_batches, make_tokenizers
 from heedful.tasks.corpora import gather_material
+from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import check_recipe
 from heedful.tasks.translation import train_translator
-from heedful.tasks.translator import unique_state
 from heedful.training.batches import Batches, DatasetBatches
 from tests.small import small_content, write_pairs
 

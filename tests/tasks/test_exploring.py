@@ -14,9 +14,11 @@ from heedful.attention.windows import LocalPredictiveWindow
 from heedful.tasks.build import build_model, build_task
 from heedful.tasks.exploring import explore, kept_weights, other_than_softmax
 from heedful.tasks.language_model import Writer
+from heedful.tasks.looking import ENCODER
 from heedful.tasks.recipe import ModelOptions
 from heedful.tasks.transformer_options import TransformerOptions
-from heedful.tasks.translator import ENCODER, Translator, read_pieces
+from heedful.tasks.translated import read_pieces
+from heedful.tasks.translator import Translator
 from heedful.training.checkpoint import WeightFiles
 
 SENTENCES = ["Tom is here.", "I love you."]

@@ -14,12 +14,13 @@ from heedful.data.bundled import load_pairs
 from heedful.data.vocabulary import BOS, EOS
 from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import DataPart
+from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.dispatch import load_model, train_recipe
 from heedful.tasks.hub import card
 from heedful.tasks.language_model import Writer, evaluate_writer
 from heedful.tasks.recipe import check_recipe
 from heedful.tasks.translation import train_translator
-from heedful.tasks.translator import Sampling, Translator
+from heedful.tasks.translator import Translator
 from tests.small import small_content, write_pairs
 
 
@@ -65,7 +66,7 @@ def test_a_text_goes_on_the_same_alone_and_among_others(written):
     for text, (found,) in zip(texts, together, strict=True):
         assert found.text.startswith(text)
         assert len(found.hypothesis.tokens) <= 12
-    drawn = writer.translate(["I"], nbest=3, sampling=Sampling(generator=torch.Generator().manual_seed(1)))[0]
+    drawn = writer.translate(["I"], nbest=3, decoding=DecodingOptions(sample=True))[0]
     assert len({one.text for one in drawn}) > 1
 
 

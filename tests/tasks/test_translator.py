@@ -15,9 +15,14 @@ from heedful.data.vocabulary import EOS, UNK
 from heedful.decoding import minimum_bayes_risk
 from heedful.models import StepOutput
 from heedful.tasks.build import build_model
+from heedful.tasks.decoding import make_constraints, make_decoding
+from heedful.tasks.decoding_batches import by_equal_length, by_length
+from heedful.tasks.decoding_options import DecodingOptions
+from heedful.tasks.joining import join
+from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import ModelOptions, check_recipe
 from heedful.tasks.transformer_options import TransformerOptions
-from heedful.tasks.translator import Sampling, Translator, constraints_of, unique_state
+from heedful.tasks.translator import Translator
 from tests.small import small_content
 
 SENTENCES = ["I love you.", "", "Tom is not here today.", "No.", "   ", "Where do you live?", "Why?"]
@@ -91,7 +96,8 @@ def test_nbest_comes_best_first_and_begins_with_the_best(translator):
 
 def test_the_recipe_decides_what_is_not_asked(translator):
     decoding = translator.recipe.decoding
-    limits = constraints_of(decoding.model_copy(update={"max_length": 7, "no_repeat_ngram": 3, "max_ratio": None}))
+    other = decoding.model_copy(update={"max_length": 7, "no_repeat_ngram": 3, "max_ratio": None})
+    limits = make_constraints(other, translator.tokenizers.target)
     assert (limits.max_length, limits.no_repeat_ngram, limits.max_ratio, limits.min_length) == (7, 3, None, 4)
     found = translator.translate(["I love you."], decoding=decoding.model_copy(update={"max_length": 5}))[0][0]
     assert len(found.hypothesis.tokens) <= 5
@@ -209,7 +215,7 @@ def parrot(tmp_path):
 def test_an_unknown_word_is_replaced_by_the_one_it_looked_at(parrot):
     found = parrot.translate(["the Zebra sat on Ouagadougou", "the cat sat"])
     assert [best[0].text for best in found] == ["the Zebra sat on Ouagadougou", "the cat sat"]
-    drawn = parrot.translate(["the Zebra sat"], sampling=Sampling())
+    drawn = parrot.translate(["the Zebra sat"], decoding=DecodingOptions(sample=True))
     assert drawn[0][0].text == "the Zebra sat"
 
 
@@ -219,30 +225,136 @@ def test_it_stays_unknown_where_the_recipe_says_so(parrot):
     assert parrot.translate(["the Zebra sat"], decoding=decoding)[0][0].text == "the <unk> sat"
 
 
+# --- every other method ---
+
+
+def test_every_option_reaches_the_search(translator):
+    options = DecodingOptions(
+        beam=6, groups=3, diversity=0.7, length_penalty=0.1, coverage_penalty=0.2, repetition_penalty=1.3, min_length=2,
+        max_length=9, max_ratio=1.5, max_extra=4, no_repeat_ngram=3, prefix="Je", banned=["Tom", "chat"],
+    )  # fmt: skip
+    target = translator.tokenizers.target
+    how = make_decoding(options, target, nbest=2, need_weights=True)
+    assert (how.beam, how.nbest, how.groups, how.diversity, how.need_weights) == (6, 2, 3, 0.7, True)
+    assert (how.penalties.length, how.penalties.coverage, how.penalties.repetition) == (0.1, 0.2, 1.3)
+    for name in ("min_length", "max_length", "max_ratio", "max_extra", "no_repeat_ngram"):
+        assert getattr(how.constraints, name) == getattr(options, name)
+    assert how.constraints.prefix == tuple(target.encode("Je"))
+    assert how.constraints.banned == (tuple(target.encode("Tom")), tuple(target.encode("chat")))
+    drawn = make_decoding(DecodingOptions(sample=True, temperature=0.4, top_k=9, top_p=0.8, min_p=0.1), target).sampling
+    assert (drawn.temperature, drawn.top_k, drawn.top_p, drawn.min_p) == (0.4, 9, 0.8, 0.1)
+    wanted = make_decoding(DecodingOptions(required=["le chat", "non"]), target).constraints
+    assert wanted.required == (tuple(target.encode("le chat")), tuple(target.encode("non")))
+
+
+def test_prefix_required_and_banned_words_are_of_text(translator):
+    plain = translator.translate(["I love you."])[0][0].text
+    word = plain.split()[0].strip(".,!?")
+    decoding = DecodingOptions(beam=4, banned=[word], required=["le chat"], prefix="Tom ", max_length=40)
+    best = translator.translate(["I love you."], decoding=decoding)[0][0]
+    assert best.text.startswith("Tom")
+    assert "le chat" in best.text
+    assert word not in best.text.split()
+    diverse = DecodingOptions(beam=4, groups=4, diversity=5.0)
+    assert len({one.text for one in translator.translate(["I love you."], decoding=diverse, nbest=4)[0]}) > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"required": ["le ☃"]}, "decoding.required holds 'le ☃', but '☃' cannot be written with the model's vocab"),
+        ({"prefix": "☃"}, "decoding.prefix holds '☃'"),
+        ({"required": [" "]}, "decoding.required holds ' ', which has no token"),
+        ({"banned": ["Tom", ""]}, "decoding.banned holds '', which has no token"),
+        ({"required": ["Tom"], "banned": ["Tom"]}, "required holds .* which is banned"),
+        ({"required": ["Tom Tom Tom Tom"], "max_length": 3}, "what is required have .* tokens, but max_length is 3"),
+    ],
+)
+def test_words_that_cannot_be_had_are_refused(translator, options, message):
+    with pytest.raises((DataError, ValueError), match=message):
+        translator.translate(["No."], decoding=DecodingOptions(**options))
+    assert make_constraints(DecodingOptions(banned=["☃"]), translator.tokenizers.target).banned == ()
+
+
+def test_an_ensemble_translates_and_other_vocabularies_are_refused(translator, tmp_path):
+    assert join([translator]) is translator
+    twice = join([translator, translator], "log_probabilities")
+    for one, other in zip(translator.translate(SENTENCES), twice.translate(SENTENCES), strict=True):
+        assert one[0].text == other[0].text
+    options = ModelOptions(
+        architecture="transformer", embedding_dim=8, transformer=TransformerOptions(heads=2, hidden_units=4)
+    )
+    sizes = translator.tokenizers.source.vocab_size, translator.tokenizers.target.vocab_size
+    other = Translator(build_model(options, *sizes), translator.tokenizers, translator.recipe)
+    mixed = join([translator, other])
+    found = mixed.explain("Tom is here.")
+    assert list(found.heads) == [
+        "model 1, layer 1, mean",
+        "model 1, layer 1, head 1",
+        *(f"model 2, layer 1, {name}" for name in ("mean", "head 1", "head 2")),
+    ]
+    forced = mixed.align("Tom is here.", "Tom est.").weights
+    alone = [one.align("Tom is here.", "Tom est.").weights for one in (translator, other)]
+    np.testing.assert_allclose(forced, (alone[0] + alone[1]) / 2, atol=1e-5)
+    with pytest.raises(DataError, match="Model 2 of the ensemble has other tokenizers than the first"):
+        join([translator, fresh(tmp_path)])
+
+
+@pytest.mark.parametrize("how", [{"beam": 3}, {"beam": 4, "groups": 2}, {"sample": True, "risk_draws": 3}])
+def test_heads_come_with_the_words_of_every_method(translator, how):
+    options = ModelOptions(
+        architecture="transformer", embedding_dim=8, transformer=TransformerOptions(heads=2, hidden_units=4)
+    )
+    sizes = translator.tokenizers.source.vocab_size, translator.tokenizers.target.vocab_size
+    model = Translator(build_model(options, *sizes), translator.tokenizers, translator.recipe)
+    found = model.translate(["Tom is here."], decoding=DecodingOptions(**how), nbest=2, need_weights="heads")[0]
+    for one in found:
+        assert list(one.heads) == ["layer 1, mean", "layer 1, head 1", "layer 1, head 2"]
+        np.testing.assert_allclose(one.heads["layer 1, mean"], one.word_weights, atol=1e-5)
+
+
+def test_batches_hold_few_tokens_and_one_long_sentence_comes_alone(translator):
+    lengths = [10_000, 5, 0, 64, *[3] * 100]
+    batches = list(by_length(lengths))
+    assert [len(batch) for batch in batches] == [1, 64, 38]
+    assert sorted(place for batch in batches for place in batch) == [place for place in range(104) if place != 2]
+    assert list(by_equal_length([2, 3, 2, 0, 2], 2)) == [[1], [0, 2], [4]]
+    long = " ".join(["Tom"] * 10_000)
+    decoding = DecodingOptions(beam=2, max_length=5)
+    found = translator.translate([long, "Tom"], decoding=decoding)
+    assert len(found[0][0].hypothesis.tokens) <= 5
+    assert found[1][0].text == translator.translate(["Tom"], decoding=decoding)[0][0].text
+
+
 # --- drawing at random ---
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def test_draws_depend_on_the_generator_alone(translator):
     def draw(seed):
-        sampling = Sampling(temperature=1.3, generator=torch.Generator().manual_seed(seed))
-        return [[one.text for one in found] for found in translator.translate(SENTENCES, nbest=3, sampling=sampling)]
+        how = {"decoding": DecodingOptions(sample=True, temperature=1.3), "generator": seeded(seed)}
+        return [[one.text for one in found] for found in translator.translate(SENTENCES, nbest=3, **how)]
 
     assert draw(1) == draw(1) != draw(2)
     assert [len(found) for found in draw(1)] == [1 if not sentence.strip() else 3 for sentence in SENTENCES]
 
 
 def test_draws_come_with_the_models_own_probabilities_best_first(translator):
-    found = translator.translate(["I love you."], nbest=5, sampling=Sampling(top_k=3))[0]
-    scores = [one.hypothesis.score for one in found]
-    assert scores == sorted(scores, reverse=True)
+    decoding = DecodingOptions(sample=True, top_k=3, length_penalty=0.0)
+    found = translator.translate(["I love you."], nbest=5, decoding=decoding)[0]
+    order = [(not one.hypothesis.finished, -one.hypothesis.score) for one in found]
+    assert order == sorted(order)
     for one in found:
         assert one.hypothesis.score == pytest.approx(sum(one.hypothesis.log_probs))
 
 
 def test_the_draw_of_least_risk_is_the_one_most_like_all(translator):
     def draw(nbest, risk_draws):
-        sampling = Sampling(1.5, min_p=0.01, risk_draws=risk_draws, generator=torch.Generator().manual_seed(4))
-        found = translator.translate(["I love you."], nbest=nbest, sampling=sampling)[0]
+        decoding = DecodingOptions(sample=True, temperature=1.5, min_p=0.01, risk_draws=risk_draws)
+        found = translator.translate(["I love you."], nbest=nbest, decoding=decoding, generator=seeded(4))[0]
         return [one.text for one in found]
 
     every = draw(8, None)
@@ -250,8 +362,6 @@ def test_the_draw_of_least_risk_is_the_one_most_like_all(translator):
     assert sorted(draw(8, 8)) == sorted(every)
     with pytest.raises(ValueError, match="nbest is 3, more than risk_draws, 2"):
         draw(3, 2)
-    with pytest.raises(ValueError, match="risk_draws is 0"):
-        draw(1, 0)
 
 
 # --- round trips ---

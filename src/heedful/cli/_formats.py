@@ -12,7 +12,7 @@ from heedful._errors import DataError
 from ._shell import one_line
 
 if TYPE_CHECKING:
-    from heedful.tasks.translator import Translation
+    from heedful.tasks.translated import Translation
 
 Format = Callable[[int, "Sequence[Translation]"], Iterator[str]]
 
@@ -22,6 +22,7 @@ class Alignments(StrEnum):
 
     PHARAOH = "pharaoh"
     JSON = "json"
+    HEADS = "heads"
 
     @classmethod
     def of(cls, text: str) -> "Alignments":
@@ -38,7 +39,7 @@ def formatter(nbest: bool, alignments: Alignments | None) -> Format:
         nbest: write every translation with the sentence's number and its score.
         alignments: what to add of them.
     """
-    if alignments == Alignments.JSON:
+    if alignments in (Alignments.JSON, Alignments.HEADS):
         return as_json
     links = alignments == Alignments.PHARAOH
     return (lambda index, found: as_nbest(index, found, links)) if nbest else (lambda _, found: as_text(found, links))
@@ -62,7 +63,7 @@ def as_json(index: int, found: "Sequence[Translation]") -> Iterator[str]:
 
     Its keys: `index` of the sentence, `text`, `score`, `finished`; `tokens` (as pieces) with their `log_probs`, of
     which the last is that of the end; `source_words`, `words`, and `weights[word][source_word]`, null where there are
-    none.
+    none; `heads`, such weights of every layer and head by name, where they were asked for.
     """
     for one in found:
         weights = one.word_weights
@@ -77,6 +78,8 @@ def as_json(index: int, found: "Sequence[Translation]") -> Iterator[str]:
             "words": one.target.words,
             "weights": None if weights is None else weights.round(6).tolist(),
         }
+        if one.heads:
+            content["heads"] = {name: heads.round(6).tolist() for name, heads in one.heads.items()}
         yield json.dumps(content, ensure_ascii=False)
 
 

@@ -12,16 +12,18 @@ import typer
 
 from heedful._errors import DataError
 
+from ._decoding import Changes, changed_decoding, with_ensemble
 from ._shell import Beam, Columns, Model, load_translator, parse_columns, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
-    from heedful.tasks.recipe import DecodingOptions
+    from heedful.tasks.decoding_options import DecodingOptions
     from heedful.tasks.translator import Translator
 
 EXAMPLES = (
     "heedful evaluate heedful-demo pairs.tsv",
     "heedful evaluate runs/multi30k_en_de test.en.gz test.de.gz --beam 5 --json",
+    "heedful evaluate runs/a pairs.tsv --set decoding.ensemble=[runs/b] --set decoding.length_penalty=1.0",
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "heedful evaluate runs/language_model texts.txt",
@@ -44,6 +46,7 @@ def command(
     bundled: Annotated[str | None, typer.Option(metavar="NAME", help="A set that ships with heedful instead.")] = None,
     split: Annotated[str, typer.Option(metavar="NAME", help="Which part of --bundled: train, val or test.")] = "test",
     beam: Beam = None,
+    changes: Changes = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
@@ -53,14 +56,10 @@ def command(
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
-    if (source is None) == (bundled is None):
-        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
-    if str(source) == str(target) == STANDARD_INPUT:
-        raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
-    if columns and (target or bundled):
-        raise typer.BadParameter("--columns is of use with a table alone; leave it out")
+    check_use(source, target, columns, bundled)
     wanted = parse_columns(columns)
     translator = load_translator(model)
+    decoding = changed_decoding(translator, changes or [], {"beam": beam, "sample": False if beam else None})
     writes = translator.task == "language_model"
     wanted = (0, 0) if writes and source and not target and not wanted else wanted
     pairs = read_files(source, target, wanted) if source else read_bundled(str(bundled), split)
@@ -70,12 +69,12 @@ def command(
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
     from heedful.tasks.translation import score
 
-    decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
     if writes:
         from heedful.tasks.language_model import evaluate_writer
 
         scores = evaluate_writer(translator, pairs)
     else:
+        translator = with_ensemble(translator, decoding)
         scores = score(translate(translator, pairs.source, decoding), pairs.target, translator.recipe.evaluation)
     if not as_json:
         for one in scores:
@@ -86,10 +85,20 @@ def command(
         "data": pairs.origin,
         "pairs": len(pairs),
         "skipped": pairs.skipped,
-        "beam": decoding.beam,
+        "decoding": decoding.model_dump(),
         "scores": [vars(one) for one in scores],
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def check_use(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:
+    """Refuse arguments that do not go together."""
+    if (source is None) == (bundled is None):
+        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
+    if str(source) == str(target) == STANDARD_INPUT:
+        raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
+    if columns and (target or bundled):
+        raise typer.BadParameter("--columns is of use with a table alone; leave it out")
 
 
 def read_bundled(name: str, split: str) -> "Pairs":

@@ -8,7 +8,8 @@ import typer
 from ._shell import Model, check_sentence, load_translator, say
 
 if TYPE_CHECKING:
-    from heedful.tasks.translator import Translation, Translator
+    from heedful.tasks.translated import Translation
+    from heedful.tasks.translator import Translator
     from heedful.visual.alignment import Alignment
 
 EXAMPLES = (

@@ -4,34 +4,33 @@ import io
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heedful._errors import DataError
-from heedful._files import whole_file
 
+from ._decoding import Changes, changed_decoding, with_ensemble
 from ._formats import Alignments, formatter
-from ._shell import Beam, Model, check_sentence, count, load_translator, progress, say, skipped_lines
+from ._shell import Beam, Model, check_sentence, count, load_translator, say, skipped_lines
+from ._stream import growing, nothing_or_progress, opened, read_stream, regrouped
 
 if TYPE_CHECKING:
-    from heedful.data.readers import Lines
-    from heedful.tasks.translator import Sampling
+    import torch
+
+    from heedful.tasks.decoding_options import DecodingOptions
 
 EXAMPLES = (
     'echo "I love you." | heedful translate heedful-demo',
     "heedful translate heedful-demo english.txt --output french.txt --beam 8",
     "heedful translate heedful-demo english.txt --nbest 3 --alignments pharaoh",
     "heedful translate heedful-demo --interactive",
+    """heedful translate heedful-demo english.txt --set 'decoding.required=["Madame"]' --beam 10""",
+    "heedful translate runs/a english.txt --set decoding.ensemble=[runs/b,runs/c]",
 )
-# sentences at a time: few at first, so that the first results come early; then many, which is faster
-FIRST_GROUP, LARGEST_GROUP = 8, 512
-BYTES_PER_READ = 1 << 16
-STANDARD_INPUT = "standard input"
 # from this many lines on, the speed is reported
 MANY_LINES = 1000
 
@@ -66,6 +65,7 @@ def command(
     min_p: Annotated[float | None, number("Of --sample: from what has X times the best's probability.")] = None,
     risk_draws: Annotated[int | None, count("Of --sample: draw so many, write the most typical (MBR, chrF).")] = None,
     seed: Annotated[int | None, count("Of --sample: the same seed draws the same.", least=0)] = None,
+    changes: Changes = None,
 ) -> None:
     """Translate, one sentence a line, in the order of the input.
 
@@ -75,62 +75,64 @@ def command(
 
     --alignments pharaoh adds a tab and the links of words, SOURCE-TARGET counted from 0 (with --nbest: a fourth field);
     punctuation marks are words. --alignments json writes one object per translation, with words, weights, tokens and
-    their log-probabilities.
+    their log-probabilities; --alignments heads also the weights of every layer and head.
+
+    --set changes any key of decoding in the model's recipe, for this call: groups of beams, penalties, a prefix, words
+    that are required or banned, an ensemble.
     """
-    draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
-    draws["risk_draws"] = risk_draws
-    check_use(source, output, beam, interactive, sample, draws)
+    draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "risk_draws": risk_draws}
+    check_use(source, output, beam, interactive, sample)
     translator = load_translator(model)
-    decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
-    if nbest and not sample and nbest > decoding.beam:
-        raise typer.BadParameter(f"--nbest {nbest} is more than the beam, {decoding.beam}; add --beam {nbest}")
-    if nbest and risk_draws and nbest > risk_draws:
-        raise typer.BadParameter(f"--nbest {nbest} is more than --risk-draws {risk_draws}; draw more")
-    write, need_weights = formatter(nbest is not None, alignments), alignments is not None
-    sampling = make_sampling(draws) if sample else None
+    short = draws | {"beam": beam, "sample": wants_draws(sample, beam)}
+    decoding = changed_decoding(translator, changes or [], short)
+    check_draws(decoding, nbest, draws | {"seed": seed})
+    translator = with_ensemble(translator, decoding)
+    write = formatter(nbest is not None, alignments)
+    need_weights = "heads" if alignments == Alignments.HEADS else alignments is not None
+    options: dict[str, Any] = {"nbest": nbest or 1, "need_weights": need_weights, "generator": seeded(seed)}
+    options |= {"batch_size": batch_size} if batch_size else {}
 
     def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
-        options = {"decoding": decoding, "nbest": nbest or 1, "need_weights": need_weights, "sampling": sampling}
-        options |= {"batch_size": batch_size} if batch_size else {}
-        for index, found in enumerate(translator.translate(sentences, **options), start=first):
+        for index, found in enumerate(translator.translate(sentences, decoding=decoding, **options), start=first):
             yield from write(index, found)
 
     if interactive:
         converse(lambda sentence: "\n".join(translate([sentence])))
     else:
-        translate_all(source, output, translate, in_order=sample)
+        translate_all(source, output, translate, in_order=decoding.sample)
 
 
-def check_use(
-    source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool, draws: dict[str, float | None]
-) -> None:
+def check_use(source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool) -> None:
     """Refuse options that do not go together."""
-    given = [f"--{name.replace('_', '-')}" for name, value in draws.items() if value is not None]
     if interactive and (output or source != "-"):
         raise typer.BadParameter("--interactive takes neither a file to read nor one to write")
     if sample and beam:
         raise typer.BadParameter("--sample draws and --beam searches; choose one")
-    if given and not sample:
+
+
+def wants_draws(sample: bool, beam: int | None) -> bool | None:
+    """Whether to sample: who asks for a beam does not, whatever the recipe says; None leaves it to the recipe."""
+    return True if sample else False if beam else None
+
+
+def check_draws(decoding: "DecodingOptions", nbest: int | None, draws: Mapping[str, float | None]) -> None:
+    """Refuse what is of use in sampling alone, and more translations than there will be."""
+    given = [f"--{name.replace('_', '-')}" for name, value in draws.items() if value is not None]
+    if given and not decoding.sample:
         raise typer.BadParameter(f"{given[0]} is of use with --sample only; add it")
-    if draws["temperature"] is not None and not 0 < draws["temperature"] < float("inf"):
-        raise typer.BadParameter(f"--temperature is {draws['temperature']}; give a number above 0")
-    if draws["top_p"] is not None and not 0 < draws["top_p"] <= 1:
-        raise typer.BadParameter(f"--top-p is {draws['top_p']}; give a probability above 0 and up to 1")
-    if draws["min_p"] is not None and not 0 <= draws["min_p"] <= 1:
-        raise typer.BadParameter(f"--min-p is {draws['min_p']}; give a share from 0 to 1")
+    if nbest and not decoding.sample and nbest > decoding.beam:
+        raise typer.BadParameter(f"--nbest {nbest} is more than the beam, {decoding.beam}; add --beam {nbest}")
+    if nbest and decoding.sample and decoding.risk_draws and nbest > decoding.risk_draws:
+        raise typer.BadParameter(f"--nbest {nbest} is more than --risk-draws {decoding.risk_draws}; draw more")
 
 
-def make_sampling(draws: dict[str, Any]) -> "Sampling":
-    """The sampling options."""
+def seeded(seed: int | None) -> "torch.Generator":
+    """A source of chance; without a seed another one every time."""
     import torch
 
-    from heedful.tasks.translator import Sampling
-
-    seed, temperature = draws["seed"], draws["temperature"]
     generator = torch.Generator()
     generator.seed() if seed is None else generator.manual_seed(seed)
-    given = {name: draws[name] for name in ("top_k", "top_p", "min_p", "risk_draws")}
-    return Sampling(1.0 if temperature is None else temperature, generator=generator, **given)
+    return generator
 
 
 def translate_all(
@@ -167,68 +169,6 @@ def translate_all(
         say(f"Left empty what cannot be translated: {skipped_lines(skipped)}.")
     if output:
         say(f"Wrote the translations of {done:,} lines to {output}.")
-
-
-def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
-    """Whole lines, as many as have arrived: a program that writes one line gets its translation before the next.
-
-    Args:
-        read: gives at most so many bytes, as soon as there are any; none at the end.
-    """
-    from heedful.data.encodings import as_utf8
-    from heedful.data.files import cut_lines
-    from heedful.data.readers import check_lines
-
-    text = as_utf8(read, STANDARD_INPUT)
-    rest = bytearray()
-    while data := text.read1(BYTES_PER_READ):
-        rest += data
-        if end := data.rfind(b"\n") + 1:
-            cut = len(rest) - len(data) + end
-            yield check_lines(cut_lines(io.BytesIO(rest[:cut])), STANDARD_INPUT)
-            del rest[:cut]
-    if rest:
-        yield check_lines(cut_lines(io.BytesIO(rest)), STANDARD_INPUT)
-
-
-def growing(blocks: "Iterable[Lines]", skipped: Counter[str]) -> Iterator[list[str]]:
-    """Sentences in groups, small ones first; counts what was skipped on the way."""
-    size = FIRST_GROUP
-    for block in blocks:
-        skipped.update(block.skipped)
-        first = 0
-        while first < len(block.text):
-            yield block.text[first : first + size]
-            first, size = first + size, min(2 * size, LARGEST_GROUP)
-
-
-def regrouped(groups: Iterable[list[str]]) -> Iterator[list[str]]:
-    """The same sentences in groups of one size."""
-    sentences = chain.from_iterable(groups)
-    while group := list(islice(sentences, FIRST_GROUP)):
-        yield group
-
-
-@contextmanager
-def opened(output: Path | None) -> Iterator[Callable[[Iterable[str]], None]]:
-    """What writes lines: to a file, which appears whole at the end, or to standard output, at once."""
-    if output is None:
-
-        def write(lines: Iterable[str]) -> None:
-            sys.stdout.writelines(f"{line}\n" for line in lines)
-            sys.stdout.flush()
-
-        yield write
-    else:
-        with whole_file(output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield lambda lines: file.writelines(f"{line}\n" for line in lines)
-
-
-def nothing_or_progress(output: Path | None) -> AbstractContextManager[Callable[[int], None]]:
-    """Progress, unless the translations themselves show it."""
-    if output is None and sys.stdout.isatty():
-        return nullcontext(lambda _: None)
-    return progress("sentences", None)
 
 
 def converse(answer: Callable[[str], str]) -> None:

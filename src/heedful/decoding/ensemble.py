@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from heedful.models.protocol import StepModel, StepOutput
@@ -16,7 +16,7 @@ class Ensemble(nn.Module):
 
     The models may be of different kinds (recurrent beside a Transformer). A mean of probabilities lets one confident
     model decide; a mean of log-probabilities, which the search normalises, needs all of them to agree. Weights are the
-    mean over the models that have attention. One model is the model alone.
+    mean over the models that have attention, heads those of each of them in order. One model is the model alone.
 
     Args:
         models: anything with `encode`, `start` and `step`; at least one.
@@ -48,7 +48,8 @@ class Ensemble(nn.Module):
             raise ValueError("models is empty; an ensemble needs at least one model")
         if mean not in ("probabilities", "log_probabilities"):
             raise ValueError(f"mean is {mean!r}; expected 'probabilities' or 'log_probabilities'")
-        self.members, self.mean = tuple(models), mean
+        self.members: tuple[Any, ...] = tuple(models)
+        self.mean = mean
         # registered, so that the search puts each of them into evaluation mode
         self.modules_of_members = nn.ModuleList(model for model in models if isinstance(model, nn.Module))
 
@@ -84,4 +85,17 @@ class Ensemble(nn.Module):
         else:
             logits = log_probs.mean(0)
         looked = [output.weights for output in outputs if output.weights is not None]
-        return StepOutput(logits, torch.stack(looked).mean(0) if looked else None), tuple(own for _, own in steps)
+        weights = torch.stack(looked).mean(0) if looked else None
+        heads = tuple(heads for output in outputs for heads in output.heads)
+        return StepOutput(logits, weights, heads), tuple(own for _, own in steps)
+
+    def align(
+        self,
+        source: Int[Tensor, "batch source_len"],
+        lengths: Int[Tensor, " batch"],
+        target_in: Int[Tensor, "batch target_len"],
+    ) -> Float[Tensor, "batch target_len source_len"] | None:
+        """What each target position looks at when it is fed a given target, on average; see `Seq2Seq.align`."""
+        looked = [model.align(source, lengths, target_in) for model in self.members]
+        found = [weights for weights in looked if weights is not None]
+        return torch.stack(found).mean(0) if found else None

@@ -6,16 +6,15 @@ from torch import Tensor
 from heedful.models.protocol import StepModel
 
 from ._frontier import Frontier, follow
-from .constraints import Constraints
 from .hypothesis import Hypothesis
+from .options import Decoding
 
 
 def greedy(
     model: StepModel,
     source: Shaped[Tensor, "batch source_len ..."],
     lengths: Int[Tensor, " batch"],
-    constraints: Constraints | None = None,
-    need_weights: bool = False,
+    decoding: Decoding | None = None,
 ) -> list[Hypothesis]:
     """One hypothesis per sentence, by taking the most probable allowed token until EOS or the maximum length.
 
@@ -26,11 +25,10 @@ def greedy(
         model: anything with `encode`, `start` and `step`.
         source: whatever the model encodes, padded.
         lengths: positions of each sentence that are not padding; 0 is allowed where the model allows it.
-        constraints: limits on the output; `Constraints()` when left out.
-        need_weights: fill `Hypothesis.weights`.
+        decoding: constraints, penalties, and whether weights are needed; `Decoding()` when left out.
 
     Raises:
-        ValueError: lengths that do not fit the source; NaN or plus infinity among the logits.
+        ValueError: lengths that do not fit the source; NaN or plus infinity among the logits; something is required.
 
     >>> import torch
     >>> from types import SimpleNamespace
@@ -45,5 +43,9 @@ def greedy(
     >>> greedy(model, source=torch.tensor([[6, 6], [5, 0]]), lengths=torch.tensor([2, 1]))[1].tokens
     [4, 5]
     """
-    frontier = Frontier(model, source, lengths, constraints, need_weights)
-    return follow(frontier, lambda log_probs, _: log_probs.argmax(1))
+    how = decoding or Decoding()
+    if how.constraints.required:
+        raise ValueError("greedy search cannot plan for what is required; use beam_search, with a beam of 1 or more")
+    frontier = Frontier(model, source, lengths, how)
+    follow(frontier, lambda choices, _: choices.argmax(1))
+    return [best for (best,) in frontier.results.hypotheses(1, how.penalties.length)]

@@ -15,11 +15,14 @@ class Hypothesis:
     Attributes:
         tokens: the ids said, without BOS and EOS.
         log_probs: natural logarithm of the probability the model gave each token, in order; the last one is that of EOS
-            if `finished`. They are the model's own: no constraint, temperature or truncation renormalises them.
-        score: `sum(log_probs) / length_norm(len(log_probs), length_penalty)`, less what a penalty for coverage takes;
-            greedy and sampling have no penalties.
-        weights: `[len(tokens), source_len]`, what the model looked at when it said each token, on the CPU, without
-            the padding of the batch; None unless asked for, or where the model has no attention.
+            if `finished`. They are the model's own: no constraint, penalty, temperature or truncation changes them.
+        score: what ranks it, whatever the method: `sum(log_probs) / length_norm(len(log_probs), length penalty)`, less
+            what the penalty for coverage takes. With a penalty for repetition the sum is of the log-probabilities as
+            that penalty leaves them.
+        weights: `[len(tokens), source_len]`, what the model looked at when it said each token, the mean of its heads,
+            on the CPU, without the padding of the batch; None unless asked for, or where the model has no attention.
+        heads: `[layers, heads, len(tokens), source_len]`, the same of every layer and head, one tensor for each model
+            of an ensemble that has attention; empty unless asked for. A recurrent model has one of each.
         finished: whether the model ended by EOS; False if the maximum length, or a dead end, cut it off.
 
     >>> Hypothesis(tokens=[7, 5], log_probs=[-0.5, -1.0, -0.25], score=-1.75).finished
@@ -31,6 +34,7 @@ class Hypothesis:
     score: float
     weights: Tensor | None = field(default=None, compare=False)
     finished: bool = True
+    heads: tuple[Tensor, ...] = field(default=(), compare=False)
 
 
 def length_norm(length: int | Tensor, length_penalty: float) -> Any:

@@ -1,4 +1,6 @@
-"""What a search takes off the score of a hypothesis that left source words unread (Wu et al. 2016, section 7)."""
+"""What counts in the order of hypotheses besides their probability: their length, unread words, repeated tokens."""
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -8,10 +10,40 @@ from torch import Tensor
 LEAST_COVERAGE = 1e-6
 
 
+@dataclass(frozen=True)
+class Penalties:
+    """How strongly each counts; one that is off costs no time.
+
+    Args:
+        length: a sum of log-probabilities is divided by `((5 + len) / 6) ** length`, where `len` counts EOS (Wu et al.
+            2016, eq. 14). 0 ranks by probability, which favours the short; 1 nearly by mean log-probability.
+        coverage: how much the logarithm of what each source position received counts, see `coverage_penalty`; in the
+            order of what ended alone, not in which hypotheses grow. 0.2 is the paper's; 0 needs no attention.
+        repetition: by what the logit of a token that was said before is made smaller at every step, see
+            `repetition.discouraged`; 1.2 is the paper's, 1 leaves it alone.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    length: float = 0.6
+    coverage: float = 0.0
+    repetition: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, least, common in (("length", 0, 0.6), ("coverage", 0, 0.2), ("repetition", 1, 1.2)):
+            if not least <= getattr(self, name) < float("inf"):
+                raise ValueError(
+                    f"the {name} penalty is {getattr(self, name)}; use {least} (none) or more, {common} being common"
+                )
+
+
 def coverage_penalty(
     coverage: Float[Tensor, "rows keys"], lengths: Int[Tensor, " rows"], strength: float
 ) -> Float[Tensor, " rows"]:
     """`strength * sum_k ln(min(coverage[k], 1))`, never positive; 0 where each key was read once in total, or more.
+
+    What a search takes off the score of a hypothesis that left source words unread (Wu et al. 2016, section 7).
 
     Args:
         coverage: the sum of the weights that each key received, `[rows, keys]`.

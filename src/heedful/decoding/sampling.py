@@ -9,45 +9,33 @@ from torch import Tensor
 from heedful.models.protocol import StepModel
 
 from ._frontier import Frontier, follow
-from .constraints import NEVER, Constraints
+from .constraints import NEVER
 from .hypothesis import Hypothesis
+from .options import Decoding, Sampling
 
 
 def sample(
     model: StepModel,
     source: Shaped[Tensor, "batch source_len ..."],
     lengths: Int[Tensor, " batch"],
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    generator: torch.Generator | None = None,
-    constraints: Constraints | None = None,
-    need_weights: bool = False,
-) -> list[Hypothesis]:
-    """One random hypothesis per sentence; for several, repeat the rows of `source` and `lengths`.
+    decoding: Decoding | None = None,
+) -> list[list[Hypothesis]]:
+    """`decoding.nbest` random hypotheses of every sentence, best first: finished ones, then by score.
 
     The allowed tokens' probabilities are tempered, then cut to the `top_k` most probable (Fan, Lewis and Dauphin 2018),
     then to the fewest that hold `top_p` of what is left (Holtzman et al. 2020), then to those at least `min_p` times as
     probable as the best (Nguyen et al. 2024), and renormalised.
-    `Hypothesis.log_probs` stay those of the model. The draws of a sentence depend on the generator, the batch size
-    and its place in the batch, not on what the other sentences say.
+    `Hypothesis.log_probs` stay those of the model. The draws of a sentence depend on the generator, the batch size, the
+    number of draws and its place in the batch, not on what the other sentences say. The source is read once.
 
     Args:
         model: anything with `encode`, `start` and `step`.
         source: whatever the model encodes, padded.
         lengths: positions of each sentence that are not padding.
-        temperature: above 1 flatter, below 1 sharper.
-        top_k: how many tokens may be drawn; None is all.
-        top_p: the probability, above 0 and up to 1, that the tokens to draw from hold together; None is 1.
-        min_p: the share of the best token's probability, from 0 to 1, that a token needs; None is 0.
-        generator: the source of chance; the same seed gives the same result. torch's own when left out.
-        constraints: limits on the output; `Constraints()` when left out.
-        need_weights: fill `Hypothesis.weights`.
+        decoding: `sampling` (`Sampling()` when left out), `nbest`, constraints and penalties.
 
     Raises:
-        ValueError: a number out of range; lengths that do not fit the source; NaN or plus infinity among the logits.
+        ValueError: lengths that do not fit the source; NaN or plus infinity among the logits.
 
     >>> from types import SimpleNamespace
     >>> from heedful.models import StepOutput
@@ -59,20 +47,24 @@ def sample(
     ...     start=lambda encoded: None,
     ...     step=lambda tokens, state, encoded, need_weights: (StepOutput(table[tokens].log()), state),
     ... )
-    >>> found = sample(model, torch.full((100, 2), 6), torch.full((100,), 2), top_k=2)
+    >>> how = Decoding(sampling=Sampling(top_k=2), nbest=100)
+    >>> (found,) = sample(model, torch.tensor([[6, 6]]), torch.tensor([2]), how)
     >>> sorted({tuple(one.tokens) for one in found})
     [(4,), (5,)]
     """
-    _check(temperature, top_k, top_p, min_p)
-    frontier = Frontier(model, source, lengths, constraints, need_weights)
-    device = generator.device if generator else source.device
+    how = decoding or Decoding()
+    chance = how.sampling or Sampling()
+    frontier = Frontier(model, source, lengths, how, copies=how.nbest)
+    device = chance.generator.device if chance.generator else source.device
 
-    def draw(log_probs: Tensor, sentence: Tensor) -> Tensor:
+    def draw(choices: Tensor, sentence: Tensor) -> Tensor:
         # for the whole batch at every step: a sentence that has ended must not shift the draws of the others
-        luck = torch.rand(len(lengths), generator=generator, device=device).to(log_probs.device)
-        return pick(truncated(log_probs / temperature, top_k, top_p, min_p).softmax(1), luck[sentence])
+        luck = torch.rand(len(frontier.limits), generator=chance.generator, device=device).to(choices.device)
+        head = truncated(choices / chance.temperature, chance.top_k, chance.top_p, chance.min_p)
+        return pick(head.softmax(1), luck[sentence])
 
-    return follow(frontier, draw)
+    follow(frontier, draw)
+    return frontier.results.hypotheses(how.nbest, how.penalties.length)
 
 
 def truncated(
@@ -112,14 +104,3 @@ def pick(probs: Float[Tensor, "rows vocabulary"], luck: Float[Tensor, " rows"]) 
     # rounding can carry the sum past the last possible token: never choose an impossible one
     possible = probs.gather(1, token[:, None])[:, 0] > 0
     return torch.where(possible, token, probs.argmax(1))
-
-
-def _check(temperature: float, top_k: int | None, top_p: float | None, min_p: float | None) -> None:
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature is {temperature}; use a number above 0, or greedy search for the limit at 0")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}; draw from at least 1 token, or pass None for all")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p is {top_p}; use a probability above 0 and up to 1, or None for all")
-    if min_p is not None and not 0 <= min_p <= 1:
-        raise ValueError(f"min_p is {min_p}; use a share from 0 to 1, or None for all")

@@ -13,11 +13,15 @@ class StepOutput:
 
     Attributes:
         logits: `[batch, vocab_size]`, before the softmax.
-        weights: `[batch, source_len]`, what the step looked at; `None` unless asked for, or without attention.
+        weights: `[batch, source_len]`, what the step looked at, the mean of its heads; `None` unless asked for, or
+            without attention.
+        heads: `[batch, layers, heads, source_len]`, of each head, where there are weights; a model alone has one such
+            tensor, and a look without heads is one of one layer. Empty where the model does not say.
     """
 
     logits: Float[Tensor, "batch vocab_size"]
     weights: Float[Tensor, "batch source_len"] | None = None
+    heads: tuple[Float[Tensor, "batch _ _ source_len"], ...] = ()
 
 
 @runtime_checkable

@@ -69,6 +69,15 @@ def mean_of_heads(weights: Float[Tensor, "batch *heads steps keys"]) -> Float[Te
     return weights if weights.dim() == 3 else weights.flatten(1, -3).mean(1)
 
 
+def every_head(weights: Float[Tensor, "batch *heads steps keys"]) -> Float[Tensor, "batch layers heads steps keys"]:
+    """Weights with both axes; a look without heads, or of one layer, gets axes of length 1.
+
+    >>> every_head(torch.ones(2, 3, 5)).shape, every_head(torch.ones(2, 4, 3, 5)).shape
+    (torch.Size([2, 1, 1, 3, 5]), torch.Size([2, 1, 4, 3, 5]))
+    """
+    return weights if weights.dim() == 5 else every_head(weights.unsqueeze(1))
+
+
 class Seq2Seq(nn.Module):
     """Encoder, target embedding, decoder and output layer: blocks made into a model.
 
@@ -140,8 +149,11 @@ class Seq2Seq(nn.Module):
     ) -> tuple[StepOutput, Any]:
         """One step: the last tokens in, logits of the next ones and the next state out."""
         output = self.decoder(self.embedding(tokens.unsqueeze(1)), state, encoded, need_weights)
-        weights = None if output.weights is None else mean_of_heads(output.weights).squeeze(1)
-        return StepOutput(self.output(output.features.squeeze(1)), weights), output.state
+        logits = self.output(output.features.squeeze(1))
+        if output.weights is None:
+            return StepOutput(logits), output.state
+        heads = every_head(output.weights).squeeze(3)
+        return StepOutput(logits, mean_of_heads(output.weights).squeeze(1), (heads,)), output.state
 
     def align(
         self,
@@ -187,7 +199,7 @@ class Seq2Seq(nn.Module):
         output = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True)
         weights = output.weights
         if weights is not None:
-            weights = None if weights.dim() == 3 else weights if weights.dim() == 5 else weights.unsqueeze(1)
+            weights = None if weights.dim() == 3 else every_head(weights)
         return weights, read.weights, output.self_weights
 
     def forward(

@@ -13,7 +13,8 @@ from heedful.attention.normalizers import SoftmaxNormalizer
 from heedful.training.checkpoint import WeightFiles
 from heedful.visual.explorer import Explored, Looks
 
-from .translator import Translation, Translator
+from .translated import Translation
+from .translator import Translator
 
 
 def kept_weights(model: Path) -> WeightFiles:

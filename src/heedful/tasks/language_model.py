@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,8 +18,11 @@ from heedful.training.processes import Processes
 from heedful.visual.explorer import Looks
 
 from .batches import Corpus, encode
+from .decoding_batches import by_equal_length
+from .looking import evaluated
+from .translated import Translation, named_heads, read_pieces
 from .translation import VALIDATION_TOKENS, Task
-from .translator import Translation, Translator, named_heads, read_pieces
+from .translator import Translator
 
 
 class Writer(Translator):
@@ -62,13 +64,11 @@ class Writer(Translator):
             Looks("the words before, and itself", read_pieces(found.target), read_pieces(found.source), weights[None])
         ]
 
-    @torch.inference_mode()
     def _look(self, text: Segments) -> Tensor:
         """What each piece looks at, `[1, (layers, heads,) pieces, 1 + pieces]`."""
         device = next(self.model.parameters()).device
-        training = self.model.training
-        weights = self.model.eval().look(torch.tensor([[BOS, *text.ids]], device=device))
-        self.model.train(training)
+        with evaluated(self.model):
+            weights = self.model.look(torch.tensor([[BOS, *text.ids]], device=device))
         if weights is None:
             raise DataError("The model has no attention to show.")
         return weights[..., 1:, :].double().cpu()
@@ -78,14 +78,9 @@ class Writer(Translator):
         text = target.decode([*source.ids, *hypothesis.tokens])
         return Translation(text, hypothesis, source, target.segment_ids(hypothesis.tokens))
 
-    @staticmethod
-    def _by_length(sources: Sequence[Segments], batch_size: int) -> Iterator[list[int]]:
+    def _batches(self, sources: Sequence[Segments], batch_size: int) -> Iterator[list[int]]:
         """Places of the texts that hold anything, in batches of one length each."""
-        lengths = np.array([len(source.ids) for source in sources])
-        for length in sorted({*lengths[lengths > 0].tolist()}, reverse=True):
-            places = np.flatnonzero(lengths == length).tolist()
-            for first in range(0, len(places), batch_size):
-                yield places[first : first + batch_size]
+        return by_equal_length([len(source.ids) for source in sources], batch_size)
 
 
 def validator(writer: Translator, valid: Corpus, processes: Processes) -> Callable[[nn.Module], Mapping[str, float]]:

@@ -14,6 +14,7 @@ from heedful._errors import RecipeError, brief
 from heedful.training.options import TrainingOptions
 
 from .data_options import TAGS, DataOptions, Section, TokenizerOptions
+from .decoding_options import DecodingOptions
 from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
@@ -132,41 +133,6 @@ class ModelOptions(Section):
         return self
 
 
-class DecodingOptions(Section):
-    """How the trained model translates when nothing else is asked for.
-
-    Args:
-        beam: Hypotheses kept; 1 is greedy.
-        length_penalty: 0 ranks by probability, which favours the short; 1 nearly by mean log-probability.
-        coverage_penalty: How much unread words of the source count against a translation; 0 for not at all.
-        min_length: Fewest tokens of a translation.
-        max_length: Most tokens.
-        max_ratio: Most tokens relative to those of the source; null for `max_length` alone.
-        max_extra: Tokens that `max_ratio` grants on top.
-        no_repeat_ngram: A run of so many tokens occurs once at most; 0 allows repetition.
-        replace_unknown: Put the source word looked at most in place of an unknown token.
-    """
-
-    # the upper limits are there since a model's recipe is somebody else's
-    beam: int = Field(default=5, gt=0, le=1000)
-    length_penalty: float = Field(default=0.6, ge=0, le=10)
-    coverage_penalty: float = Field(default=0.0, ge=0, le=10)
-    min_length: int = Field(default=0, ge=0, le=10_000)
-    max_length: int = Field(default=256, gt=0, le=10_000)
-    max_ratio: float | None = Field(default=2.0, ge=0, le=1000)
-    max_extra: int = Field(default=10, ge=0, le=10_000)
-    no_repeat_ngram: int = Field(default=0, ge=0)
-    replace_unknown: bool = True
-
-    @model_validator(mode="after")
-    def _lengths(self) -> "DecodingOptions":
-        if self.min_length > self.max_length:
-            raise ValueError(
-                f"min_length is {self.min_length}, above max_length, {self.max_length}; lower it, or raise max_length"
-            )
-        return self
-
-
 class EvaluationOptions(Section):
     """What a score is made of.
 
@@ -245,6 +211,8 @@ class Recipe(Section):
         yield "start_from", self.start_from or ""
         for key, path in self.data.paths():
             yield f"data.{key}", path
+        for place, path in enumerate(self.decoding.ensemble):
+            yield f"decoding.ensemble.{place}", path
         for name in ("source_embeddings", "target_embeddings"):
             yield f"model.{name}", getattr(self.model, name) or ""
 

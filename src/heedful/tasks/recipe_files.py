@@ -46,7 +46,7 @@ def settle_recipe(content: dict[str, Any], origin: str, overrides: Sequence[str]
         RecipeError: See `load_recipe`.
     """
     for override in overrides:
-        _override(content, override)
+        override_key(content, override)
     _take_architecture(content, origin, overrides)
     recipe = check_recipe(content, origin, overrides)
     for key, path in recipe.paths():
@@ -143,11 +143,19 @@ def _take_architecture(content: dict[str, Any], origin: str, overrides: Sequence
     content["model"] = base.model.model_dump() | {"source_embeddings": None, "target_embeddings": None}
     for override, key in keys.items():
         if key.partition(".")[0] in ("model", "tokenizer"):
-            _override(content, override)
+            override_key(content, override)
 
 
-def _override(content: dict[str, Any], override: str) -> None:
-    """Set one dotted key of nested mappings to a value; a number is a place in a list, as in data.train.0.weight."""
+def override_key(content: dict[str, Any], override: str) -> None:
+    """Set one dotted key of nested mappings to a value; a number is a place in a list, as in data.train.0.weight.
+
+    Args:
+        content: the sections by name, which are changed.
+        override: such as "model.units=256".
+
+    Raises:
+        RecipeError: it is no key and value, or leads through a value that has no keys.
+    """
     key, equals, value = override.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):

@@ -28,8 +28,9 @@ from .batches import Corpus, encode, make_batches, make_tokenizers
 from .build import build_task
 from .corpora import Say, gather_material, read_part
 from .data_options import TokenizerOptions
+from .decoding_options import DecodingOptions
 from .model_folder import find_model, load_folder, refuse_foreign
-from .recipe import DecodingOptions, EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
+from .recipe import EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
 from .translator import Translator
 
@@ -284,7 +285,7 @@ def validator(
     order = valid.batches(tokens, seed=0).epoch(0)
     own = slice(processes.rank, None, processes.count)
     batches, sources = [order[place] for place in range(len(order))[own]], valid.pairs.source[own]
-    quick = translator.recipe.decoding.model_copy(update={"beam": 1})
+    quick = translator.recipe.decoding.greedy()
 
     def validate(model: nn.Module) -> dict[str, float]:
         found = processes.gather([best[0].text for best in translator.translate(sources, decoding=quick)])

@@ -1,0 +1,54 @@
+"""The weights of a model as they are written, and the model of the weights that were read."""
+
+import os
+
+import torch
+
+from heedful._errors import ModelFolderError
+from heedful.models import LanguageModel, Seq2Seq
+
+from .build import build_task
+from .model_folder import AGAIN, ModelFolder
+
+
+def unique_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Every weight once: a tied matrix stands under its first name only, as safetensors wants it."""
+    state: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            state[name] = tensor.detach()
+    return state
+
+
+def rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq | LanguageModel:
+    """The model of a folder. It is built only when its weights are known to fit, so that no recipe fills the memory.
+
+    Raises:
+        ModelFolderError: weights and recipe do not fit each other.
+    """
+    options = content.recipe.model
+    sizes = content.tokenizers.source.vocab_size, content.tokenizers.target.vocab_size
+    # the weights hold what a pretrained embedding began with; its file need not be here
+    options = options.model_copy(update={"source_embeddings": None, "target_embeddings": None})
+    layers = options.encoder_layers + options.decoder_layers
+    if layers > len(content.weights):
+        raise ModelFolderError(f"{folder} has {len(content.weights)} weights for a recipe of {layers} layers; {AGAIN}.")
+    try:
+        with torch.device("meta"):
+            state = unique_state(build_task(content.recipe.task, options, *sizes))
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+        why = str(error).partition("\n")[0]
+        raise ModelFolderError(f"No model can be built by the recipe in {folder} ({why}); {AGAIN}.") from None
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in content.weights.items()}
+    if expected != found:
+        odd = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+        raise ModelFolderError(
+            f"The weights in {folder} do not fit its recipe.yaml and tokenizer.json: {odd[0]} is "
+            f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; {AGAIN}."
+        )
+    model = build_task(content.recipe.task, options, *sizes)
+    model.load_state_dict(dict(content.weights), strict=False)
+    return model
