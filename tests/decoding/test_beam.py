@@ -22,11 +22,11 @@ def said(hypothesis) -> list[int]:
     return hypothesis.tokens + [EOS] * hypothesis.finished
 
 
-def assert_same(found, expected: list[Grown], length_penalty: float, coverage_penalty: float = 0.0) -> None:
+def assert_same(found, expected: list[Grown], length_penalty: float, *read: float) -> None:
     assert [said(one) for one in found] == [one.tokens for one in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.log_probs == pytest.approx(other.log_probs, abs=1e-9)
-        assert one.score == pytest.approx(other.score(length_penalty, coverage_penalty), abs=1e-9)
+        assert one.score == pytest.approx(other.score(length_penalty, *read), abs=1e-9)
         if one.weights is not None:
             looked = torch.tensor(other.weights, dtype=torch.float64)[: len(one.tokens)]
             torch.testing.assert_close(one.weights, looked.reshape(one.weights.shape), rtol=0, atol=1e-9)
@@ -50,13 +50,11 @@ LIMITS = st.fixed_dictionaries(
     seed=st.integers(0, 10_000),
     beam=st.integers(1, 6),
     length_penalty=st.sampled_from([0.0, 0.6, 1.0, 2.5]),
-    coverage_penalty=st.sampled_from([0.0, 0.2, 3.0]),
+    read=st.sampled_from([(0.0, 0.0), (0.2, 0.0), (3.0, 0.0), (0.0, 0.7), (0.2, 3.0)]),
     limits=LIMITS,
     data=st.data(),
 )
-def test_a_beam_equals_the_reference_beam_weights_and_state_included(
-    seed, beam, length_penalty, coverage_penalty, limits, data
-):
+def test_a_beam_equals_the_reference_beam_weights_and_state_included(seed, beam, length_penalty, read, limits, data):
     model = Recurrent(vocabulary=7, seed=seed)
     nbest, constraints = data.draw(st.integers(1, beam)), Constraints(**limits)
     found = beam_search(
@@ -67,13 +65,13 @@ def test_a_beam_equals_the_reference_beam_weights_and_state_included(
             nbest=nbest,
             constraints=constraints,
             need_weights=True,
-            penalties=Penalties(length=length_penalty, coverage=coverage_penalty),
+            penalties=Penalties(length=length_penalty, coverage=read[0], overcoverage=read[1]),
         ),
     )
     for sentence, hypotheses in zip(SENTENCES, found, strict=True):
         source = torch.tensor(sentence, dtype=torch.long)
-        expected = reference_beam(model, source, beam, length_penalty, constraints, coverage_penalty)[:nbest]
-        assert_same(hypotheses, expected, length_penalty, coverage_penalty)
+        expected = reference_beam(model, source, beam, length_penalty, constraints, *read)[:nbest]
+        assert_same(hypotheses, expected, length_penalty, *read)
 
 
 @settings(max_examples=25)

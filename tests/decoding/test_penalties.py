@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heedful.decoding import Decoding, Penalties, beam_search, coverage_penalty
+from heedful.decoding import Decoding, Penalties, beam_search, coverage_penalty, overcoverage_penalty
 
 from .toys import Recurrent, Table, pad
 
@@ -19,6 +19,14 @@ def test_it_is_the_sum_over_what_is_no_padding(received, length, strength):
     wanted = strength * sum(math.log(min(max(each, 1e-6), 1)) for each in received[:length])
     assert found.item() == pytest.approx(wanted)
     assert found <= 0
+
+
+@given(st.lists(st.floats(0, 3), min_size=1, max_size=6), st.integers(0, 6), st.floats(0, 2))
+def test_what_is_read_again_costs_all_above_once(received, length, strength):
+    length = min(length, len(received))
+    found = overcoverage_penalty(torch.tensor([received], dtype=torch.float64), torch.tensor([length]), strength)
+    # the form of OpenNMT-py: the sum of what is at least 1, less the keys
+    assert found.item() == pytest.approx(-strength * (sum(max(each, 1) for each in received[:length]) - length))
 
 
 def test_a_source_that_was_read_costs_nothing_and_an_unread_word_something_finite():
@@ -39,5 +47,7 @@ def test_a_model_without_attention_and_a_negative_penalty_are_refused():
         beam_search(Table(torch.zeros(1, 7, 7)), *pad([[4, 5]]), Decoding(penalties=Penalties(coverage=0.2)))
     with pytest.raises(ValueError, match=r"the coverage penalty is -1\.0; use 0 \(none\) or more, 0\.2 being common"):
         Penalties(coverage=-1.0)
+    with pytest.raises(ValueError, match=r"the overcoverage penalty is 2\.0, but the model has no attention"):
+        beam_search(Table(torch.zeros(1, 7, 7)), *pad([[4, 5]]), Decoding(penalties=Penalties(overcoverage=2.0)))
     with pytest.raises(ValueError, match=r"the length penalty is -0\.5; use 0"):
         Penalties(length=-0.5)

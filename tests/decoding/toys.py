@@ -103,12 +103,12 @@ class Grown:
     weights: list[list[float]]
     state: object = None
 
-    def score(self, length_penalty: float, coverage_penalty: float = 0.0) -> float:
-        read = (
-            [min(max(sum(column), 1e-6), 1) for column in zip(*self.weights, strict=True)] if coverage_penalty else []
-        )
+    def score(self, length_penalty: float, coverage_penalty: float = 0.0, overcoverage: float = 0.0) -> float:
+        read = [sum(column) for column in zip(*self.weights, strict=True)] if coverage_penalty or overcoverage else []
+        unread = coverage_penalty * sum(math.log(min(max(each, 1e-6), 1)) for each in read)
+        again = overcoverage * (sum(max(each, 1) for each in read) - len(read))
         reward = sum(self.log_probs) / ((5 + len(self.log_probs)) / 6) ** length_penalty
-        return reward + coverage_penalty * sum(map(math.log, read))
+        return reward + unread - again
 
 
 def forbidden(tokens: list[int], constraints: Constraints) -> set[int]:
@@ -144,9 +144,12 @@ def reference_beam(
     beam: int,
     length_penalty: float,
     constraints: Constraints,
-    coverage_penalty: float = 0.0,
+    *read: float,
 ) -> list[Grown]:
-    """Beam search over one sentence, to the very end, best first; a finished hypothesis keeps its place."""
+    """Beam search over one sentence, to the very end, best first; a finished hypothesis keeps its place.
+
+    `read`: penalties for what was read too little and too often.
+    """
     encoded = model.encode(source[None], torch.tensor([len(source)]))
     alive = [Grown([], [], [], model.start(encoded))]
     finished, unfinished = [], []
@@ -160,7 +163,7 @@ def reference_beam(
         chosen = offspring[: beam - len(finished)]
         finished += [grown for grown in chosen if grown.tokens[-1] == EOS]
         alive = [grown for grown in chosen if grown.tokens[-1] != EOS]
-    best = lambda some: sorted(some, key=lambda grown: -grown.score(length_penalty, coverage_penalty))  # noqa: E731
+    best = lambda some: sorted(some, key=lambda grown: -grown.score(length_penalty, *read))  # noqa: E731
     return best(finished) + best(unfinished + alive)
 
 

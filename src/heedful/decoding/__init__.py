@@ -13,4 +13,5 @@ from .options import Decoding as Decoding
 from .options import Sampling as Sampling
 from .penalties import Penalties as Penalties
 from .penalties import coverage_penalty as coverage_penalty
+from .penalties import overcoverage_penalty as overcoverage_penalty
 from .sampling import sample as sample

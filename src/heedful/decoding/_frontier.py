@@ -14,7 +14,7 @@ from ._evaluation import check_source, evaluation, log_softmax
 from ._results import Results, Trail
 from .constraints import NEVER
 from .options import Decoding
-from .penalties import coverage_penalty
+from .penalties import coverage_penalty, overcoverage_penalty
 from .repetition import discouraged
 from .required import leave_room
 
@@ -43,7 +43,7 @@ class Frontier:
         self.sentence = self.parent = self.memory_of = torch.arange(len(self.lengths), device=source.device)
         nothing = self.sentence.new_empty(len(self.sentence), 0)
         ranks = nothing.float() if decoding.penalties.repetition > 1 else None
-        covered = nothing.new_zeros(len(nothing), source.shape[1] if decoding.penalties.coverage else 0).float()
+        covered = nothing.new_zeros(len(nothing), source.shape[1] if decoding.penalties.reads_coverage else 0).float()
         self.trail = Trail(nothing, nothing.float(), ranks, nothing, covered)
         self.log_probs = self.ranks = self.trail.log_probs  # of every token, once `step` has run
         self.weights: Tensor | None = None
@@ -61,7 +61,7 @@ class Frontier:
         """
         said, how = self.trail.tokens, self.decoding
         last = said[:, -1] if said.shape[1] else torch.full_like(self.sentence, BOS)
-        need_weights = bool(how.need_weights) or how.penalties.coverage > 0
+        need_weights = bool(how.need_weights) or how.penalties.reads_coverage
         output, self.state = self.model.step(last, self.state, self.memory, need_weights=need_weights)
         if how.need_weights:
             self.results.look(output, how.need_weights == "heads")
@@ -100,8 +100,9 @@ class Frontier:
         return ended
 
     def penalties(self) -> Float[Tensor, " rows"]:
-        """What each row loses for what it has not read so far; 0 where that is not asked for."""
-        return coverage_penalty(self.trail.coverage, self.lengths[self.sentence], self.decoding.penalties.coverage)
+        """What each row loses for what it has not read so far, or read again; 0 where that is not asked for."""
+        read, how = (self.trail.coverage, self.lengths[self.sentence]), self.decoding.penalties
+        return coverage_penalty(*read, how.coverage) + overcoverage_penalty(*read, how.overcoverage)
 
     def keep(self, rows: Bool[Tensor, " rows"]) -> None:
         """Drop all rows but these; the model's state follows, and so does its memory where rows change sentence."""
@@ -119,12 +120,14 @@ class Frontier:
 
     def _covered(self) -> Tensor:
         """What each key received, this step included."""
-        if not self.decoding.penalties.coverage:
+        penalties = self.decoding.penalties
+        if not penalties.reads_coverage:
             return self.trail.coverage
         if self.weights is None:
             raise ValueError(
-                f"the coverage penalty is {self.decoding.penalties.coverage}, but the model has no attention whose "
-                "weights would say what was read; set it to 0"
+                f"the {'coverage' if penalties.coverage else 'overcoverage'} penalty is "
+                f"{penalties.coverage or penalties.overcoverage}, but the model has no attention whose weights would "
+                "say what was read; set it to 0"
             )
         return self.trail.coverage + self.weights[self.parent]
 

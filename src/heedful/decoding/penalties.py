@@ -10,6 +10,9 @@ from torch import Tensor
 LEAST_COVERAGE = 1e-6
 
 
+_LEAST_AND_COMMON = (("length", 0, 0.6), ("coverage", 0, 0.2), ("overcoverage", 0, 5), ("repetition", 1, 1.2))
+
+
 @dataclass(frozen=True)
 class Penalties:
     """How strongly each counts; one that is off costs no time.
@@ -21,6 +24,8 @@ class Penalties:
             order of what ended alone, not in which hypotheses grow. 0.2 is the paper's; 0 needs no attention.
         repetition: by what the logit of a token that was said before is made smaller at every step, see
             `repetition.discouraged`; 1.2 is the paper's, 1 leaves it alone.
+        overcoverage: how much it counts that source positions were read more than once in total, see
+            `overcoverage_penalty`; for summaries, which repeat themselves. 0 needs no attention.
 
     Raises:
         ValueError: a number out of range.
@@ -29,13 +34,19 @@ class Penalties:
     length: float = 0.6
     coverage: float = 0.0
     repetition: float = 1.0
+    overcoverage: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, least, common in (("length", 0, 0.6), ("coverage", 0, 0.2), ("repetition", 1, 1.2)):
+        for name, least, common in _LEAST_AND_COMMON:
             if not least <= getattr(self, name) < float("inf"):
                 raise ValueError(
                     f"the {name} penalty is {getattr(self, name)}; use {least} (none) or more, {common} being common"
                 )
+
+    @property
+    def reads_coverage(self) -> bool:
+        """Whether what each source position received counts."""
+        return self.coverage > 0 or self.overcoverage > 0
 
 
 def coverage_penalty(
@@ -56,3 +67,23 @@ def coverage_penalty(
     logs = coverage.clamp(LEAST_COVERAGE, 1).log()
     real = torch.arange(coverage.shape[1], device=coverage.device) < lengths[:, None]
     return strength * logs.masked_fill(~real, 0).sum(1)
+
+
+def overcoverage_penalty(
+    coverage: Float[Tensor, "rows keys"], lengths: Int[Tensor, " rows"], strength: float
+) -> Float[Tensor, " rows"]:
+    """`-strength * sum_k (max(coverage[k], 1) - 1)`: 0 where no key was read more than once in total.
+
+    What a search takes off the score of a hypothesis that reads source words again: the "summary" penalty of
+    OpenNMT-py (Klein et al. 2017), in whose function it stands.
+
+    Args:
+        coverage: the sum of the weights that each key received, `[rows, keys]`.
+        lengths: keys of each row that are not padding.
+        strength: from 0 up.
+
+    >>> overcoverage_penalty(torch.tensor([[2.0, 0.5, 3.0]]), torch.tensor([2]), strength=1.0)
+    tensor([-1.])
+    """
+    real = torch.arange(coverage.shape[1], device=coverage.device) < lengths[:, None]
+    return -strength * ((coverage - 1).clamp_min(0) * real).sum(1)

@@ -43,7 +43,12 @@ def make_decoding(
         diversity=options.diversity,
         sampling=Sampling(*chance, generator=generator) if options.sample else None,
         constraints=make_constraints(options, tokenizer),
-        penalties=Penalties(options.length_penalty, options.coverage_penalty, options.repetition_penalty),
+        penalties=Penalties(
+            length=options.length_penalty,
+            coverage=options.coverage_penalty,
+            repetition=options.repetition_penalty,
+            overcoverage=options.overcoverage_penalty,
+        ),
         need_weights=need_weights,
     )
 

@@ -23,6 +23,8 @@ class DecodingOptions(Section):
             most alike first; null returns every draw, the most probable first.
         length_penalty: 0 ranks by probability, which favours the short; 1 nearly by mean log-probability.
         coverage_penalty: How much unread words of the source count against a translation; 0 for not at all.
+        overcoverage_penalty: How much source words that were read more than once count against it, for summaries; 0 for
+            not at all.
         repetition_penalty: By what the logit of a token that was said before is made smaller; 1 for not at all.
         min_length: Fewest tokens of a translation.
         max_length: Most tokens.
@@ -49,6 +51,7 @@ class DecodingOptions(Section):
     risk_draws: int | None = Field(default=None, gt=0, le=1000)
     length_penalty: float = Field(default=0.6, ge=0, le=10)
     coverage_penalty: float = Field(default=0.0, ge=0, le=10)
+    overcoverage_penalty: float = Field(default=0.0, ge=0, le=100)
     repetition_penalty: float = Field(default=1.0, ge=1, le=100)
     min_length: int = Field(default=0, ge=0, le=10_000)
     max_length: int = Field(default=256, gt=0, le=10_000)
