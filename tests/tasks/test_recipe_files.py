@@ -156,6 +156,10 @@ VALUES: dict[str, list[Any]] = {
     "training.best_by": ["bleu"],
     "training.betas": [[0.5, 0.6]],
     "evaluation.metrics": [["chrf"]],
+    "decoding.groups": [5],
+    "decoding.required": [["le chat"]],
+    "decoding.banned": [["le chien"]],
+    "decoding.ensemble": [["runs/other"]],
     "start_from": [],
     "model.transformer.normalizer.name": ["sparsemax"],
     **{
