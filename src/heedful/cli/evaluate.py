@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "heedful evaluate heedful-demo pairs.tsv",
     "heedful evaluate runs/multi30k_en_de test.en.gz test.de.gz --beam 5 --json",
-    "heedful evaluate runs/a pairs.tsv --set decoding.ensemble=[runs/b] --set decoding.length_penalty=1.0",
+    "heedful evaluate runs/a pairs.tsv --set decoding.ensemble=[runs/b]",
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "heedful evaluate runs/language_model texts.txt",

@@ -28,7 +28,7 @@ EXAMPLES = (
     "heedful translate heedful-demo english.txt --output french.txt --beam 8",
     "heedful translate heedful-demo english.txt --nbest 3 --alignments pharaoh",
     "heedful translate heedful-demo --interactive",
-    """heedful translate heedful-demo english.txt --set 'decoding.required=["Madame"]' --beam 10""",
+    "heedful translate heedful-demo in.txt --set 'decoding.required=[Madame]'",
     "heedful translate runs/a english.txt --set decoding.ensemble=[runs/b,runs/c]",
 )
 # from this many lines on, the speed is reported

@@ -28,15 +28,15 @@ class Part(BaseModel):
         return {"name": value} if isinstance(value, str) else value
 
 
-def part_names(package: ModuleType) -> dict[str, type[nn.Module]]:
-    """The parts of one axis by their names in a recipe: those of the classes in lower case, without the axis.
+def part_names(package: ModuleType) -> dict[str, Callable[..., nn.Module]]:
+    """The parts of one axis by their names in a recipe: those of Python in lower case, without the axis.
 
     >>> part_names(windows)["sliding"].__name__, part_names(scores)["scaled_dot"].__name__
     ('SlidingWindow', 'ScaledDotScore')
     """
     found = {}
     for thing in vars(package).values():
-        if inspect.isclass(thing) and hasattr(thing, "source"):
+        if callable(thing) and hasattr(thing, "source"):
             bare = re.sub("(Score|Window|Normalizer)$", "", thing.__name__)
             found[re.sub("(?<=[a-z])(?=[A-Z])", "_", bare).lower()] = thing
     return found
@@ -92,9 +92,9 @@ def _known(package: ModuleType) -> Callable[[Part], Part]:
     return check
 
 
-def _arguments(kind: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
+def _arguments(kind: Callable[..., nn.Module]) -> Mapping[str, inspect.Parameter]:
     """What a constructor takes; torch's own, of a part without numbers, takes nothing of use."""
-    return {} if kind.__init__ is nn.Module.__init__ else inspect.signature(kind).parameters
+    return {} if getattr(kind, "__init__", None) is nn.Module.__init__ else inspect.signature(kind).parameters
 
 
 ScorePart = Annotated[Part, AfterValidator(_known(scores))]

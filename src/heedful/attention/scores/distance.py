@@ -87,8 +87,8 @@ def RbfScore(dim: int, bandwidth: float = 1.0, learned: bool = False) -> Distanc
     Raises:
         ValueError: `dim` or `bandwidth` is not positive.
 
-    >>> RbfScore(dim=2, bandwidth=2.0)(torch.zeros(1, 1, 2), torch.full((1, 1, 2), 2.0))[0]
-    tensor([[[-1.]]])
+    >>> RbfScore(dim=2, bandwidth=0.5)(torch.zeros(1, 1, 2), torch.tensor([[[2.0, 0.0]]]))[0]
+    tensor([[[-8.]]])
     """
     if not 0 < bandwidth < math.inf:
         raise ValueError(f"bandwidth is {bandwidth}; expected the standard deviation of the kernel, above 0.")
