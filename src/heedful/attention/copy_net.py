@@ -15,9 +15,9 @@ class CopyNet(nn.Module):
     """`softmax over [logits; tanh(W key[k]) . state]`: a word's chance is the sum over its logit and all its places.
 
     The same as a mixture, which is what is returned: the gate of the pointer-generator is the difference of the
-    logarithms of both sums of exponentials, so that nothing has to learn it. The attention that makes the context may be
-    any; this layer has scores of its own. The next decoder input is the embedded word and what it was copied from,
-    `CopyDistribution.selective_read`.
+    logarithms of both sums of exponentials, and no parameter. The attention that makes the context may be any; this
+    layer has scores of its own. The decoder reads at the next step the embedded word and the keys that it was copied
+    from, `CopyDistribution.selective_read`.
 
     Args:
         state_dim: features of a decoder state.
