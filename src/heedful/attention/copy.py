@@ -93,7 +93,7 @@ class CopyDistribution:
         return shares.to(key.dtype) @ hide(key, (weights > 0).any(1))
 
     def _log_chances(self) -> tuple[Tensor, Tensor]:
-        """Logarithms of `p_gen` and `1 - p_gen`; nothing to copy: of 1 in the place of the first."""
+        """Logarithms of `p_gen` and `1 - p_gen`; 0 for the first where there is nothing to copy."""
         gate, reads = widen(self.gate), (self.weights > 0).any(2)
         return logsigmoid(gate).masked_fill(~reads, 0), logsigmoid(-gate)
 
@@ -120,7 +120,7 @@ def _check_ids(ids: Tensor, size: int) -> None:
 
 
 def _log(probs: Tensor) -> Tensor:
-    """Logarithm, minus infinity where too little for a finite slope; no gradient there."""
+    """Logarithm; minus infinity, without a gradient, below the smallest normal number."""
     known = probs >= torch.finfo(probs.dtype).tiny
     return torch.where(known, probs, 1.0).log().masked_fill(~known, -torch.inf)
 
