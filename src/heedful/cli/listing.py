@@ -1,4 +1,4 @@
-"""`heedful list`: every mechanism with its paper, equation and year, its state and what it costs."""
+"""`heedful list`: every mechanism, and what stands beside it, with paper, equation and year, state and cost."""
 
 import sys
 from itertools import groupby
@@ -13,14 +13,15 @@ EXAMPLES = ("heedful list", "heedful list | grep -i local", "heedful list | cut 
 
 
 def command() -> None:
-    """List every score, window, normaliser and mechanism with its paper, equation and year, its state and its cost.
+    """List mechanisms and their parts, losses, positions and measures: paper, equation and year, state and cost.
 
     A terminal gets a paragraph for each. A pipe gets a line for each, its fields separated by tabs: kind, name, year,
     paper, place in it, formula, file, state, time, memory.
     """
     from heedful.attention.catalogue import catalogue
+    from heedful.tasks.companions import companions
 
-    entries = catalogue()
+    entries = [*catalogue(), *companions()]
     if sys.stdout.isatty():
         show(entries)
         return

@@ -18,6 +18,11 @@ def coverage_penalty(
         lengths: keys of each row that are not padding.
         strength: the paper's beta, from 0 up.
 
+    Source: Wu et al.: Google's Neural Machine Translation System: Bridging the Gap between Human and Machine
+    Translation, 2016, section 7, equation 14.
+
+    Cost: time keys; memory keys.
+
     >>> coverage_penalty(torch.tensor([[2.0, 0.5, 0.0]]), torch.tensor([2]), strength=1.0)
     tensor([-0.6931])
     """
