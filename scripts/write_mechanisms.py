@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from heedful.attention.catalogue import markdown
+from heedful.attention.catalogue import catalogue, markdown
+from heedful.tasks.companions import companions
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "mechanisms.md"
 HEAD = """# Mechanisms
 
-What there is, from which paper, in which file. Written by `python scripts/write_mechanisms.py` from the classes and
+What there is, from which paper, in which file: mechanisms and their parts, then losses on weights, positions, and
+measures of attention. Written by `python scripts/write_mechanisms.py` from the classes and
 builders themselves; `heedful list` shows the same, and a test compares. State: what goes from one query to the
 next. Time and memory (beside inputs and parameters) grow as written, batch and heads left out where they only multiply;
 measured times are in [benchmarks](../benchmarks/README.md). Compiled: in one graph, by `torch.compile(fullgraph=True)`
@@ -16,4 +18,4 @@ and `torch.export`.
 """
 
 if __name__ == "__main__":
-    PAGE.write_text(HEAD + markdown(), encoding="utf-8")
+    PAGE.write_text(HEAD + markdown([*catalogue(), *companions()]), encoding="utf-8")

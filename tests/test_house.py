@@ -123,6 +123,7 @@ def test_the_public_names_are_these():
         "CoAttention",
         "CopyDistribution",
         "CopyGate",
+        "CopyNet",
         "CoverageAttention",
         "DeltaRuleAttention",
         "DifferentialAttention",

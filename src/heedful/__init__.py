@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heedful.attention import CoAttention as CoAttention
     from heedful.attention import CopyDistribution as CopyDistribution
     from heedful.attention import CopyGate as CopyGate
+    from heedful.attention import CopyNet as CopyNet
     from heedful.attention import CoverageAttention as CoverageAttention
     from heedful.attention import DeltaRuleAttention as DeltaRuleAttention
     from heedful.attention import DifferentialAttention as DifferentialAttention
@@ -103,6 +104,7 @@ _PUBLIC = {
     "CoAttention": "heedful.attention",
     "CopyDistribution": "heedful.attention",
     "CopyGate": "heedful.attention",
+    "CopyNet": "heedful.attention",
     "CoverageAttention": "heedful.attention",
     "DeltaRuleAttention": "heedful.attention",
     "DifferentialAttention": "heedful.attention",

@@ -8,6 +8,7 @@ from heedful.attention import (
     Attention,
     AttentionOutput,
     CopyGate,
+    CopyNet,
     DifferentialAttention,
     FeatureAttention,
     FlatMultiSourceAttention,
@@ -44,6 +45,13 @@ class Copying(nn.Module):
         return self.gate(logits, look, *rest).log_probs(4).exp()
 
 
+class CopyNetWords(CopyNet):
+    """The distribution that the layer makes."""
+
+    def forward(self, *inputs):
+        return super().forward(*inputs).log_probs(4).exp()
+
+
 def draw(*sizes):
     return torch.randn(2, *sizes)
 
@@ -72,6 +80,10 @@ LAYERS = {
     "own past": lambda: (IntraDecoderAttention(8), (draw(3, 8), None, True)),
     "context gate": lambda: (FusedContexts(8, 6), (draw(3, 8), draw(3, 6), draw(3, 6))),
     "copy gate": lambda: copying(CopyGate(8), 8),
+    "copy net": lambda: (
+        CopyNetWords(8, 6),
+        (draw(3, 7), draw(3, 8), draw(5, 6), torch.randint(9, (2, 5)), MASK),
+    ),
     "pointer": lambda: copying(PointerGenerator(8, 8, 3), 8, 3),
     "flat": lambda: (FlatMultiSourceAttention(Attention(DotScore(4)), [4, 4]), two_sources()),
     "sources": lambda: (MultiSourceAttention([Attention(DotScore(4)) for _ in range(2)], 7, 6), two_sources()),

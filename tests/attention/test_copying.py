@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from heedful.attention import AttentionOutput, CopyDistribution, CopyGate, LuongAttention, PointerGenerator
+from heedful.attention import AttentionOutput, CopyDistribution, CopyGate, CopyNet, LuongAttention, PointerGenerator
 from tests.tolerances import assert_close
 
 BATCH, QUERIES, KEYS, WORDS, EXTRA = 2, 3, 5, 7, 4
@@ -157,6 +157,87 @@ def test_a_copy_gate_is_a_pointer_generator_that_reads_the_state_alone_with_the_
     state, (words, _, _, ids) = torch.randn(BATCH, QUERIES, 4).double(), draw()
     theirs = generator(words, looked, ids, state, torch.randn(BATCH, QUERIES, 3).double())
     assert_close(gate(words, looked, ids, state).log_probs(EXTRA).exp(), theirs.log_probs(EXTRA).exp())
+
+
+def copy_net_by_hand(layer, logits, state, key, ids, visible):
+    """Gu et al. 2016, equations 4 to 8, for one state: the exponentials of all words and places over their sum."""
+    chances = [logit.exp() for logit in logits] + [torch.zeros((), dtype=torch.float64)] * EXTRA
+    for place in range(KEYS):
+        if visible[place]:
+            score = torch.tanh(layer.weight @ key[place]) @ state
+            chances[ids[place]] = chances[ids[place]] + score.exp()
+    return torch.stack(chances) / sum(chances)
+
+
+def copy_net(mask=None):
+    leaves = [
+        torch.randn(*shape).double().requires_grad_()
+        for shape in ((BATCH, QUERIES, WORDS), (BATCH, QUERIES, 4), (BATCH, KEYS, 3))
+    ]
+    layer, ids = CopyNet(4, 3).double(), torch.randint(WORDS + EXTRA, (BATCH, KEYS))
+    ids[:, 1] = ids[:, 0]
+    return layer, leaves, ids, layer(*leaves, ids, mask)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_copynet_is_one_softmax_over_words_and_places_with_gradients(masked):
+    mask = torch.tensor([[True] * KEYS, [True, False, True, False, False]]) if masked else None
+    layer, leaves, ids, mixed = copy_net(mask)
+    visible = torch.ones(BATCH, KEYS) if mask is None else mask
+    logits, state, key = leaves
+    wanted = torch.stack(
+        [
+            torch.stack(
+                [copy_net_by_hand(layer, logits[b, q], state[b, q], key[b], ids[b], visible[b]) for q in range(QUERIES)]
+            )
+            for b in range(BATCH)
+        ]
+    )
+    found = mixed.log_probs(EXTRA).exp()
+    assert_close(found, wanted)
+    assert_close(found.sum(2), torch.ones(BATCH, QUERIES))
+    upstream, own = torch.randn_like(wanted), [*leaves, layer.weight]
+    ours = torch.autograd.grad(found, own, upstream)
+    for one, other in zip(ours, torch.autograd.grad(wanted, own, upstream), strict=True):
+        assert_close(one, other)
+
+
+@pytest.mark.parametrize("poison", [torch.nan, torch.inf, 1e30])
+def test_copynet_does_not_see_padding_and_a_source_of_padding_leaves_the_vocabulary_alone(poison):
+    mask = torch.tensor([[True, True, True, False, False], [False] * KEYS])
+    layer, leaves, ids, mixed = copy_net(mask)
+    slopes = torch.autograd.grad(mixed.log_prob_of(torch.ones(BATCH, QUERIES, dtype=torch.long)).sum(), leaves)
+    assert all(slope.isfinite().all() for slope in slopes)
+    assert not slopes[2][~mask].any()
+    assert not slopes[1][1].any()
+    with torch.no_grad():
+        leaves[2][~mask] = poison
+    again = layer(*leaves, ids, mask.unsqueeze(1))
+    assert again.log_probs(EXTRA).equal(mixed.log_probs(EXTRA))
+    assert_close(mixed.log_probs(EXTRA)[1, :, :WORDS], leaves[0][1].log_softmax(1))
+    said = ids[:, :QUERIES]
+    assert again.selective_read(said, leaves[2]).isfinite().all()
+    assert not again.selective_read(said, leaves[2])[1].any()
+
+
+def test_copynet_without_keys_is_the_vocabulary():
+    layer, (logits, state, key), ids, _ = copy_net()
+    found = layer(logits, state, key[:, :0], ids[:, :0]).log_probs()
+    assert_close(found, logits.log_softmax(2))
+    assert torch.autograd.grad(found.square().sum(), logits)[0].isfinite().all()
+
+
+def test_a_selective_read_is_the_mean_of_the_places_of_the_word():
+    _, (_, _, key), ids, mixed = copy_net()
+    absent = WORDS + EXTRA
+    said = torch.stack([ids[:, 0], ids[:, 4], torch.full((BATCH,), absent)], 1)
+    read = mixed.selective_read(said, key)
+    for item in range(BATCH):
+        for step in range(QUERIES):
+            places = [k for k in range(KEYS) if ids[item, k] == said[item, step]]
+            shares = mixed.weights[item, step, places]
+            wanted = shares / shares.sum() @ key[item, places] if places else torch.zeros(3)
+            assert_close(read[item, step], wanted)
 
 
 def test_padding_is_never_generated():

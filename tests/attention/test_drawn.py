@@ -169,6 +169,45 @@ def test_the_mean_gradient_of_the_loss_is_that_of_the_expectation():
         assert (ours - theirs).abs().max() < 0.02
 
 
+A, B = torch.tensor([0.3, -0.9, 1.2, 0.1]).double(), torch.tensor([1.0, -0.5, 0.8, -1.5]).double()
+
+
+def slope_of_a_bent_loss(weights):
+    """Gradient of `A . w + B . w^2` by the weights: another one for every outcome."""
+    return A[: weights.shape[-1]] + 2 * B[: weights.shape[-1]] * weights
+
+
+def mean_gradient(normalizer, scores, draws=100_000):
+    """Of that loss by the scores, over many draws."""
+    torch.manual_seed(0)
+    leaf = scores.clone().requires_grad_()
+    weights, _ = normalizer(leaf.expand(draws, 1, len(scores)), None)
+    return torch.autograd.grad((weights * slope_of_a_bent_loss(weights.detach())).sum() / draws, leaf)[0]
+
+
+def test_the_mean_gradient_of_straight_through_draws_is_that_of_all_outcomes():
+    scores = torch.randn(4, dtype=torch.float64)
+    chances = torch.softmax(scores, 0)
+    jacobian = torch.diag(chances) - torch.outer(chances, chances)
+    exact = sum(chances[key] * jacobian @ slope_of_a_bent_loss(torch.eye(4).double()[key]) for key in range(4))
+    found = mean_gradient(SampledHardNormalizer(0.0, straight_through=True), scores)
+    assert (found - exact).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_the_mean_gradient_of_gumbel_draws_is_the_integral_over_the_noise(hard):
+    """Of two keys: the difference of two Gumbel numbers is logistic, so that one integral has all outcomes."""
+    scores, temperature = torch.tensor([0.4, -0.2]).double(), 0.7
+    noise = torch.linspace(-40, 40, 400_001, dtype=torch.float64)
+    density = torch.sigmoid(noise) * torch.sigmoid(-noise) * (noise[1] - noise[0])
+    first = torch.sigmoid((scores[0] - scores[1] + noise) / temperature)
+    read = (first > 0.5).double() if hard else first
+    upstream = slope_of_a_bent_loss(torch.stack([read, 1 - read], -1))
+    slope = (density * first * (1 - first) / temperature * (upstream[:, 0] - upstream[:, 1])).sum()
+    found = mean_gradient(GumbelSoftmaxNormalizer(temperature, hard=hard), scores)
+    assert (found - torch.stack([slope, -slope])).abs().max() < 0.01
+
+
 def test_the_entropy_is_rewarded_and_the_baseline_runs_on():
     numbers = torch.tensor([-1.0, -3.0], requires_grad=True)
     entropy = torch.tensor([0.5, 0.5], requires_grad=True)

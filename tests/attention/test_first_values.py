@@ -16,6 +16,7 @@ from heedful.attention import (
     ChannelStatisticsPooling,
     CoAttention,
     CopyGate,
+    CopyNet,
     DeltaRuleAttention,
     DifferentialAttention,
     DynamicConvolution,
@@ -164,6 +165,7 @@ ROWS = [
     (lambda: PointerAttention(A, A, C, 1), {**additive("pointing.score"), **additive("glimpse.score")}),
     (lambda: PointerGenerator(A, B, C), {"*": uniform(math.sqrt(6 / (A + B + C + 1))), "bias": zeros}),
     (lambda: CopyGate(C), {"weight": uniform(math.sqrt(6 / (C + 1))), "bias": zeros}),
+    (lambda: CopyNet(A, B), {"weight": glorot}),
     (
         lambda: MultiSourceAttention([LuongAttention(A, B), LuongAttention(A, A)], C, B),
         {"*": glorot, "energy": normal(C**-0.5), "*.bias": zeros},

@@ -62,6 +62,21 @@ def test_queries_and_keys_far_apart_cancel(shift):
     assert error(query, key, torch.ones(1)) < ELEMENT
 
 
+def test_queries_and_keys_far_apart_saturate():
+    query, key = torch.full((1, 5, 1), 20_000.0), torch.full((1, 7, 1), -15_000.0)
+    assert additive_scores(query, key, torch.ones(1)).eq(1).all()
+    assert additive_scores(-query, -key, torch.ones(1)).eq(-1).all()
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 8.0, 100.0, 400.0])
+@pytest.mark.parametrize("shift", [0.0, 300.0, 1e4])
+def test_float64_by_narrow_and_wide_factors_and_directly(shift, scale):
+    query, key = (normal(2, 5, 37).double() * scale + shift, normal(2, 7, 37).double() * scale - shift)
+    energy, flow = normal(37).double(), normal(2, 5, 7)
+    assert error(query, key, energy) < 1e-15
+    assert max(gradient_errors(query, key, energy, flow)) < 1e-13
+
+
 def test_the_naive_product_of_exponentials_has_no_number_there():
     query, key = torch.tensor(60.0), torch.tensor(-60.0)
     assert torch.isnan(torch.exp(2 * query) * torch.exp(2 * key))

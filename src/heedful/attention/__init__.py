@@ -12,6 +12,7 @@ from .channel_statistics import ChannelStatisticsPooling as ChannelStatisticsPoo
 from .co_attention import CoAttention as CoAttention
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
+from .copy_net import CopyNet as CopyNet
 from .coverage import CoverageAttention as CoverageAttention
 from .coverage import LinguisticCoverageAttention as LinguisticCoverageAttention
 from .coverage import NeuralCoverageAttention as NeuralCoverageAttention

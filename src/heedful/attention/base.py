@@ -21,7 +21,7 @@ from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
 from .windows import EverywhereWindow, View, Window
 
-# from so many keys on it is worth while to score fewer
+# memories longer than this are scored piece by piece, where the normaliser allows it
 _LONG = 64
 
 
@@ -367,7 +367,7 @@ class Attention(nn.Module):
     def _can_fuse(self, view: View, need_weights: bool) -> bool:
         """Whether nothing but a plain softmax is wanted, so that no scores need to be held."""
         able = self.score.weighs if need_weights else self.score.fused
-        # such a window is told the weights
+        # such a window needs the weights
         able = able and not (self.window.stateful or self.window.reads)
         plain = self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
         return able and plain and not (self.training and self.dropout.p > 0)
@@ -375,7 +375,7 @@ class Attention(nn.Module):
     def _can_ask(self, memory: Memory) -> bool:
         """Whether the memory is long, and the normaliser needs the scores of a few of its keys only."""
         able = self.normalizer.online and not self.score.stateful and isinstance(self.window, EverywhereWindow)
-        # how many depends on the scores: no graph holds that
+        # how many keys are scored depends on the scores, which a traced graph cannot express
         return able and not torch.compiler.is_compiling() and memory.value.shape[1] > _LONG
 
     def _ask(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import heedful.attention
 from heedful.attention import normalizers, scores, windows
 
-Kind = Literal["score", "window", "normalizer", "mechanism", "pooling", "layer"]
+Kind = Literal["score", "window", "normalizer", "mechanism", "pooling", "layer", "loss", "position", "measure"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Entry:
         name: as it is imported.
         kind: "score", "window", "normalizer", "mechanism" for a layer that is called as `Attention` is, "pooling" for
             one that takes a sequence alone, or "layer" for one that is called otherwise: it points, copies, or reads
-            several sequences.
+            several sequences; "loss", "position" and "measure" are those of `heedful.tasks.companions`.
         file: where it stands, from the package's folder on.
         paper: authors and title.
         place: section or equation.
@@ -67,15 +67,15 @@ def catalogue() -> list[Entry]:
     ]
 
 
-def markdown() -> str:
-    r"""The catalogue as a Markdown table, as `docs/mechanisms.md` holds it.
+def markdown(entries: list[Entry]) -> str:
+    r"""The entries as a Markdown table, as `docs/mechanisms.md` holds them.
 
-    >>> print(markdown().splitlines()[0])
+    >>> print(markdown(catalogue()).splitlines()[0])
     | name | kind | formula | source | state | time | memory | compiled | file |
     """
     names = ("name", "kind", "formula", "source", "state", "time", "memory", "compiled", "file")
     rows = [names, ("---",) * len(names)]
-    for entry in catalogue():
+    for entry in entries:
         source = f"{entry.paper}, {entry.year}, {entry.place}"
         link = f"[{Path(entry.file).name}](../src/{entry.file})"
         compiled = f"no: {entry.uncompiled}" if entry.uncompiled else "yes"
@@ -96,19 +96,23 @@ def _kind(thing: Any) -> Kind:
 
 
 def _entry(kind: Kind, thing: Any) -> Entry:
-    text = inspect.cleandoc(thing.__doc__ or "")
-    time, _, memory = _paragraph(text, "Cost").removeprefix("time ").partition("; memory ")
+    text = thing.__doc__ or ""
+    time, _, memory = paragraph(text, "Cost").removeprefix("time ").partition("; memory ")
     file = thing.__module__.replace(".", "/") + ".py"
     why = getattr(thing, "uncompiled", "")
     source, formula = thing.source, text.partition("\n")[0]
-    state = _paragraph(text, "State").partition(". ")[0]
+    state = paragraph(text, "State").partition(". ")[0]
     name = thing.__name__
     return Entry(name, kind, file, source.paper, source.place, source.year, formula, state, time, memory, why)
 
 
-def _paragraph(text: str, title: str) -> str:
-    """What a docstring says after `title:`, on one line and without its full stop."""
-    for paragraph in text.split("\n\n"):
-        if paragraph.startswith(f"{title}: "):
-            return " ".join(paragraph.removeprefix(f"{title}: ").split()).removesuffix(".")
+def paragraph(text: str, title: str) -> str:
+    r"""What a docstring says after `title:`, on one line and without its full stop; "" where it has no such part.
+
+    >>> paragraph("Sum.\n\nCost: time keys;\nmemory keys.", "Cost")
+    'time keys; memory keys'
+    """
+    for lines in inspect.cleandoc(text).split("\n\n"):
+        if lines.startswith(f"{title}: "):
+            return " ".join(lines.removeprefix(f"{title}: ").split()).removesuffix(".")
     return ""

@@ -1,4 +1,4 @@
-"""Co-attention: attention over what the other side attends to, with a way out (Xiong, Zhong and Socher 2017)."""
+"""Co-attention: attention over what the other side attends to, with sentinels (Xiong, Zhong and Socher 2017)."""
 
 from dataclasses import dataclass
 

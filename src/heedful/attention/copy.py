@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from heedful._pytree import register_pytree
-from heedful.functional import widen
+from heedful.functional import hide, widen
 
 from .base import AttentionOutput
 
@@ -76,8 +76,24 @@ class CopyDistribution:
         log_generate, log_copy = self._log_chances()
         return _log_add(log_generate + generated, log_copy + _log(copied))
 
+    def selective_read(
+        self, words: Int[Tensor, "batch queries"], key: Float[Tensor, "batch keys key_dim"]
+    ) -> Float[Tensor, "batch queries key_dim"]:
+        """The mean of the keys at the places of a word, each as likely as it was to be copied (Gu et al. 2016, 3.3).
+
+        Args:
+            words: what was said at each step, `[batch, queries]`; one that is not in the source reads zeros.
+            key: `[batch, keys, key_dim]`; one without weight in every row may hold anything.
+        """
+        weights = widen(self.weights)
+        found = weights * (self.source_ids.unsqueeze(1) == words.unsqueeze(2))
+        total = found.sum(2, keepdim=True)
+        known = total >= torch.finfo(total.dtype).tiny
+        shares = (found / torch.where(known, total, 1.0)).masked_fill(~known, 0)
+        return shares.to(key.dtype) @ hide(key, (weights > 0).any(1))
+
     def _log_chances(self) -> tuple[Tensor, Tensor]:
-        """Logarithms of `p_gen` and `1 - p_gen`; nothing to copy: of 1 in the place of the first."""
+        """Logarithms of `p_gen` and `1 - p_gen`; 0 for the first where there is nothing to copy."""
         gate, reads = widen(self.gate), (self.weights > 0).any(2)
         return logsigmoid(gate).masked_fill(~reads, 0), logsigmoid(-gate)
 
@@ -104,7 +120,7 @@ def _check_ids(ids: Tensor, size: int) -> None:
 
 
 def _log(probs: Tensor) -> Tensor:
-    """Logarithm, minus infinity where too little for a finite slope; no gradient there."""
+    """Logarithm; minus infinity, without a gradient, below the smallest normal number."""
     known = probs >= torch.finfo(probs.dtype).tiny
     return torch.where(known, probs, 1.0).log().masked_fill(~known, -torch.inf)
 

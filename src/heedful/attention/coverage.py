@@ -7,7 +7,7 @@ from .source import SEE_2017, TU_2016, mechanism
 
 @mechanism(SEE_2017(place="section 2.3"))
 def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
-    """Softmax of `energy . tanh(W query + U key + w coverage + b)`, so that what was read often is known.
+    """Softmax of `energy . tanh(W query + U key + w c + b)`, `c` the sum of the weights that each key received.
 
     The queries are scanned one by one.
 
@@ -32,7 +32,7 @@ def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attentio
 
 @mechanism(TU_2016(place="section 3.1.1, linguistic coverage"))
 def LinguisticCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
-    """Softmax of the same with coverage divided by a fertility that is predicted from the key: how often to read it.
+    """Softmax of `energy . tanh(W query + U key + w c + b)`, `c` the weights received over a predicted fertility.
 
     The queries are scanned one by one.
 
@@ -58,7 +58,7 @@ def LinguisticCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -
 
 @mechanism(TU_2016(place="section 3.1.2, neural network based coverage"))
 def NeuralCoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
-    """Softmax of the same with ten features a key in place of a sum, which a recurrent cell keeps of its reading.
+    """Softmax of `energy . tanh(W query + U key + V c + b)`, `c` 10 features of each key, kept by a recurrent cell.
 
     The queries are scanned one by one.
 

@@ -85,7 +85,7 @@ class HierarchicalAttention(nn.Module):
         _check(documents, lengths)
         sentences, words, weights = self._read_sentences(documents, lengths, need_weights)
         real = lengths > 0
-        # an encoder reads up to the last real sentence; of a document without any it reads one, which is then hidden
+        # the encoder reads up to the last real sentence; without any it reads one, whose weight is 0
         ends = (real * torch.arange(1, lengths.shape[1] + 1, device=lengths.device)).amax(1)
         outputs = self.sentence_encoder(sentences, ends.clamp_min(1)).outputs
         vector, sentence_weights = self.sentence_pooling(outputs, real, need_weights)
@@ -99,7 +99,7 @@ class HierarchicalAttention(nn.Module):
         flat, flat_lengths = documents.flatten(0, 1), lengths.flatten()
         places = flat_lengths.nonzero().squeeze(1)
         if not len(places):
-            # one sentence that is hidden, for the sake of the sizes
+            # encoders need at least one sentence; this one is hidden
             places = torch.zeros(1, dtype=torch.long, device=lengths.device)
         read, read_lengths = flat[places], flat_lengths[places]
         mask = padding_mask(read_lengths, documents.shape[2])

@@ -1,4 +1,4 @@
-"""Induced attention: a set sees itself through a few learned points (Lee et al. 2019, section 3.1)."""
+"""Induced attention: a set attends to itself through a few learned points (Lee et al. 2019, section 3.1)."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Key-value attention: a language model's states, one part to be found by and one to be read (Daniluk et al. 2017)."""
+"""Key-value attention: a language model's states, one part is compared and one is read (Daniluk et al. 2017)."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn

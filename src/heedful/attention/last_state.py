@@ -1,4 +1,4 @@
-"""Last-state attention: the last step asks all of them (keras-attention 5.0, after Luong et al. 2015, equation 5)."""
+"""Last-state attention: the last step is the query (keras-attention 5.0, after Luong et al. 2015, equation 5)."""
 
 from typing import Literal, get_args
 
@@ -18,7 +18,7 @@ LastStateScoreName = Literal["luong", "bahdanau", "dot", "scaled_dot"]
 
 
 class LastStateAttention(Pooling):
-    """`tanh(W_c [context; last])`: the last visible step asks all steps, and context and last step make one vector.
+    """`tanh(W_c [context; last])`: the last visible step is the query, the steps are keys and values.
 
     "luong" scores `last . W step`, "bahdanau" `energy . tanh(W last + U step)`, "dot" `last . step`, and "scaled_dot"
     divides that by the root of `dim`; no biases. That the last step stands

@@ -9,7 +9,7 @@ from .source import YANG_2016
 
 
 class LearnedQueryPooling(Pooling):
-    """`sum of weights * step`, the weights those of an attention that one learned query asks of all steps.
+    """`sum of weights * step`, the weights those of an attention whose query is learned.
 
     The paper's query, `AttentionPooling`, is the case of `AdditiveScore` and a softmax; the others are not in it.
 

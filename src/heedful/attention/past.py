@@ -10,7 +10,7 @@ from heedful.functional import check_mask
 def hide_own(
     states: Float[Tensor, "batch steps dim"], mask: Bool[Tensor, "#batch 1 #steps"] | None
 ) -> tuple[Float[Tensor, "batch steps dim"], Bool[Tensor, "#batch steps steps"]]:
-    """The states, zeros where they are hidden, and which earlier ones each may see; a hidden one asks for nothing.
+    """The states, zeros where they are hidden, and which earlier ones each may see; a hidden query sees none.
 
     Raises:
         ValueError: the mask does not fit, or is not boolean (a TypeError, too).

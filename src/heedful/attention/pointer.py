@@ -18,7 +18,7 @@ PointerMemory = tuple[Memory, Any]
 
 
 class PointerAttention(nn.Module):
-    """`log p = log softmax over the keys of energy . tanh(W query + U key)`: it names a key and reads none.
+    """`log p = log softmax over the keys of energy . tanh(W query + U key)`: the weights are the answer; no context.
 
     What is fed to a decoder's next step is the input that belongs to the key that was named. Keys that must not be
     named again are hidden by the mask of `point`.

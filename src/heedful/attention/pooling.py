@@ -74,7 +74,7 @@ class Pooling(nn.Module, ABC):
         visible: Bool[Tensor, "batch keys"] | None,
         need_weights: bool,
     ) -> Pooled:
-        """`forward` for steps that are checked, and zeros where they are hidden; `visible` `None`: none is."""
+        """`forward` for steps that are checked and zero where hidden; `visible` is `None` where none is hidden."""
 
 
 def check_sequence(steps: Tensor, dim: int | None = None) -> None:
@@ -94,7 +94,7 @@ def check_sequence(steps: Tensor, dim: int | None = None) -> None:
 
 
 class AttentionPooling(Pooling):
-    """`sum of weights * step`, `weights = softmax(context_vector . tanh(W step + b))`: a learned query asks all steps.
+    """`sum of weights * step`, `weights = softmax(context_vector . tanh(W step + b))`: a learned query over all steps.
 
     Args:
         dim: features of a step.

@@ -1,4 +1,4 @@
-"""The block of which attention over sets is made: one set asks another (Lee et al. 2019, section 3.1)."""
+"""The block of attention over sets: one set attends to another (Lee et al. 2019, section 3.1)."""
 
 from typing import Literal, get_args
 
@@ -17,7 +17,7 @@ Version = Literal["paper", "code"]
 
 
 class AttentionBlock(nn.Module):
-    """`norm(h + relu(F h))` with `h = norm(x + multi-head(x, y, y))`: the set `x` asks the set `y` (MAB).
+    """`norm(h + relu(F h))` with `h = norm(x + multi-head(x, y, y))`: the set `x` attends to the set `y` (MAB).
 
     The authors' code differs from their paper: it adds the projected query and not `x`, joins the heads without a
     projection, divides the scores by the root of `dim`, and has no norms.

@@ -1,4 +1,4 @@
-"""Pooling of sets: learned seeds ask the set (Lee et al. 2019, section 3.2)."""
+"""Pooling of sets: learned seeds attend to the set (Lee et al. 2019, section 3.2)."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,7 +10,7 @@ from .source import LEE_2019
 
 
 class SeedPooling(nn.Module):
-    """`block(seeds, relu(F x))`: learned seeds ask the set, one vector for each (PMA); their order says nothing.
+    """`block(seeds, relu(F x))`: learned seeds attend to the set, one vector for each (PMA), in no order.
 
     The authors' code leaves `relu(F x)` out; see `AttentionBlock` for what else it does.
 

@@ -176,11 +176,11 @@ ZHANG_XIONG_2018 = partial(
     year=2018,
 )
 VINYALS_2015 = partial(Source, paper="Vinyals, Fortunato and Jaitly: Pointer Networks", year=2015)
+GU_2016 = partial(
+    Source, paper="Gu et al.: Incorporating Copying Mechanism in Sequence-to-Sequence Learning", year=2016
+)
 # no paper: the option `copy_attn` of that toolkit
 OPENNMT = partial(Source, paper="Klein et al.: OpenNMT: Open-Source Toolkit for Neural Machine Translation", year=2017)
-XU_2015 = partial(
-    Source, paper="Xu et al.: Show, Attend and Tell: Neural Image Caption Generation with Visual Attention", year=2015
-)
 OKABE_2018 = partial(
     Source,
     paper="Okabe, Koshinaka and Shinoda: Attentive Statistics Pooling for Deep Speaker Embedding",

@@ -30,7 +30,7 @@ def spread(
     >>> spread(torch.tensor([[[1.0], [3.0]]]), torch.tensor([[[2.0]]]), torch.full((1, 2, 1), 0.5), None)
     tensor([[[1.]]])
     """
-    # not sum w x^2 - mean^2, of which nothing is left where the mean is large
+    # not sum w x^2 - mean^2, which loses all digits where the mean is large
     variance = (widen(weights) * (widen(steps) - widen(mean)).square()).sum(1, keepdim=True)
     root = variance.clamp_min(LEAST_VARIANCE).sqrt()
     if visible is not None:

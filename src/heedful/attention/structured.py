@@ -1,4 +1,4 @@
-"""Structured self-attention: several looks at one sequence, a matrix out (Lin et al. 2017, section 2.1)."""
+"""Structured self-attention: several hops over one sequence, a vector each (Lin et al. 2017, section 2.1)."""
 
 import torch
 from jaxtyping import Bool, Float

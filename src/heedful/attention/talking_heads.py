@@ -50,7 +50,7 @@ class TalkingHeadsNormalizer(Normalizer):
     ) -> tuple[Float[Tensor, "batch_heads queries keys"], Any]:
         heads = scores.unflatten(0, (scores.shape[0] // self.num_heads, self.num_heads))
         hidden = heads == -torch.inf
-        # masked after mixing: a mixture with minus infinity is no number
+        # masked after mixing: a weighted sum with minus infinities is NaN
         mixed = torch.einsum("gh,bhqk->bgqk", self.mix_before.to(scores.dtype), heads.masked_fill(hidden, 0))
         visible = ~hidden.any(1, keepdim=True)
         if mask is not None:

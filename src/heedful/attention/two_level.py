@@ -1,4 +1,4 @@
-"""Two-level attention: words, weighed again by the sections they stand in (Nallapati et al. 2016, section 2.4)."""
+"""Two-level attention: weights of words times the weights of their sections (Nallapati et al. 2016, section 2.4)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`heedful list`: every mechanism with its paper, equation and year, its state and what it costs."""
+"""`heedful list`: every mechanism, and what stands beside it, with paper, equation and year, state and cost."""
 
 import sys
 from itertools import groupby
@@ -9,18 +9,19 @@ import typer
 if TYPE_CHECKING:
     from heedful.attention.catalogue import Entry
 
-EXAMPLES = ("heedful list", "heedful list | cut -f 2,3 | sort -k 2n")
+EXAMPLES = ("heedful list", "heedful list | grep -i local", "heedful list | cut -f 2,3 | sort -k 2n")
 
 
 def command() -> None:
-    """List every score, window, normaliser and mechanism with its paper, equation and year, its state and its cost.
+    """List mechanisms and their parts, losses, positions and measures: paper, equation and year, state and cost.
 
-    A terminal gets tables. A pipe gets a line for each, its fields separated by tabs: kind, name, year, paper, place
-    in it, formula, file, state, time, memory.
+    A terminal gets a paragraph for each. A pipe gets a line for each, its fields separated by tabs: kind, name, year,
+    paper, place in it, formula, file, state, time, memory.
     """
     from heedful.attention.catalogue import catalogue
+    from heedful.tasks.companions import companions
 
-    entries = catalogue()
+    entries = [*catalogue(), *companions()]
     if sys.stdout.isatty():
         show(entries)
         return
@@ -30,21 +31,19 @@ def command() -> None:
 
 
 def show(entries: "list[Entry]") -> None:
-    """A table for each kind: name, year, and the formula above its paper and its cost."""
+    """For each kind its names and years; below each the formula, and its paper and cost, dim."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
     console = Console()
-    widest = max(len(one.name) for one in entries)
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
-        table = Table(title=f"{kind}s", title_justify="left", title_style="bold", box=None, show_header=False)
-        table.add_column(width=widest, no_wrap=True)
+        console.print(Text(f"{kind}s", style="bold underline"), end="\n\n")
         for one in group:
-            # Text, because a formula's brackets are no markup
-            paper = Text(f"\n{one.paper}, {one.place}", style="dim")
             state = f"state: {one.state}; " if one.state else ""
-            cost = Text(f"\n{state}time: {one.time}; memory: {one.memory}".replace("`", ""), style="dim")
-            table.add_row(Text(one.name), str(one.year), Text(one.formula.replace("`", "")) + paper + cost)
-        console.print(table)
+            about = f"\n{one.paper}, {one.place}\n{state}time: {one.time}; memory: {one.memory}"
+            # Text, because a formula's brackets are no markup
+            console.print(Text.assemble((one.name, "bold"), f"  {one.year}"))
+            text = Text.assemble(one.formula.replace("`", ""), (about.replace("`", ""), "dim"))
+            console.print(Padding(text, (0, 0, 0, 2)))
         console.print()

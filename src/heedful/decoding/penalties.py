@@ -61,6 +61,11 @@ def coverage_penalty(
         lengths: keys of each row that are not padding.
         strength: the paper's beta, from 0 up.
 
+    Source: Wu et al.: Google's Neural Machine Translation System: Bridging the Gap between Human and Machine
+    Translation, 2016, section 7, equation 14.
+
+    Cost: time keys; memory keys.
+
     >>> coverage_penalty(torch.tensor([[2.0, 0.5, 0.0]]), torch.tensor([2]), strength=1.0)
     tensor([-0.6931])
     """
@@ -74,8 +79,12 @@ def overcoverage_penalty(
 ) -> Float[Tensor, " rows"]:
     """`-strength * sum_k (max(coverage[k], 1) - 1)`: 0 where no key was read more than once in total.
 
-    What a search takes off the score of a hypothesis that reads source words again: the "summary" penalty of
-    OpenNMT-py (Klein et al. 2017), in whose function it stands.
+    What a search takes off the score of a hypothesis that reads source words again.
+
+    Source: Klein et al.: OpenNMT: Open-Source Toolkit for Neural Machine Translation, 2017, function "summary" of the
+    penalties in its PyTorch code.
+
+    Cost: time keys; memory keys.
 
     Args:
         coverage: the sum of the weights that each key received, `[rows, keys]`.

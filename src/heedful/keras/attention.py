@@ -12,7 +12,7 @@ from ._sequence import SequenceLayer, Shape
 
 @keras.saving.register_keras_serializable(package="heedful")
 class Attention(SequenceLayer):
-    """`tanh(W [context; last])`: the last real step asks all steps (Luong et al. 2015, section 3.1, equation 5).
+    """`tanh(W [context; last])`: the last real step is the query (Luong et al. 2015, section 3.1, equation 5).
 
     Scores of a step: "luong" `last . W step`, "bahdanau" `energy . tanh(W last + U step)`, "dot" `last . step`,
     "scaled_dot" the same over the root of the features; no biases. That the last step stands for the decoder state is

@@ -70,6 +70,10 @@ class SinusoidalPositions(nn.Module):
     Raises:
         ValueError: the size is not positive; in a call, the steps have another number of features.
 
+    Source: Vaswani et al.: Attention Is All You Need, 2017, section 3.5.
+
+    Cost: time steps * dim; memory steps * dim.
+
     >>> SinusoidalPositions(4)(torch.zeros(1, 2, 4), offset=1)[0, 0].round(decimals=2)
     tensor([0.8400, 0.5400, 0.0100, 1.0000])
     """
@@ -105,6 +109,10 @@ class LearnedPositions(nn.Module):
     Raises:
         ValueError: a size is not positive; in a call, the steps have another number of features or reach beyond the
             table (offsets in a tensor are looked at on the CPU alone: elsewhere that would wait for the device).
+
+    Source: Gehring et al.: Convolutional Sequence to Sequence Learning, 2017, section 3.1.
+
+    Cost: time steps * dim; memory steps * dim.
 
     >>> LearnedPositions(max_len=5, dim=3)(torch.zeros(2, 4, 3), offset=1).shape
     torch.Size([2, 4, 3])
@@ -158,6 +166,11 @@ class RotaryPositions(nn.Module):
 
     Raises:
         ValueError: `dim` is odd or not positive, `base` or `factor` is not positive; in a call, fewer features.
+
+    Source: Su et al.: RoFormer: Enhanced Transformer with Rotary Position Embedding, 2021, equations 13 to 16 and
+    34.
+
+    Cost: time steps * dim; memory steps * dim.
 
     >>> rotary = RotaryPositions(4)
     >>> query, key = torch.ones(1, 1, 4), torch.ones(1, 1, 4)

@@ -58,6 +58,10 @@ def faithfulness(
 
     Raises ValueError for scores that do not fit the tokens, no tokens, or a share outside (0, 1].
 
+    Source: DeYoung et al.: ERASER: A Benchmark to Evaluate Rationalized NLP Models, 2020, section 4.
+
+    Cost: time 2 shares * (draws + 2) answers of the model; memory the texts of one call.
+
     >>> def predict(texts):  # says yes the surer, the more often "good" stands there
     ...     yes = np.array([1 / (1 + np.exp(-text.count("good"))) for text in texts])
     ...     return np.stack([1 - yes, yes], axis=1)

@@ -1,4 +1,4 @@
-"""The delta rule: a memory that is corrected where it was wrong (Schlag et al. 2021), in chunks (Yang et al. 2024)."""
+"""The delta rule: a memory that is updated by its error (Schlag et al. 2021), in chunks (Yang et al. 2024)."""
 
 from dataclasses import dataclass
 
@@ -144,7 +144,7 @@ class DeltaRuleAttention(LinearTimeAttention):
         key, rate = self._unit_and_rate(key, visible)
         value = widen(value)
         state = torch.zeros_like(key[:, :, :1].mT @ value[:, :, :1]) if memory is None else memory.state
-        # no longer than what came: a token is no chunk of 64
+        # no longer than the input: a single token is not padded to a chunk
         size = max(1, min(64, key.shape[2]))
         return DeltaMemory(write(key, value, rate, state, size)[2])
 

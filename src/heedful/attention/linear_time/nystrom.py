@@ -115,7 +115,7 @@ class NystromAttention(LinearTimeAttention):
             kernel = self.kernel.to(wide.dtype)
             reach = kernel.shape[1] // 2
             # the convolution, value by value, each head with its kernel
-            # one window more, so that there is one without a step, too
+            # one more window, so that there is one where there are no steps, too
             around = functional.pad(wide, (0, 0, reach, reach + 1)).unfold(2, kernel.shape[1], 1)[:, :, :-1]
             context = context + torch.einsum("bhsdk,hk->bhsd", around, kernel).masked_fill(~visible.unsqueeze(-1), 0)
             weights = None if weights is None else weights + self._toeplitz(kernel, visible)

@@ -1,4 +1,4 @@
-"""Retention: linear attention whose memory fades, the longer ago the more (Sun et al. 2023)."""
+"""Retention: linear attention whose memory decays exponentially (Sun et al. 2023)."""
 
 from dataclasses import dataclass, replace
 

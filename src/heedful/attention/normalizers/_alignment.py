@@ -31,7 +31,7 @@ def first_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]
     """
     keys = visible.shape[1]
     places = torch.where(visible, torch.arange(keys, device=visible.device), keys)
-    # one more column, so that there is a minimum of no keys, too
+    # one more column, so that the minimum exists without keys, too
     return pad(places, (0, 1), value=keys).amin(1) % max(keys, 1)
 
 
@@ -79,7 +79,7 @@ def moved(alignment: Float[Tensor, "batch keys"], fill: float = 0.0) -> Float[Te
 def kept_where_empty(
     new: Shaped[Tensor, "batch *rest"], old: Shaped[Tensor, "batch *rest"], visible: Bool[Tensor, "batch keys"]
 ) -> Shaped[Tensor, "batch *rest"]:
-    """The new state, but the old one of a row that sees nothing: such a query passes without a trace.
+    """The new state, but the old one of a row that sees nothing.
 
     >>> kept_where_empty(torch.tensor([1, 1]), torch.tensor([5, 5]), torch.tensor([[True], [False]]))
     tensor([1, 5])

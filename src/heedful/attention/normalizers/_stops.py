@@ -1,4 +1,4 @@
-"""Where hard monotonic attention stops: with all scores at hand, or asking for them on the way.
+"""Where hard monotonic attention stops: from all scores, or scoring keys only as they are reached.
 
 No mechanism of its own; Raffel et al. 2017, algorithm 1.
 """

@@ -15,7 +15,7 @@ from .base import Normalizer, erase, finite_rows, per_head
 
 # after these the threshold is known to 1e-8; each of the two Newton steps squares the error
 _HALVINGS = 30
-# of `alpha - 1`, where the weights are a softmax to the last digit of float32
+# least `alpha - 1`, where the weights are a softmax to the last digit of float32
 _LEAST = 1e-6
 
 
@@ -30,7 +30,7 @@ def _powers(scores: Tensor, tau: Tensor, above: Tensor) -> Tensor:
 def _threshold(scores: Tensor, above: Tensor) -> Tensor:
     """A little below the tau of rows whose largest score is 0, without a gradient."""
     low = torch.zeros_like(scores[..., :1])
-    # the best key of a row holds between 1 / keys and all of it
+    # the largest weight of a row lies between 1 / keys and 1
     keys = scores.new_full((), scores.shape[-1])
     width = -torch.expm1(-above * keys.log()) / above
     for _ in range(_HALVINGS):

@@ -113,7 +113,7 @@ def _check_enough(visible: Tensor, budget: Tensor) -> None:
 
 
 class _Constrained(Normalizer):
-    """Budgets: their beginning, what is drawn towards them, and what is left of them."""
+    """Budgets: their first values, the score bonus of what is left, and the update."""
 
     stateful = True
 
@@ -146,7 +146,7 @@ class _Constrained(Normalizer):
         if self.strict:
             _check_enough(visible, budget)
         if self.exhaustion:
-            # an endless budget draws nothing
+            # an infinite budget, that of the sink, adds nothing
             energy = energy + self.exhaustion * torch.where(visible & budget.isfinite(), budget, 0.0)
         weights = self.project(energy, visible, budget)
         left = budget - weights
@@ -173,8 +173,8 @@ class ConstrainedSoftmaxNormalizer(_Constrained):
     Args:
         fertility: what a key may receive from all queries together.
         sink: the last visible key has no limit, and takes what no other can.
-        exhaustion: what is left of its budget, times this, is added to the score of each key that has one, so that all
-            are read in the end (Malaviya et al. 2018 take 0.2).
+        exhaustion: what is left of its budget, times this, is added to the score of each key that has one, so that
+            every key is attended to in the end (Malaviya et al. 2018 take 0.2).
         strict: refuse a query whose visible keys may not receive 1 together; it waits for the device.
         detach_state: keep gradients from the earlier queries, which are part of the model otherwise.
 
@@ -203,8 +203,8 @@ class ConstrainedSparsemaxNormalizer(_Constrained):
     Args:
         fertility: what a key may receive from all queries together.
         sink: the last visible key has no limit, and takes what no other can.
-        exhaustion: what is left of its budget, times this, is added to the score of each key that has one, so that all
-            are read in the end; the paper takes 0.2.
+        exhaustion: what is left of its budget, times this, is added to the score of each key that has one, so that
+            every key is attended to in the end; the paper takes 0.2.
         strict: refuse a query whose visible keys may not receive 1 together; it waits for the device.
         detach_state: keep gradients from the earlier queries, which are part of the model otherwise.
 

@@ -36,7 +36,7 @@ def forward_transition_log_weights(
     beside = moved(previous, -torch.inf)
     stays, moves_on = previous > -torch.inf, beside > -torch.inf
     reached = visible & (stays | moves_on)
-    # where no way leads, the logarithms are replaced: their gradient would be NaN
+    # where neither key leads here, the logarithms are replaced: their gradient would be NaN
     stay = torch.where(stays, previous, 0.0) + logsigmoid(-moves)
     move = torch.where(moves_on, beside, 0.0) + logsigmoid(moves)
     both = torch.logaddexp(stay, move)

@@ -28,7 +28,7 @@ def lowest(
         strength: of the tie between the two keys at each place; 0 at both ends.
     """
     place = torch.arange(sums.shape[-1], device=sums.device)
-    # from each key back to each place of a touch
+    # from each key back to each place where the walk touches a wall
     steps = place[1:].unsqueeze(-1) - place[:-1]
     total = sums[..., 1:, None] - sums[..., None, :-1] - strength[..., 1:, None]
     upper = (total - strength[..., None, :-1]) / steps

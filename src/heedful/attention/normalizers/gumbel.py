@@ -1,4 +1,4 @@
-"""Gumbel-softmax: a random near-choice with a gradient (Jang, Gu and Poole 2017; Maddison, Mnih and Teh 2017)."""
+"""Gumbel-softmax: a nearly one-hot sample with a gradient (Jang, Gu and Poole 2017; Maddison, Mnih and Teh 2017)."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ def gumbel_like(scores: Float[Tensor, "*batch keys"]) -> Float[Tensor, "*batch k
 
 
 class GumbelSoftmaxNormalizer(Normalizer):
-    """`weights = softmax((scores + g) / temperature)`, with Gumbel noise g; the colder, the nearer to one key.
+    """`weights = softmax((scores + g) / temperature)`, with Gumbel noise g; nearly one-hot at a low temperature.
 
     In training mode only; in evaluation mode `softmax(scores)`, or with `hard` the best key. The noise is drawn for
     all queries of a call together, so that one call and step after step agree in distribution, not in the draw; it

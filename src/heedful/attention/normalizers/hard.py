@@ -53,7 +53,7 @@ class HardmaxNormalizer(Normalizer):
 
 
 class StraightThroughNormalizer(Normalizer):
-    """`weights = hardmax(scores)`, with the gradient of `softmax(scores / temperature)`: a choice that learns.
+    """`weights = hardmax(scores)`, with the gradient of `softmax(scores / temperature)`.
 
     In evaluation mode, too, where the gradient may be asked for.
 

@@ -50,16 +50,16 @@ def log_chances(
 
 
 class SampledHardNormalizer(Normalizer):
-    """`weights = one_hot(k)`, `k ~ softmax(scores)`: the context is the value of one key, drawn by lot.
+    """`weights = one_hot(k)`, `k ~ softmax(scores)`: the context is the value of one key, drawn at random.
 
     A draw has no gradient. The scores learn from `score_function_loss` (REINFORCE), for which the state carries what is
     needed (`output, state = attention.look(...)`, then `state.normalizer`); or, with `straight_through`, from the
-    gradient of `softmax(scores)`, which is biased. `GumbelSoftmaxNormalizer` is the third way. Lots are drawn in
+    gradient of `softmax(scores)`, which is biased. `GumbelSoftmaxNormalizer` is the third way. Keys are drawn in
     training mode, for all queries of a call together.
 
     Args:
         expected: chance that a batch item reads `softmax(scores)` instead, for all its queries, which keeps the
-            variance down. In the paper one lot decides for the whole batch.
+            variance down. In the paper one draw decides for the whole batch.
         straight_through: give the draw the gradient of `softmax(scores)`; then there is no need for the loss.
         evaluation: in evaluation mode, "expected" (softmax, as in the authors' code), "best" (the best key) or
             "sample".
@@ -102,8 +102,8 @@ class SampledHardNormalizer(Normalizer):
     ) -> tuple[Float[Tensor, "batch queries keys"], Drawn]:
         logs, soft = log_chances(scores, mask)
         state = self._begin(soft) if state is None else state
-        by_lot = self.training or self.evaluation == "sample"
-        hard = hardmax(scores + gumbel_like(scores) if by_lot else scores, mask)
+        sampled = self.training or self.evaluation == "sample"
+        hard = hardmax(scores + gumbel_like(scores) if sampled else scores, mask)
         draws = ~state.expected.view(-1, 1, 1)
         drawn = Drawn(
             state.log_prob + (hard * logs).where(draws, 0).sum((1, 2)),

@@ -13,7 +13,7 @@ from .base import Normalizer, finite_rows
 
 
 class SmoothedNormalizer(Normalizer):
-    """`weights = sigmoid(scores) / sum sigmoid(scores)` over the visible keys: no key outweighs another without end.
+    """`weights = sigmoid(scores) / sum sigmoid(scores)` over the visible keys: large scores saturate.
 
     Computed as a softmax of `ln sigmoid(scores)`, which is the same and does not underflow.
 

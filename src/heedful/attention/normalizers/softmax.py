@@ -13,7 +13,7 @@ from heedful.functional import masked_softmax, widen
 
 from .base import Normalizer
 
-# below it a softmax is a choice in all but name, with gradients that come to nothing or burst
+# below it the softmax is nearly one-hot, and its gradients vanish or explode
 _LEAST_LEARNED = 0.01
 
 

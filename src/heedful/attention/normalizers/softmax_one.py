@@ -1,4 +1,4 @@
-"""Softmax with a sink: a row may say "nothing here" (Miller 2023, off by one; learned sinks as in gpt-oss 2025)."""
+"""Softmax with a sink: a row may attend to nothing (Miller 2023, off by one; learned sinks as in gpt-oss 2025)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Coverage score: additive, and told how much each key has received (See, Liu and Manning 2017; Tu et al. 2016)."""
+"""Coverage score: additive, with each key's sum of earlier weights (See, Liu and Manning 2017; Tu et al. 2016)."""
 
 import torch
 from jaxtyping import Float

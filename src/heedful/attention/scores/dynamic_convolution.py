@@ -45,7 +45,7 @@ def neighbourhoods(
              [2., 3.]]])
     """
     if not weights.shape[1]:
-        # no window fits into no keys
+        # unfold refuses a tensor without keys
         return weights.new_zeros(weights.shape[0], 0, before + 1 + after)
     return pad(weights, (before, after)).unfold(1, before + 1 + after, 1)
 
@@ -123,7 +123,7 @@ class DynamicConvolutionScore(Score):
         nn.init.normal_(self.energy, std=hidden_dim**-0.5)
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys 0"]:
-        """Nothing of the keys, but how many they are."""
+        """An empty tensor that says how many keys there are."""
         return key[..., :0]
 
     def forward(

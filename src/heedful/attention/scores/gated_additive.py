@@ -1,4 +1,4 @@
-"""Gated additive score: a tanh layer, let through by a sigmoid one (Ilse, Tomczak and Welling 2018, section 2.4)."""
+"""Gated additive score: a tanh layer times a sigmoid layer (Ilse, Tomczak and Welling 2018, section 2.4)."""
 
 from typing import Any
 

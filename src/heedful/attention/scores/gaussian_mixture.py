@@ -117,12 +117,12 @@ class GaussianMixtureScore(Score):
         nn.init.xavier_uniform_(self.query_proj)
         nn.init.xavier_uniform_(self.mixture_proj)
         if initial_bias:
-            # what exp, or softplus, makes of it is 1 and 10
+            # the inverses of exp, or of softplus, at 1 and 10
             raw = (0.0, 2 * math.log(10)) if version == "v1" else (math.log(math.expm1(1)), math.log(math.expm1(10)))
             self.mixture_bias.data[1:] = torch.tensor(raw).unsqueeze(1)
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys 0"]:
-        """Nothing of the keys, but how many they are."""
+        """An empty tensor that says how many keys there are."""
         return key[..., :0]
 
     def forward(

@@ -1,4 +1,4 @@
-"""Linguistic coverage: how much of what each key should receive it has received (Tu et al. 2016)."""
+"""Linguistic coverage: the weights that each key received over its predicted fertility (Tu et al. 2016)."""
 
 import torch
 from jaxtyping import Float

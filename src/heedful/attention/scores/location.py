@@ -1,4 +1,4 @@
-"""Location score: the query alone says where to look (Luong, Pham and Manning 2015, equation 8)."""
+"""Location score: computed from the query alone (Luong, Pham and Manning 2015, equation 8)."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def location_scores(
 
 
 class LocationScore(Score):
-    """`scores[q, k] = W[k] . query[q]`, W a row for each place: what stands there has no part in it.
+    """`scores[q, k] = W[k] . query[q]`, W a row for each position: the content of the keys is not used.
 
     Keys from `max_keys` on are hidden, as the words of longer sentences in the paper.
 
@@ -56,7 +56,7 @@ class LocationScore(Score):
         nn.init.xavier_uniform_(self.weight)
 
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys 0"]:
-        """Nothing of the keys, but how many they are."""
+        """An empty tensor that says how many keys there are."""
         return key[..., :0]
 
     def forward(

@@ -1,4 +1,4 @@
-"""Neural coverage: a recurrent cell a key remembers how it was read (Tu et al. 2016)."""
+"""Neural coverage: a recurrent cell for each key reads its weights (Tu et al. 2016)."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Sine score: additive in form, a dot product in fact (heedful 2026; features as in Rahimi and Recht 2007)."""
+"""Sine score: additive in form, computed as a dot product (heedful 2026; features as in Rahimi and Recht 2007)."""
 
 import math
 from typing import Any

@@ -29,7 +29,7 @@ def alibi_slopes(heads: int) -> Float[Tensor, " {heads}"]:
     check_reach(1, heads=heads)
     lower = 2 ** int(math.log2(heads))
     few, many = ([2.0 ** (-8 * (head + 1) / count) for head in range(count)] for count in (lower, 2 * lower))
-    # numbers, also where a model is built without memory for its weights
+    # on the CPU also where a model is built on the meta device
     return torch.tensor((few + many[::2])[:heads], device="cpu")
 
 

@@ -28,7 +28,7 @@ def local_monotonic_mask(
     tensor([[[ True,  True, False, False, False, False],
              [False, False,  True,  True,  True, False]]])
     """
-    # so many parts make one key
+    # places are counted in fractions of a key, 1 / target length, to stay whole numbers
     parts, source = target_lens.unsqueeze(1), source_lens.unsqueeze(1)
     place = positions * source
     if clamp:

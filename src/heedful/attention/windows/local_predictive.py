@@ -58,7 +58,7 @@ class LocalPredictiveWindow(Window):
     tensor([[[False,  True,  True,  True, False]]])
     """
 
-    source = LUONG_2015(place="section 3.2, equations 9-10")
+    source = LUONG_2015(place="section 3.2, local-p, equations 9-10")
     scales = True
 
     def __init__(

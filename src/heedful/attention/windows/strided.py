@@ -24,7 +24,7 @@ def strided_mask(
 
 
 class StridedWindow(Window):
-    """`d = position[q] - k >= 0`, and `d < stride` or `d mod stride = 0`: near keys, and every so many before.
+    """`d = position[q] - k >= 0`, and `d < stride` or `d mod stride = 0`: near keys, and every `stride`-th.
 
     The paper's two kinds of head in one. With fewer queries than keys, the last query stands at the last key, as in
     `CausalWindow`.
