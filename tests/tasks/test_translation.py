@@ -22,7 +22,8 @@ from heedful.tasks.translation import (
     score,
     train_translator,
 )
-from heedful.tasks.translator import Translator, unique_state
+from heedful.tasks.trained import unique_state
+from heedful.tasks.translator import Translator
 from tests.small import small_content, small_recipe
 
 

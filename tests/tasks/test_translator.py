@@ -17,7 +17,8 @@ from heedful.models import StepOutput
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions, check_recipe
 from heedful.tasks.transformer_options import TransformerOptions
-from heedful.tasks.translator import Sampling, Translator, constraints_of, unique_state
+from heedful.tasks.trained import unique_state
+from heedful.tasks.translator import Sampling, Translator, constraints_of
 from tests.small import small_content
 
 SENTENCES = ["I love you.", "", "Tom is not here today.", "No.", "   ", "Where do you live?", "Why?"]

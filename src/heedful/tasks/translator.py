@@ -1,16 +1,13 @@
 """A trained translator: text in, text out, and what it looked at."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from heedful._errors import DataError, ModelFolderError
+from heedful._errors import DataError
 from heedful.data.batching import pad
 from heedful.data.tokenizers import Segments, TokenizerPair
 from heedful.data.vocabulary import BOS, UNK
@@ -22,13 +19,10 @@ from heedful.decoding.minimum_bayes_risk import expected_utilities
 from heedful.decoding.sampling import sample
 from heedful.metrics.alignment import merge_pieces
 from heedful.metrics.evidence import attention_rollout
-from heedful.models import LanguageModel, Seq2Seq
 from heedful.visual.alignment import Alignment
 
-from .build import build_task
-from .hub import HubMixin
-from .model_folder import AGAIN, TASKS, ModelFolder, load_folder, save_folder
-from .recipe import DecodingOptions, Recipe
+from .recipe import DecodingOptions
+from .trained import TrainedModel
 
 # sentences decoded side by side; more is faster until the beams of a batch fill the cache
 SENTENCES_PER_BATCH = 64
@@ -108,47 +102,10 @@ class Sampling:
 Decode = Callable[[Sequence[Segments], bool], list[list[Hypothesis]]]
 
 
-class Translator(HubMixin):
-    """A model, its tokenisers and the recipe they were made by.
-
-    Args:
-        model: the encoder-decoder.
-        tokenizers: of both sides.
-        recipe: says how to decode when nothing else is asked for.
-        metrics: scores that were measured on it.
-
-    Attributes:
-        task: of the recipes whose models it takes.
-    """
+class Translator(TrainedModel):
+    """A translator: a model, its tokenisers and the recipe, which says how to decode when nothing else is asked for."""
 
     task = "translation"
-
-    def __init__(
-        self, model: Any, tokenizers: TokenizerPair, recipe: Recipe, metrics: Mapping[str, Any] | None = None
-    ) -> None:
-        self.model: Any = model
-        self.tokenizers, self.recipe = tokenizers, recipe
-        self.metrics = dict(metrics or {})
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> "Translator":
-        """Read a model folder.
-
-        Raises:
-            ModelFolderError: the folder lacks a file, was cut off, its files do not fit each other, or the model is for
-                another task.
-        """
-        content = load_folder(folder)
-        if content.recipe.task != cls.task:
-            raise ModelFolderError(
-                f"{folder} is of a model for {content.recipe.task!r}, which {cls.__name__} does not take; expected one "
-                f"for {cls.task!r}. Load it with {TASKS[content.recipe.task]}."
-            )
-        return cls(_rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
-
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write a model folder, whole or not at all."""
-        return save_folder(ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics), folder)
 
     def translate(
         self,
@@ -358,42 +315,3 @@ def constraints_of(decoding: DecodingOptions) -> Constraints:
     """The search limits that a recipe's `decoding` section describes."""
     names = ("min_length", "max_length", "max_ratio", "max_extra", "no_repeat_ngram")
     return Constraints(**{name: getattr(decoding, name) for name in names})
-
-
-def unique_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Every weight once: a tied matrix stands under its first name only, as safetensors wants it."""
-    state: dict[str, torch.Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            state[name] = tensor.detach()
-    return state
-
-
-def _rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq | LanguageModel:
-    """The model of a folder. It is built only when its weights are known to fit, so that no recipe fills the memory."""
-    options = content.recipe.model
-    sizes = content.tokenizers.source.vocab_size, content.tokenizers.target.vocab_size
-    # the weights hold what a pretrained embedding began with; its file need not be here
-    options = options.model_copy(update={"source_embeddings": None, "target_embeddings": None})
-    layers = options.encoder_layers + options.decoder_layers
-    if layers > len(content.weights):
-        raise ModelFolderError(f"{folder} has {len(content.weights)} weights for a recipe of {layers} layers; {AGAIN}.")
-    try:
-        with torch.device("meta"):
-            state = unique_state(build_task(content.recipe.task, options, *sizes))
-    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-        why = str(error).partition("\n")[0]
-        raise ModelFolderError(f"No model can be built by the recipe in {folder} ({why}); {AGAIN}.") from None
-    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in content.weights.items()}
-    if expected != found:
-        odd = sorted(name for name in expected | found if expected.get(name) != found.get(name))
-        raise ModelFolderError(
-            f"The weights in {folder} do not fit its recipe.yaml and tokenizer.json: {odd[0]} is "
-            f"{found.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'nothing')}; {AGAIN}."
-        )
-    model = build_task(content.recipe.task, options, *sizes)
-    model.load_state_dict(dict(content.weights), strict=False)
-    return model
