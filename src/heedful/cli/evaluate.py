@@ -1,4 +1,4 @@
-"""`heedful evaluate`: translate what has a reference, and score it."""
+"""`heedful evaluate`: let a model answer what has a reference, and score it."""
 
 import json
 import shutil
@@ -6,16 +6,19 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heedful._errors import DataError
 
-from ._shell import Beam, Columns, Model, load_translator, parse_columns, progress, say, skipped_lines
+from ._labels import as_json as labels_as_json
+from ._labels import evaluate_labels, print_labels
+from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
+    from heedful.metrics.translation import Score
     from heedful.tasks.recipe import DecodingOptions
     from heedful.tasks.translator import Translator
 
@@ -25,9 +28,11 @@ EXAMPLES = (
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "heedful evaluate runs/language_model texts.txt",
+    "heedful evaluate runs/classify reviews.csv --columns text,label --picture confusion.png",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512
+LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
 STANDARD_INPUT = "-"
 
 
@@ -44,11 +49,15 @@ def command(
     bundled: Annotated[str | None, typer.Option(metavar="NAME", help="A set that ships with heedful instead.")] = None,
     split: Annotated[str, typer.Option(metavar="NAME", help="Which part of --bundled: train, val or test.")] = "test",
     beam: Beam = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a classifier: the confusion matrix, .png or .svg.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
-    A language model is scored by the perplexity of TARGET, or of a table's first column.
+    A language model is scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of
+    its texts, a table of text and label, with precision, recall and F1 of each label.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
@@ -60,26 +69,27 @@ def command(
     if columns and (target or bundled):
         raise typer.BadParameter("--columns is of use with a table alone; leave it out")
     wanted = parse_columns(columns)
-    translator = load_translator(model)
-    writes = translator.task == "language_model"
+    translator: Any = load_any(model)
+    writes, labels = translator.task == "language_model", translator.task == "classification"
+    if picture and not labels:
+        raise typer.BadParameter(f"--picture is of a classifier, and {model} is none; leave it out")
+    if beam and labels:
+        raise typer.BadParameter(f"--beam is of no use to a classifier, as {model} is; leave it out")
     wanted = (0, 0) if writes and source and not target and not wanted else wanted
-    pairs = read_files(source, target, wanted) if source else read_bundled(str(bundled), split)
+    most = translator.recipe.data.max_chars
+    pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
     if writes and bundled:
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
-    from heedful.tasks.translation import score
-
+    report = evaluate_labels(translator, pairs, picture) if labels else None
     decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
-    if writes:
-        from heedful.tasks.language_model import evaluate_writer
-
-        scores = evaluate_writer(translator, pairs)
-    else:
-        scores = score(translate(translator, pairs.source, decoding), pairs.target, translator.recipe.evaluation)
+    scores = report.scores(LABEL_METRICS) if report else measure(translator, pairs, decoding)
     if not as_json:
         for one in scores:
             typer.echo(str(one))
+        if report:
+            print_labels(report)
         return
     content = {
         "model": str(model),
@@ -88,8 +98,20 @@ def command(
         "skipped": pairs.skipped,
         "beam": decoding.beam,
         "scores": [vars(one) for one in scores],
+        **(labels_as_json(report) if report else {}),
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions") -> "list[Score]":
+    """The scores of a translator or of a language model."""
+    if translator.task == "language_model":
+        from heedful.tasks.language_model import evaluate_writer
+
+        return evaluate_writer(translator, pairs)
+    from heedful.tasks.translation import score
+
+    return score(translate(translator, pairs.source, decoding), pairs.target, translator.recipe.evaluation)
 
 
 def read_bundled(name: str, split: str) -> "Pairs":
@@ -102,7 +124,9 @@ def read_bundled(name: str, split: str) -> "Pairs":
         raise typer.BadParameter(str(error)) from None
 
 
-def read_files(source: Path, target: Path | None, columns: tuple[int | str, int | str] | None) -> "Pairs":
+def read_files(
+    source: Path, target: Path | None, columns: tuple[int | str, int | str] | None, max_chars: int
+) -> "Pairs":
     """The pairs of files, of which one may be standard input, which messages call by that name."""
     from heedful.data.readers import read_pairs
 
@@ -116,7 +140,7 @@ def read_files(source: Path, target: Path | None, columns: tuple[int | str, int 
             with copy.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            pairs = read_pairs(place(source), target and place(target), columns=columns)
+            pairs = read_pairs(place(source), target and place(target), columns=columns, max_chars=max_chars)
         except DataError as error:
             raise DataError(str(error).replace(str(copy), copy.name)) from None
     return replace(pairs, origin=pairs.origin.replace(str(copy), copy.name))

@@ -1,11 +1,12 @@
-"""`heedful explain`: what each word of a translation looked at."""
+"""`heedful explain`: what each word of a translation looked at, or which words of a text gave its label."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._shell import Model, check_sentence, load_translator, say
+from ._labels import show_answer
+from ._shell import Model, check_sentence, load_any, say
 
 if TYPE_CHECKING:
     from heedful.tasks.translator import Translation, Translator
@@ -15,13 +16,14 @@ EXAMPLES = (
     'heedful explain heedful-demo "I love you."',
     'heedful explain heedful-demo "I love you." --output look.html',
     'heedful explain heedful-demo "I love you." --faithfulness',
+    'heedful explain runs/classify "A lovely film." --output words.html',
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
 
 
 def command(
     model: Model,
-    sentence: Annotated[str, typer.Argument(metavar="SENTENCE", help="What to translate, in quotes.")],
+    sentence: Annotated[str, typer.Argument(metavar="SENTENCE", help="What to translate, or to label, in quotes.")],
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw it into a file instead: .png, .svg, .html (to hover over) or .json."),
@@ -34,6 +36,8 @@ def command(
     ] = False,
 ) -> None:
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
+
+    Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
 
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word
     read, and at the right the one looked at most. Of a Transformer, the page and the JSON also hold what the words of
@@ -49,8 +53,13 @@ def command(
         raise typer.BadParameter(
             f"--output {output} ends in {output.suffix or 'nothing'!r}; expected one of {', '.join(ENDINGS)}"
         )
-    checked = check_sentence(sentence)
-    translator = load_translator(model)
+    translator: Any = load_any(model)
+    checked = check_sentence(sentence, translator.recipe.data.max_chars)
+    if translator.task == "classification":
+        if faithful:
+            raise typer.BadParameter(f"--faithfulness is of a translator, and {model} is none; leave it out")
+        show_answer(translator.explain(checked), output)
+        return
     found = translator.explain(checked)
     typer.echo(found.text)
     alignment = found.alignment

@@ -16,7 +16,7 @@ from heedful._errors import DataError
 from heedful._files import whole_file
 
 from ._formats import Alignments, formatter
-from ._shell import Beam, Model, check_sentence, count, load_translator, progress, say, skipped_lines
+from ._shell import MAX_CHARS, Beam, Model, check_sentence, count, load_translator, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Lines
@@ -134,7 +134,12 @@ def make_sampling(draws: dict[str, Any]) -> "Sampling":
 
 
 def translate_all(
-    source: str, output: Path | None, translate: Callable[[list[str], int], Iterable[str]], in_order: bool
+    source: str,
+    output: Path | None,
+    translate: Callable[[list[str], int], Iterable[str]],
+    in_order: bool = False,
+    max_chars: int = MAX_CHARS,
+    words: tuple[str, str] = ("translated", "translations"),
 ) -> None:
     """Every line of a file or of standard input.
 
@@ -143,6 +148,8 @@ def translate_all(
         output: the file to write, or None.
         translate: sentences, and the number of the first, to lines.
         in_order: whether the groups must be the same however the input arrives: random draws depend on them.
+        max_chars: most characters of a line that can be used.
+        words: what is done to lines, and what comes of it.
     """
     from heedful.data.readers import stream_lines
 
@@ -150,9 +157,9 @@ def translate_all(
     if source == "-":
         if sys.stdin.isatty():
             say("Type sentences, one a line; Ctrl-D ends.")
-        blocks = read_stream(sys.stdin.buffer.read1)  # pyright: ignore[reportAttributeAccessIssue]: buffers have it
+        blocks = read_stream(sys.stdin.buffer.read1, max_chars)  # pyright: ignore[reportAttributeAccessIssue]: buffers have it
     else:
-        blocks = stream_lines(source)
+        blocks = stream_lines(source, max_chars=max_chars)
     groups = growing(blocks, skipped)
     done, started = 0, time.monotonic()
     with opened(output) as write, nothing_or_progress(output) as advance:
@@ -162,18 +169,19 @@ def translate_all(
             advance(len(group))
     if done >= MANY_LINES:
         seconds = time.monotonic() - started
-        say(f"Translated {done:,} lines in {seconds:,.0f} seconds, {done / seconds:,.0f} a second.")
+        say(f"{words[0].capitalize()} {done:,} lines in {seconds:,.0f} seconds, {done / seconds:,.0f} a second.")
     if skipped:
-        say(f"Left empty what cannot be translated: {skipped_lines(skipped)}.")
+        say(f"Left empty what cannot be {words[0]}: {skipped_lines(skipped)}.")
     if output:
-        say(f"Wrote the translations of {done:,} lines to {output}.")
+        say(f"Wrote the {words[1]} of {done:,} lines to {output}.")
 
 
-def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
+def read_stream(read: Callable[[int], bytes], max_chars: int = MAX_CHARS) -> "Iterator[Lines]":
     """Whole lines, as many as have arrived: a program that writes one line gets its translation before the next.
 
     Args:
         read: gives at most so many bytes, as soon as there are any; none at the end.
+        max_chars: most characters of a line that can be used.
     """
     from heedful.data.encodings import as_utf8
     from heedful.data.files import cut_lines
@@ -185,10 +193,10 @@ def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
         rest += data
         if end := data.rfind(b"\n") + 1:
             cut = len(rest) - len(data) + end
-            yield check_lines(cut_lines(io.BytesIO(rest[:cut])), STANDARD_INPUT)
+            yield check_lines(cut_lines(io.BytesIO(rest[:cut])), STANDARD_INPUT, max_chars)
             del rest[:cut]
     if rest:
-        yield check_lines(cut_lines(io.BytesIO(rest)), STANDARD_INPUT)
+        yield check_lines(cut_lines(io.BytesIO(rest)), STANDARD_INPUT, max_chars)
 
 
 def growing(blocks: "Iterable[Lines]", skipped: Counter[str]) -> Iterator[list[str]]:

@@ -264,6 +264,8 @@ def prepare_documents(recipe: Recipe, folder: Path, say: Say) -> Material:
             f"Warning: the vocabulary does not know {unknown:.0%} of the tokens of the validation texts; "
             "use tokenizer.kind: byte_bpe, or raise tokenizer.vocab_size."
         )
+    if "test" in to_score:  # told before anything takes time
+        encode_documents(to_score["test"], tokenizers, Limits(recipe.data.max_length), say)
     options = {"weights": label_weights(counts)} if recipe.data.balance_labels else {}
     return Material(tokenizers, batches, material.num_pairs, valid, to_score, options)
 

@@ -151,9 +151,7 @@ def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) ->
     return list(found.storages), found.held_out
 
 
-def _counted(
-    part: DataPart, said: list[str], say: Say, max_chars: int
-) -> tuple[str, Iterator[tuple[str, str]]]:
+def _counted(part: DataPart, said: list[str], say: Say, max_chars: int) -> tuple[str, Iterator[tuple[str, str]]]:
     """What to call a part, and its pairs, of which it says how many they are when the last has been taken."""
     skipped: Counter[str] = Counter()
     origin, pairs = stream_part(part, skipped, max_chars)
@@ -192,7 +190,11 @@ def _fingerprint(data: DataOptions) -> dict[str, Any]:
         if not part.bundled
         for file in _files(source_of_part(part))
     ]
-    chosen = {"max_chars": data.max_chars, "deduplicate": data.deduplicate, "hold_out": None if data.valid else data.hold_out}
+    chosen = {
+        "max_chars": data.max_chars,
+        "deduplicate": data.deduplicate,
+        "hold_out": None if data.valid else data.hold_out,
+    }
     return {"parts": parts, "files": files, **chosen}
 
 

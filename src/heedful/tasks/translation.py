@@ -198,9 +198,7 @@ def keep_tokenizers(recipe: Recipe, folder: Path, make: Callable[[], TokenizerPa
     return tokenizers
 
 
-def fresh_translator(
-    recipe: Recipe, tokenizers: TokenizerPair, say: Say, kind: type[TrainedModel] = Translator
-) -> Any:
+def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say, kind: type[TrainedModel] = Translator) -> Any:
     """The translator before its training: with new weights, or with those of the model that the recipe starts from.
 
     Raises:

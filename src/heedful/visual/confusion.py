@@ -38,7 +38,9 @@ def draw_confusion(
     """
     counts = np.asarray(matrix)
     if counts.shape != (len(labels), len(labels)) or not counts.size:
-        raise ValueError(f"the matrix has shape {counts.shape} for {len(labels)} labels; expected a row and a column each")
+        raise ValueError(
+            f"the matrix has shape {counts.shape} for {len(labels)} labels; expected a row and a column each"
+        )
     if not np.isfinite(counts).all() or (counts < 0).any():
         raise ValueError("the matrix holds negative numbers, NaN or infinity; expected counts from 0 up")
     shown = [visible(label, _LONGEST_LABEL) for label in labels]
