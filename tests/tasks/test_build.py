@@ -15,8 +15,8 @@ from heedful.functional import align_left
 from heedful.tasks.build import MECHANISMS, build_model
 from heedful.tasks.parts import part_names
 from heedful.tasks.recipe import ModelOptions
-from heedful.tasks.transformer_options import PlaceOptions, TransformerOptions
 from heedful.tasks.trained import unique_state
+from heedful.tasks.transformer_options import PlaceOptions, TransformerOptions
 from tests.tolerances import assert_close
 
 BATCH = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2]), torch.tensor([[2, 4], [2, 5]])

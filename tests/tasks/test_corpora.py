@@ -13,8 +13,8 @@ from heedful.tasks import corpora
 from heedful.tasks.batches import Limits, SampledBatches, encode, make_batches, make_tokenizers
 from heedful.tasks.corpora import gather_material
 from heedful.tasks.recipe import check_recipe
-from heedful.tasks.translation import train_translator
 from heedful.tasks.trained import unique_state
+from heedful.tasks.translation import train_translator
 from heedful.training.batches import Batches, DatasetBatches
 from tests.small import small_content, write_pairs
 

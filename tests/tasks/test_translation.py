@@ -15,6 +15,7 @@ from heedful.tasks.batches import Limits, encode, make_tokenizers
 from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import DataPart
 from heedful.tasks.recipe import EvaluationOptions, check_recipe, dump_recipe
+from heedful.tasks.trained import unique_state
 from heedful.tasks.translation import (
     claim_folder,
     evaluate_translator,
@@ -22,7 +23,6 @@ from heedful.tasks.translation import (
     score,
     train_translator,
 )
-from heedful.tasks.trained import unique_state
 from heedful.tasks.translator import Translator
 from tests.small import small_content, small_recipe
 

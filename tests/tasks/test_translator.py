@@ -16,8 +16,8 @@ from heedful.decoding import minimum_bayes_risk
 from heedful.models import StepOutput
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe import ModelOptions, check_recipe
-from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.trained import unique_state
+from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.translator import Sampling, Translator, constraints_of
 from tests.small import small_content
 

@@ -110,7 +110,8 @@ def make_batches(
 
     Args:
         material: what to learn from.
-        tokenizers, recipe: how.
+        tokenizers: that cut it.
+        recipe: says how long, in what order and how many tokens at once.
         say: takes what was left out.
         encode_pairs: pairs to what batches are made of, called as `encode`, which it is when left out.
     """

@@ -1,11 +1,10 @@
 """Classifiers from a recipe: text in one column, its label in another, macro-F1 and a confusion matrix to judge by."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-
 
 import numpy as np
 import torch
@@ -129,17 +128,14 @@ class Classifier(TrainedModel):
         return Answer(labels[order[0]], named)
 
 
-class evaluating:
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     """A model in evaluation mode for as long as the `with` lasts."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model, self.training = model, model.training
-
-    def __enter__(self) -> nn.Module:
-        return self.model.eval()
-
-    def __exit__(self, *_: object) -> None:
-        self.model.train(self.training)
+    training = model.training
+    try:
+        yield model.eval()
+    finally:
+        model.train(training)
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,8 @@ def encode_documents(
         tokenizers: of a classifier.
         limits: of which `max_length` says how many tokens of a text are read.
         say: takes what was left out, and how many texts are cut.
-        dropout, seed: of the words' cutting, see `SubwordSampler`.
+        dropout: of merges, see `SubwordSampler`.
+        seed: of that dropout.
 
     Raises:
         DataError: nothing is left.

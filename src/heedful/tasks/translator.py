@@ -9,7 +9,7 @@ import torch
 
 from heedful._errors import DataError
 from heedful.data.batching import pad
-from heedful.data.tokenizers import Segments, TokenizerPair
+from heedful.data.tokenizers import Segments
 from heedful.data.vocabulary import BOS, UNK
 from heedful.decoding.beam import beam_search
 from heedful.decoding.constraints import Constraints
