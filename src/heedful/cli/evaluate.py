@@ -28,7 +28,7 @@ EXAMPLES = (
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "heedful evaluate runs/language_model texts.txt",
-    "heedful evaluate runs/classify reviews.csv --columns text,label --picture confusion.png",
+    "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512

@@ -19,7 +19,7 @@ EXAMPLES = (
     "heedful train mine.yaml --set model.units=256 --set training.max_epochs=10",
     "heedful train pairs --from runs/old --set data.train.tsv=new.tsv",
     "heedful train language_model",
-    "heedful train classify --set 'data.train={csv: mine.csv, columns: [text, label]}'",
+    "heedful train classify --set data.train.csv=mine.csv",
     "heedful train mine.yaml --devices 4",
 )
 
