@@ -56,10 +56,11 @@ def print_labels(report: "Report") -> None:
 
 def show_answer(answer: "Answer", output: Path | None) -> None:
     """The label and the next ones, and the text with its words marked, in the terminal or in a file."""
+    if output:
+        _draw(answer, output)
     for label, probability in list(answer.probabilities.items())[:5]:
         typer.echo(f"{one_line(label)}\t{probability:.4f}")
     if output:
-        _draw(answer, output)
         say(f"Wrote what each word was looked at to {output}.")
         return
     from heedful.visual.terminal_reading import TerminalReading

@@ -121,7 +121,7 @@ def load_translator(model: Path) -> Any:
     found = load_any(model)
     if found.task == "classification":
         raise ModelFolderError(
-            f"{model} is a classifier, which gives labels and no text; use heedful classify, explain or evaluate"
+            f"{model} is a classifier, which gives labels and no text; use heedful classify, explain or evaluate."
         )
     return found
 

@@ -38,7 +38,7 @@ def command(
     """
     classifier: Any = load_any(model)
     if classifier.task != "classification":
-        raise ModelFolderError(f"{model} is no classifier but for {classifier.task}; use heedful translate")
+        raise ModelFolderError(f"{model} is no classifier but for {classifier.task}; use heedful translate.")
 
     def label(texts: list[str], _: int) -> Iterator[str]:
         for answer in classifier.classify(texts):

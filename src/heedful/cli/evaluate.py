@@ -32,7 +32,6 @@ EXAMPLES = (
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512
-LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
 STANDARD_INPUT = "-"
 
 
@@ -82,6 +81,8 @@ def command(
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
+    from heedful.tasks.recipe import LABEL_METRICS
+
     report = evaluate_labels(translator, pairs, picture) if labels else None
     decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
     scores = report.scores(LABEL_METRICS) if report else measure(translator, pairs, decoding)
