@@ -16,6 +16,7 @@ from heedful._errors import DataError, ModelFolderError, RecipeError
 from heedful.cli.main import app
 from heedful.data.labelled import collate_labelled
 from heedful.data.readers import Pairs
+from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
 from heedful.tasks.build import build_task
 from heedful.tasks.classification import Classifier, judge, label_weights, make_vocabularies
 from heedful.tasks.corpora import read_part
@@ -234,6 +235,15 @@ def test_one_task_does_not_take_the_model_of_another(trained, small_run, shell):
         Classifier.load(small_run.model)
     assert "is a classifier, which gives labels and no text" in shell("translate", trained[0].folder).stderr
     assert "is no classifier but for translation; use heedful translate." in shell("classify", small_run.folder).stderr
+
+
+def test_a_folder_without_two_labels_is_refused(trained, tmp_path):
+    one = Tokenizer.from_entries(["good"], LABEL)
+    classifier = trained[0].translator
+    tokenizers = TokenizerPair(classifier.tokenizers.source, one, joint=False)
+    Classifier(classifier.model, tokenizers, classifier.recipe).save(tmp_path / "model")
+    with pytest.raises(ModelFolderError, match=r"there are 1 labels; a classifier needs two to choose from"):
+        load_model(tmp_path / "model")
 
 
 def test_its_card_says_what_it_is_and_how_it_is_asked(trained):

@@ -72,7 +72,7 @@ class SequenceClassifier(nn.Module):
 @torch.no_grad()
 def predict_all(
     model: nn.Module, batches: Iterable[Any]
-) -> tuple[Float[Tensor, " examples"], Float[Tensor, "examples steps"]]:
+) -> tuple[Float[Tensor, "examples *labels"], Float[Tensor, "examples *looks steps"]]:
     """The predictions and attention weights of all batches, gathered on the CPU.
 
     Args:

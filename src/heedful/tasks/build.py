@@ -156,8 +156,11 @@ def build_classifier(options: ModelOptions, vocab: int, num_labels: int) -> Sequ
         num_labels: labels to choose from.
 
     Raises:
-        RecipeError: the parts do not fit each other, or a pretrained embedding cannot be read.
+        RecipeError: the parts do not fit each other, there are fewer than two labels, or a pretrained embedding cannot
+            be read.
     """
+    if num_labels < 2:
+        raise RecipeError(f"there are {num_labels} labels; a classifier needs two to choose from")
     matrix = _matrix(options.source_embeddings, "source_embeddings")
     rate = 0.0 if options.encoder == "transformer" else options.dropout
     encoder = _encoder(options, _embedding(vocab, options.embedding_dim, rate, matrix, "source_embeddings"))

@@ -75,9 +75,9 @@ class Classifier(TrainedModel):
         """The label of each text, as far as `data.max_length` of the recipe lets it be read."""
         ids, _ = self._ids(texts)
         places = np.flatnonzero(ids.lengths)
-        answers = [Answer("", {})] * len(texts)
+        answers, labels = [Answer("", {})] * len(texts), self.labels
         for place, row in zip(places, self.probabilities(ids.take(places)), strict=True):
-            answers[place] = self._answer(row)
+            answers[place] = _answer(labels, row)
         return answers
 
     def explain(self, text: str) -> Answer:
@@ -103,7 +103,7 @@ class Classifier(TrainedModel):
         readings = [reading(looks.mean(0))]
         if self.recipe.model.pooling == "structured":
             readings += [reading(one, f"look {number}") for number, one in enumerate(looks, start=1)]
-        answer = self._answer(found.answer[0].double().softmax(-1).cpu().numpy())
+        answer = _answer(self.labels, found.answer[0].double().softmax(-1).cpu().numpy())
         return Answer(answer.label, answer.probabilities, readings)
 
     @torch.inference_mode()
@@ -121,12 +121,6 @@ class Classifier(TrainedModel):
     def _ids(self, texts: Sequence[str]) -> tuple[Ids, int]:
         return cut(self.tokenizers.source.encode_all(texts), self.recipe.data.max_length)
 
-    def _answer(self, probabilities: np.ndarray) -> Answer:
-        order = np.argsort(-probabilities, kind="stable")
-        labels = self.labels
-        named = {labels[place]: float(probabilities[place]) for place in order}
-        return Answer(labels[order[0]], named)
-
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[nn.Module]:
@@ -136,6 +130,11 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
         yield model.eval()
     finally:
         model.train(training)
+
+
+def _answer(labels: Sequence[str], probabilities: np.ndarray) -> Answer:
+    order = np.argsort(-probabilities, kind="stable")
+    return Answer(labels[order[0]], {labels[place]: float(probabilities[place]) for place in order})
 
 
 @dataclass(frozen=True)
