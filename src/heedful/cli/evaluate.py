@@ -61,12 +61,7 @@ def command(
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
-    if (source is None) == (bundled is None):
-        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
-    if str(source) == str(target) == STANDARD_INPUT:
-        raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
-    if columns and (target or bundled):
-        raise typer.BadParameter("--columns is of use with a table alone; leave it out")
+    check_sources(source, target, columns, bundled)
     wanted = parse_columns(columns)
     translator: Any = load_any(model)
     writes, labels = translator.task == "language_model", translator.task == "classification"
@@ -102,6 +97,16 @@ def command(
         **(labels_as_json(report) if report else {}),
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def check_sources(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:
+    """Refuse what does not say what to score on, or says it twice."""
+    if (source is None) == (bundled is None):
+        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
+    if str(source) == str(target) == STANDARD_INPUT:
+        raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
+    if columns and (target or bundled):
+        raise typer.BadParameter("--columns is of use with a table alone; leave it out")
 
 
 def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions") -> "list[Score]":

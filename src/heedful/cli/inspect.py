@@ -13,6 +13,7 @@ from heedful._errors import DataError
 from ._shell import MAX_CHARS, Columns, load_translator, parse_columns, progress, say
 
 if TYPE_CHECKING:
+    from heedful.data.survey import Survey
     from heedful.tasks.recipe import Recipe
 
 EXAMPLES = (
@@ -89,14 +90,19 @@ def command(
         # no line breaks within a sentence: a pipe has no width
         console.print(part, soft_wrap=isinstance(part, Text))
     if picture:
-        import numpy as np
+        draw(survey, picture)
 
-        from heedful.visual.survey import write_survey
 
-        sides = {"source": survey.source, "target": survey.target}
-        lengths = {name: np.asarray(side.lengths) for name, side in sides.items()}
-        write_survey(lengths, survey.ratios(), {name: side.coverage() for name, side in sides.items()}, picture)
-        say(f"Wrote {picture}: histograms.")
+def draw(survey: "Survey", picture: Path) -> None:
+    """The histograms of pairs in a file."""
+    import numpy as np
+
+    from heedful.visual.survey import write_survey
+
+    sides = {"source": survey.source, "target": survey.target}
+    lengths = {name: np.asarray(side.lengths) for name, side in sides.items()}
+    write_survey(lengths, survey.ratios(), {name: side.coverage() for name, side in sides.items()}, picture)
+    say(f"Wrote {picture}: histograms.")
 
 
 def inspect_labels(recipe: "Recipe | None", data: str, target: str | None, columns: str | None) -> None:
