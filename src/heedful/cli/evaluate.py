@@ -65,10 +65,8 @@ def command(
     wanted = parse_columns(columns)
     translator: Any = load_any(model)
     writes, labels = translator.task == "language_model", translator.task == "classification"
-    if picture and not labels:
-        raise typer.BadParameter(f"--picture is of a classifier, and {model} is none; leave it out")
-    if beam and labels:
-        raise typer.BadParameter(f"--beam is of no use to a classifier, as {model} is; leave it out")
+    if odd := beam if labels else picture:
+        raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
     wanted = (0, 0) if writes and source and not target and not wanted else wanted
     most = translator.recipe.data.max_chars
     pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)

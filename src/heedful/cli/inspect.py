@@ -68,9 +68,7 @@ def command(
     if recipe and columns:
         raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
     if labels or (recipe and recipe.task == "classification"):
-        if model or picture:
-            raise typer.BadParameter("--model and --picture are of pairs, not of labels; leave them out")
-        inspect_labels(recipe, data, target, columns)
+        inspect_labels(recipe, data, target, columns, model or picture)
         return
     tokenizers = load_translator(model).tokenizers if model else None
     survey, skipped = Survey(), Counter()
@@ -82,9 +80,8 @@ def command(
                 advance(PAIRS_PER_ADVANCE)
     if not survey.count:
         raise DataError(f"{origin} gives no pair to look at: {why_nothing(skipped)}.")
-    validation = (
-        read_part(recipe.data.valid, max_chars=recipe.data.max_chars).source if recipe and recipe.data.valid else []
-    )
+    valid = recipe.data.valid if recipe else None
+    validation = read_part(valid, max_chars=recipe.data.max_chars).source if recipe and valid else []
     console = Console(highlight=False)
     for part in report(survey.finish(), origin, skipped, validation):
         # no line breaks within a sentence: a pipe has no width
@@ -105,8 +102,12 @@ def draw(survey: "Survey", picture: Path) -> None:
     say(f"Wrote {picture}: histograms.")
 
 
-def inspect_labels(recipe: "Recipe | None", data: str, target: str | None, columns: str | None) -> None:
+def inspect_labels(
+    recipe: "Recipe | None", data: str, target: str | None, columns: str | None, unused: Path | None
+) -> None:
     """Count the labels, and measure the texts."""
+    if unused:
+        raise typer.BadParameter("--model and --picture are of pairs, not of labels; leave them out")
     from rich.console import Console
     from rich.text import Text
 
