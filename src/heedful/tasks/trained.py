@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
@@ -14,6 +14,9 @@ from .build import build_task
 from .hub import HubMixin
 from .model_folder import AGAIN, TASKS, ModelFolder, load_folder, save_folder
 from .recipe import Recipe
+
+
+Model = TypeVar("Model", bound="TrainedModel")
 
 
 class TrainedModel(HubMixin):
@@ -39,7 +42,7 @@ class TrainedModel(HubMixin):
         self.metrics = dict(metrics or {})
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Self:
+    def load(cls: type[Model], folder: str | os.PathLike[str]) -> Model:
         """Read a model folder.
 
         Raises:
