@@ -15,7 +15,6 @@ from .hub import HubMixin
 from .model_folder import AGAIN, TASKS, ModelFolder, load_folder, save_folder
 from .recipe import Recipe
 
-
 Model = TypeVar("Model", bound="TrainedModel")
 
 
