@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ._shell import one_line, say, skipped_lines
-from ._tables import print_table
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
@@ -51,7 +50,7 @@ def print_labels(report: "Report") -> None:
         )
         numbers = (f"{100 * part:.1f}" for part in (one.precision, one.recall, one.f1))
         table.add_row(Text(one_line(label)), *numbers, f"{one.support:,}", Text(taken))
-    print_table(Console(highlight=False), table)
+    Console(highlight=False).print(table)
 
 
 def show_answer(answer: "Answer", output: Path | None) -> None:
@@ -163,7 +162,7 @@ def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for header in headers:
         left = header in ("label", "", "most often taken for")
-        table.add_column(header, justify="left" if left else "right", no_wrap=left)
+        table.add_column(header, justify="left" if left else "right", overflow="fold")
     return table
 
 
