@@ -144,6 +144,11 @@ def test_what_was_looked_at_is_shown_by_word_and_the_rest_of_a_long_text_is_not_
         "good",
         pytest.approx(classifier.classify(["the superb film"])[0].probabilities),
     )
+    assert answer.needed.weights.argmax() == 1
+    for word, loss in enumerate(answer.needed.weights):
+        (other,) = classifier.classify([" ".join(text for place, text in enumerate(reading.words) if place != word)])
+        assert loss == pytest.approx(max(answer.probabilities["good"] - other.probabilities["good"], 0), abs=1e-6)
+    assert classifier.explain("lovely").needed.weights.tolist() == [classifier.explain("lovely").probabilities["good"]]
     long = "the film " * 7 + "awful"
     assert classifier.explain(long).readings[0].words == long.split()[:9]
     assert classifier.classify([long])[0].probabilities == classifier.classify([long[:-5]])[0].probabilities
@@ -295,6 +300,7 @@ def test_the_shell_labels_judges_and_explains(trained, shell, tmp_path):
     seen = shell("explain", folder, "a lovely film")
     assert seen.stdout.startswith("good\t")
     assert "looked at most: " in seen.stdout
+    assert "needed most: lovely" in seen.stdout
     for ending in (".html", ".json", ".png"):
         assert shell("explain", folder, "a lovely film", "--output", tmp_path / f"look{ending}").exit_code == 0
     assert '<mark style="--share:1.000"' in (tmp_path / "look.html").read_text()

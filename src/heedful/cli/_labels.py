@@ -65,7 +65,11 @@ def show_answer(answer: "Answer", output: Path | None) -> None:
     from heedful.visual.terminal_reading import TerminalReading
 
     typer.echo()
-    Console(highlight=False).print(TerminalReading(answer.readings[0]), soft_wrap=True)
+    console = Console(highlight=False)
+    for reading in (answer.readings[0], answer.needed):
+        if reading:
+            console.print(TerminalReading(reading), soft_wrap=True)
+            console.print()
 
 
 def _draw(answer: "Answer", output: Path) -> None:
@@ -80,11 +84,13 @@ def _draw(answer: "Answer", output: Path) -> None:
     kind = output.suffix.lower()
     if kind == ".html":
         ranked = ", ".join(f"{label} {part:.1%}" for label, part in list(answer.probabilities.items())[:5])
-        write_highlights([replace(first, caption=ranked), *looks], output, title)
+        needed = [replace(answer.needed, caption="what the label loses without the word")] if answer.needed else []
+        write_highlights([replace(first, caption=f"looked at; {ranked}"), *needed, *looks], output, title)
     elif kind == ".json":
         readings = [{"name": one.caption or "all", "weights": one.weights.tolist()} for one in answer.readings]
         content = {"label": answer.label, "probabilities": answer.probabilities, "words": list(first.words)}
-        write_whole(output, json.dumps(content | {"looks": readings}, ensure_ascii=False) + "\n")
+        needed = answer.needed.weights.tolist() if answer.needed else []
+        write_whole(output, json.dumps(content | {"looks": readings, "needed": needed}, ensure_ascii=False) + "\n")
     elif len(first.words) > WORDS_DRAWN:
         raise typer.BadParameter(
             f"--output {output}: the text has {len(first.words)} words, and a picture shows {WORDS_DRAWN} at most; "

@@ -54,11 +54,13 @@ class Answer:
         probabilities: of every label, the most probable first.
         readings: where they were asked for, the words that were read and how much each was looked at, over all; then
             the same of every look where there are several.
+        needed: likewise, what the probability of the label loses when a word is left out of the text; from 0 up.
     """
 
     label: str
     probabilities: Mapping[str, float]
     readings: Sequence[Reading] = ()
+    needed: Reading | None = None
 
 
 class Classifier(TrainedModel):
@@ -104,7 +106,17 @@ class Classifier(TrainedModel):
         if self.recipe.model.pooling == "structured":
             readings += [reading(one, f"look {number}") for number, one in enumerate(looks, start=1)]
         answer = _answer(self.labels, found.answer[0].double().softmax(-1).cpu().numpy())
-        return Answer(answer.label, answer.probabilities, readings)
+        needed = Reading(words, self._needed(ids, word_of, answer), "needed")
+        return Answer(answer.label, answer.probabilities, readings, needed)
+
+    def _needed(self, ids: Sequence[int], word_of: Sequence[int], answer: Answer) -> np.ndarray:
+        """What the probability of the label loses without each word, 0 where it gains: `[words]`."""
+        num_words, place = word_of[-1] + 1, self.labels.index(answer.label)
+        if num_words == 1:  # without it there is no text
+            return np.array([answer.probabilities[answer.label]])
+        pairs = list(zip(ids, word_of, strict=True))
+        without = Ids.pack([[one for one, own in pairs if own != word] for word in range(num_words)])
+        return np.maximum(answer.probabilities[answer.label] - self.probabilities(without)[:, place], 0)
 
     @torch.inference_mode()
     def probabilities(self, texts: Ids) -> np.ndarray:

@@ -85,6 +85,7 @@ def _draw_matrix(axes: Axes, counts: np.ndarray, names: Sequence[str], families:
     axes.set_xticks(places, labels=[names[place] for place in places], rotation=60, ha="left", **look)
     axes.set_yticks(places, labels=[names[place] for place in places], **look)
     axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
     axes.set_xlabel("given label", fontsize=9.5, color=QUIET)
     axes.set_ylabel("right label", fontsize=9.5, color=QUIET)
     axes.tick_params(length=0, labelcolor=INK)
@@ -102,7 +103,9 @@ def _draw_calibration(axes: Axes, bins: Sequence[tuple[float, float, int]]) -> N
     confidence, accuracy, count = np.asarray(bins, dtype=np.float64).T
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
     axes.plot(confidence, accuracy, color=SERIES[0], linewidth=1.2)
-    axes.scatter(confidence, accuracy, s=15 + 150 * count / count.max(), color=SERIES[0], alpha=0.75, linewidth=0)
+    axes.scatter(
+        confidence, accuracy, s=15 + 150 * count / count.max(), color=SERIES[0], alpha=0.75, linewidth=0, clip_on=False
+    )
     axes.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", anchor="N")
     axes.set_title("calibration", loc="left", fontsize=10.5, color=INK)
     axes.set_xlabel("said probability (size: texts)", fontsize=9.5, color=QUIET)

@@ -18,6 +18,8 @@ _BRIGHT = 0.7
 class TerminalReading:
     """`console.print(TerminalReading(reading))`: the words on grounds that grow brighter, and the strongest by name.
 
+    reading: what to show; its caption, if any, stands before the strongest
+
     Where there are no colours, the second line tells all.
 
     >>> import numpy as np
@@ -43,4 +45,4 @@ class TerminalReading:
         yield text
         order = (-weights).argsort(kind="stable")[:_NAMED]
         named = ", ".join(f"{words[place]} {weights[place]:.0%}" for place in order)
-        yield Text(f"\nlooked at most: {named}")
+        yield Text(f"\n{self.reading.caption or 'looked at'} most: {named}")
