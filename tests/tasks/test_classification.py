@@ -279,7 +279,7 @@ def test_its_card_says_what_it_is_and_how_it_is_asked(trained):
     assert "| test | macro_f1 |" in text
 
 
-def test_the_shell_labels_judges_and_explains(trained, shell, tmp_path):
+def test_the_shell_labels_judges_and_explains(trained, shell, tmp_path, monkeypatch):
     folder, test = trained[0].folder, trained[0].translator.recipe.data.test.csv
     labelled = shell("classify", folder, "--best", "2", stdin="a dull film\n\nlovely\n")
     lines = [line.split("\t") for line in labelled.stdout.split("\n")]
@@ -305,7 +305,10 @@ def test_the_shell_labels_judges_and_explains(trained, shell, tmp_path):
         assert shell("explain", folder, "a lovely film", "--output", tmp_path / f"look{ending}").exit_code == 0
     assert '<mark style="--share:1.000"' in (tmp_path / "look.html").read_text()
     assert json.loads((tmp_path / "look.json").read_text())["words"] == ["a", "lovely", "film"]
-    assert shell("explain", folder, "film " * 99, "--output", tmp_path / "wide.png").exit_code == 2
+    monkeypatch.setattr("heedful.cli._labels.WORDS_DRAWN", 2)
+    wide = shell("explain", folder, "a lovely film", "--output", tmp_path / "wide.png")
+    assert (wide.exit_code, wide.stdout) == (2, "")
+    assert "the text has 3 words, and a picture shows 2 at most" in " ".join(wide.stderr.split())
 
 
 def test_inspect_counts_labels_and_says_how_unequal_they_are(tmp_path, shell):

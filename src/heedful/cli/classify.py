@@ -9,7 +9,6 @@ import typer
 
 from heedful._errors import ModelFolderError
 
-from ._labels import best
 from ._shell import Model, load_any
 from .translate import translate_all
 
@@ -39,6 +38,8 @@ def command(
     classifier: Any = load_any(model)
     if classifier.task != "classification":
         raise ModelFolderError(f"{model} is no classifier but for {classifier.task}; use heedful translate.")
+
+    from ._labels import best
 
     def label(texts: list[str], _: int) -> Iterator[str]:
         for answer in classifier.classify(texts):

@@ -12,8 +12,6 @@ import typer
 
 from heedful._errors import DataError
 
-from ._labels import as_json as labels_as_json
-from ._labels import evaluate_labels, print_labels
 from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say, skipped_lines
 
 if TYPE_CHECKING:
@@ -62,12 +60,11 @@ def command(
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
     check_sources(source, target, columns, bundled)
-    wanted = parse_columns(columns)
     translator: Any = load_any(model)
     writes, labels = translator.task == "language_model", translator.task == "classification"
     if odd := beam if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
-    wanted = (0, 0) if writes and source and not target and not wanted else wanted
+    wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
     most = translator.recipe.data.max_chars
     pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
     if writes and bundled:
@@ -76,14 +73,16 @@ def command(
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
     from heedful.tasks.recipe import LABEL_METRICS
 
-    report = evaluate_labels(translator, pairs, picture) if labels else None
+    from . import _labels
+
+    report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
     decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
     scores = report.scores(LABEL_METRICS) if report else measure(translator, pairs, decoding)
     if not as_json:
         for one in scores:
             typer.echo(str(one))
         if report:
-            print_labels(report)
+            _labels.print_labels(report)
         return
     content = {
         "model": str(model),
@@ -92,7 +91,7 @@ def command(
         "skipped": pairs.skipped,
         "beam": decoding.beam,
         "scores": [vars(one) for one in scores],
-        **(labels_as_json(report) if report else {}),
+        **(_labels.as_json(report) if report else {}),
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._labels import show_answer
 from ._shell import Model, check_sentence, load_any, say
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ def command(
     if translator.task == "classification":
         if faithful:
             raise typer.BadParameter(f"--faithfulness is of a translator, and {model} is none; leave it out")
+        from ._labels import show_answer
+
         show_answer(translator.explain(checked), output)
         return
     found = translator.explain(checked)

@@ -76,7 +76,7 @@ class Task:
     validator: Callable[[Any, Any, Processes], Callable[[nn.Module], Mapping[str, float]]]
     evaluate: Callable[[Any, Pairs], list[Score]]
     prepare: "Callable[[Recipe, Path, Say], Material] | None" = None
-    draw: Callable[[Any, Mapping[str, Pairs], Path], object] = lambda *_: None
+    draw: Callable[[Any, Mapping[str, Pairs], Path], object] | None = None
     unit: str = "token"
 
 
@@ -133,7 +133,8 @@ def train_translator(
         translator.metrics = {**translator.metrics, **summary(result, scores)}
         translator.save(folder / "model")
         draw_curves(folder, task.unit)
-        task.draw(translator, material.to_score, folder)
+        if task.draw:
+            task.draw(translator, material.to_score, folder)
     return Run(folder, result, translator, scores)
 
 
