@@ -46,7 +46,9 @@ def print_labels(report: "Report") -> None:
     wrong = report.matrix * (1 - np.eye(len(report.labels), dtype=np.int64))
     for place, (label, one) in enumerate(report.by_label.items()):
         taken = (
-            f"{one_line(report.labels[wrong[place].argmax()])} ({wrong[place].max():,})" if wrong[place].any() else ""
+            f"{one_line(report.labels[int(wrong[place].argmax())])} ({wrong[place].max():,})"
+            if wrong[place].any()
+            else ""
         )
         numbers = (f"{100 * part:.1f}" for part in (one.precision, one.recall, one.f1))
         table.add_row(Text(one_line(label)), *numbers, f"{one.support:,}", Text(taken))

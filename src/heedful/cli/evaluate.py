@@ -71,13 +71,11 @@ def command(
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
-    from heedful.tasks.recipe import LABEL_METRICS
-
     from . import _labels
 
     report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
     decoding = translator.recipe.decoding.model_copy(update={"beam": beam} if beam else {})
-    scores = report.scores(LABEL_METRICS) if report else measure(translator, pairs, decoding)
+    scores = report.scores() if report else measure(translator, pairs, decoding)
     if not as_json:
         for one in scores:
             typer.echo(str(one))

@@ -36,7 +36,7 @@ from heedful.visual.highlight import Reading
 from .batches import Limits, encode_side, make_batches, make_tokenizer
 from .corpora import Say
 from .data_options import TokenizerOptions
-from .recipe import Recipe
+from .recipe import LABEL_METRICS, Recipe
 from .trained import TrainedModel
 from .translation import UNKNOWN, VALIDATION_TOKENS, Material, Task, gather_sets, keep_tokenizers
 
@@ -145,7 +145,7 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _answer(labels: Sequence[str], probabilities: np.ndarray) -> Answer:
-    order = np.argsort(-probabilities, kind="stable")
+    order: list[int] = np.argsort(-probabilities, kind="stable").tolist()
     return Answer(labels[order[0]], {labels[place]: float(probabilities[place]) for place in order})
 
 
@@ -343,8 +343,8 @@ class Report:
         """The probability of each answer, and whether it is right: `[texts]` each."""
         return self.probabilities.max(1), self.probabilities.argmax(1) == self.right
 
-    def scores(self, metrics: Sequence[str]) -> list[Score]:
-        """Some of accuracy, macro_f1 and calibration_error, in per cent."""
+    def scores(self, metrics: Sequence[str] = LABEL_METRICS) -> list[Score]:
+        """All or some of accuracy, macro_f1 and calibration_error, in per cent."""
         facts = f"labels:{len(self.labels)}|texts:{len(self.right)}|version:{heedful.__version__}"
         found = {
             "accuracy": lambda: Score("accuracy", 100 * accuracy(self.matrix), facts),

@@ -81,7 +81,7 @@ def _draw_matrix(axes: Axes, counts: np.ndarray, names: Sequence[str], families:
     size = 10.0 if len(names) <= 12 else 8.0 if len(names) <= _NUMBERED else 6.0
     look = {"family": families, "parse_math": False, "fontsize": size}
     every = max(1, len(names) // 60)
-    places = np.arange(0, len(names), every)
+    places = range(0, len(names), every)
     axes.set_xticks(places, labels=[names[place] for place in places], rotation=60, ha="left", **look)
     axes.set_yticks(places, labels=[names[place] for place in places], **look)
     axes.xaxis.tick_top()
