@@ -179,6 +179,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(tmp_path):
     (tmp_path / "halves").mkdir()
     first = content(tmp_path / "whole")
     first["data"]["balance_labels"] = True
+    first["data"]["streaming"] = True
     first["model"]["dropout"] = 0.2
     whole = train_recipe(check_recipe(first, "the recipe"))
     first["output"] = str(tmp_path / "halves" / "run")

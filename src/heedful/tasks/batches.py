@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class Corpus:
         return DatasetBatches(sampler, self.sources, self.targets)
 
 
+@runtime_checkable
 class Encoded(Protocol):
     """What pairs become before they are put into batches."""
 
