@@ -27,7 +27,7 @@ PAGES: dict[str, dict[str, str]] = {
     "Start": {"heedful": "index.md", "Tutorial": "tutorial.md"},
     "How to": {
         "Data": "data.md",
-        "Masks, state, beams": "how_to.md",
+        "Masks, state, beams, labels": "how_to.md",
         "Move from other packages": "moving_to_heedful.md",
         "Train on several devices": "scaling.md",
         "Add a mechanism": "add_a_mechanism.md",

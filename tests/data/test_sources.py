@@ -62,7 +62,7 @@ def parquet(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
 
-    records = [{"translation": {"en": s, "fr": t}, "id": i, "a.b": s} for i, (s, t) in enumerate(PAIRS)]
+    records = [{"translation": {"en": s, "fr": t}, "id": i / 2, "a.b": s} for i, (s, t) in enumerate(PAIRS)]
     pq.write_table(pyarrow.Table.from_pylist(records), tmp_path / "a.parquet")
     return tmp_path / "a.parquet"
 
@@ -179,7 +179,8 @@ def test_json_lines_that_cannot_be_used_are_counted(tmp_path):
     lines = [
         b'{"en": "Go.", "fr": "Va !"}',
         b'{"en": "Go."}',
-        b'{"en": 3, "fr": "trois"}',
+        b'{"en": 3.5, "fr": "trois et demi"}',
+        b'{"en": 4, "fr": true}',
         b'{"en": null, "fr": "rien"}',
         b'["en", "fr"]',
         b'{"en": "Go.", "fr": ',
@@ -192,7 +193,7 @@ def test_json_lines_that_cannot_be_used_are_counted(tmp_path):
     ]
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
     found, skipped = faults(tmp_path / "a.jsonl", ("en", "fr"))
-    assert found == [("Go.", "Va !"), ("two lines", "deux lignes")]
+    assert found == [("Go.", "Va !"), ("4", "true"), ("two lines", "deux lignes")]
     assert skipped == {
         "key missing": 1,
         "not text": 1,

@@ -24,7 +24,7 @@ from safetensors.torch import save
 from heedful._errors import HeedfulError, ModelFolderError
 from heedful.data.readers import gather, parse_lines, read_lines, read_pairs
 from heedful.data.sources import DataSource
-from heedful.data.tokenizers import KINDS, Tokenizer, TokenizerPair
+from heedful.data.tokenizers import KINDS, LABEL, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import SPECIAL_TOKENS
 from heedful.tasks.build import build_model
 from heedful.tasks.model_folder import CONFIG, FILES, METRICS, RECIPE, TOKENIZER, WEIGHTS, file_hashes, load_folder
@@ -219,9 +219,10 @@ def right_values() -> dict[str, Any]:
 
 @cache
 def some_tokenizers() -> list[Tokenizer]:
-    """One of each kind, and one that lower-cases."""
+    """One of each kind, one that lower-cases, and labels."""
     made = [Tokenizer.train(LINES, kind=kind, vocab_size=300) for kind in KINDS]
-    return [*made, Tokenizer.train(LINES, kind="bpe", vocab_size=60, lowercase=True)]
+    labels = Tokenizer.from_entries(LINES, LABEL)
+    return [*made, Tokenizer.train(LINES, kind="bpe", vocab_size=60, lowercase=True), labels]
 
 
 @cache

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from heedful.attention import AttentionPooling, LastPooling, LastStateAttention
+from heedful.attention import AttentionPooling, LastPooling, LastStateAttention, StructuredSelfAttention
 from heedful.data.examples import Examples
 from heedful.layers import TokenEmbedding
 from heedful.models import RecurrentEncoder, SequenceClassifier, count_parameters, predict_all
@@ -95,3 +95,16 @@ def test_a_pooling_with_its_own_weights_shows_them():
     assert_close(weights.sum(1), torch.ones(3))
     assert model(torch.randn(3, 4, 2)).weights is None
     assert answer.shape == (3,)
+
+
+def test_several_labels_and_several_looks():
+    encoder = RecurrentEncoder(TokenEmbedding(11, 3), 3, units=5)
+    model = SequenceClassifier(encoder, StructuredSelfAttention(10, 3, hops=2), nn.Linear(20, 4)).eval()
+    ids, lengths = torch.tensor([[4, 5, 6], [7, 8, 0]]), torch.tensor([3, 2])
+    answer, weights = model(ids, lengths, need_weights=True)
+    assert answer.shape == (2, 4)
+    for row, length, one, own in zip(ids, lengths, answer, weights, strict=True):
+        outputs = encoder(row[:length].unsqueeze(0)).outputs
+        looks, seen = model.pooling(outputs, need_weights=True)
+        assert_close(one, model.head(torch.cat([looks[0, 0], looks[0, 1]])))
+        assert_close(own[:, :length], seen[0])

@@ -11,7 +11,7 @@ from torch import nn
 from heedful.attention import AttentionPooling
 from heedful.data.examples import Examples
 from heedful.models import Prediction, RecurrentEncoder, SequenceClassifier
-from heedful.training import TrainingOptions, absolute_loss, binary_loss, mean_loss, train
+from heedful.training import TrainingOptions, absolute_loss, binary_loss, label_loss, mean_loss, train
 from heedful.training.watching import AttentionFrames, Histograms
 
 
@@ -42,6 +42,25 @@ def test_the_binary_loss_is_its_formula(pairs, smoothing):
     assert loss.total.item() == pytest.approx(wanted, rel=1e-9)
     assert loss.tokens.item() == len(pairs)
     assert loss.correct.item() == sum((logit > 0) == answer for logit, answer in pairs)
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.25]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_label_loss_is_its_formula(smoothing, weights):
+    logits, answers = [[0.5, -1.0, 2.0], [3.0, 0.25, 1.0], [-0.5, 1.5, 1.5], [0.0, 0.0, -4.0]], [2, 1, 2, 0]
+    given = None if weights is None else torch.tensor(weights)
+    loss = label_loss(Fixed(logits), one_batch(answers), smoothing, given)
+    wanted = 0.0
+    for row, answer in zip(logits, answers, strict=True):
+        logs = [one - math.log(sum(math.exp(other) for other in row)) for one in row]
+        right = [smoothing / 3 + (1 - smoothing) * (label == answer) for label in range(3)]
+        each = -sum(part * log for part, log in zip(right, logs, strict=True))
+        wanted += each * (weights[answer] if weights else 1)
+    assert loss.total.item() == pytest.approx(wanted, rel=1e-9)
+    # the second is wrong; the third and the fourth share the first place
+    assert (loss.tokens.item(), loss.correct.item()) == (4, 3)
+    idle = one_batch(answers).part(slice(0, 4), counts=False)
+    assert label_loss(Fixed(logits), idle).total.item() == 0
 
 
 def test_the_absolute_loss_is_its_formula_and_knows_no_right_answers():

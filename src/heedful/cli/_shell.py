@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heedful._errors import DataError, HeedfulError
+from heedful._errors import DataError, HeedfulError, ModelFolderError
 
 if TYPE_CHECKING:
-    from heedful.tasks.translator import Translator
+    from heedful.tasks.trained import TrainedModel
 
 FAILED = 1
 ON_HUB = "hf:"
 SECONDS_BETWEEN_LINES = 30.0
+# that a command takes for one sentence, as `heedful.data.readers` does
+MAX_CHARS = 5000
 
 Model = Annotated[
     Path,
@@ -110,11 +112,22 @@ def leave_quietly() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def load_translator(model: Path) -> "Translator":
-    """What is in a model folder, in `model` within the folder of a run, or on the hub by its name, `hf:NAME`.
+def load_translator(model: Path) -> Any:
+    """The translator at a place, see `load_any`, or the writer of a language model, which continues a text.
 
-    A translator, or the writer of a language model, which continues where the other translates.
+    Raises:
+        ModelFolderError: what is there gives no text.
     """
+    found = load_any(model)
+    if found.task == "classification":
+        raise ModelFolderError(
+            f"{model} is a classifier, which gives labels and no text; use heedful classify, explain or evaluate."
+        )
+    return found
+
+
+def load_any(model: Path) -> "TrainedModel":
+    """What is in a model folder, in `model` within the folder of a run, or on the hub by its name, `hf:NAME`."""
     from heedful.tasks.dispatch import load_model
     from heedful.tasks.hub import fetch
     from heedful.tasks.model_folder import find_model
@@ -126,21 +139,21 @@ def load_translator(model: Path) -> "Translator":
     return load_model(find_model(name) if Path(name).is_dir() else fetch(name))
 
 
-def check_sentence(text: str) -> str:
+def check_sentence(text: str, max_chars: int = MAX_CHARS) -> str:
     """A sentence that a person typed, on one line.
 
     Raises:
         DataError: it is empty, too long, or was not typed in UTF-8.
     """
-    from heedful.data.readers import EMPTY, INVALID, MAX_CHARS, NUL, TOO_LONG, read_cell
+    from heedful.data.readers import EMPTY, INVALID, NUL, TOO_LONG, read_cell
 
     sentence = " ".join(text.splitlines())
-    _, fault = read_cell(sentence.encode("utf-8", "surrogateescape"), MAX_CHARS)
+    _, fault = read_cell(sentence.encode("utf-8", "surrogateescape"), max_chars)
     why = {
         EMPTY: "is empty; give at least one word",
         INVALID: "is not UTF-8; set the terminal or the script to UTF-8",
         NUL: "holds a NUL character; take it out",
-        TOO_LONG: f"has {len(text):,} characters; give at most {MAX_CHARS:,}",
+        TOO_LONG: f"has {len(text):,} characters; give at most {max_chars:,}",
     }
     if fault:
         raise DataError(f"The sentence {why[fault]}.")

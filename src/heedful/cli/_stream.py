@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from heedful._files import whole_file
 
-from ._shell import progress
+from ._shell import MAX_CHARS, progress
 
 if TYPE_CHECKING:
     from heedful.data.readers import Lines
@@ -22,11 +22,12 @@ BYTES_PER_READ = 1 << 16
 STANDARD_INPUT = "standard input"
 
 
-def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
+def read_stream(read: Callable[[int], bytes], max_chars: int = MAX_CHARS) -> "Iterator[Lines]":
     """Whole lines, as many as have arrived: a program that writes one line gets its translation before the next.
 
     Args:
         read: gives at most so many bytes, as soon as there are any; none at the end.
+        max_chars: most characters of a line that can be used.
     """
     from heedful.data.encodings import as_utf8
     from heedful.data.files import cut_lines
@@ -38,10 +39,10 @@ def read_stream(read: Callable[[int], bytes]) -> "Iterator[Lines]":
         rest += data
         if end := data.rfind(b"\n") + 1:
             cut = len(rest) - len(data) + end
-            yield check_lines(cut_lines(io.BytesIO(rest[:cut])), STANDARD_INPUT)
+            yield check_lines(cut_lines(io.BytesIO(rest[:cut])), STANDARD_INPUT, max_chars)
             del rest[:cut]
     if rest:
-        yield check_lines(cut_lines(io.BytesIO(rest)), STANDARD_INPUT)
+        yield check_lines(cut_lines(io.BytesIO(rest)), STANDARD_INPUT, max_chars)
 
 
 def growing(blocks: "Iterable[Lines]", skipped: Counter[str]) -> Iterator[list[str]]:

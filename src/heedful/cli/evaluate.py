@@ -1,4 +1,4 @@
-"""`heedful evaluate`: translate what has a reference, and score it."""
+"""`heedful evaluate`: let a model answer what has a reference, and score it."""
 
 import json
 import shutil
@@ -6,17 +6,18 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heedful._errors import DataError
 
 from ._decoding import Changes, changed_decoding, with_ensemble
-from ._shell import Beam, Columns, Model, load_translator, parse_columns, progress, say, skipped_lines
+from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
+    from heedful.metrics.translation import Score
     from heedful.tasks.decoding_options import DecodingOptions
     from heedful.tasks.translator import Translator
 
@@ -27,6 +28,7 @@ EXAMPLES = (
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "heedful evaluate runs/language_model texts.txt",
+    "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512
@@ -47,46 +49,51 @@ def command(
     split: Annotated[str, typer.Option(metavar="NAME", help="Which part of --bundled: train, val or test.")] = "test",
     beam: Beam = None,
     changes: Changes = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a classifier: the confusion matrix, .png or .svg.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
-    A language model is scored by the perplexity of TARGET, or of a table's first column.
+    A language model is scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of
+    its texts, a table of text and label, with precision, recall and F1 of each label.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
     check_use(source, target, columns, bundled)
-    wanted = parse_columns(columns)
-    translator = load_translator(model)
-    decoding = changed_decoding(translator, changes or [], {"beam": beam, "sample": False if beam else None})
-    writes = translator.task == "language_model"
-    wanted = (0, 0) if writes and source and not target and not wanted else wanted
-    pairs = read_files(source, target, wanted) if source else read_bundled(str(bundled), split)
+    translator: Any = load_any(model)
+    writes, labels = translator.task == "language_model", translator.task == "classification"
+    if odd := (beam or changes) if labels else picture:
+        raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
+    wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
+    short = {"beam": beam, "sample": False if beam else None}
+    decoding = None if labels else changed_decoding(translator, changes or [], short)
+    most = translator.recipe.data.max_chars
+    pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
     if writes and bundled:
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
-    from heedful.tasks.translation import score
+    from . import _labels
 
-    if writes:
-        from heedful.tasks.language_model import evaluate_writer
-
-        scores = evaluate_writer(translator, pairs)
-    else:
-        translator = with_ensemble(translator, decoding)
-        scores = score(translate(translator, pairs.source, decoding), pairs.target, translator.recipe.evaluation)
+    report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
+    scores = report.scores() if report else measure(translator, pairs, decoding)
     if not as_json:
         for one in scores:
             typer.echo(str(one))
+        if report:
+            _labels.print_labels(report)
         return
     content = {
         "model": str(model),
         "data": pairs.origin,
         "pairs": len(pairs),
         "skipped": pairs.skipped,
-        "decoding": decoding.model_dump(),
+        **({} if decoding is None else {"decoding": decoding.model_dump()}),
         "scores": [vars(one) for one in scores],
+        **(_labels.as_json(report) if report else {}),
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
 
@@ -101,6 +108,19 @@ def check_use(source: Path | None, target: Path | None, columns: str | None, bun
         raise typer.BadParameter("--columns is of use with a table alone; leave it out")
 
 
+def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None") -> "list[Score]":
+    """The scores of a translator or of a language model."""
+    if translator.task == "language_model":
+        from heedful.tasks.language_model import evaluate_writer
+
+        return evaluate_writer(translator, pairs)
+    from heedful.tasks.translation import score
+
+    how: Any = decoding or translator.recipe.decoding
+    found = translate(with_ensemble(translator, how), pairs.source, how)
+    return score(found, pairs.target, translator.recipe.evaluation)
+
+
 def read_bundled(name: str, split: str) -> "Pairs":
     """The pairs of a set that ships with heedful."""
     from heedful.data.bundled import load_pairs
@@ -111,7 +131,9 @@ def read_bundled(name: str, split: str) -> "Pairs":
         raise typer.BadParameter(str(error)) from None
 
 
-def read_files(source: Path, target: Path | None, columns: tuple[int | str, int | str] | None) -> "Pairs":
+def read_files(
+    source: Path, target: Path | None, columns: tuple[int | str, int | str] | None, max_chars: int
+) -> "Pairs":
     """The pairs of files, of which one may be standard input, which messages call by that name."""
     from heedful.data.readers import read_pairs
 
@@ -125,7 +147,7 @@ def read_files(source: Path, target: Path | None, columns: tuple[int | str, int 
             with copy.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            pairs = read_pairs(place(source), target and place(target), columns=columns)
+            pairs = read_pairs(place(source), target and place(target), columns=columns, max_chars=max_chars)
         except DataError as error:
             raise DataError(str(error).replace(str(copy), copy.name)) from None
     return replace(pairs, origin=pairs.origin.replace(str(copy), copy.name))

@@ -1,11 +1,11 @@
-"""`heedful explain`: what each word of a translation looked at."""
+"""`heedful explain`: what each word of a translation looked at, or which words of a text gave its label."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._shell import Model, check_sentence, load_translator, say
+from ._shell import Model, check_sentence, load_any, load_translator, say
 
 if TYPE_CHECKING:
     from heedful.tasks.translated import Translation
@@ -17,6 +17,7 @@ EXAMPLES = (
     'heedful explain heedful-demo "I love you." --output look.html',
     'heedful explain heedful-demo "I love you." --faithfulness',
     'heedful explain heedful-demo "I love you." --explore --output explore.html',
+    'heedful explain runs/classify "A lovely film." --output words.html',
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
 
@@ -25,7 +26,9 @@ def command(
     model: Model,
     sentences: Annotated[
         list[str],
-        typer.Argument(metavar="SENTENCE", help="What to translate, in quotes; with --explore, as many as you like."),
+        typer.Argument(
+            metavar="SENTENCE", help="What to translate or to label, in quotes; with --explore, several."
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -48,6 +51,8 @@ def command(
 ) -> None:
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
 
+    Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
+
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word
     read, and at the right the one looked at most. Of a Transformer, the page and the JSON also hold what the words of
     each side looked at among themselves, by layer and head.
@@ -63,11 +68,10 @@ def command(
     the run keeps: the best, and the last `training.average_last` that were validated.
     """
     check_use(sentences, output, faithful, explorable)
-    checked = [check_sentence(sentence) for sentence in sentences]
     if explorable and output:
-        explore(model, checked, output)
+        explore(model, [check_sentence(sentence) for sentence in sentences], output)
     else:
-        explain(model, checked[0], output, faithful)
+        explain(model, sentences[0], output, faithful)
 
 
 def check_use(sentences: list[str], output: Path | None, faithful: bool, explorable: bool) -> None:
@@ -93,8 +97,16 @@ def check_use(sentences: list[str], output: Path | None, faithful: bool, explora
 
 def explain(model: Path, sentence: str, output: Path | None, faithful: bool) -> None:
     """The look of one sentence on standard output, or in a file."""
-    translator = load_translator(model)
-    found = translator.explain(sentence)
+    translator: Any = load_any(model)
+    checked = check_sentence(sentence, translator.recipe.data.max_chars)
+    if translator.task == "classification":
+        if faithful:
+            raise typer.BadParameter(f"--faithfulness is of a translator, and {model} is none; leave it out")
+        from ._labels import show_answer
+
+        show_answer(translator.explain(checked), output)
+        return
+    found = translator.explain(checked)
     typer.echo(found.text)
     alignment = found.alignment
     numbers = measure(translator, found) if faithful else {}

@@ -10,9 +10,10 @@ import typer
 
 from heedful._errors import DataError
 
-from ._shell import Columns, load_translator, parse_columns, progress, say
+from ._shell import MAX_CHARS, Columns, load_translator, parse_columns, progress, say
 
 if TYPE_CHECKING:
+    from heedful.data.survey import Survey
     from heedful.tasks.recipe import Recipe
 
 EXAMPLES = (
@@ -20,9 +21,12 @@ EXAMPLES = (
     "heedful inspect train.en.gz train.de.gz --model heedful-demo",
     "heedful inspect pairs.csv --columns english,french",
     'heedful inspect "news/*.tsv.gz"',
+    "heedful inspect reviews.csv --columns text,label --labels",
     "heedful inspect tatoeba_en_fr",
 )
 PAIRS_PER_ADVANCE = 1000
+# most characters of a text that has a label
+LONG_TEXT = 1_000_000
 
 
 def command(
@@ -37,6 +41,9 @@ def command(
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write histograms to this file, .png or .svg.")
     ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The targets are labels: count them. A classifier's recipe says so itself.")
+    ] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="Say how its vocabulary fits: a model folder or a run.")
     ] = None,
@@ -45,7 +52,8 @@ def command(
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz.
     A folder may hold such files, or a data set of Hugging Face. Of a recipe, the pairs it learns from are looked at,
-    and how many of its validation sentences are among them.
+    and how many of its validation sentences are among them. With --labels the targets are labels: how many texts each
+    has, how unequal they are, and texts that have several.
     """
     from rich.console import Console
     from rich.text import Text
@@ -59,6 +67,9 @@ def command(
     recipe = None if target else find_recipe(data)
     if recipe and columns:
         raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
+    if labels or (recipe and recipe.task == "classification"):
+        inspect_labels(recipe, data, target, columns, model or picture)
+        return
     tokenizers = load_translator(model).tokenizers if model else None
     survey, skipped = Survey(), Counter()
     origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(data, target, columns, skipped)
@@ -69,20 +80,57 @@ def command(
                 advance(PAIRS_PER_ADVANCE)
     if not survey.count:
         raise DataError(f"{origin} gives no pair to look at: {why_nothing(skipped)}.")
-    validation = read_part(recipe.data.valid).source if recipe and recipe.data.valid else []
+    valid = recipe.data.valid if recipe else None
+    validation = read_part(valid, max_chars=recipe.data.max_chars).source if recipe and valid else []
     console = Console(highlight=False)
     for part in report(survey.finish(), origin, skipped, validation):
         # no line breaks within a sentence: a pipe has no width
         console.print(part, soft_wrap=isinstance(part, Text))
     if picture:
-        import numpy as np
+        draw(survey, picture)
 
-        from heedful.visual.survey import write_survey
 
-        sides = {"source": survey.source, "target": survey.target}
-        lengths = {name: np.asarray(side.lengths) for name, side in sides.items()}
-        write_survey(lengths, survey.ratios(), {name: side.coverage() for name, side in sides.items()}, picture)
-        say(f"Wrote {picture}: histograms.")
+def draw(survey: "Survey", picture: Path) -> None:
+    """The histograms of pairs in a file."""
+    import numpy as np
+
+    from heedful.visual.survey import write_survey
+
+    sides = {"source": survey.source, "target": survey.target}
+    lengths = {name: np.asarray(side.lengths) for name, side in sides.items()}
+    write_survey(lengths, survey.ratios(), {name: side.coverage() for name, side in sides.items()}, picture)
+    say(f"Wrote {picture}: histograms.")
+
+
+def inspect_labels(
+    recipe: "Recipe | None", data: str, target: str | None, columns: str | None, unused: Path | None
+) -> None:
+    """Count the labels, and measure the texts."""
+    if unused:
+        raise typer.BadParameter("--model and --picture are of pairs, not of labels; leave them out")
+    from rich.console import Console
+    from rich.text import Text
+
+    from heedful.data.readers import why_nothing
+    from heedful.data.selection import number_of, sentence_key
+    from heedful.data.survey import Survey
+
+    from ._labels import label_report
+
+    survey, labels, skipped = Survey(), Counter(), Counter()
+    # of each text by its hash, the hash of its label, or None where it has several
+    seen: dict[int, int | None] = {}
+    origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(data, target, columns, skipped, LONG_TEXT)
+    for text, label in pairs:
+        survey.see(text, label)
+        labels[label] += 1
+        own, other = number_of(sentence_key(text)), number_of(label)
+        seen[own] = other if seen.get(own, other) == other else None
+    if not labels:
+        raise DataError(f"{origin} gives no text to look at: {why_nothing(skipped)}.")
+    console = Console(highlight=False)
+    for part in label_report(survey, labels, [*seen.values()].count(None), origin, skipped):
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def find_recipe(name: str) -> "Recipe | None":
@@ -97,16 +145,16 @@ def read_recipe(recipe: "Recipe", skipped: Counter[str]) -> tuple[str, Iterator[
     """What to call the training pairs of a recipe, and they themselves."""
     from heedful.tasks.corpora import stream_part
 
-    parts = [stream_part(part, skipped) for part in recipe.data.train_parts]
+    parts = [stream_part(part, skipped, recipe.data.max_chars) for part in recipe.data.train_parts]
     return ", ".join(origin for origin, _ in parts), chain.from_iterable(pairs for _, pairs in parts)
 
 
 def read_files(
-    data: str, target: str | None, columns: str | None, skipped: Counter[str]
+    data: str, target: str | None, columns: str | None, skipped: Counter[str], max_chars: int = MAX_CHARS
 ) -> tuple[str, Iterator[tuple[str, str]]]:
     """What to call the pairs of files, and they themselves."""
     from heedful.data.readers import stream
     from heedful.data.sources import find_source
 
     source = find_source(data, target, parse_columns(columns))
-    return str(source), stream(source, skipped)
+    return str(source), stream(source, skipped, max_chars)

@@ -19,6 +19,7 @@ EXAMPLES = (
     "heedful train mine.yaml --set model.units=256 --set training.max_epochs=10",
     "heedful train pairs --from runs/old --set data.train.tsv=new.tsv",
     "heedful train language_model",
+    "heedful train classify --set data.train.csv=mine.csv",
     "heedful train mine.yaml --devices 4",
 )
 
@@ -73,12 +74,15 @@ def command(
     for name, scores in run.scores.items():
         for score in scores:
             typer.echo(f"{name}\t{score}")
+    verb = "classify" if wanted.task == "classification" else "translate"
     for path, meaning in {
-        run.model: f"the model, for `heedful translate {run.folder}`",
+        run.model: f"the model, for `heedful {verb} {run.folder}`",
         run.folder / "loss_curve.png": "loss and accuracy",
+        run.folder / "confusion.png": "right labels beside given ones, and how sure the model was",
         run.folder / "training": "every number of the training, and its last checkpoint",
     }.items():
-        say(f"Wrote {path}: {meaning}.")
+        if path.exists():
+            say(f"Wrote {path}: {meaning}.")
 
 
 def wait_briefly() -> None:

@@ -15,7 +15,7 @@ from heedful._errors import DataError
 
 from ._decoding import Changes, changed_decoding, with_ensemble
 from ._formats import Alignments, formatter
-from ._shell import Beam, Model, check_sentence, count, load_translator, say, skipped_lines
+from ._shell import MAX_CHARS, Beam, Model, check_sentence, count, load_translator, say, skipped_lines
 from ._stream import growing, nothing_or_progress, opened, read_stream, regrouped
 
 if TYPE_CHECKING:
@@ -136,7 +136,12 @@ def seeded(seed: int | None) -> "torch.Generator":
 
 
 def translate_all(
-    source: str, output: Path | None, translate: Callable[[list[str], int], Iterable[str]], in_order: bool
+    source: str,
+    output: Path | None,
+    translate: Callable[[list[str], int], Iterable[str]],
+    in_order: bool = False,
+    max_chars: int = MAX_CHARS,
+    words: tuple[str, str] = ("translated", "translations"),
 ) -> None:
     """Every line of a file or of standard input.
 
@@ -145,6 +150,8 @@ def translate_all(
         output: the file to write, or None.
         translate: sentences, and the number of the first, to lines.
         in_order: whether the groups must be the same however the input arrives: random draws depend on them.
+        max_chars: most characters of a line that can be used.
+        words: what is done to lines, and what comes of it.
     """
     from heedful.data.readers import stream_lines
 
@@ -152,9 +159,9 @@ def translate_all(
     if source == "-":
         if sys.stdin.isatty():
             say("Type sentences, one a line; Ctrl-D ends.")
-        blocks = read_stream(sys.stdin.buffer.read1)  # pyright: ignore[reportAttributeAccessIssue]: buffers have it
+        blocks = read_stream(sys.stdin.buffer.read1, max_chars)  # pyright: ignore[reportAttributeAccessIssue]: buffers have it
     else:
-        blocks = stream_lines(source)
+        blocks = stream_lines(source, max_chars=max_chars)
     groups = growing(blocks, skipped)
     done, started = 0, time.monotonic()
     with opened(output) as write, nothing_or_progress(output) as advance:
@@ -164,11 +171,11 @@ def translate_all(
             advance(len(group))
     if done >= MANY_LINES:
         seconds = time.monotonic() - started
-        say(f"Translated {done:,} lines in {seconds:,.0f} seconds, {done / seconds:,.0f} a second.")
+        say(f"{words[0].capitalize()} {done:,} lines in {seconds:,.0f} seconds, {done / seconds:,.0f} a second.")
     if skipped:
-        say(f"Left empty what cannot be translated: {skipped_lines(skipped)}.")
+        say(f"Left empty what cannot be {words[0]}: {skipped_lines(skipped)}.")
     if output:
-        say(f"Wrote the translations of {done:,} lines to {output}.")
+        say(f"Wrote the {words[1]} of {done:,} lines to {output}.")
 
 
 def converse(answer: Callable[[str], str]) -> None:

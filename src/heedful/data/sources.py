@@ -346,13 +346,15 @@ def _keys(columns: Iterable[int | str], names: Sequence[str], where: str) -> lis
 
 
 def _cell(record: Any, key: Sequence[str]) -> Cell:
-    """The text under a nested key."""
+    """The text under a nested key; whole numbers and truth values, as labels often are, in their written form."""
     for name in key:
         if not isinstance(record, Mapping) or name not in record:
             return Fault(NO_KEY)
         record = record[name]
     if record is None:
         return ""
+    if isinstance(record, int):
+        return json.dumps(record)
     return record if isinstance(record, str) else Fault(NO_TEXT)
 
 

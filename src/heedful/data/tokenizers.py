@@ -25,6 +25,8 @@ from heedful.data.ids import Ids
 from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 KINDS = ("word", "character", "bpe", "byte_bpe")
+# every text is one entry, whole: what labels are
+LABEL = "label"
 SPACE = "▁"
 
 _LETTERS = r"[\p{L}\p{M}\p{N}]+"
@@ -64,6 +66,8 @@ class Tokenizer:
     (no-break and thin spaces become plain ones); a character or word they have not seen becomes `UNK`. Kind "byte_bpe"
     keeps every byte and knows no unknown. With `unicode` "nfc" or "nfkc" every kind puts text into that form; nfkc
     makes one of characters that differ in their shape only, such as ﬁ and fi, Ａ and A.
+
+    Kind "label" is no cutter of text but a list of labels: a text is one entry, whole, or `UNK`.
 
     >>> tokenizer = Tokenizer.train(["Hello, world!", "Hello, you!"], kind="bpe", vocab_size=60)
     >>> tokenizer.decode(tokenizer.encode("Hello, world!"))
@@ -119,7 +123,7 @@ class Tokenizer:
         >>> Tokenizer.from_entries(["the", "cat"]).encode("the black cat")
         [4, 1, 5]
         """
-        if kind not in ("word", "character"):
+        if kind not in ("word", "character", LABEL):
             raise ValueError(f"kind '{kind}' needs merges besides its entries; give the tokenizer.json of a model.")
         normalizer = _build_normalizer(kind, lowercase, unicode)
         texts = (normalizer.normalize_str(entry) for entry in entries if entry not in SPECIAL_TOKENS)
@@ -270,7 +274,7 @@ class Tokenizer:
         return token
 
     def _join(self, tokens: list[str]) -> str:
-        if self.kind == "word":
+        if self.kind in ("word", LABEL):
             return " ".join(tokens)
         if self.kind == "byte_bpe":
             return decoders.ByteLevel().decode(tokens)
@@ -339,14 +343,14 @@ class TokenizerPair:
 
 
 def _check_kind(kind: str, unicode: str | None) -> None:
-    if kind not in KINDS:
+    if kind not in (*KINDS, LABEL):
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}.")
     if unicode is not None and unicode not in _UNICODE:
         raise ValueError(f"unicode is {unicode!r}; expected one of {', '.join(_UNICODE)}, or None.")
 
 
 def _build_model(kind: str, vocab: dict[str, int], merges: list[tuple[str, str]]) -> models.Model:
-    if kind in ("word", "character"):
+    if kind in ("word", "character", LABEL):
         return models.WordLevel(vocab, unk_token=SPECIAL_TOKENS[UNK])
     if kind == "byte_bpe":
         return models.BPE(vocab, merges)
@@ -396,6 +400,8 @@ def _build_normalizer(kind: str, lowercase: bool, unicode: str | None) -> normal
 def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
     if kind == "word":
         return _build_word_cutter()
+    if kind == LABEL:
+        return pre_tokenizers.Sequence([])
     if kind == "character":
         return pre_tokenizers.Split(hf.Regex("."), "isolated")
     if kind == "bpe":
@@ -410,7 +416,7 @@ def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
 
 def _build_trainer(kind: str, vocab_size: int, min_count: int) -> trainers.Trainer:
     options = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
-    if kind in ("word", "character"):
+    if kind in ("word", "character", LABEL):
         return trainers.WordLevelTrainer(min_frequency=min_count, **options)
     if kind == "bpe":
         options["limit_alphabet"] = vocab_size - len(SPECIAL_TOKENS)

@@ -5,5 +5,6 @@
 - `heedful.metrics.alignment`: links between words from attention weights, their text form, and their error rate
 - `heedful.metrics.evidence`: entropy, sharpness, coverage and the other numbers that describe an attention map; what
   several layers make of their maps, and gradients
+- `heedful.metrics.classification`: accuracy, precision, recall and F1 by label, their mean, calibration
 - `heedful.metrics.faithfulness`: whether the tokens that weigh most matter to the answer
 """

@@ -14,23 +14,25 @@ class Prediction(NamedTuple):
     """The output of a sequence classifier.
 
     Attributes:
-        answer: `[batch]`, a number or a logit for each.
-        weights: `[batch, steps]`, what the pooling looked at, or `None` unless asked for.
+        answer: `[batch]`, a number or a logit for each; `[batch, labels]` logits where there are several labels.
+        weights: `[batch, steps]`, what the pooling looked at, or `None` unless asked for; `[batch, looks, steps]` of a
+            pooling that looks several times.
     """
 
-    answer: Float[Tensor, " batch"]
-    weights: Float[Tensor, "batch steps"] | None = None
+    answer: Float[Tensor, "batch *labels"]
+    weights: Float[Tensor, "batch *looks steps"] | None = None
 
 
 class SequenceClassifier(nn.Module):
-    """A classifier of two classes, or a regression, of sequences.
+    """A classifier of sequences, into two classes or many, or a regression.
 
     Args:
         encoder: maps `(inputs, lengths)` to what has a field `outputs` [batch, steps, features], as
             `heedful.models.RecurrentEncoder` does.
         pooling: maps `(outputs, mask, need_weights)` to a `heedful.attention.pooled.Pooled`, as every pooling of
             heedful does.
-        head: maps its vectors to `[batch, 1]`.
+            A matrix, as `heedful.StructuredSelfAttention` gives, is read row after row.
+        head: maps its vectors to `[batch, 1]`, or to `[batch, labels]`.
         masked: whether what stands behind the lengths is hidden; without, every step counts, padding too.
 
     >>> import torch
@@ -64,13 +66,13 @@ class SequenceClassifier(nn.Module):
         outputs = self.encoder(inputs, lengths).outputs
         mask = None if lengths is None else padding_mask(lengths, outputs.shape[1])
         vector, weights = self.pooling(outputs, mask, need_weights)
-        return Prediction(self.head(vector).squeeze(-1), weights)
+        return Prediction(self.head(vector.flatten(1)).squeeze(-1), weights)
 
 
 @torch.no_grad()
 def predict_all(
     model: nn.Module, batches: Iterable[Any]
-) -> tuple[Float[Tensor, " examples"], Float[Tensor, "examples steps"]]:
+) -> tuple[Float[Tensor, "examples *labels"], Float[Tensor, "examples *looks steps"]]:
     """The predictions and attention weights of all batches, gathered on the CPU.
 
     Args:

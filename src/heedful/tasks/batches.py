@@ -3,19 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from heedful._errors import DataError, RecipeError
-from heedful.data.batching import Batch, BatchSampler
+from heedful.data.batching import BatchSampler
 from heedful.data.ids import Ids
 from heedful.data.readers import Pairs
 from heedful.data.sampler import PairSampler
 from heedful.data.subwords import SubwordSampler
 from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import read_entries
-from heedful.training.batches import DatasetBatches, Epoch
+from heedful.training.batches import DatasetBatches
 
 from .corpora import Material, Say
 from .data_options import TokenizerOptions
@@ -62,6 +62,15 @@ class Corpus:
         return DatasetBatches(sampler, self.sources, self.targets)
 
 
+@runtime_checkable
+class Encoded(Protocol):
+    """What pairs become before they are put into batches."""
+
+    def batches(self, tokens_per_batch: int, seed: int) -> Any:
+        """Batches, `heedful.training.Batches`, that know their `largest`."""
+        ...
+
+
 class SampledBatches:
     """Batches of what each epoch draws: from several corpora, from the disk, or cut into other subwords every time.
 
@@ -74,35 +83,48 @@ class SampledBatches:
         tokens_per_batch, seed: of `BatchSampler`.
     """
 
-    def __init__(self, sampler: PairSampler, encode: Callable[[Pairs, int], Corpus], tokens_per_batch: int, seed: int):
+    def __init__(self, sampler: PairSampler, encode: Callable[[Pairs, int], Encoded], tokens_per_batch: int, seed: int):
         self.sampler, self.encode, self.tokens_per_batch, self.seed = sampler, encode, tokens_per_batch, seed
         # the loop and a look at the largest batch both ask for the first epoch
         self._batches = lru_cache(maxsize=1)(self._read)
 
-    def epoch(self, number: int) -> Epoch:
+    def epoch(self, number: int) -> Sequence[Any]:
         """The batches of epoch `number`. Raises `DataError` if none of its pairs can be used."""
         return self._batches(number).epoch(number)
 
-    def largest(self) -> Batch:
+    def largest(self) -> Any:
         """The batch of the first epoch that needs most memory."""
         return self._batches(0).largest()
 
-    def _read(self, number: int) -> DatasetBatches:
+    def _read(self, number: int) -> Any:
         return self.encode(self.sampler.epoch(number), number).batches(self.tokens_per_batch, self.seed)
 
 
 def make_batches(
-    material: Material, tokenizers: TokenizerPair, recipe: Recipe, say: Say = lambda _: None
-) -> DatasetBatches | SampledBatches:
-    """The batches of a training; encoded once where every epoch has the same pairs and cuts them in the same way."""
+    material: Material,
+    tokenizers: TokenizerPair,
+    recipe: Recipe,
+    say: Say = lambda _: None,
+    encode_pairs: "Callable[..., Encoded] | None" = None,
+) -> Any:
+    """The batches of a training; encoded once where every epoch has the same pairs and cuts them in the same way.
+
+    Args:
+        material: what to learn from.
+        tokenizers: that cut it.
+        recipe: says how long, in what order and how many tokens at once.
+        say: takes what was left out.
+        encode_pairs: pairs to what batches are made of, called as `encode`, which it is when left out.
+    """
+    encode_pairs = encode_pairs or encode
     limits = Limits(recipe.data.max_length, recipe.data.max_ratio)
     rate, seed, tokens = recipe.tokenizer.dropout, recipe.seed, recipe.training.tokens_per_batch
     if material.sampler.whole and not rate:
-        return encode(material.sampler.epoch(0), tokenizers, limits, say).batches(tokens, seed)
+        return encode_pairs(material.sampler.epoch(0), tokenizers, limits, say).batches(tokens, seed)
 
-    def encode_epoch(pairs: Pairs, number: int) -> Corpus:
+    def encode_epoch(pairs: Pairs, number: int) -> Encoded:
         tell = say if number == 0 else lambda _: None
-        return encode(pairs, tokenizers, limits, tell, rate, [seed, number])
+        return encode_pairs(pairs, tokenizers, limits, tell, rate, [seed, number])
 
     return SampledBatches(material.sampler, encode_epoch, tokens, seed)
 
@@ -120,10 +142,10 @@ def encode(
     With `dropout`, words are cut as `SubwordSampler` says, from that seed.
     """
     limits = limits or Limits()
-    ids = []
-    for side, tokenizer, texts in ((0, tokenizers.source, pairs.source), (1, tokenizers.target, pairs.target)):
-        sampler = SubwordSampler(tokenizer, dropout) if dropout else None
-        ids.append(sampler.encode_all(texts, [*seed, side]) if sampler else tokenizer.encode_all(texts))
+    ids = [
+        encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0]),
+        encode_side(tokenizers.target, pairs.target, dropout, [*seed, 1]),
+    ]
     fits = limits.fits(ids[0].lengths, ids[1].lengths)
     if not fits.any():
         way_out = "" if limits == Limits() else "raise data.max_length or data.max_ratio, or "
@@ -135,17 +157,23 @@ def encode(
     return Corpus(pairs.select(keep.tolist()), ids[0].take(keep), ids[1].take(keep))
 
 
+def encode_side(tokenizer: Tokenizer, texts: Sequence[str], dropout: float, seed: Sequence[int]) -> Ids:
+    """The texts of one side as ids, see `encode`."""
+    return SubwordSampler(tokenizer, dropout).encode_all(texts, seed) if dropout else tokenizer.encode_all(texts)
+
+
 def make_tokenizers(pairs: Pairs, options: TokenizerOptions) -> TokenizerPair:
     """Vocabularies of files, or learned from the pairs, as the recipe wants them."""
     if options.joint:
-        both = _tokenizer("target", [*pairs.source, *pairs.target], options)
+        both = make_tokenizer("target", [*pairs.source, *pairs.target], options)
         return TokenizerPair(both, both, True)
     return TokenizerPair(
-        _tokenizer("source", pairs.source, options), _tokenizer("target", pairs.target, options), False
+        make_tokenizer("source", pairs.source, options), make_tokenizer("target", pairs.target, options), False
     )
 
 
-def _tokenizer(side: Literal["source", "target"], texts: Sequence[str], options: TokenizerOptions) -> Tokenizer:
+def make_tokenizer(side: Literal["source", "target"], texts: Sequence[str], options: TokenizerOptions) -> Tokenizer:
+    """The vocabulary of one side, see `make_tokenizers`."""
     path = options.source_vocabulary if side == "source" else options.target_vocabulary
     lowercase = options.lowercase or (options.lowercase_source and side == "source")
     kind, unicode = options.kind, options.unicode

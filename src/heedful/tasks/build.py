@@ -3,22 +3,31 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from heedful._errors import RecipeError, brief
 from heedful.attention import (
+    AttBlstmPooling,
     Attention,
+    AttentionPooling,
+    AttentiveStatisticsPooling,
     BahdanauAttention,
+    ChannelStatisticsPooling,
     CoverageAttention,
     DecoderAttention,
     DynamicConvolutionAttention,
     ForwardAttention,
     ForwardTransitionAttention,
+    GatedPooling,
     GaussianMixtureAttention,
     IntraTemporalAttention,
+    LastPooling,
+    LastStateAttention,
     LinguisticCoverageAttention,
     LuongAttention,
     LuongLocalAttention,
+    MaxPooling,
+    MeanPooling,
     MilkAttention,
     MochaAttention,
     MonotonicAttention,
@@ -26,11 +35,12 @@ from heedful.attention import (
     NeuralCoverageAttention,
     SineAttention,
     StepwiseAttention,
+    StructuredSelfAttention,
     TacotronAttention,
 )
 from heedful.attention.windows import CausalWindow, EverywhereWindow
-from heedful.data.vocabulary import BOS
-from heedful.layers import Recurrent, TokenEmbedding
+from heedful.data.vocabulary import BOS, SPECIAL_TOKENS
+from heedful.layers import Dropout, Recurrent, TokenEmbedding
 from heedful.models import (
     Decoder,
     LanguageModel,
@@ -41,6 +51,7 @@ from heedful.models import (
     RecurrentEncoder,
     SelfLookDecoder,
     Seq2Seq,
+    SequenceClassifier,
     TransformerEncoder,
     UpdateLookAddDecoder,
     UpdateThenLookDecoder,
@@ -109,8 +120,10 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
     )
 
 
-def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq | LanguageModel:
-    """What `build_model` or `build_language_model` makes of the section, as the recipe's `task` wants it."""
+def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> nn.Module:
+    """What the function for the recipe's `task` makes of the section; of a classifier the targets are its labels."""
+    if task == "classification":
+        return build_classifier(options, source_vocab, target_vocab - len(SPECIAL_TOKENS))
     if task == "language_model":
         return build_language_model(options, target_vocab)
     return build_model(options, source_vocab, target_vocab)
@@ -132,6 +145,48 @@ def build_language_model(options: ModelOptions, vocab: int) -> LanguageModel:
     decoder = transformer_decoder(options, None) if transformer else _self_look(options)
     output = OutputLayer(decoder.output_dim, vocab, embedding if options.tie_embeddings else None)
     return LanguageModel(embedding, decoder, output, BOS)
+
+
+def build_classifier(options: ModelOptions, vocab: int, num_labels: int) -> SequenceClassifier:
+    """The classifier that a recipe's `model` section describes, with fresh weights.
+
+    Args:
+        options: the section, of which `encoder` and `pooling` are built.
+        vocab: number of ids of the text.
+        num_labels: labels to choose from.
+
+    Raises:
+        RecipeError: the parts do not fit each other, there are fewer than two labels, or a pretrained embedding cannot
+            be read.
+    """
+    if num_labels < 2:
+        raise RecipeError(f"there are {num_labels} labels; a classifier needs two to choose from")
+    matrix = _matrix(options.source_embeddings, "source_embeddings")
+    rate = 0.0 if options.encoder == "transformer" else options.dropout
+    encoder = _encoder(options, _embedding(vocab, options.embedding_dim, rate, matrix, "source_embeddings"))
+    pooling, features = _pooling(options, encoder.output_dim)
+    head = nn.Sequential(Dropout(options.dropout), nn.Linear(features, num_labels))
+    return SequenceClassifier(encoder, pooling, head)
+
+
+def _pooling(options: ModelOptions, dim: int) -> tuple[nn.Module, int]:
+    """The pooling, and how many features it gives."""
+    units, looks = options.attention_units, options.looks
+    match options.pooling:
+        case "last_state":
+            return LastStateAttention(dim, units), units
+        case "structured":
+            return StructuredSelfAttention(dim, units, looks), looks * dim
+        case "att_blstm":
+            return AttBlstmPooling(dim), dim
+        case "mean" | "max" | "last":
+            return {"mean": MeanPooling, "max": MaxPooling, "last": LastPooling}[options.pooling](), dim
+        case "statistics" | "channel_statistics":
+            kind = AttentiveStatisticsPooling if options.pooling == "statistics" else ChannelStatisticsPooling
+            return kind(dim, units), 2 * dim
+        case "gated":
+            return GatedPooling(dim, units), dim
+    return AttentionPooling(dim, units), dim
 
 
 def _self_look(options: ModelOptions) -> Decoder:

@@ -12,7 +12,7 @@ import numpy as np
 from heedful._errors import DataError, RecipeError
 from heedful.data.bundled import load_pairs
 from heedful.data.files import find_files
-from heedful.data.readers import Pairs, gather, stream, why_nothing
+from heedful.data.readers import MAX_CHARS, Pairs, gather, stream, why_nothing
 from heedful.data.sampler import PairSampler, join
 from heedful.data.selection import Selection
 from heedful.data.sources import DataSource, Form
@@ -64,7 +64,7 @@ def gather_material(data: DataOptions, seed: int, folder: Path, say: Say = lambd
     selection = Selection(data.deduplicate, 0 if data.valid else data.hold_out)
     read = _on_disk if data.streaming else _in_memory
     storages, held_out = read(data, selection, folder, say)
-    valid = read_part(data.valid, say) if data.valid else held_out
+    valid = read_part(data.valid, say, data.max_chars) if data.valid else held_out
     if not len(valid):
         raise DataError("There are too few pairs to hold some out for validation; give some as data.valid.")
     if not all(storage.num_pairs for storage in storages):
@@ -74,8 +74,14 @@ def gather_material(data: DataOptions, seed: int, folder: Path, say: Say = lambd
     return Material(PairSampler(storages, weights or None, epoch_pairs, seed), valid)
 
 
-def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
-    """The pairs that one part of a recipe's `data` section names; what was left out is reported."""
+def read_part(part: DataPart, say: Say = lambda _: None, max_chars: int = MAX_CHARS) -> Pairs:
+    """The pairs that one part of a recipe's `data` section names; what was left out is reported.
+
+    Args:
+        part: of the section.
+        say: takes what was read and what was left out.
+        max_chars: see `DataOptions`.
+    """
     if part.bundled:
         pairs = _bundled(part)
     else:
@@ -83,18 +89,20 @@ def read_part(part: DataPart, say: Say = lambda _: None) -> Pairs:
         size = sum(file.stat().st_size for file in _files(data_source))
         if size > LARGE:
             say(f"{data_source} has {size / 1e9:.1f} GB; with data.streaming: true it need not fit in memory.")
-        pairs = gather(data_source)
+        pairs = gather(data_source, max_chars)
     say(_what_was_read(len(pairs), pairs.origin, pairs.skipped))
     return pairs
 
 
-def stream_part(part: DataPart, skipped: Counter[str]) -> tuple[str, Iterator[tuple[str, str]]]:
+def stream_part(
+    part: DataPart, skipped: Counter[str], max_chars: int = MAX_CHARS
+) -> tuple[str, Iterator[tuple[str, str]]]:
     """What to call a part, and its pairs one after another; `skipped` counts on the way what is left out."""
     if part.bundled:
         bundled = _bundled(part)
         return bundled.origin, zip(bundled.source, bundled.target, strict=True)
     data_source = source_of_part(part)
-    return str(data_source), stream(data_source, skipped)
+    return str(data_source), stream(data_source, skipped, max_chars)
 
 
 def source_of_part(part: DataPart) -> DataSource:
@@ -113,7 +121,7 @@ def source_of_part(part: DataPart) -> DataSource:
 
 def _in_memory(data: DataOptions, selection: Selection, _: Path, say: Say) -> tuple[list[Storage], Pairs]:
     """The corpora, and what is held out of them."""
-    corpora = [read_part(part, say) for part in data.train_parts]
+    corpora = [read_part(part, say, data.max_chars) for part in data.train_parts]
     for pairs in corpora:
         for source, target in zip(pairs.source, pairs.target, strict=True):
             selection.see(source, target)
@@ -133,7 +141,7 @@ def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) ->
     found = CorpusFolder(folder) if (folder / "facts.json").exists() else None
     if found is None or found.facts.get("made_of") != made_of:
         say(f"Reading the training pairs into {folder}.")
-        corpora = [_counted(part, said, say) for part in data.train_parts]
+        corpora = [_counted(part, said, say, data.max_chars) for part in data.train_parts]
         found = store(folder, corpora, selection, lambda: {"made_of": made_of, "said": said})
     else:
         for line in found.facts["said"]:
@@ -143,10 +151,10 @@ def _on_disk(data: DataOptions, selection: Selection, folder: Path, say: Say) ->
     return list(found.storages), found.held_out
 
 
-def _counted(part: DataPart, said: list[str], say: Say) -> tuple[str, Iterator[tuple[str, str]]]:
+def _counted(part: DataPart, said: list[str], say: Say, max_chars: int) -> tuple[str, Iterator[tuple[str, str]]]:
     """What to call a part, and its pairs, of which it says how many they are when the last has been taken."""
     skipped: Counter[str] = Counter()
-    origin, pairs = stream_part(part, skipped)
+    origin, pairs = stream_part(part, skipped, max_chars)
 
     def count() -> Iterator[tuple[str, str]]:
         number = 0
@@ -182,7 +190,11 @@ def _fingerprint(data: DataOptions) -> dict[str, Any]:
         if not part.bundled
         for file in _files(source_of_part(part))
     ]
-    chosen = {"deduplicate": data.deduplicate, "hold_out": None if data.valid else data.hold_out}
+    chosen = {
+        "max_chars": data.max_chars,
+        "deduplicate": data.deduplicate,
+        "hold_out": None if data.valid else data.hold_out,
+    }
     return {"parts": parts, "files": files, **chosen}
 
 

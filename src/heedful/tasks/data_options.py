@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from heedful._errors import brief
+from heedful.data.readers import MAX_CHARS
 
 SPLITS = {"train": "train", "valid": "val", "test": "test"}
 DATASET_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
@@ -98,7 +99,10 @@ class DataOptions(Section):
         hold_out: Where `valid` is left out: how many source sentences of `train` to hold out, with all their
             translations, chosen by their hash; never more than a tenth of the pairs.
         deduplicate: Keep one of training pairs that differ in nothing but case, spaces and shapes of characters.
-        max_length: Most tokens of a training sentence on either side; longer pairs are left out and counted.
+        max_length: Most tokens of a training sentence on either side; longer pairs are left out and counted. A
+            classifier reads so many of any text, and no further.
+        max_chars: Most characters of a cell; longer ones are taken for a damaged file, left out and counted.
+        balance_labels: Of a classifier: every label counts the same in the loss, however many texts have it.
         max_ratio: Most tokens of one side of a training pair relative to the other; null for any.
         streaming: Keep the training pairs on the disk, in the output folder, and read what each epoch needs: for what
             does not fit in memory.
@@ -114,6 +118,8 @@ class DataOptions(Section):
     hold_out: int = Field(default=1000, gt=0)
     deduplicate: bool = False
     max_length: int = Field(default=100, gt=0)
+    max_chars: int = Field(default=MAX_CHARS, gt=0)
+    balance_labels: bool = False
     max_ratio: float | None = Field(default=None, ge=1)
     streaming: bool = False
     epoch_pairs: int | None = Field(default=None, gt=0)

@@ -2,24 +2,28 @@
 
 import os
 
+from .classification import CLASSIFICATION
 from .corpora import Say
-from .language_model import LANGUAGE_MODEL, Writer
+from .language_model import LANGUAGE_MODEL
 from .model_folder import task_of
 from .recipe import Recipe
+from .trained import TrainedModel
 from .translation import TRANSLATION, Run, train_translator
 from .translator import Translator
+
+TASKS = {task.kind.task: task for task in (TRANSLATION, LANGUAGE_MODEL, CLASSIFICATION)}
 
 
 def train_recipe(recipe: Recipe, say: Say = lambda _: None) -> Run:
     """Train what a recipe describes, see `train_translator`."""
-    task = LANGUAGE_MODEL if recipe.task == Writer.task else TRANSLATION
-    return train_translator(recipe, task=task, say=say)
+    return train_translator(recipe, task=TASKS[recipe.task], say=say)
 
 
-def load_model(folder: str | os.PathLike[str]) -> Translator:
-    """What lies in a model folder: a translator, or the writer of a language model, which goes on with a text.
+def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
+    """What lies in a model folder: a translator, the writer of a language model, or a classifier.
 
     Raises:
-        ModelFolderError: see `Translator.load`.
+        ModelFolderError: see `TrainedModel.load`.
     """
-    return (Writer if task_of(folder) == Writer.task else Translator).load(folder)
+    task = TASKS.get(task_of(folder))
+    return (task.kind if task else Translator).load(folder)

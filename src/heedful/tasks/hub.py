@@ -14,6 +14,12 @@ from .model_folder import FILES, TASKS, find_model
 from .recipe import Recipe
 
 CARD = "README.md"
+# by task: the hub's name of it, the class, what one is called, and how it is asked
+_USES = {
+    "translation": ("translation", "Translator", "translator", 'translate(["..."])[0][0].text'),
+    "language_model": ("text-generation", "Writer", "writer", 'translate(["..."])[0][0].text'),
+    "classification": ("text-classification", "Classifier", "classifier", 'classify(["..."])[0].label'),
+}
 Model = TypeVar("Model", bound="HubMixin")
 
 
@@ -153,8 +159,7 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     """The README.md of a model: what it is, how to use it, and its scores with their signatures."""
     from huggingface_hub import ModelCardData
 
-    writes = recipe.task == "language_model"
-    tag, name, made = ("text-generation", "Writer", "writer") if writes else ("translation", "Translator", "translator")
+    tag, name, made, call = _USES[recipe.task]
     module = TASKS[recipe.task].rpartition(".")[0]
     data = ModelCardData(library_name="heedful", pipeline_tag=tag, tags=["attention", tag])
     rows = [
@@ -168,12 +173,14 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
         f"{_what_it_is(recipe)}, trained with heedful {heedful.__version__} by "
         f"the recipe in `recipe.yaml`.\n\n```python\nfrom {module} import {name}\n\n"
         f'{made} = {name}.from_pretrained("NAME OF THIS MODEL")\n'
-        f'print({made}.translate(["..."])[0][0].text)\n```\n{table}'
+        f"print({made}.{call})\n```\n{table}"
     )
 
 
 def _what_it_is(recipe: Recipe) -> str:
     model = recipe.model
+    if recipe.task == "classification":
+        return f"A classifier ({model.encoder} encoder, pooling: {model.pooling})"
     if recipe.task == "language_model":
         return "A Transformer language model" if model.decoder == "transformer" else "A recurrent language model"
     if model.encoder != model.decoder:

@@ -33,6 +33,7 @@ FORMAT = 1
 TASKS = {
     "translation": "heedful.tasks.translator.Translator",
     "language_model": "heedful.tasks.language_model.Writer",
+    "classification": "heedful.tasks.classification.Classifier",
 }
 WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "model.safetensors",
@@ -185,8 +186,9 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
             f"reads format {FORMAT}, and that one is {age}: {way_out}, as in `pip install {command}`."
         )
     if config.get("task") not in (*TASKS,):
+        *others, last = map(repr, TASKS)
         raise ModelFolderError(
-            f"{path} is of a model for {config.get('task')!r}; expected one for {' or '.join(map(repr, TASKS))}."
+            f"{path} is of a model for {config.get('task')!r}; expected one for {', '.join(others)} or {last}."
         )
     expected, found = config.get("sha256"), file_hashes(folder)
     if not isinstance(expected, dict) or set(expected) != set(found):

@@ -5,7 +5,6 @@ import os
 import torch
 
 from heedful._errors import ModelFolderError
-from heedful.models import LanguageModel, Seq2Seq
 
 from .build import build_task
 from .model_folder import AGAIN, ModelFolder
@@ -22,7 +21,7 @@ def unique_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
-def rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> Seq2Seq | LanguageModel:
+def rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> torch.nn.Module:
     """The model of a folder. It is built only when its weights are known to fit, so that no recipe fills the memory.
 
     Raises:

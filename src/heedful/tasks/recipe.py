@@ -19,6 +19,7 @@ from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
+LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
 # faults of one recipe that are reported
 MOST_FAULTS = 20
 # every other attention is asked with the state after the update, and brings its own score
@@ -62,6 +63,10 @@ class ModelOptions(Section):
         share_embeddings: Use one embedding for both sides; needs a joint vocabulary.
         source_embeddings: File with a pretrained embedding of the source tokens.
         target_embeddings: Likewise of the target tokens, and of both sides where they share one.
+        pooling: Of a classifier, how the outputs of its encoder become one vector: "attention" (Yang et al. 2016),
+            "att_blstm", "gated", "last_state" (the last state asks), "structured" (several looks), "statistics" and
+            "channel_statistics", or without attention "mean", "max" and "last".
+        looks: How many times "structured" looks.
     """
 
     architecture: Literal["recurrent", "transformer"] = "recurrent"
@@ -112,6 +117,19 @@ class ModelOptions(Section):
     share_embeddings: bool = False
     source_embeddings: str | None = None
     target_embeddings: str | None = None
+    pooling: Literal[
+        "attention",
+        "att_blstm",
+        "gated",
+        "last_state",
+        "structured",
+        "statistics",
+        "channel_statistics",
+        "mean",
+        "max",
+        "last",
+    ] = "attention"
+    looks: int = Field(default=4, gt=0)
 
     @model_validator(mode="after")
     def _agree(self) -> "ModelOptions":
@@ -138,13 +156,14 @@ class EvaluationOptions(Section):
 
     Args:
         metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text. Of a
-            language model "perplexity", and nothing else.
+            language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1" and
+            "calibration_error".
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
-    metrics: list[Literal["bleu", "chrf", "tokenized_bleu", "perplexity"]] = Field(
-        default=["bleu", "chrf"], min_length=1
-    )
+    metrics: list[
+        Literal["bleu", "chrf", "tokenized_bleu", "perplexity", "accuracy", "macro_f1", "calibration_error"]
+    ] = Field(default=["bleu", "chrf"], min_length=1)
     language: str | None = None
 
     @model_validator(mode="after")
@@ -161,7 +180,8 @@ class Recipe(Section):
         name: What to call it.
         task: "translation", or "language_model", which learns from the targets and reads no source: give both columns
             the same text, as in `{tsv: texts.txt, columns: [0, 0]}`. Of its model `decoder` alone is built;
-            `attention` is what the states of a recurrent one look back with.
+            `attention` is what the states of a recurrent one look back with. "classification" learns the label in
+            the second column of the text in the first; of its model `encoder` and `pooling` are built.
         seed: Of the weights' first values, the order of the batches and dropout.
         output: Folder of the run; may begin with a variable of the environment, see `DataPart`.
         start_from: Model folder, or folder of the run that holds it, whose weights the training begins with; its
@@ -170,7 +190,7 @@ class Recipe(Section):
     """
 
     name: str = Field(min_length=1)
-    task: Literal["translation", "language_model"] = "translation"
+    task: Literal["translation", "language_model", "classification"] = "translation"
     seed: int = Field(default=1, ge=0, lt=2**63)
     output: str = Field(min_length=1)
     start_from: str | None = Field(default=None, min_length=1)
@@ -185,15 +205,32 @@ class Recipe(Section):
     def _sections_agree(self) -> "Recipe":
         if self.model.share_embeddings and not self.tokenizer.joint:
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
-        if self.training.best_by not in VALIDATION_METRICS:
+        known = ("loss", "accuracy", "macro_f1") if self.task == "classification" else VALIDATION_METRICS
+        if self.training.best_by not in known:
             raise ValueError(
-                f"training.best_by is {brief(self.training.best_by)}; "
-                f"it should be one of {', '.join(VALIDATION_METRICS)}"
+                f"training.best_by is {brief(self.training.best_by)}; it should be one of {', '.join(known)}"
             )
         return self
 
     @model_validator(mode="after")
+    def _classification(self) -> "Recipe":
+        if (self.task == "classification") != (not {*self.evaluation.metrics}.isdisjoint(LABEL_METRICS)):
+            raise ValueError(
+                f"evaluation.metrics are {', '.join(self.evaluation.metrics)}; a classification is measured by some of "
+                f"{', '.join(LABEL_METRICS)}, and no other task is"
+            )
+        if self.task != "classification":
+            return self
+        if odd := {*self.evaluation.metrics} - {*LABEL_METRICS}:
+            raise ValueError(f"evaluation.metrics name {min(odd)}, which measures no labels; leave it out")
+        if self.tokenizer.joint or self.tokenizer.target_vocabulary:
+            raise ValueError("labels are not text; leave tokenizer.joint and tokenizer.target_vocabulary out")
+        return self
+
+    @model_validator(mode="after")
     def _task(self) -> "Recipe":
+        if self.task == "classification":
+            return self
         if self.task == "language_model" and not self.tokenizer.joint:
             raise ValueError("a language model has one vocabulary; set tokenizer.joint: true")
         if (self.task == "language_model") != (self.evaluation.metrics == ["perplexity"]):

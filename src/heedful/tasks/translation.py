@@ -3,7 +3,8 @@
 import csv
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,14 @@ from heedful.visual.curves import Curve, write_curves
 
 from .batches import Corpus, encode, make_batches, make_tokenizers
 from .build import build_task
+from .corpora import Material as Gathered
 from .corpora import Say, gather_material, read_part
 from .data_options import TokenizerOptions
 from .decoding_options import DecodingOptions
 from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
+from .trained import TrainedModel
 from .translator import Translator
 
 # unknown tokens that are warned of
@@ -42,11 +45,11 @@ VALIDATION_TOKENS = 4000
 
 @dataclass(frozen=True)
 class Run:
-    """The result of a training: its folder, how it ended, the translator and its scores by set."""
+    """The result of a training: its folder, how it ended, the translator (or what else it is) and its scores by set."""
 
     folder: Path
     result: TrainingResult
-    translator: Translator
+    translator: Any
     scores: dict[str, list[Score]]
 
     @property
@@ -64,19 +67,25 @@ class Task:
         loss: of a model and a batch.
         validator: makes what measures the model on the validation set, see `validator`.
         evaluate: scores of a model on pairs.
+        prepare: reads the data and turns them into ids, see the function of this name; that one when left out.
+        draw: given the trained model, the pairs to score and the folder of the run, draws what the task is seen by.
+        unit: what the loss is a mean over.
     """
 
-    kind: type[Translator]
+    kind: type[TrainedModel]
     loss: Callable[..., Loss]
-    validator: Callable[[Translator, Corpus, Processes], Callable[[nn.Module], Mapping[str, float]]]
-    evaluate: Callable[[Translator, Pairs], list[Score]]
+    validator: Callable[[Any, Any, Processes], Callable[[nn.Module], Mapping[str, float]]]
+    evaluate: Callable[[Any, Pairs], list[Score]]
+    prepare: "Callable[[Recipe, Path, Say], Material] | None" = None
+    draw: Callable[[Any, Mapping[str, Pairs], Path], object] | None = None
+    unit: str = "token"
 
 
 def train_translator(
     recipe: Recipe,
     *,
     task: Task | None = None,
-    callbacks: Callable[[Translator], Sequence[Callback]] = lambda _: (),
+    callbacks: Callable[[Any], Sequence[Callback]] = lambda _: (),
     say: Say = lambda _: None,
 ) -> Run:
     """Train what a recipe describes; a run that was cut off goes on where its last checkpoint stands.
@@ -104,7 +113,7 @@ def train_translator(
         with processes.first_alone():
             if processes.first:
                 claim_folder(folder, recipe)
-            material = prepare(recipe, folder / "training", tell)
+            material = (task.prepare or prepare)(recipe, folder / "training", tell)
         translator = fresh_translator(recipe, material.tokenizers, tell, task.kind)
         parameters = translator.metrics["parameters"]
         tell(f"Model: {parameters:,} parameters; training on {material.num_pairs:,} pairs.")
@@ -116,7 +125,7 @@ def train_translator(
             folder / "training",
             seed=recipe.seed,
             callbacks=callbacks(translator),
-            loss=task.loss,
+            loss=partial(task.loss, **material.loss_options),
         )
         processes.leave()
         translator.model.to("cpu")
@@ -124,19 +133,22 @@ def train_translator(
         scores = {name: task.evaluate(translator, pairs) for name, pairs in material.to_score.items()}
         translator.metrics = {**translator.metrics, **summary(result, scores)}
         translator.save(folder / "model")
-        draw_curves(folder)
+        draw_curves(folder, task.unit)
+        if task.draw:
+            task.draw(translator, material.to_score, folder)
     return Run(folder, result, translator, scores)
 
 
 @dataclass(frozen=True)
 class Material:
-    """The inputs of a training: vocabularies, training batches, validation set, and the sets to score."""
+    """The inputs of a training: vocabularies, batches, validation set, the sets to score, what the loss is told."""
 
     tokenizers: TokenizerPair
     batches: Batches
     num_pairs: int
-    valid: Corpus
+    valid: Any
     to_score: dict[str, Pairs]
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
@@ -150,17 +162,8 @@ def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
         folder: of the training.
         say: takes what was read and left out.
     """
-    material = gather_material(recipe.data, recipe.seed, folder.parent / "corpus", say)
-    to_score = {"valid": material.valid} | ({"test": read_part(recipe.data.test, say)} if recipe.data.test else {})
-    kept = folder / "tokenizer.json"
-    if recipe.start_from:
-        tokenizers = load_folder(find_model(expand_path(recipe.start_from))).tokenizers
-    elif kept.exists() and (folder / "checkpoint.pt").exists():
-        tokenizers = TokenizerPair.load(kept)
-    else:
-        tokenizers = make_tokenizers(material.sample(), recipe.tokenizer)
-        with whole_file(kept) as path:
-            tokenizers.save(path)
+    material, to_score = gather_sets(recipe, folder, say)
+    tokenizers = keep_tokenizers(recipe, folder, lambda: make_tokenizers(material.sample(), recipe.tokenizer))
     sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     say(
         f"Vocabulary: {sizes[0]:,} source and {sizes[1]:,} target tokens{', one for both' if tokenizers.joint else ''}."
@@ -177,9 +180,27 @@ def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
     return Material(tokenizers, batches, material.num_pairs, valid, to_score)
 
 
-def fresh_translator(
-    recipe: Recipe, tokenizers: TokenizerPair, say: Say, kind: type[Translator] = Translator
-) -> Translator:
+def gather_sets(recipe: Recipe, folder: Path, say: Say) -> tuple[Gathered, dict[str, Pairs]]:
+    """The pairs to learn from and to choose by, and by name those to score at the end."""
+    material = gather_material(recipe.data, recipe.seed, folder.parent / "corpus", say)
+    test = recipe.data.test
+    return material, {"valid": material.valid} | ({"test": read_part(test, say, recipe.data.max_chars)} if test else {})
+
+
+def keep_tokenizers(recipe: Recipe, folder: Path, make: Callable[[], TokenizerPair]) -> TokenizerPair:
+    """The vocabularies of `prepare`, which are made where there are none, and left in the folder."""
+    kept = folder / "tokenizer.json"
+    if recipe.start_from:
+        return load_folder(find_model(expand_path(recipe.start_from))).tokenizers
+    if kept.exists() and (folder / "checkpoint.pt").exists():
+        return TokenizerPair.load(kept)
+    tokenizers = make()
+    with whole_file(kept) as path:
+        tokenizers.save(path)
+    return tokenizers
+
+
+def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say, kind: type[TrainedModel] = Translator) -> Any:
     """The translator before its training: with new weights, or with those of the model that the recipe starts from.
 
     Raises:
@@ -246,7 +267,7 @@ def check_metrics(evaluation: EvaluationOptions) -> None:
     Raises:
         RecipeError: one of them cannot be computed.
     """
-    if evaluation.metrics == ["perplexity"]:
+    if not {"bleu", "chrf", "tokenized_bleu"} & {*evaluation.metrics}:
         return
     try:
         score(["word"], ["word"], evaluation)
@@ -331,12 +352,17 @@ def read_curve(folder: Path, label: str, column: str = "loss") -> Curve:
     )
 
 
-def draw_curves(folder: str | os.PathLike[str]) -> Path:
-    """Draw `loss_curve.png` of a run from its CSV files: loss and accuracy, training and validation."""
+def draw_curves(folder: str | os.PathLike[str], unit: str = "token") -> Path:
+    """Draw `loss_curve.png` of a run from its CSV files: loss and accuracy, training and validation.
+
+    Args:
+        folder: the run's output folder.
+        unit: what the loss is a mean over.
+    """
     folder = Path(folder)
     panels = {
-        "loss per token (nats)": [read_curve(folder, "model", "loss")],
-        "accuracy over real tokens": [read_curve(folder, "model", "accuracy")],
+        f"loss per {unit} (nats)": [read_curve(folder, "model", "loss")],
+        "accuracy over real tokens" if unit == "token" else "accuracy": [read_curve(folder, "model", "accuracy")],
     }
     return write_curves(panels, folder / "loss_curve.png")
 

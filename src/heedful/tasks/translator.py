@@ -1,16 +1,14 @@
 """A trained translator: text in, text out, and what it looked at."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
-from heedful._errors import DataError, ModelFolderError
+from heedful._errors import DataError
 from heedful.data.batching import pad
-from heedful.data.tokenizers import Segments, TokenizerPair
+from heedful.data.tokenizers import Segments
 from heedful.data.vocabulary import UNK
 from heedful.decoding import Decoding, Ensemble, Hypothesis, decode
 from heedful.visual.alignment import Alignment
@@ -19,55 +17,15 @@ from heedful.visual.explorer import Looks
 from .decoding import make_decoding
 from .decoding_batches import SENTENCES_PER_BATCH, by_length
 from .decoding_options import DecodingOptions
-from .hub import HubMixin
 from .looking import align, looks_of, with_heads
-from .model_folder import TASKS, ModelFolder, load_folder, save_folder
-from .rebuild import rebuild, unique_state
-from .recipe import Recipe
+from .trained import TrainedModel
 from .translated import Translation, heads_of, least_risk
 
 
-class Translator(HubMixin):
-    """A model, its tokenisers and the recipe they were made by.
-
-    Args:
-        model: the encoder-decoder.
-        tokenizers: of both sides.
-        recipe: says how to decode when nothing else is asked for.
-        metrics: scores that were measured on it.
-
-    Attributes:
-        task: of the recipes whose models it takes.
-    """
+class Translator(TrainedModel):
+    """A translator: a model, its tokenisers and the recipe, which says how to decode when nothing else is asked for."""
 
     task = "translation"
-
-    def __init__(
-        self, model: Any, tokenizers: TokenizerPair, recipe: Recipe, metrics: Mapping[str, Any] | None = None
-    ) -> None:
-        self.model: Any = model
-        self.tokenizers, self.recipe = tokenizers, recipe
-        self.metrics = dict(metrics or {})
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> "Translator":
-        """Read a model folder.
-
-        Raises:
-            ModelFolderError: the folder lacks a file, was cut off, its files do not fit each other, or the model is for
-                another task.
-        """
-        content = load_folder(folder)
-        if content.recipe.task != cls.task:
-            raise ModelFolderError(
-                f"{folder} is of a model for {content.recipe.task!r}, which {cls.__name__} does not take; expected one "
-                f"for {cls.task!r}. Load it with {TASKS[content.recipe.task]}."
-            )
-        return cls(rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
-
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write a model folder, whole or not at all."""
-        return save_folder(ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics), folder)
 
     def translate(
         self,

@@ -7,7 +7,15 @@ from .batches import Batches, DatasetBatches
 from .interruption import TrainingInterrupted
 from .latency import expected_delay, latency_loss
 from .loop import Callback, TrainingResult, train
-from .losses import Loss, absolute_loss, binary_loss, label_smoothed_cross_entropy, next_token_loss, sequence_loss
+from .losses import (
+    Loss,
+    absolute_loss,
+    binary_loss,
+    label_loss,
+    label_smoothed_cross_entropy,
+    next_token_loss,
+    sequence_loss,
+)
 from .options import Ramp, TrainingOptions
 from .score_function import ScoreFunctionLoss, score_function_loss
 from .validation import mean_loss, validation_loss
@@ -27,6 +35,7 @@ __all__ = [
     "binary_loss",
     "expected_delay",
     "keep_freed_memory",
+    "label_loss",
     "label_smoothed_cross_entropy",
     "latency_loss",
     "mean_loss",

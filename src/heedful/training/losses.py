@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import cross_entropy as torch_cross_entropy
 
 from heedful.data.batching import Batch
 from heedful.data.examples import ExampleBatch
@@ -91,6 +92,34 @@ def binary_loss(model: nn.Module, batch: ExampleBatch, smoothing: float = 0.0) -
     right = batch.answers.to(logits.dtype)
     each = binary_cross_entropy_with_logits(logits, right * (1 - smoothing) + smoothing / 2, reduction="none")
     hits = (logits.detach() > 0) == (batch.answers > 0)
+    return Loss((each * batch.counts).sum(), batch.counts.sum(), (hits & batch.counts).sum())
+
+
+def label_loss(
+    model: nn.Module,
+    batch: ExampleBatch,
+    smoothing: float = 0.0,
+    weights: Float[Tensor, " labels"] | None = None,
+) -> Loss:
+    """Cross-entropy (in nats) of a model that chooses one of several labels for each example.
+
+    The target is `1 - smoothing` on the right label plus `smoothing / labels` on every label.
+
+    Args:
+        model: Maps `(inputs, lengths)` to what has a field `answer` [batch, labels], logits.
+        batch: Its answers are the places of the right labels, from 0.
+        smoothing: Mass spread evenly over the labels, in [0, 1).
+        weights: How much an example counts in the sum, by its right label; 1 for all when left out.
+
+    Returns:
+        `Loss(total, examples, correct)`; an example is correct when no label scores above the right one.
+    """
+    logits = model(batch.inputs, batch.lengths).answer
+    each = torch_cross_entropy(logits, batch.answers, reduction="none", label_smoothing=smoothing)
+    if weights is not None:
+        each = each * weights.to(each)[batch.answers]
+    own = logits.detach().gather(1, batch.answers.unsqueeze(1)).squeeze(1)
+    hits = own >= logits.detach().amax(1)
     return Loss((each * batch.counts).sum(), batch.counts.sum(), (hits & batch.counts).sum())
 
 

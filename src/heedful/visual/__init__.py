@@ -11,4 +11,6 @@
 - `heedful.visual.bars`: weights as bars
 - `heedful.visual.picture`: what each word looked at, over the picture it tells of
 - `heedful.visual.highlight`: a page of texts whose words are marked
+- `heedful.visual.terminal_reading`: a text with marked words in the terminal
+- `heedful.visual.confusion`: a confusion matrix, and beside it the calibration
 """

@@ -113,7 +113,7 @@ def _header(text: Text, source: Sequence[str], plan: _Plan) -> None:
 def _cells(text: Text, weights: np.ndarray, plan: _Plan, first: int, ascii_only: bool) -> None:
     shades = _ASCII_SHADES if ascii_only else _SHADES
     for weight, size in zip(weights, plan.widths[first:], strict=False):
-        color = _color(float(weight))
+        color = heat_color(float(weight))
         # the same colour before and behind: a full cell in colour, a shade without
         text.append(
             shades[int(np.searchsorted(_STEPS, weight, side="right"))] * (size - 1), Style(color=color, bgcolor=color)
@@ -130,7 +130,8 @@ def _best(source: Sequence[str], weights: np.ndarray, size: int) -> str:
     return f"{name if cell_len(name) <= room else set_cell_size(name, room)} {weights[best]:.0%}"
 
 
-def _color(weight: float) -> Color:
+def heat_color(weight: float) -> Color:
+    """The ground of a cell by its weight, from 0 to 1."""
     place = np.clip(weight, 0, 1) * (len(_RAMP) - 1)
     red, green, blue = (np.interp(place, np.arange(len(_RAMP)), _RAMP[:, channel]) for channel in range(3))
     return Color.from_rgb(red, green, blue)

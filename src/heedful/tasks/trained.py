@@ -1,0 +1,59 @@
+"""A trained model of any task: its weights, its tokenisers and the recipe they were made by, in one folder."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from heedful._errors import ModelFolderError
+from heedful.data.tokenizers import TokenizerPair
+
+from .hub import HubMixin
+from .model_folder import TASKS, ModelFolder, load_folder, save_folder
+from .rebuild import rebuild, unique_state
+from .recipe import Recipe
+
+Model = TypeVar("Model", bound="TrainedModel")
+
+
+class TrainedModel(HubMixin):
+    """A model, its tokenisers and the recipe they were made by; each task has one with words for what it does.
+
+    Args:
+        model: what was trained.
+        tokenizers: of both sides.
+        recipe: what it was made by.
+        metrics: scores that were measured on it.
+
+    Attributes:
+        task: of the recipes whose models it takes.
+    """
+
+    task: ClassVar[str]
+
+    def __init__(
+        self, model: Any, tokenizers: TokenizerPair, recipe: Recipe, metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        self.model: Any = model
+        self.tokenizers, self.recipe = tokenizers, recipe
+        self.metrics = dict(metrics or {})
+
+    @classmethod
+    def load(cls: type[Model], folder: str | os.PathLike[str]) -> Model:
+        """Read a model folder.
+
+        Raises:
+            ModelFolderError: the folder lacks a file, was cut off, its files do not fit each other, or the model is for
+                another task.
+        """
+        content = load_folder(folder)
+        if content.recipe.task != cls.task:
+            raise ModelFolderError(
+                f"{folder} is of a model for {content.recipe.task!r}, which {cls.__name__} does not take; expected one "
+                f"for {cls.task!r}. Load it with {TASKS[content.recipe.task]}."
+            )
+        return cls(rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write a model folder, whole or not at all."""
+        return save_folder(ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics), folder)

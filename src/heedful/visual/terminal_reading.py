@@ -1,0 +1,48 @@
+"""A text in the terminal whose words are marked the more strongly the more a model looked at them."""
+
+from collections.abc import Iterator
+
+from rich.console import Console, ConsoleOptions
+from rich.style import Style
+from rich.text import Text
+
+from .alignment import visible
+from .highlight import Reading
+from .terminal import heat_color
+
+_NAMED = 5
+# from this share of the strongest weight on, letters on a bright ground are dark
+_BRIGHT = 0.7
+
+
+class TerminalReading:
+    """`console.print(TerminalReading(reading))`: the words on grounds that grow brighter, and the strongest by name.
+
+    reading: what to show; its caption, if any, stands before the strongest
+
+    Where there are no colours, the second line tells all.
+
+    >>> import numpy as np
+    >>> Console(width=60).print(TerminalReading(Reading(["so", "good"], np.array([0.2, 0.8]))))
+    so good
+    <BLANKLINE>
+    looked at most: good 80%, so 20%
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Called by rich."""
+        words, weights = [visible(word) for word in self.reading.words], self.reading.weights
+        top = float(weights.max(initial=0)) or 1.0
+        text = Text()
+        for place, (word, weight) in enumerate(zip(words, weights, strict=True)):
+            share = float(weight) / top
+            ink = "black" if share > _BRIGHT else "white"
+            text.append(" " if place else "")
+            text.append(word, Style(color=ink, bgcolor=heat_color(share)))
+        yield text
+        order = (-weights).argsort(kind="stable")[:_NAMED]
+        named = ", ".join(f"{words[place]} {weights[place]:.0%}" for place in order)
+        yield Text(f"\n{self.reading.caption or 'looked at'} most: {named}")
