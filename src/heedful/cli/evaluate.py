@@ -68,8 +68,7 @@ def command(
     if odd := (beam or changes) if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
     wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
-    short = {"beam": beam, "sample": False if beam else None}
-    decoding = None if labels else changed_decoding(translator, changes or [], short)
+    decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
     most = translator.recipe.data.max_chars
     pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
     if writes and bundled:
@@ -106,6 +105,11 @@ def check_use(source: Path | None, target: Path | None, columns: str | None, bun
         raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
     if columns and (target or bundled):
         raise typer.BadParameter("--columns is of use with a table alone; leave it out")
+
+
+def short_for(beam: int | None) -> dict[str, Any]:
+    """What --beam changes in the recipe: who asks for a beam does not sample."""
+    return {"beam": beam, "sample": False} if beam else {"beam": None, "sample": None}
 
 
 def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None") -> "list[Score]":
