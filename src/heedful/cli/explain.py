@@ -26,9 +26,7 @@ def command(
     model: Model,
     sentences: Annotated[
         list[str],
-        typer.Argument(
-            metavar="SENTENCE", help="What to translate or to label, in quotes; with --explore, several."
-        ),
+        typer.Argument(metavar="SENTENCE", help="What to translate or to label, in quotes; with --explore, several."),
     ],
     output: Annotated[
         Path | None,
