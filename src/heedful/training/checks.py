@@ -23,8 +23,8 @@ from .options import TrainingOptions
 
 # Warn from this part of the free memory on; above all of it, refuse.
 TIGHT = 0.8
-# Examples of the smaller of two batches from which a larger one is estimated.
-FEW = 8
+# Examples, and tokens, of the smaller of two batches from which a larger one is estimated.
+FEW, FEW_TOKENS = 8, 1000
 # Numbers beside each weight that an optimiser keeps.
 MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
 
@@ -104,17 +104,19 @@ def state_bytes(engine: Engine) -> int:
 def activation_bytes(engine: Engine, batch: TrainingBatch) -> int:
     """Bytes that forward and backward pass take for this process's share of a batch.
 
-    Measured on eight examples and on sixteen, padded as in the batch; each further one takes what these took more.
+    Measured on a few examples and on twice as many, padded as in the batch; each further one takes what these took
+    more. Few: eight, or what holds so many tokens that the loss, which is computed in blocks, takes no more with more.
 
     Raises:
         RecipeError: The model cannot be applied to the batch.
     """
     own = share(batch, 0, engine.processes.count)
     rows = len(own.index)
-    if rows <= 2 * FEW:
+    some = max(FEW, FEW_TOKENS * rows // max(own.num_target_tokens, 1))
+    if rows <= 2 * some:
         return most_bytes(engine, own.full(rows))
-    few, more = (most_bytes(engine, own.full(count)) for count in (FEW, 2 * FEW))
-    return few + (more - few) * (rows - FEW) // FEW
+    few, more = (most_bytes(engine, own.full(count)) for count in (some, 2 * some))
+    return few + (more - few) * (rows - some) // some
 
 
 def most_bytes(engine: Engine, batch: TrainingBatch) -> int:
