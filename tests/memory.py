@@ -15,7 +15,7 @@ def peak_memory() -> int:
 
 
 def forget_peak() -> None:
-    """Let the peak begin anew, at what is taken now: memory that was freed goes back to the system first, with glibc."""
+    """Let the peak begin anew, at what is taken now; with glibc, freed memory goes back to the system first."""
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")

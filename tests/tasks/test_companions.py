@@ -8,7 +8,7 @@ from torch import nn
 
 from heedful.attention import regularizers
 from heedful.attention.catalogue import catalogue
-from heedful.decoding.penalties import coverage_penalty
+from heedful.decoding.penalties import coverage_penalty, overcoverage_penalty
 from heedful.layers import positions
 from heedful.metrics import alignment
 from heedful.tasks.companions import companions
@@ -66,6 +66,10 @@ def one_in_graph(name):
     special = {
         "coverage_penalty": lambda: (
             Call(lambda *inputs: coverage_penalty(*inputs, strength=1.0)),
+            (weights.sum(1), torch.tensor([5, 3])),
+        ),
+        "overcoverage_penalty": lambda: (
+            Call(lambda *inputs: overcoverage_penalty(*inputs, strength=1.0)),
             (weights.sum(1), torch.tensor([5, 3])),
         ),
         "fertility_loss": lambda: (Call(regularizers.fertility_loss), (weights, torch.rand(2, 5))),

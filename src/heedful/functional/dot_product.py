@@ -42,7 +42,9 @@ def dot_product_attention(
 def _is_slow_in_half(*tensors: Tensor) -> bool:
     """Whether a gradient is to come, through few keys, in half precision, on a CPU."""
     query, key, _ = tensors
-    if query.device.type != "cpu" or key.shape[-2] >= ENOUGH_KEYS or query.dtype == torch.float64:
+    # a graph is made for keys of any number
+    if query.device.type != "cpu" or query.dtype == torch.float64 or torch.compiler.is_compiling():
         return False
     half = torch.is_autocast_enabled("cpu") or query.dtype in (torch.bfloat16, torch.float16)
-    return half and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return half and learns and key.shape[-2] < ENOUGH_KEYS
