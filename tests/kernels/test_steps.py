@@ -146,9 +146,21 @@ def test_several_queries_at_once():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_a_memory_in_half_precision(dtype):
-    tensors = [tensor.to(dtype) for tensor in inputs(steps=1)]
-    queries, key, value, energy = tensors
-    found = additive_attention(queries, remember_keys(key), value, energy)
+def test_a_memory_in_half_precision_is_cast_once_for_all_steps(dtype):
+    tensors = [tensor.to(dtype) for tensor in inputs()]
+    queries, key, value, energy = leaves(*tensors)
+    memory, values = remember_keys(key), remember_values(value)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        steps = [additive_attention(query, memory, values, energy) for query in queries.split(1, 1)]
+    found = torch.cat(steps, 1)
     assert found.dtype == dtype
     assert_close(found, oracle.attention(*tensors)[0])
+    # all steps keep the same keys and values
+    large = {tensor.data_ptr() for tensor in kept if tensor.shape[:2] == key.shape[:2] and tensor.shape[1] > 1}
+    assert len(large) == 3
+    gradients = torch.autograd.grad(found.float().sum(), (key, value))
+    assert [gradient.dtype for gradient in gradients] == [dtype, dtype]
+    wide = leaves(*(tensor.double() for tensor in tensors))
+    wanted = torch.autograd.grad(oracle.attention(*wide)[0].sum(), wide[1:3])
+    assert all(torch.allclose(a.double(), b, atol=0.02, rtol=0.02) for a, b in zip(gradients, wanted, strict=True))

@@ -120,7 +120,7 @@ def model_of(attention: str) -> nn.Module:
     "case",
     [
         ("bahdanau", 97, 40, None, "32"),
-        ("luong", 83, 51, None, "bf16"),
+        ("bahdanau", 83, 51, None, "bf16"),
         ("luong", 61, 33, {"start": 0.5, "end": 0.5}, "32"),
     ],
 )
@@ -130,8 +130,8 @@ def test_the_estimate_is_near_what_an_update_takes(case):
     assert done.returncode == 0, done.stderr
     estimate, taken = json.loads(done.stdout)
     assert taken > 40e6
-    # below: the heap has holes between tensors of less than 16 MB, and what operators take inside is not seen
-    assert 0.7 < estimate / taken < 1.25, (estimate, taken)
+    # what operators take inside is not seen
+    assert 0.8 < estimate / taken < 1.25, (estimate, taken)
 
 
 def test_the_estimate_leaves_no_trace(tmp_path):

@@ -15,6 +15,11 @@ from heedful.kernels.additive.backend import backend
 COMPUTED = torch.float32, torch.float64
 
 
+def computed(tensor: Tensor) -> Tensor:
+    """The tensor in the type that is computed in."""
+    return tensor if tensor.dtype in COMPUTED else tensor.float()
+
+
 def _run(name: str, tensors: tuple[Tensor, ...], *rest: Any) -> tuple[Any, ...]:
     """Call a function of the backend: half and bfloat16 in float32, mixed types in the widest.
 

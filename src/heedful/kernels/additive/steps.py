@@ -26,7 +26,8 @@ class AdditiveMemory:
     """Projected keys, ready for many steps; a value, whose tensors a beam may reorder.
 
     Attributes:
-        key: `[batch, keys, units]`, as they came; their gradient is gathered over all steps of a backward pass.
+        key: `[batch, keys, units]`; their gradient is gathered over all steps of a backward pass. Where the path in use
+            computes half precision in float32, they are cast here, once for all steps.
         factors: `[batch, keys, units up to whole registers]`, e^{2 key}, NaN where the key is out of range; `None`
             where the path in use needs none.
     """
@@ -39,16 +40,16 @@ def remember_keys(key: Tensor) -> AdditiveMemory:
     """Take the exponentials of projected keys once, for many steps."""
     if not reads_numbers(key) or choice(key.device.type)[0] != "numba":
         return AdditiveMemory(key, None)
-    dtype = torch.float64 if key.dtype == torch.float64 else torch.float32
-    factors, _ = exponentials(key.detach().to(dtype))
+    key = operators.computed(key)
+    factors, _ = exponentials(key.detach())
     return AdditiveMemory(defer(key, _merge_keys), factors)
 
 
 def remember_values(value: Tensor) -> Tensor:
-    """The same values, whose gradient is gathered over all steps of a backward pass."""
+    """The same values, in the type that is computed in; their gradient is gathered over all steps."""
     if not reads_numbers(value) or choice(value.device.type)[0] != "numba":
         return value
-    return defer(value, _merge_values)
+    return defer(operators.computed(value), _merge_values)
 
 
 def fits(query: Tensor, memory: AdditiveMemory, energy: Tensor, mask: Tensor | None, value: Tensor | None) -> bool:
