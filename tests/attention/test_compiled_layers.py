@@ -7,6 +7,7 @@ from torch import nn
 from heedful.attention import (
     Attention,
     AttentionOutput,
+    CopyDistribution,
     CopyGate,
     CopyNet,
     DifferentialAttention,
@@ -45,6 +46,13 @@ class Copying(nn.Module):
         return self.gate(logits, look, *rest).log_probs(4).exp()
 
 
+class Mixed(nn.Module):
+    """The probabilities of a distribution that is made by hand."""
+
+    def forward(self, *parts):
+        return CopyDistribution(*parts).log_probs(4).exp()
+
+
 class CopyNetWords(CopyNet):
     """The distribution that the layer makes."""
 
@@ -80,6 +88,10 @@ LAYERS = {
     "own past": lambda: (IntraDecoderAttention(8), (draw(3, 8), None, True)),
     "context gate": lambda: (FusedContexts(8, 6), (draw(3, 8), draw(3, 6), draw(3, 6))),
     "copy gate": lambda: copying(CopyGate(8), 8),
+    "copy distribution": lambda: (
+        Mixed(),
+        (draw(3, 7).log_softmax(2), draw(3, 5).softmax(2), torch.randint(9, (2, 5)), draw(3)),
+    ),
     "copy net": lambda: (
         CopyNetWords(8, 6),
         (draw(3, 7), draw(3, 8), draw(5, 6), torch.randint(9, (2, 5)), MASK),

@@ -1,6 +1,7 @@
 """Copying: words of the source beside those of the vocabulary (See, Liu and Manning 2017, section 2.2)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,7 @@ from heedful._pytree import register_pytree
 from heedful.functional import hide, widen
 
 from .base import AttentionOutput
+from .source import SEE_2017
 
 
 @register_pytree
@@ -23,6 +25,8 @@ class CopyDistribution:
     make it `unk` first. Rows sum to 1 where the weights do; a row of zeros (nothing to copy) is the vocabulary alone,
     which the paper leaves open. All of it is float32 or wider.
 
+    Cost: time queries * (keys + vocabulary); memory queries * (keys + vocabulary).
+
     Attributes:
         log_vocabulary: log-probabilities `[batch, queries, vocabulary]`.
         weights: of the attention, `[batch, queries, keys]`.
@@ -34,6 +38,9 @@ class CopyDistribution:
     >>> mixed.log_probs(extra=1).exp()
     tensor([[[0.2500, 0.3750, 0.0000, 0.3750]]])
     """
+
+    kind: ClassVar = "layer"
+    source: ClassVar = SEE_2017(place="section 2.2, equation 9")
 
     log_vocabulary: Float[Tensor, "batch queries vocabulary"]
     weights: Float[Tensor, "batch queries keys"]

@@ -1,4 +1,4 @@
-"""Poolings without attention, baselines: the mean of the visible steps, the largest, and the last."""
+"""Baselines without attention: mean (Iyyer et al. 2015), maximum (Collobert et al. 2011) and last step (2014)."""
 
 import torch
 from torch import Tensor
@@ -6,14 +6,21 @@ from torch import Tensor
 from heedful.functional import last_visible
 
 from .pooling import Pooled, Pooling
+from .source import Source
 
 
 class MeanPooling(Pooling):
     """The mean of the visible steps, a baseline.
 
+    Cost: time steps * dim; memory steps.
+
     >>> MeanPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
     tensor([[1.5000]])
     """
+
+    source = Source(
+        "Iyyer et al.: Deep Unordered Composition Rivals Syntactic Methods for Text Classification", "section 2.1", 2015
+    )
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         seen = _all(steps) if visible is None else visible
@@ -24,9 +31,13 @@ class MeanPooling(Pooling):
 class MaxPooling(Pooling):
     """The largest of the visible steps, feature by feature, a baseline; a step's weight is its part of the features.
 
+    Cost: time steps * dim; memory steps.
+
     >>> MaxPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
     tensor([[2.]])
     """
+
+    source = Source("Collobert et al.: Natural Language Processing (Almost) from Scratch", "section 3.3.2", 2011)
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         seen = _all(steps) if visible is None else visible
@@ -43,9 +54,13 @@ class MaxPooling(Pooling):
 class LastPooling(Pooling):
     """The last visible step of each sequence, a baseline.
 
+    Cost: time steps * dim; memory steps.
+
     >>> LastPooling()(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([[True, True, False]])).vector
     tensor([[2.]])
     """
+
+    source = Source("Sutskever, Vinyals and Le: Sequence to Sequence Learning with Neural Networks", "section 2", 2014)
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         weights = None

@@ -42,6 +42,7 @@ _COMPANIONS: dict[Kind, dict[str, tuple[str, ...]]] = {
             "gradient_times_attention",
         ),
         "metrics.faithfulness": ("faithfulness",),
+        "visual.heatmap": ("grid_heat",),
     },
 }
 _SOURCE = re.compile(r"(.+), (\d{4}), (.+)")
@@ -65,12 +66,13 @@ def _entries(kind: Kind, modules: dict[str, tuple[str, ...]]) -> list[Entry]:
 
 
 def _entry(kind: Kind, module: str, name: str) -> Entry:
-    text = getattr(import_module(module), name).__doc__
+    thing = getattr(import_module(module), name)
+    text = thing.__doc__
     source = _SOURCE.fullmatch(paragraph(text, "Source"))
     if source is None:
         raise ValueError(f'{module}.{name} has no paragraph "Source: authors: title, year, place." in its docstring.')
     paper, year, place = source.groups()
     time, _, memory = paragraph(text, "Cost").removeprefix("time ").partition("; memory ")
     why = "works on NumPy arrays" if kind == "measure" else ""
-    file = module.replace(".", "/") + ".py"
+    file = thing.__module__.replace(".", "/") + ".py"
     return Entry(name, kind, file, paper, place, int(year), text.partition("\n")[0], "", time, memory, why)

@@ -3,8 +3,8 @@
 from .alpha_entmax import AlphaEntmaxNormalizer as AlphaEntmaxNormalizer
 from .base import Normalizer as Normalizer
 from .chunkwise import ChunkwiseNormalizer as ChunkwiseNormalizer
-from .constrained import ConstrainedSoftmaxNormalizer as ConstrainedSoftmaxNormalizer
-from .constrained import ConstrainedSparsemaxNormalizer as ConstrainedSparsemaxNormalizer
+from .constrained_softmax import ConstrainedSoftmaxNormalizer as ConstrainedSoftmaxNormalizer
+from .constrained_sparsemax import ConstrainedSparsemaxNormalizer as ConstrainedSparsemaxNormalizer
 from .entmax import Entmax15Normalizer as Entmax15Normalizer
 from .exponential import ExponentialNormalizer as ExponentialNormalizer
 from .forward import ForwardNormalizer as ForwardNormalizer
