@@ -3,13 +3,13 @@
 from .bahdanau import BahdanauAttention as BahdanauAttention
 from .bahdanau import NormedBahdanauAttention as NormedBahdanauAttention
 from .base import Attention as Attention
-from .base import AttentionOutput as AttentionOutput
-from .base import AttentionState as AttentionState
-from .base import DecoderAttention as DecoderAttention
-from .base import Memory as Memory
 from .bidirectional_flow import BidirectionalAttentionFlow as BidirectionalAttentionFlow
 from .channel_statistics import ChannelStatisticsPooling as ChannelStatisticsPooling
 from .co_attention import CoAttention as CoAttention
+from .contract import AttentionOutput as AttentionOutput
+from .contract import AttentionState as AttentionState
+from .contract import DecoderAttention as DecoderAttention
+from .contract import Memory as Memory
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate
 from .copy_net import CopyNet as CopyNet
@@ -28,7 +28,7 @@ from .fused_contexts import FusedContexts as FusedContexts
 from .gated import GatedAttention as GatedAttention
 from .gated_pooling import GatedPooling as GatedPooling
 from .gaussian_mixture import GaussianMixtureAttention as GaussianMixtureAttention
-from .heads import QueryKeyTransform as QueryKeyTransform
+from .heads import HeadsMemory as HeadsMemory
 from .hierarchical import Document as Document
 from .hierarchical import HierarchicalAttention as HierarchicalAttention
 from .induced import InducedAttention as InducedAttention
@@ -59,7 +59,6 @@ from .mocha import MilkAttention as MilkAttention
 from .mocha import MochaAttention as MochaAttention
 from .monotonic import MonotonicAttention as MonotonicAttention
 from .monotonic import StepwiseAttention as StepwiseAttention
-from .multi_head import HeadsMemory as HeadsMemory
 from .multi_head import MultiHeadAttention as MultiHeadAttention
 from .multi_source import MultiSourceAttention as MultiSourceAttention
 from .parallel_co_attention import ParallelCoAttention as ParallelCoAttention
@@ -72,6 +71,7 @@ from .pooling import AttBlstmPooling as AttBlstmPooling
 from .pooling import AttentionPooling as AttentionPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
+from .query_key_transform import QueryKeyTransform as QueryKeyTransform
 from .self_attention import SelfAttention as SelfAttention
 from .set_pooling import SeedPooling as SeedPooling
 from .sine import SineAttention as SineAttention

@@ -4,126 +4,25 @@ scores -> add bias -> hide -> normalise -> gain -> dropout -> weighted sum of th
 transform of the scores; the weights handed out are those before dropout.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import replace
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful import _refusals
-from heedful._pytree import concatenate, map_tensors, register_pytree
+from heedful._pytree import concatenate, map_tensors
 from heedful.functional import check_mask, hide, widen
 from heedful.layers.dropout import Dropout
 
+from .contract import AttentionOutput, AttentionState, Memory, check_key, check_query, check_value, first_state
 from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
 from .windows import EverywhereWindow, View, Window
 
 # memories longer than this are scored piece by piece, where the normaliser allows it
 _LONG = 64
-
-
-@register_pytree
-@dataclass(frozen=True)
-class AttentionOutput:
-    """What one look returns; `context, weights = output` takes it apart.
-
-    Attributes:
-        context: `[batch, queries, value_dim]`, the weighted sum of the values.
-        weights: `[batch, (heads,) queries, keys]`, or `None` unless asked for.
-    """
-
-    context: Float[Tensor, "batch queries value_dim"]
-    weights: Float[Tensor, "batch *heads queries keys"] | None = None
-
-    def __iter__(self) -> Iterator[Tensor | None]:
-        return iter((self.context, self.weights))
-
-
-@register_pytree
-@dataclass(frozen=True)
-class Memory:
-    """What is looked at, prepared once: a value, never kept by a module.
-
-    Attributes:
-        key: what the score remembered of the keys (a tensor or a pytree, keys on axis 1).
-        value: `[batch, keys, value_dim]`, hidden rows replaced by 0.
-        mask: `[batch, 1, keys]`, True = may look; `None` when nothing is hidden.
-    """
-
-    key: Any
-    value: Float[Tensor, "batch keys value_dim"]
-    mask: Bool[Tensor, "batch 1 keys"] | None
-
-
-@register_pytree
-@dataclass(frozen=True)
-class AttentionState:
-    """What a look leaves for the next one; each part of the attention owns one field.
-
-    Attributes:
-        position: `[batch]`, place of the next query, counted from 0.
-        score, window, normalizer: their own states, `None` where they have none.
-    """
-
-    position: Int[Tensor, " batch"]
-    score: Any = None
-    window: Any = None
-    normalizer: Any = None
-
-
-def check_query(query: Tensor, batch: int, features: int, who: str) -> None:
-    """Refuse queries that are not `[batch, queries, features]` of floating point.
-
-    Raises:
-        ValueError: they are not; `who` expected such.
-    """
-    if query.dim() != 3:
-        raise _refusals.not_three_axes("query", query.shape, "[batch, queries, features]")
-    if query.shape[0] != batch:
-        raise _refusals.other_batch(query.shape[0], batch)
-    if query.shape[2] != features:
-        raise _refusals.other_features("query", query.shape[2], who, features)
-    if not query.is_floating_point():
-        raise _refusals.not_floats(query.dtype, "query")
-
-
-@runtime_checkable
-class DecoderAttention(Protocol):
-    """What a decoder needs of an attention layer: `Attention` has it, and so have the layers with heads or gates."""
-
-    @property
-    def query_dim(self) -> int:
-        """Features of a query."""
-        ...
-
-    @property
-    def key_dim(self) -> int:
-        """Features of a key."""
-        ...
-
-    @property
-    def context_dim(self) -> int:
-        """Features of a context whose values are the keys."""
-        ...
-
-    def remember(self, key: Tensor, value: Tensor | None = None, mask: Tensor | None = None) -> Any:
-        """Prepare keys and values once, for many calls of `look`."""
-        ...
-
-    def step(
-        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """`look` for one query."""
-        ...
-
-    def look(
-        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """Look with any number of queries, and hand on the state."""
-        ...
 
 
 class Attention(nn.Module):
@@ -259,8 +158,7 @@ class Attention(nn.Module):
             memory: what will be looked at.
             position: place of the first query; after a prompt of `n` tokens, `n`.
         """
-        batch = memory.value.shape[0]
-        return AttentionState(torch.full((batch,), position, dtype=torch.long, device=memory.value.device))
+        return first_state(memory.value, position)
 
     def step(
         self,
@@ -430,15 +328,11 @@ class Attention(nn.Module):
             raise _refusals.dropped_twice(normalizer)
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
-        if key.dim() != 3:
-            raise _refusals.not_three_axes("key", key.shape, "[batch, keys, features]")
-        if key.shape[2] != self.key_dim:
+        if key.dim() == 3 and key.shape[2] != self.key_dim:
             raise self._wrong_key(key.shape[2])
-        if value is not None and (value.dim() != 3 or value.shape[:2] != key.shape[:2]):
-            raise _refusals.not_a_value_for_each_key(value.shape, key.shape)
-        for name, tensor in (("key", key), ("value", value)):
-            if tensor is not None and not tensor.is_floating_point():
-                raise _refusals.not_floats(tensor.dtype, name)
+        check_key(key, self.key_dim, type(self.score).__name__)
+        if value is not None:
+            check_value(value, key)
 
     def _wrong_key(self, features: int) -> ValueError:
         score = type(self.score).__name__

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 from heedful._pytree import register_pytree
 from heedful.functional import hide, widen
 
-from .base import AttentionOutput
+from .contract import AttentionOutput
 from .source import SEE_2017
 
 

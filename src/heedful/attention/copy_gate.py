@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from heedful.functional import widen
 
-from .base import AttentionOutput
+from .contract import AttentionOutput
 from .copy import CopyDistribution, weights_of
 from .scores.base import check_sizes
 from .source import OPENNMT

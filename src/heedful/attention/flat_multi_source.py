@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from heedful.layers import Linear
 
-from .base import Attention, AttentionOutput, Memory
+from .base import Attention
+from .contract import AttentionOutput, Memory
 from .scores.base import check_sizes
 from .source import LIBOVICKY_2017
 

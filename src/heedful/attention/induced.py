@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from heedful.functional import hide
 
-from .base import AttentionOutput
+from .contract import AttentionOutput
 from .set_block import AttentionBlock, Version, checked_set, learned
 from .source import LEE_2019
 

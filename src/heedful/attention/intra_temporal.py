@@ -3,7 +3,8 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .base import Attention, AttentionOutput, Memory
+from .base import Attention
+from .contract import AttentionOutput, Memory
 from .normalizers import IntraTemporalNormalizer
 from .past import hide_own
 from .scores import GeneralScore

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from heedful import _refusals
 
-from .base import Attention, AttentionOutput, Memory
+from .base import Attention
+from .contract import AttentionOutput, Memory
 from .past import hide_own
 from .scores import AdditiveScore
 from .scores.base import check_sizes

@@ -12,7 +12,7 @@ from heedful._pytree import concatenate, register_pytree
 from heedful.functional import check_mask, dot_product_attention, hide, masked_softmax, widen
 from heedful.layers import Linear, RotaryPositions
 
-from .base import AttentionOutput, AttentionState, check_query
+from .contract import AttentionOutput, AttentionState, check_key, check_query, first_state
 from .heads import join_heads, split_heads
 from .source import DEEPSEEK_2024
 from .windows import EverywhereWindow, View, Window
@@ -123,7 +123,7 @@ class LatentAttention(nn.Module):
             mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
             need_weights: return the weights of every head, `[batch, heads, queries, keys]`, too.
         """
-        self._check_key(key)
+        check_key(key, self.key_dim, type(self).__name__)
         check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         memory = self._remember(key if mask is None else hide(key, mask.any(1)), None, 0)
@@ -148,7 +148,7 @@ class LatentAttention(nn.Module):
             value: none; the values are made of the keys.
             mask: `[batch, 1, keys]`, as `padding_mask` gives it.
         """
-        self._check_key(key)
+        check_key(key, self.key_dim, type(self).__name__)
         return self._remember(key, mask, 0)
 
     def extend(
@@ -159,7 +159,7 @@ class LatentAttention(nn.Module):
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> LatentMemory:
         """Append keys: the cache of self-attention. Returns a new memory; the old one stays as it was."""
-        self._check_key(key)
+        check_key(key, self.key_dim, type(self).__name__)
         more = self._remember(key, mask, memory.latent.shape[1])
         joined = None
         if memory.mask is not None or more.mask is not None:
@@ -168,8 +168,7 @@ class LatentAttention(nn.Module):
 
     def begin(self, memory: LatentMemory, position: int = 0) -> AttentionState:
         """The state before the first query, whose place is `position`."""
-        shape = (memory.latent.shape[0],)
-        return AttentionState(torch.full(shape, position, dtype=torch.long, device=memory.latent.device))
+        return first_state(memory.latent, position)
 
     def step(
         self,
@@ -249,14 +248,6 @@ class LatentAttention(nn.Module):
         scores = torch.einsum("bhqd,bhkd->bhqk", widen(query * self.scale), widen(key))
         weights = masked_softmax(scores if bias is None else scores + bias, mask).to(value.dtype)
         return torch.einsum("bhqk,bhkv->bhqv", weights, value), weights if need_weights else None
-
-    def _check_key(self, key: Tensor) -> None:
-        if key.dim() != 3:
-            raise _refusals.not_three_axes("key", key.shape, "[batch, keys, features]")
-        if key.shape[2] != self.key_dim:
-            raise _refusals.other_features("key", key.shape[2], type(self).__name__, self.key_dim)
-        if not key.is_floating_point():
-            raise _refusals.not_floats(key.dtype, "key")
 
 
 def _full(memory: LatentMemory) -> Tensor:

@@ -1,38 +1,23 @@
 """Multi-head attention: several smaller attentions side by side (Vaswani et al. 2017, section 3.2.2)."""
 
 import copy
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful import _refusals
-from heedful._pytree import map_tensors, register_pytree
+from heedful._pytree import map_tensors
 from heedful.functional import check_mask, hide
 from heedful.layers import Linear
 
-from .base import Attention, AttentionOutput, AttentionState, Memory, check_query
-from .heads import QueryKeyTransform, fold, join_heads, split_heads, unfold
+from .base import Attention
+from .contract import AttentionOutput, AttentionState, Memory, check_key, check_query, check_value, first_state
+from .heads import HeadsMemory, fold, join_heads, split_heads, unfold
+from .projections import copy_weights, merge_heads
+from .query_key_transform import QueryKeyTransform
 from .scores import DotScore, ScaledDotScore
 from .source import VASWANI_2017
-
-
-@register_pytree
-@dataclass(frozen=True)
-class HeadsMemory:
-    """What is looked at, projected once for every head: a value, never kept by a module.
-
-    Attributes:
-        key: what the heads' score remembered (a tensor or a pytree, each `[batch, kv_heads, keys, ...]`).
-        value: `[batch, kv_heads, keys, head_dim]`, hidden rows replaced by 0.
-        mask: `[batch, kv_heads, 1, keys]`, True = may look; `None` when nothing is hidden.
-    """
-
-    key: Any
-    value: Float[Tensor, "batch kv_heads keys head_dim"]
-    mask: Bool[Tensor, "batch kv_heads 1 keys"] | None
 
 
 class MultiHeadAttention(nn.Module):
@@ -141,21 +126,10 @@ class MultiHeadAttention(nn.Module):
                 "the layer has add_bias_kv or add_zero_attn, a key of its own; expected a layer without. "
                 "SoftmaxOneNormalizer is softmax with a further key of score 0 and value 0."
             )
-        head_dim = layer.embed_dim // layer.num_heads
-        attention = Attention(ScaledDotScore(head_dim), dropout=layer.dropout)
+        attention = Attention(ScaledDotScore(layer.embed_dim // layer.num_heads), dropout=layer.dropout)
         sizes = layer.embed_dim, layer.num_heads, layer.kdim, layer.vdim
         ours = cls(*sizes, attention=attention, bias=layer.in_proj_bias is not None)
-        apart = (layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight)
-        weights = apart if layer.in_proj_weight is None else layer.in_proj_weight.chunk(3)
-        projections = (ours.query_proj, ours.key_proj, ours.value_proj)
-        with torch.no_grad():
-            for projection, weight in zip(projections, weights, strict=True):
-                projection.weight = nn.Parameter(weight.clone())
-            ours.output_proj.weight = nn.Parameter(layer.out_proj.weight.clone())
-            if layer.in_proj_bias is not None:
-                for projection, bias in zip(projections, layer.in_proj_bias.chunk(3), strict=True):
-                    projection.bias = nn.Parameter(bias.clone())
-                ours.output_proj.bias = nn.Parameter(layer.out_proj.bias.clone())
+        copy_weights(layer, ours.query_proj, ours.key_proj, ours.value_proj, ours.output_proj)
         return ours.train(layer.training)
 
     @torch.no_grad()
@@ -178,10 +152,7 @@ class MultiHeadAttention(nn.Module):
         layer = copy.deepcopy(self)
         layer.num_kv_heads = num_kv_heads
         for projection in (layer.key_proj, layer.value_proj):
-            projection.out_features = num_kv_heads * self.head_dim
-            for name, parameter in projection.named_parameters():
-                heads = parameter.unflatten(0, (num_kv_heads, -1, self.head_dim))
-                setattr(projection, name, nn.Parameter(heads.mean(1).flatten(0, 1)))
+            merge_heads(projection, num_kv_heads, self.head_dim)
         return layer
 
     @property
@@ -259,8 +230,7 @@ class MultiHeadAttention(nn.Module):
             memory: what will be looked at.
             position: place of the first query; after a prompt of `n` tokens, `n`.
         """
-        batch = memory.value.shape[0]
-        return AttentionState(torch.full((batch,), position, dtype=torch.long, device=memory.value.device))
+        return first_state(memory.value, position)
 
     def step(
         self,
@@ -344,18 +314,11 @@ class MultiHeadAttention(nn.Module):
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> Tensor:
         """The values, where they fit the keys, and both fit the layer."""
-        if key.dim() != 3:
-            raise _refusals.not_three_axes("key", key.shape, "[batch, keys, features]")
-        if key.shape[2] != self.key_dim:
-            raise _refusals.other_features("key", key.shape[2], type(self).__name__, self.key_dim)
+        check_key(key, self.key_dim, type(self).__name__)
         value = key if value is None else value
-        if value.dim() != 3 or value.shape[:2] != key.shape[:2]:
-            raise _refusals.not_a_value_for_each_key(value.shape, key.shape)
+        check_value(value, key)
         if value.shape[2] != self.value_dim:
             raise _refusals.other_features("value", value.shape[2], type(self).__name__, self.value_dim)
-        for name, tensor in (("key", key), ("value", value)):
-            if not tensor.is_floating_point():
-                raise _refusals.not_floats(tensor.dtype, name)
         return value
 
 

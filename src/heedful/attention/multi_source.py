@@ -13,7 +13,8 @@ from heedful._pytree import register_pytree
 from heedful.functional import additive_scores, linear, masked_softmax
 from heedful.layers import Linear
 
-from .base import Attention, AttentionState, Memory
+from .base import Attention
+from .contract import AttentionState, Memory
 from .scores.base import check_sizes
 from .source import LIBOVICKY_2017
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from heedful import _refusals
 from heedful.functional import check_mask, masked_log_softmax, masked_softmax, widen
 
-from .base import Attention, Memory
+from .base import Attention
+from .contract import Memory
 from .scores import AdditiveScore
 from .source import VINYALS_2015
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .base import AttentionOutput
+from .contract import AttentionOutput
 from .set_block import AttentionBlock, Version, checked_set, learned, projection
 from .source import LEE_2019
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from heedful.functional import hide, linear, masked_softmax, visible_keys
 
-from .base import AttentionOutput
+from .contract import AttentionOutput
 from .pooling import check_sequence
 from .scores.base import check_sizes
 from .source import LIN_2017

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from heedful._pytree import register_pytree
 from heedful.functional import check_mask, hide, masked_softmax, widen
 
-from .base import Attention, AttentionOutput, Memory
+from .base import Attention
+from .contract import AttentionOutput, Memory
 from .scores import Score
 from .source import NALLAPATI_2016
 

@@ -10,7 +10,8 @@ from heedful import _refusals
 from heedful.functional import linear, widen
 from heedful.layers import Linear
 
-from .base import Attention, AttentionOutput, AttentionState, Memory
+from .base import Attention
+from .contract import AttentionOutput, AttentionState, Memory
 from .normalizers import Normalizer
 from .scores import AdditiveScore, Score
 from .source import XU_2015

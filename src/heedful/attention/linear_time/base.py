@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from heedful import _refusals
-from heedful.attention.base import AttentionOutput, AttentionState
+from heedful.attention.contract import AttentionOutput, AttentionState, check_key, check_query, check_value, first_state
+from heedful.attention.heads import split_heads
 from heedful.attention.scores.base import check_sizes
 from heedful.attention.source import Source
 from heedful.functional import check_mask, hide
@@ -110,10 +110,8 @@ class LinearTimeAttention(nn.Module, ABC):
         Raises:
             ValueError: a shape does not fit, the mask is not boolean or hides keys from some queries only.
         """
-        self._check(query, "query", self.query_dim)
-        self._check(key, "key", self.key_dim)
-        if query.shape[0] != key.shape[0]:
-            raise _refusals.other_batch(query.shape[0], key.shape[0])
+        check_key(key, self.key_dim, type(self).__name__)
+        check_query(query, len(key), self.query_dim, type(self).__name__)
         if (self.causal or self.self_only) and query.shape[1] != key.shape[1]:
             raise ValueError(
                 f"there are {query.shape[1]} queries and {key.shape[1]} keys; this {type(self).__name__} expected one "
@@ -121,7 +119,7 @@ class LinearTimeAttention(nn.Module, ABC):
             )
         hidden_key, value, visible = self._prepare(key, value, mask)
         hidden_query = hidden_key if query is key else query
-        heads = self._split(self.query_proj(hidden_query))
+        heads = split_heads(self.query_proj(hidden_query), self.num_heads)
         read, weights = self.attend(heads, *self._project(hidden_key, value), visible, need_weights)
         return AttentionOutput(self.finish(read, hidden_query), weights)
 
@@ -160,7 +158,7 @@ class LinearTimeAttention(nn.Module, ABC):
             position: place of the first query.
         """
         some = pytree.tree_leaves(memory)[0]
-        return AttentionState(torch.full((some.shape[0],), position, dtype=torch.long, device=some.device))
+        return first_state(some, position)
 
     def step(
         self,
@@ -205,16 +203,14 @@ class LinearTimeAttention(nn.Module, ABC):
                 f"need_weights is True; {type(self).__name__} has none to give in steps, since its memory is summed up "
                 "and knows the single keys no longer. Call the layer with all keys, or leave need_weights out."
             )
-        self._check(query, "query", self.query_dim)
+        state = self.begin(memory) if state is None else state
+        check_query(query, len(state.position), self.query_dim, type(self).__name__)
         if (self.causal or self.self_only) and query.shape[1] != 1:
             raise ValueError(
                 f"there are {query.shape[1]} queries; {type(self).__name__} expected one in a step, at the last key of "
                 "the memory. Extend the memory key by key, or call the layer with all of them."
             )
-        state = self.begin(memory) if state is None else state
-        if query.shape[0] != state.position.shape[0]:
-            raise _refusals.other_batch(query.shape[0], state.position.shape[0])
-        read = self.read(self._split(self.query_proj(query)), memory)
+        read = self.read(split_heads(self.query_proj(query), self.num_heads), memory)
         return AttentionOutput(self.finish(read, query)), replace(state, position=state.position + query.shape[1])
 
     def _gather(self, memory: Any, key: Tensor, value: Tensor | None, mask: Tensor | None) -> Any:
@@ -225,11 +221,11 @@ class LinearTimeAttention(nn.Module, ABC):
 
     def _prepare(self, key: Tensor, value: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Keys and values with hidden rows replaced by 0, and the mask in full."""
-        self._check(key, "key", self.key_dim)
-        if value is not None and (value.dim() != 3 or value.shape[:2] != key.shape[:2]):
-            raise _refusals.not_a_value_for_each_key(value.shape, key.shape)
+        check_key(key, self.key_dim, type(self).__name__)
         value = key if value is None else value
-        self._check(value, "value", self.value_dim)
+        check_value(value, key)
+        if value.shape[2] != self.value_dim:
+            raise _refusals.other_features("value", value.shape[2], type(self).__name__, self.value_dim)
         batch, keys = key.shape[:2]
         if mask is None:
             return key, value, None
@@ -244,16 +240,4 @@ class LinearTimeAttention(nn.Module, ABC):
         return hidden, hidden if value is key else hide(value, visible.squeeze(1)), visible
 
     def _project(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        return self._split(self.key_proj(key)), self._split(self.value_proj(value))
-
-    def _split(self, tensor: Tensor) -> Tensor:
-        return tensor.unflatten(-1, (self.num_heads, tensor.shape[-1] // self.num_heads)).transpose(1, 2)
-
-    def _check(self, tensor: Tensor, name: str, features: int) -> None:
-        if tensor.dim() != 3:
-            axis = "queries" if name == "query" else "keys"
-            raise _refusals.not_three_axes(name, tensor.shape, f"[batch, {axis}, features]")
-        if tensor.shape[2] != features:
-            raise _refusals.other_features(name, tensor.shape[2], type(self).__name__, features)
-        if not tensor.is_floating_point():
-            raise _refusals.not_floats(tensor.dtype, name)
+        return split_heads(self.key_proj(key), self.num_heads), split_heads(self.value_proj(value), self.num_heads)
