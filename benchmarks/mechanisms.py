@@ -1,9 +1,10 @@
 """What every mechanism costs, beside dot-product attention: python benchmarks/mechanisms.py [--only NAME ...].
 
-Each line of the catalogue that is called as `Attention` is gets a row for each length: as many queries as keys, 64
-features, one batch item per thread, float32. A score, a window or a normaliser is measured with the plain others:
-`ScaledDotScore`, every key, softmax. Time is the median of interleaved runs, beside `scaled_dot_product_attention` on
-the same numbers; memory is the most that tensors take beyond what went in. A mechanism with state scans its queries.
+Each line of the catalogue gets a row for each length: as many queries as keys, 64 features, one batch item per
+thread, float32. A score, a window or a normaliser is measured with the plain others: `ScaledDotScore`, every key,
+softmax. A pooling reads the keys alone, the other layers what `mechanism_layers.py` gives them. Time is the median of
+interleaved runs, beside `scaled_dot_product_attention` on the same numbers; memory is the most that tensors take
+beyond what went in. A mechanism with state scans its queries.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
+from mechanism_layers import makers, total
 from record import RESULTS, append
 from torch import Tensor, nn
 
@@ -42,6 +44,14 @@ SIZES = {
     "after": 16,
     "reach": 16,
     "size": 64,
+    "attention_dim": DIM,
+    "state_dim": DIM,
+    "input_dim": DIM,
+    "context_dim": DIM,
+    "region_dim": DIM,
+    "word_dim": DIM,
+    "hops": 4,
+    "points": 32,
     "max_span": 64,
     "kernel_size": 31,
     "max_keys": max(LENGTHS),
@@ -100,8 +110,9 @@ def build(thing: Callable[..., nn.Module]) -> nn.Module:
 
 def attention_of(entry: Entry) -> nn.Module:
     """The attention that a line of the catalogue stands for."""
-    if entry.name in TOGETHER:
-        return TOGETHER[entry.name]()
+    ready = TOGETHER | makers(DIM)
+    if entry.name in ready:
+        return ready[entry.name]()
     if entry.kind == "score":
         return Attention(build(getattr(scores, entry.name)))  # pyright: ignore[reportArgumentType]
     if entry.kind == "window":
@@ -118,8 +129,10 @@ def dot_product(query: Tensor, key: Tensor) -> Tensor:
     return nn.functional.scaled_dot_product_attention(*heads).squeeze(1)
 
 
-def sides(attention: nn.Module) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """The two that are timed in turn."""
+def sides(entry: Entry, attention: nn.Module) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    """The two that are timed in turn, each giving what is summed for a gradient."""
+    if entry.kind in ("pooling", "layer"):
+        return {"mechanism": lambda query, key: total(attention, entry.name, query, key), "dot": dot_product}
     return {"mechanism": lambda query, key: attention(query, key).context, "dot": dot_product}
 
 
@@ -149,9 +162,9 @@ def peak(call: Callable[[Tensor, Tensor], Tensor], length: int) -> float:
     return live.most / 2**20
 
 
-def compare(attention: nn.Module, length: int) -> dict[str, str]:
+def compare(entry: Entry, length: int) -> dict[str, str]:
     """Times of a mechanism and of the dot product, in turn, and the memory of both."""
-    calls = sides(attention)
+    calls = sides(entry, attention_of(entry))
     for call in calls.values():
         once(call, length, backward=True)
     numbers: dict[str, str] = {}
@@ -184,10 +197,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of the catalogue")
     only = parser.parse_args().only
     named = [entry for entry in catalogue() if not only or entry.name in only]
-    measured, earlier = [entry for entry in named if entry.kind not in ("pooling", "layer")], done()
-    for entry, length in itertools.product(measured, LENGTHS):
+    earlier = done()
+    for entry, length in itertools.product(named, LENGTHS):
         if (entry.name, str(length)) not in earlier:
-            numbers = compare(attention_of(entry), length)
+            numbers = compare(entry, length)
             threads = torch.get_num_threads()
             append("mechanisms", mechanism=entry.name, kind=entry.kind, length=length, threads=threads, **numbers)
 

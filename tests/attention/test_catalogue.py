@@ -2,16 +2,19 @@
 
 import ast
 import inspect
+import re
 
 import pytest
 
 import heedful
+from heedful import decoding
 from heedful.attention import normalizers, scores, windows
 from heedful.attention.catalogue import catalogue, markdown
 from heedful.attention.normalizers import Normalizer
 from heedful.attention.scores import Score
 from heedful.attention.source import Source, mechanism
 from heedful.attention.windows import Window
+from heedful.layers import positions
 from heedful.tasks.companions import companions
 from tests.attention.rows import exported
 from tests.reached import names_reached, words
@@ -100,6 +103,18 @@ def test_the_page_is_the_catalogue():
     assert PAGE.read_text(encoding="utf-8").endswith("\n" + markdown([*catalogue(), *companions()])), (
         "docs/mechanisms.md differs from the classes; write it again: python scripts/write_mechanisms.py"
     )
+
+
+def test_what_stands_under_another_name_is_there_with_its_options():
+    table = PAGE.read_text(encoding="utf-8").partition("| looked for | here |")[2].partition("\n\n")[0]
+    places = (heedful, heedful.attention, scores, windows, normalizers, positions, decoding)
+    for name, method, option in re.findall(
+        r"`(?:heedful\.decoding\.)?([A-Z]\w+)(?:\.(\w+))?(?:\((\w+)=\S+\))?`", table
+    ):
+        thing = next(getattr(place, name) for place in places if hasattr(place, name))
+        assert not method or hasattr(thing, method)
+        assert not option or option in inspect.signature(thing).parameters
+    assert table.count("\n| ") > 20
 
 
 def test_a_bar_in_a_formula_does_not_break_the_table():
