@@ -1,6 +1,7 @@
 """One row per normaliser: how it is built, its weights for the visible scores of one query. The facts run from it."""
 
 import itertools
+import sys
 from functools import partial
 
 import entmax
@@ -28,7 +29,7 @@ from heedful.attention.normalizers import (
 )
 from heedful.attention.normalizers.alpha_entmax import alpha_entmax as alpha_entmax_of
 from heedful.attention.normalizers.base import finite_rows
-from heedful.attention.normalizers.fusedmax import fuse
+from heedful.attention.normalizers.fusedmax import fuse, levels
 from heedful.attention.scores import DotScore, ScaledDotScore
 from tests.attention.rows import BATCH, KEYS, QUERIES, NormalizerRow, built, exported, written
 from tests.tolerances import assert_close
@@ -355,6 +356,18 @@ def test_fused_weights_are_those_of_the_authors_example_and_run_from_sparsemax_t
     same = (weights.diff() == 0) & (weights[..., 1:] > 0)
     assert same.any()
     assert_close(slope.diff()[same], torch.zeros(int(same.sum()), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("held", [1, 50, 111])
+def test_runs_are_sought_in_blocks_of_rows_whose_squares_are_never_held_at_once(monkeypatch, held):
+    scores = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    strength = torch.nn.functional.pad(torch.full((4,), 0.3, dtype=torch.float64), (1, 1))
+    whole = fuse(scores, strength)
+    module, sizes = sys.modules[fuse.__module__], []
+    monkeypatch.setattr(module, "levels", lambda *rows, all=levels: sizes.append(rows[0].numel()) or all(*rows))
+    monkeypatch.setattr(module, "BLOCK", held)
+    assert torch.equal(fuse(scores, strength), whole)
+    assert max(sizes) == max(1, held // 25) * 5
 
 
 def test_a_hidden_key_is_in_no_run_where_it_would_equal_a_visible_one():

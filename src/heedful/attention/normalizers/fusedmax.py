@@ -12,6 +12,9 @@ from heedful.attention.source import NICULAE_2017
 from .base import Normalizer, erase, finite_rows
 from .sparsemax import sparsemax
 
+# so many numbers of keys x keys are held at once, outside of graphs
+BLOCK = 1 << 18
+
 
 def lowest(
     sums: Float[Tensor, "*batch places"], strength: Float[Tensor, "*batch places"]
@@ -57,6 +60,18 @@ def levels(
     return low.unsqueeze(-2).minimum(bound).masked_fill(before, -torch.inf).amax(-1)
 
 
+def blockwise(
+    scores: Float[Tensor, "*batch keys"], strength: Float[Tensor, "*batch places"]
+) -> Float[Tensor, "*batch keys"]:
+    """`levels`, some rows at a time: they need keys x keys numbers each."""
+    rows = max(1, BLOCK // scores.shape[-1] ** 2)
+    if torch.compiler.is_compiling() or rows * scores.shape[-1] >= scores.numel():
+        return levels(scores, strength)
+    ties = strength.expand(*scores.shape[:-1], -1)
+    parts = zip(scores.flatten(0, -2).split(rows), ties.flatten(0, -2).split(rows), strict=True)
+    return torch.cat([levels(*part) for part in parts]).view(scores.shape)
+
+
 def fuse(
     scores: Float[Tensor, "*batch keys"], strength: Float[Tensor, "*batch places"]
 ) -> Float[Tensor, "*batch keys"]:
@@ -65,7 +80,7 @@ def fuse(
     >>> fuse(torch.tensor([0.0, 1.0, 5.0]), torch.tensor([0.0, 1.0, 1.0, 0.0]))
     tensor([1., 1., 4.])
     """
-    step = pad(levels(scores, strength), (1, 1)).diff()
+    step = pad(blockwise(scores, strength), (1, 1)).diff()
     pull = step.sign().to(scores.dtype) * strength
     moved = scores + pull[..., 1:] - pull[..., :-1]
     # keys without a tie are no run, whatever they hold
@@ -80,13 +95,13 @@ class FusedmaxNormalizer(Normalizer):
 
     It is sparse, and neighbouring keys whose scores differ little get one weight together: whole phrases. The keys that
     a query may see are one chain, in their order; what is hidden between two of them is left out. The scores are
-    smoothed first, then sparsemax is taken; the gradient is the mean over each run. Time and memory, while the runs are
-    sought, are those of keys x keys numbers for each query, in float64.
+    smoothed first, then sparsemax is taken; the gradient is the mean over each run. The runs are sought in float64 among
+    keys x keys numbers for each query, a block of queries at a time (all queries at once in compiled code).
 
     Args:
         strength: what a step between neighbours costs, from 0 (`SparsemaxNormalizer`) up.
 
-    Cost: time queries * keys^2; memory queries * keys^2.
+    Cost: time queries * keys^2; memory queries * keys + keys^2.
 
     Raises:
         ValueError: the strength is negative or no number.
