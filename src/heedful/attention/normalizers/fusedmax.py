@@ -67,8 +67,7 @@ def blockwise(
     rows = max(1, BLOCK // scores.shape[-1] ** 2)
     if torch.compiler.is_compiling() or rows * scores.shape[-1] >= scores.numel():
         return levels(scores, strength)
-    ties = strength.expand(*scores.shape[:-1], -1)
-    parts = zip(scores.flatten(0, -2).split(rows), ties.flatten(0, -2).split(rows), strict=True)
+    parts = zip(scores.flatten(0, -2).split(rows), strength.flatten(0, -2).split(rows), strict=True)
     return torch.cat([levels(*part) for part in parts]).view(scores.shape)
 
 
@@ -95,8 +94,8 @@ class FusedmaxNormalizer(Normalizer):
 
     It is sparse, and neighbouring keys whose scores differ little get one weight together: whole phrases. The keys that
     a query may see are one chain, in their order; what is hidden between two of them is left out. The scores are
-    smoothed first, then sparsemax is taken; the gradient is the mean over each run. The runs are sought in float64 among
-    keys x keys numbers for each query, a block of queries at a time (all queries at once in compiled code).
+    smoothed first, then sparsemax is taken; the gradient is the mean over each run. The runs are sought in float64
+    among keys x keys numbers for each query, a block of queries at a time (all queries at once in compiled code).
 
     Args:
         strength: what a step between neighbours costs, from 0 (`SparsemaxNormalizer`) up.
