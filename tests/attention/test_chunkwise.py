@@ -459,8 +459,7 @@ def test_what_does_not_go_together_is_refused(build, message):
 
 
 @pytest.mark.compile
-@pytest.mark.parametrize("keys", [KEYS, 70])
-@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("training", "keys"), [(True, KEYS), (False, 70)])
 @each_named
 def test_compiled_in_one_graph(name, training, keys):
     """Compiled code scores all keys of a long memory, and reads the same."""

@@ -26,11 +26,10 @@ def compiled(folder, batches, wiring="bahdanau", **changes):
     return one
 
 
-@pytest.mark.parametrize("wiring", ["bahdanau", "luong"])
-def test_a_compiled_model_draws_the_same_curve(tmp_path, wiring):
+def test_a_compiled_model_draws_the_same_curve(tmp_path):
     torch._dynamo.utils.counters.clear()
     for name, wanted in (("plain", False), ("compiled", True)):
-        compiled(tmp_path / name, tiny_dataset(), wiring, compile=wanted)
+        compiled(tmp_path / name, tiny_dataset(), "luong", compile=wanted)
         assert (torch._dynamo.utils.counters["frames"]["ok"] > 0) == wanted
     plain, other = (rows(tmp_path / name / "batches.csv") for name in ("plain", "compiled"))
     assert [float(row["loss"]) for row in other] == pytest.approx([float(row["loss"]) for row in plain], rel=1e-4)
