@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from heedful.attention import Attention, BahdanauAttention, LuongAttention
+from heedful.attention import Attention, AttentionPooling, BahdanauAttention, LuongAttention
 from heedful.attention.features import FeatureTemporalAttention
 from heedful.attention.last_state import LastStateAttention
-from heedful.attention.pooling import AttentionPooling
 from heedful.attention.scores import DotScore
 from heedful.attention.structured import StructuredSelfAttention
 from tests.keras.running import hk, keras

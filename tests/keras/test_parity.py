@@ -6,9 +6,9 @@ import torch
 
 import heedful
 from heedful import models
+from heedful.attention import AttentionPooling
 from heedful.attention.features import FeatureAttention, FeatureTemporalAttention
 from heedful.attention.last_state import LastStateAttention
-from heedful.attention.pooling import AttentionPooling
 from heedful.attention.scores import AdditiveScore, DotScore
 from heedful.attention.structured import StructuredSelfAttention
 from heedful.layers import Recurrent

@@ -1,5 +1,7 @@
 """Everything that is attention."""
 
+from .att_blstm_pooling import AttBlstmPooling as AttBlstmPooling
+from .attention_pooling import AttentionPooling as AttentionPooling
 from .bahdanau import BahdanauAttention as BahdanauAttention
 from .bahdanau import NormedBahdanauAttention as NormedBahdanauAttention
 from .base import Attention as Attention
@@ -67,8 +69,6 @@ from .plain_pooling import MaxPooling as MaxPooling
 from .plain_pooling import MeanPooling as MeanPooling
 from .pointer import PointerAttention as PointerAttention
 from .pointer_generator import PointerGenerator as PointerGenerator
-from .pooling import AttBlstmPooling as AttBlstmPooling
-from .pooling import AttentionPooling as AttentionPooling
 from .pooling import Pooled as Pooled
 from .pooling import Pooling as Pooling
 from .query_key_transform import QueryKeyTransform as QueryKeyTransform

@@ -1,19 +1,17 @@
-"""Pooling, one sequence in and one vector out, by a learned query (Yang et al. 2016; Zhou et al. 2016)."""
+"""What every pooling is: one sequence in and one vector out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful import _refusals
 from heedful._pytree import register_pytree
-from heedful.functional import additive_attention, hide, linear, visible_keys
+from heedful.functional import additive_attention, hide, visible_keys
 
 from .scores.base import check_sizes
-from .source import YANG_2016, ZHOU_2016
 
 
 @register_pytree
@@ -93,76 +91,7 @@ def check_sequence(steps: Tensor, dim: int | None = None) -> None:
         raise _refusals.other_features("the sequence", steps.shape[2], "the layer", dim)
 
 
-class AttentionPooling(Pooling):
-    """`sum of weights * step`, `weights = softmax(context_vector . tanh(W step + b))`: a learned query over all steps.
-
-    Args:
-        dim: features of a step.
-        attention_dim: features of the tanh layer.
-
-    Parameters: `weight [attention_dim, dim]`, Glorot uniform; `bias [attention_dim]`, 0; `context_vector
-    [attention_dim]`, normal with standard deviation `attention_dim ** -0.5`.
-
-    Cost: time steps * dim * hidden_dim; memory steps * hidden_dim.
-
-    Raises:
-        ValueError: a size is not positive.
-
-    >>> layer = AttentionPooling(dim=5, attention_dim=3)
-    >>> vector, weights = layer(torch.ones(2, 4, 5), need_weights=True)
-    >>> vector.shape, weights[0].tolist()
-    (torch.Size([2, 5]), [0.25, 0.25, 0.25, 0.25])
-    """
-
-    source = YANG_2016(place="equations 5 to 7")
-
-    def __init__(self, dim: int, attention_dim: int) -> None:
-        super().__init__(dim)
-        check_sizes(attention_dim=attention_dim)
-        self.weight = nn.Parameter(torch.empty(attention_dim, dim))
-        self.bias = nn.Parameter(torch.zeros(attention_dim))
-        self.context_vector = nn.Parameter(torch.empty(attention_dim))
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.normal_(self.context_vector, std=attention_dim**-0.5)
-
-    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
-        query = self.bias.expand(len(steps), 1, -1)
-        return _additive(query, linear(steps, self.weight), steps, self.context_vector, visible, need_weights)
-
-
-class AttBlstmPooling(Pooling):
-    """`tanh(sum of weights * step)` with `weights = softmax(w . tanh(step))`: no projection, no bias.
-
-    In the paper a step is the sum of both directions of an LSTM.
-
-    Args:
-        dim: features of a step.
-
-    Parameters: `weight [dim]`, normal with standard deviation `dim ** -0.5`.
-
-    Cost: time steps * dim; memory steps.
-
-    Raises:
-        ValueError: the size is not positive.
-
-    >>> AttBlstmPooling(dim=5)(torch.zeros(2, 4, 5)).vector.shape
-    torch.Size([2, 5])
-    """
-
-    source = ZHOU_2016(place="equations 9 to 12")
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim)
-        self.weight = nn.Parameter(torch.empty(dim))
-        nn.init.normal_(self.weight, std=dim**-0.5)
-
-    def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
-        query = steps.new_zeros(len(steps), 1, steps.shape[2])
-        vector, weights = _additive(query, steps, steps, self.weight, visible, need_weights)
-        return Pooled(torch.tanh(vector), weights)  # pyright: ignore[reportArgumentType]: never None
-
-
-def _additive(
+def additive_pool(
     query: Tensor, key: Tensor, steps: Tensor, energy: Tensor, visible: Tensor | None, need_weights: bool
 ) -> Pooled:
     """One learned query per sequence, through the fused operator."""

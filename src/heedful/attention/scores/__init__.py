@@ -1,7 +1,6 @@
 """How alike are query and key? One file each."""
 
 from .additive import AdditiveScore as AdditiveScore
-from .additive import NormalizedAdditiveScore as NormalizedAdditiveScore
 from .base import Score as Score
 from .biaffine import BiaffineScore as BiaffineScore
 from .bilinear import BilinearScore as BilinearScore
@@ -21,6 +20,7 @@ from .linguistic_coverage import LinguisticCoverageScore as LinguisticCoverageSc
 from .location import LocationScore as LocationScore
 from .location_sensitive import LocationSensitiveScore as LocationSensitiveScore
 from .neural_coverage import NeuralCoverageScore as NeuralCoverageScore
+from .normalized_additive import NormalizedAdditiveScore as NormalizedAdditiveScore
 from .paired import PairedScore as PairedScore
 from .scaled_dot import ScaledDotScore as ScaledDotScore
 from .sine import SineScore as SineScore
