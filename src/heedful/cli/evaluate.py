@@ -118,11 +118,13 @@ def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None")
         from heedful.tasks.language_model import evaluate_writer
 
         return evaluate_writer(translator, pairs)
-    from heedful.tasks.translation import score
+    from heedful.tasks.scoring import score_translator
 
     how: Any = decoding or translator.recipe.decoding
-    found = translate(with_ensemble(translator, how), pairs.source, how)
-    return score(found, pairs.target, translator.recipe.evaluation)
+    together = with_ensemble(translator, how)
+    return score_translator(
+        together, lambda: translate(together, pairs.source, how), pairs, translator.recipe.evaluation
+    )
 
 
 def read_bundled(name: str, split: str) -> "Pairs":
