@@ -24,7 +24,7 @@ from heedful._files import write_whole
 from heedful.data.ids import Ids
 from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
-KINDS = ("word", "character", "symbol", "tagged", "bpe", "byte_bpe")
+KINDS = ("word", "character", "letter", "symbol", "bpe", "byte_bpe")
 # every text is one entry, whole: what labels are
 LABEL = "label"
 SPACE = "▁"
@@ -69,15 +69,15 @@ class Tokenizer:
     keeps every byte and knows no unknown. With `unicode` "nfc" or "nfkc" every kind puts text into that form; nfkc
     makes one of characters that differ in their shape only, such as ﬁ and fi, Ａ and A.
 
-    Kind "symbol" cuts at spaces alone, which is how phones are written. Kind "tagged" cuts characters, but for features,
-    name=value after a space or a comma, each of which is one piece.
+    Kind "letter" is for words by themselves: characters, each traced to itself, and features, name=value after a space
+    or a comma, each of which is one piece. Kind "symbol" cuts at spaces alone, as phones are written.
 
     Kind "label" is no cutter of text but a list of labels: a text is one entry, whole, or `UNK`.
 
     >>> tokenizer = Tokenizer.train(["Hello, world!", "Hello, you!"], kind="bpe", vocab_size=60)
     >>> tokenizer.decode(tokenizer.encode("Hello, world!"))
     'Hello, world!'
-    >>> Tokenizer.train(["go tense=past,num=PL"], kind="tagged").segment("go num=PL").pieces
+    >>> Tokenizer.train(["go tense=past,num=PL"], kind="letter").segment("go num=PL").pieces
     ['g', 'o', 'num=PL']
     """
 
@@ -135,7 +135,7 @@ class Tokenizer:
         normalizer = _build_normalizer(kind, lowercase, unicode)
         texts = (normalizer.normalize_str(entry) for entry in entries if entry not in SPECIAL_TOKENS)
         # a space is a character like any other, but stripped from the ends of a text; there are no empty words
-        known = dict.fromkeys(text or " " for text in texts if text or kind in ("character", "tagged"))
+        known = dict.fromkeys(text or " " for text in texts if text or kind in ("character", "letter"))
         if not known:
             raise DataError("A vocabulary without entries is of no use; give one a line.")
         vocab = {entry: index for index, entry in enumerate((*SPECIAL_TOKENS, *known))}
@@ -181,13 +181,16 @@ class Tokenizer:
         (['Bat', ',', 'a'], [0, 0, 0, 1, 2, 2])
         """
         encoding = self._core.encode(text)
+        if self.kind == "letter":
+            words = [text[start:end] for start, end in encoding.offsets]
+            return Segments(encoding.ids, self.tokens(encoding.ids), words, list(range(len(words))))
         starts = [start for start, _ in encoding.offsets]
         return self._trace(encoding.ids, starts, text)
 
     def segment_ids(self, ids: Iterable[int]) -> Segments:
         """The same for ids that a model wrote, all of them: PAD, UNK, BOS and EOS are words of their own."""
         ids = list(ids)
-        if self.kind in ("word", "symbol"):
+        if self.kind in ("word", "letter", "symbol"):
             words = self.tokens(ids)
             return Segments(ids, words, words, list(range(len(ids))))
         # an object replacement character is no letter, so it is cut out as one word
@@ -210,7 +213,7 @@ class Tokenizer:
         """
         kept = [index for index in ids if index not in (PAD, BOS, EOS)]
         text = self._write(kept, chain(unknown or [], repeat(SPECIAL_TOKENS[UNK])))
-        return text.removeprefix(" ") if self.kind in ("tagged", "bpe", "byte_bpe") else text
+        return text.removeprefix(" ") if self.kind in ("letter", "bpe", "byte_bpe") else text
 
     def cut(self, text: str) -> list[str]:
         """The words of a text in the alphabet that merges are made of; no merge crosses their ends."""
@@ -283,14 +286,14 @@ class Tokenizer:
     def _join(self, tokens: list[str]) -> str:
         if self.kind in ("word", "symbol", LABEL):
             return " ".join(tokens)
-        if self.kind == "tagged":
+        if self.kind == "letter":
             return "".join(f" {token}" if _is_feature(token) else token for token in tokens)
         if self.kind == "byte_bpe":
             return decoders.ByteLevel().decode(tokens)
         return "".join(tokens).replace(SPACE, " ")
 
     def _show(self, token: str) -> str:
-        if token in SPECIAL_TOKENS or self.kind == "tagged":
+        if token in SPECIAL_TOKENS or self.kind == "letter":
             return token.replace(" ", SPACE)
         return self._join([token]).replace(" ", SPACE)
 
@@ -405,7 +408,7 @@ def _build_normalizer(kind: str, lowercase: bool, unicode: str | None) -> normal
     if kind == "bpe":
         # the first word reads like any other: "▁Hello▁world"
         steps += [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
-    if kind == "tagged":
+    if kind == "letter":
         steps.append(normalizers.Replace(hf.Regex(rf",\s?(?={_FEATURE})"), " "))
     return normalizers.Sequence(steps)
 
@@ -417,7 +420,7 @@ def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
         return pre_tokenizers.Sequence([])
     if kind == "symbol":
         return _SPACES
-    if kind == "tagged":
+    if kind == "letter":
         return pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Split(hf.Regex(rf" (?={_FEATURE})"), "removed"),
@@ -457,7 +460,7 @@ def cut_words(text: str) -> list[str]:
 
 
 def _is_feature(token: str) -> bool:
-    """Whether a piece of kind "tagged" is a feature, not a character."""
+    """Whether a piece of kind "letter" is a feature, not a character."""
     return "=" in token and len(token) > 1
 
 

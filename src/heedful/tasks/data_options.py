@@ -11,7 +11,7 @@ from heedful.data.readers import MAX_CHARS
 SPLITS = {"train": "train", "valid": "val", "test": "test"}
 DATASET_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 NAMED = ("jsonl", "parquet", "dataset")
-Kind = Literal["word", "character", "symbol", "tagged", "bpe", "byte_bpe"]
+Kind = Literal["word", "character", "letter", "symbol", "bpe", "byte_bpe"]
 FORMS = ("tsv", "csv", *NAMED, "bundled")
 # what pydantic calls the two forms of `train` in the place of a fault
 TAGS = ("<one>", "<several>")
@@ -208,9 +208,9 @@ class TokenizerOptions(Section):
     """How text becomes ids.
 
     Args:
-        kind: The unit: "word", "character", "symbol" (what stands between spaces, as phones do), "tagged" (characters,
-            but a feature, name=value, is one piece), "bpe" or "byte_bpe". Text without spaces between words wants
-            characters or one of the last two.
+        kind: The unit: "word", "character", "letter" (characters of words by themselves, where a feature, name=value,
+            is one piece), "symbol" (what stands between spaces, as phones do), "bpe" or "byte_bpe". Text without spaces
+            between words wants characters or one of the last two.
         target_kind: The unit of the target; `kind` when left out.
         vocab_size: Most entries, of each side or of the joint vocabulary.
         joint: One vocabulary for both sides.
