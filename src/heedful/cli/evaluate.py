@@ -18,6 +18,7 @@ from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
     from heedful.metrics.translation import Score
+    from heedful.tasks.data_options import DataOptions
     from heedful.tasks.decoding_options import DecodingOptions
     from heedful.tasks.translator import Translator
 
@@ -27,6 +28,7 @@ EXAMPLES = (
     "heedful evaluate runs/a pairs.tsv --set decoding.ensemble=[runs/b]",
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
+    "heedful evaluate runs/cmudict",
     "heedful evaluate runs/language_model texts.txt",
     "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
@@ -39,7 +41,9 @@ def command(
     model: Model,
     source: Annotated[
         Path | None,
-        typer.Argument(metavar="SOURCE", help="Sentences, one a line; or, alone, a table of pairs."),
+        typer.Argument(
+            metavar="SOURCE", help="Sentences, one a line; or, alone, a table of pairs. Nothing: data.test of the recipe."
+        ),
     ] = None,
     target: Annotated[
         Path | None, typer.Argument(metavar="TARGET", help="Their translations by people, in the same order.")
@@ -57,7 +61,8 @@ def command(
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
     A language model is scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of
-    its texts, a table of text and label, with precision, recall and F1 of each label.
+    its texts, a table of text and label, with precision, recall and F1 of each label. Without SOURCE the pairs are those
+    that the model's recipe names as data.test.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
@@ -69,8 +74,11 @@ def command(
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
     wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
-    most = translator.recipe.data.max_chars
-    pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
+    data = translator.recipe.data
+    if source:
+        pairs = read_files(source, target, wanted, data.max_chars)
+    else:
+        pairs = read_bundled(bundled, split) if bundled else read_own(data)
     if writes and bundled:
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
@@ -99,11 +107,11 @@ def command(
 
 def check_use(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:
     """Refuse arguments that do not go together."""
-    if (source is None) == (bundled is None):
-        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
+    if source and bundled:
+        raise typer.BadParameter("give the files to score on, or --bundled NAME, not both")
     if str(source) == str(target) == STANDARD_INPUT:
         raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
-    if columns and (target or bundled):
+    if columns and (target or bundled or not source):
         raise typer.BadParameter("--columns is of use with a table alone; leave it out")
 
 
@@ -135,6 +143,15 @@ def read_bundled(name: str, split: str) -> "Pairs":
         return load_pairs(name, split)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def read_own(data: "DataOptions") -> "Pairs":
+    """The pairs that a model's recipe keeps for the final score."""
+    from heedful.tasks.corpora import read_part
+
+    if data.test is None:
+        raise typer.BadParameter("give the files to score on, or --bundled NAME; the model's recipe has no data.test")
+    return read_part(data.test, max_chars=data.max_chars)
 
 
 def read_files(
