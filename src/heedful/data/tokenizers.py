@@ -37,7 +37,7 @@ _RUN = _LETTERS + _ELISION
 _WORD = f"{_LETTERS}(?:{_CONTRACTION}|{_ELISION})"
 _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
 # name=value, as tables of inflection write a feature
-_FEATURE = r"[^\s,=]+=[^\s,]+"
+_FEATURE = r"(?<![^\s,])[^\s,=]+=[^\s,]+"
 _NUM_BYTES = 256
 _UNICODE = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}
 # texts that are encoded at once: what they need on the way is many times what they give
@@ -191,8 +191,9 @@ class Tokenizer:
         """The same for ids that a model wrote, all of them: PAD, UNK, BOS and EOS are words of their own."""
         ids = list(ids)
         if self.kind in ("word", "letter", "symbol"):
-            words = self.tokens(ids)
-            return Segments(ids, words, words, list(range(len(ids))))
+            pieces = self.tokens(ids)
+            words = [piece.replace(SPACE, " ") for piece in pieces] if self.kind == "letter" else pieces
+            return Segments(ids, pieces, words, list(range(len(ids))))
         # an object replacement character is no letter, so it is cut out as one word
         shown = [UNK if index < len(SPECIAL_TOKENS) else index for index in ids]
         texts = [self._write(shown[:count], repeat(_OBJECT)) for count in range(len(ids) + 1)]
@@ -419,7 +420,9 @@ def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
     if kind == LABEL:
         return pre_tokenizers.Sequence([])
     if kind == "symbol":
-        return _SPACES
+        # a special token that is typed in a text is no symbol
+        special = "|".join(token[1:] for token in SPECIAL_TOKENS)
+        return pre_tokenizers.Sequence([_SPACES, pre_tokenizers.Split(hf.Regex(f"^<(?=(?:{special})$)"), "isolated")])
     if kind == "letter":
         return pre_tokenizers.Sequence(
             [

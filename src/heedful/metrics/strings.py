@@ -38,8 +38,8 @@ def word_error_rate(outputs: Sequence[str], references: Sequence[Sequence[str]])
     Raises:
         ValueError: the two sides differ in number, are empty, or a word has no reference.
 
-    >>> word_error_rate(["L AY T", "R IY D", "R AE D"], [["L AY T"], ["R EH D", "R IY D"], ["R EH D"]]).value
-    33.33333333333333
+    >>> word_error_rate(["L AY T", "R AE D"], [["L AY T"], ["R EH D", "R IY D"]]).value
+    50.0
     """
     wrong = sum(not _matches(*one) for one in _checked(outputs, references))
     return _score("WER", 100 * wrong / len(outputs), references)
