@@ -45,7 +45,16 @@ def train_one(name: str, folder: Path, changes: list[str]) -> None:
     """One training in a process of its own, and its rows."""
     output = folder / name.replace(":", "_")
     command = command_of(name, changes)
-    whole = [sys.executable, "-m", "heedful", *command, "--set", f"output={output}", "--set", "training.tensorboard=false"]
+    whole = [
+        sys.executable,
+        "-m",
+        "heedful",
+        *command,
+        "--set",
+        f"output={output}",
+        "--set",
+        "training.tensorboard=false",
+    ]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     with output.with_suffix(".log").open("a") as log:
         surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}

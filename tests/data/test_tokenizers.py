@@ -351,7 +351,10 @@ def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path):
         ({"joint": True}, "'source'"),
         ({"joint": False, "source": TRAINED["word"].to_dict()}, "'target'"),
         ({"joint": True, "source": {"kind": "word"}}, "'lowercase' is missing"),
-        (changed(kind="wordpiece"), "kind is 'wordpiece'; expected one of word, character, letter, symbol, bpe, byte_bpe"),
+        (
+            changed(kind="wordpiece"),
+            "kind is 'wordpiece'; expected one of word, character, letter, symbol, bpe, byte_bpe",
+        ),
         (changed(core={}), "the core of the tokeniser cannot be read"),
         (changed(core="x"), "the core of the tokeniser cannot be read"),
         (
@@ -398,7 +401,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind is 'unigram'; expected one of word, character, letter, symbol, bpe, byte_bpe"):
+    with pytest.raises(
+        ValueError, match="kind is 'unigram'; expected one of word, character, letter, symbol, bpe, byte_bpe"
+    ):
         Tokenizer.train(LINES, kind="unigram")
 
 

@@ -42,7 +42,8 @@ def command(
     source: Annotated[
         Path | None,
         typer.Argument(
-            metavar="SOURCE", help="Sentences, one a line; or, alone, a table of pairs. Nothing: data.test of the recipe."
+            metavar="SOURCE",
+            help="Sentences, one a line; or, alone, a table of pairs. Nothing: data.test of the recipe.",
         ),
     ] = None,
     target: Annotated[

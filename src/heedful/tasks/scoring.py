@@ -51,7 +51,9 @@ def score(
         "chrf": chrf,
         "tokenized_bleu": lambda ours, theirs: tokenized_bleu(ours, theirs, evaluation.language or ""),
     }
-    words = strings.gathered(sources, hypotheses, references) if sources else (hypotheses, [[one] for one in references])
+    words = (
+        strings.gathered(sources, hypotheses, references) if sources else (hypotheses, [[one] for one in references])
+    )
     return [
         strings.METRICS[name](*words) if name in strings.METRICS else metrics[name](hypotheses, references)
         for name in evaluation.metrics
