@@ -410,7 +410,7 @@ def _build_normalizer(kind: str, lowercase: bool, unicode: str | None) -> normal
         # the first word reads like any other: "▁Hello▁world"
         steps += [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
     if kind == "letter":
-        steps.append(normalizers.Replace(hf.Regex(rf",\s?(?={_FEATURE})"), " "))
+        steps += [normalizers.Replace(hf.Regex(rf",\s?(?={_FEATURE})"), " ")]
     return normalizers.Sequence(steps)
 
 

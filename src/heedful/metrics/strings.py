@@ -1,8 +1,8 @@
 """Scores of short outputs that are right or wrong as a whole, against any of several references.
 
-Word error rate and phone error rate as the shared tasks of SIGMORPHON on pronunciation define them (Ashby et al. 2021,
-section 4); where a word has several pronunciations, the closest counts, as is usual with the CMU dictionary. Here "word"
-is the whole output, not a word of a sentence as in speech recognition.
+Word error rate as in the shared tasks of SIGMORPHON on pronunciation (Ashby et al. 2021), and the phone error rate
+reported beside it; where a word has several pronunciations, the closest counts, as is usual with the CMU dictionary.
+Here "word" is the whole output, not a word of a sentence as in speech recognition.
 """
 
 from collections.abc import Callable, Sequence

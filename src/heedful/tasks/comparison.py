@@ -18,8 +18,8 @@ from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, TRANSFORMER, count_parameters, fit_size, refuse_recipe, with_attention
 from .recipe import ModelOptions, Recipe, check_recipe, did_you_mean
 from .recipe_yaml import parse_yaml
-from .side_by_side import Job, run_jobs
 from .scoring import check_metrics
+from .side_by_side import Job, run_jobs
 from .translation import claim_folder
 
 # whose differences the bootstrap can judge

@@ -173,12 +173,15 @@ class DataOptions(Section):
 
     @model_validator(mode="after")
     def _rows(self) -> "DataOptions":
-        for name, part in self._parts() if self.where else ():
+        where = self.where
+        if where is None:
+            return self
+        for name, part in self._parts():
             if part.source or part.bundled:
                 raise ValueError(f"where goes with tables, and {name} is none; leave it out")
-            if isinstance(self.where.column, int) and any(getattr(part, form) for form in NAMED):
+            if isinstance(where.column, int) and any(getattr(part, form) for form in NAMED):
                 raise ValueError(f"the columns of {name} have names; set where.column to one")
-            part._where = self.where
+            part._where = where
         return self
 
     @model_validator(mode="after")

@@ -19,8 +19,8 @@ from heedful.visual.explorer import Looks
 from .batches import Corpus, encode
 from .decoding_batches import by_equal_length
 from .looking import evaluated
-from .translated import Translation, named_heads, read_pieces
 from .scoring import VALIDATION_TOKENS, perplexity_signature
+from .translated import Translation, named_heads, read_pieces
 from .translation import Task
 from .translator import Translator
 

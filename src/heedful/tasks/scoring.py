@@ -22,7 +22,7 @@ VALIDATION_TOKENS = 4000
 def score_translator(
     translator: Translator, translate: Callable[[], Sequence[str]], pairs: Pairs, evaluation: EvaluationOptions
 ) -> list[Score]:
-    """Each metric of the recipe over one set, in the order of the recipe; `translate` is called where one reads texts."""
+    """Each metric of the recipe over one set, in its order; `translate` is called only where a metric reads texts."""
     read = [name for name in evaluation.metrics if name != "perplexity"]
     rest = evaluation.model_copy(update={"metrics": read})
     found = dict(zip(read, score(translate(), pairs.target, rest, pairs.source) if read else [], strict=True))
