@@ -41,10 +41,7 @@ def command(
     model: Model,
     source: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="SOURCE",
-            help="Sentences, one a line; or, alone, a table of pairs. Nothing: data.test of the recipe.",
-        ),
+        typer.Argument(metavar="SOURCE", help="Sentences, or a table of pairs; else the recipe's data.test."),
     ] = None,
     target: Annotated[
         Path | None, typer.Argument(metavar="TARGET", help="Their translations by people, in the same order.")
@@ -76,10 +73,7 @@ def command(
     wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
     data = translator.recipe.data
-    if source:
-        pairs = read_files(source, target, wanted, data.max_chars)
-    else:
-        pairs = read_bundled(bundled, split) if bundled else read_own(data)
+    pairs = read_files(source, target, wanted, data.max_chars) if source else read_set(bundled, split, data)
     if writes and bundled:
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
@@ -136,23 +130,19 @@ def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None")
     )
 
 
-def read_bundled(name: str, split: str) -> "Pairs":
-    """The pairs of a set that ships with heedful."""
+def read_set(bundled: str | None, split: str, data: "DataOptions") -> "Pairs":
+    """The pairs of a set that ships with heedful; without its name, those that the recipe keeps for the final score."""
     from heedful.data.bundled import load_pairs
-
-    try:
-        return load_pairs(name, split)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def read_own(data: "DataOptions") -> "Pairs":
-    """The pairs that a model's recipe keeps for the final score."""
     from heedful.tasks.corpora import read_part
 
-    if data.test is None:
-        raise typer.BadParameter("give the files to score on, or --bundled NAME; the model's recipe has no data.test")
-    return read_part(data.test, max_chars=data.max_chars)
+    if bundled is None:
+        if data.test is None:
+            raise typer.BadParameter("give the files to score on, or --bundled NAME; the recipe has no data.test")
+        return read_part(data.test, max_chars=data.max_chars)
+    try:
+        return load_pairs(bundled, split)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def read_files(
