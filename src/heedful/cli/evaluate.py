@@ -59,8 +59,7 @@ def command(
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
     A language model is scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of
-    its texts, a table of text and label, with precision, recall and F1 of each label. Without SOURCE the pairs are
-    those that the model's recipe names as data.test.
+    its texts, a table of text and label, with precision, recall and F1 of each label.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
