@@ -1,12 +1,14 @@
 """`heedful evaluate`: the numbers of the training again, for eyes and for programs."""
 
 import json
+import shutil
 
 import pytest
+import yaml
 
 from heedful.tasks.corpora import read_part
 from heedful.tasks.translation import evaluate_translator
-from tests.small import small_recipe
+from tests.small import rehash, small_recipe
 
 
 @pytest.fixture
@@ -86,6 +88,17 @@ def test_a_model_on_the_hub_is_named_with_hf(run, small_run, model, table, monke
     outcome = run("evaluate", name, table)
     assert outcome.out.splitlines() == [str(score) for score in small_run.scores["valid"]]
     assert asked == ["somebody/small"]
+
+
+def test_without_files_it_is_the_test_set_of_the_recipe(run, small_run, table, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(small_run.model, folder)
+    content = yaml.safe_load((folder / "recipe.yaml").read_text("utf-8"))
+    content["data"]["test"] = {"tsv": str(table)}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    rehash(folder)
+    outcome = run("evaluate", folder)
+    assert (outcome.code, outcome.out.splitlines()) == (0, [str(score) for score in small_run.scores["valid"]])
 
 
 def test_a_bundled_set_needs_no_file(run, model, monkeypatch):

@@ -6,7 +6,10 @@ import io
 import json
 import lzma
 from collections import Counter
+from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +49,44 @@ def both(pairs):
     return list(zip(pairs.source, pairs.target, strict=True))
 
 
+ROWS = [
+    ("fr", "aller", "PST,PL", "allèrent"),
+    ("en", "go", "PST", "went"),
+    ("fr", "être", "", "été"),
+    ("fr", "a b", "X", "c"),
+]
+HEADER = ("language", "lemma", "features", "form")
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "b.tsv", "c.csv", "d.jsonl", "e.parquet"])
+def test_rows_are_chosen_and_columns_joined_in_every_form(tmp_path, name):
+    path, named = tmp_path / name, name != "a.tsv"
+    records = [dict(zip(HEADER, row, strict=True)) for row in ROWS]
+    if name == "e.parquet":
+        pq.write_table(pa.Table.from_pylist(records), path)
+    elif name == "d.jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, delimiter="," if name == "c.csv" else "\t", lineterminator="\n")
+            rows.writerows([*([HEADER] if named else []), *ROWS])
+    columns = (("features", "lemma"), "form") if named else ((2, 1), 3)
+    where = "language" if named else 0
+    found = find_source(path, columns=columns)
+    pairs = gather(replace(found, where=(where, "fr")))
+    # a part that is empty makes an empty source
+    assert both(pairs) == [("PST,PL aller", "allèrent"), ("X a b", "c")]
+    assert pairs.skipped == {"empty line": 1}
+    with pytest.raises(DataError, match=r" has no row with 'de' in column .*, but fr, en\."):
+        gather(replace(found, where=(where, "de")))
+
+
+def test_a_joined_column_that_is_missing_is_counted(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": "x", "b": "y", "c": "z"}\n{"a": "x", "c": "z"}\n{}\n', encoding="utf-8")
+    pairs = gather(DataSource("json", str(tmp_path / "a.jsonl"), columns=(("a", "b"), "c"), where=("c", "z")))
+    assert (both(pairs), pairs.skipped) == ([("x y", "z")], {"key missing": 2})
+
+
 @pytest.mark.parametrize("packing", PACKERS)
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_gives_the_same_pairs_however_packed(tmp_path, name, packing):
@@ -59,11 +100,8 @@ def test_every_table_gives_the_same_pairs_however_packed(tmp_path, name, packing
 
 @pytest.fixture
 def parquet(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as pq
-
     records = [{"translation": {"en": s, "fr": t}, "id": i / 2, "a.b": s} for i, (s, t) in enumerate(PAIRS)]
-    pq.write_table(pyarrow.Table.from_pylist(records), tmp_path / "a.parquet")
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
     return tmp_path / "a.parquet"
 
 

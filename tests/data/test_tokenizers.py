@@ -19,7 +19,7 @@ LINES = [
     "the old men see the world",
     "Hello, old world",
 ]
-SIZES = {"word": 200, "character": 200, "bpe": 160, "byte_bpe": 320}
+SIZES = {"word": 200, "character": 200, "letter": 200, "symbol": 200, "bpe": 160, "byte_bpe": 320}
 TRAINED = {kind: Tokenizer.train(LINES, kind=kind, vocab_size=size) for kind, size in SIZES.items()}
 
 kinds = st.sampled_from(KINDS)
@@ -48,6 +48,28 @@ def test_characters_by_hand():
     characters = Tokenizer.train(["abaab", "ba"], kind="character", vocab_size=50)
     assert characters.encode("abc") == [characters.token_to_id("a"), characters.token_to_id("b"), UNK]
     assert characters.vocab_size == 6
+
+
+def test_symbols_are_what_stands_between_spaces():
+    symbols = Tokenizer.train(["t̪ ʁː u˧˨", "t̪ d͡ʒ"], kind="symbol")
+    assert symbols.vocab_size == 4 + 4
+    segments = symbols.segment(" d͡ʒ  u˧˨ x")
+    assert (segments.words, segments.word_of) == (["d͡ʒ", "u˧˨", "x"], [0, 1, 2])
+    assert symbols.decode(segments.ids) == "d͡ʒ u˧˨ <unk>"
+    assert symbols.segment_ids(segments.ids).words == ["d͡ʒ", "u˧˨", "<unk>"]
+
+
+def test_letters_of_a_word_and_its_features():
+    letters = Tokenizer.train(["ʾaʿadda pos=V,case={NOM/ACC},per=3", "go per=1"], kind="letter")
+    segments = letters.segment("dago pos=V, per=1")
+    assert segments.words == segments.pieces == ["d", "a", "g", "o", "pos=V", "per=1"]
+    assert segments.word_of == [*range(6)]
+    assert letters.segment_ids(segments.ids) == segments
+    assert letters.decode(segments.ids) == letters.normalize("dago pos=V, per=1") == "dago pos=V per=1"
+    # a feature in front stands by itself, too; one that is not known is one unknown, and an equals sign is a letter
+    assert letters.decode(letters.encode("pos=V go")) == "pos=V<unk>go"
+    assert letters.encode("g num=PL") == [letters.token_to_id("g"), UNK]
+    assert letters.segment("= =").words == ["=", " ", "="]
 
 
 def test_merges_by_hand():
@@ -91,8 +113,8 @@ def test_composed_and_decomposed_letters_are_the_same():
 def test_lower_casing_is_an_option(tokenizer):
     lower = Tokenizer.train(LINES, kind=tokenizer.kind, vocab_size=SIZES[tokenizer.kind], lowercase=True)
     assert lower.encode("HELLO, Zwei ÉTÉ") == lower.encode("hello, zwei été")
-    assert tokenizer.encode("Hello") != tokenizer.encode("hello")
-    assert lower.segment("Old Men").words == ["Old", "Men"]
+    assert tokenizer.encode("Hello,") != tokenizer.encode("hello,")
+    assert "".join(lower.segment("Old Men").words).replace(" ", "") == "OldMen"
 
 
 @given(kind=kinds, text=any_text)
@@ -139,7 +161,7 @@ def test_what_a_model_wrote_is_traced_as_text_is(tokenizer, text):
     written = tokenizer.segment_ids(read.ids)
     assert (written.ids, written.pieces) == (read.ids, read.pieces)
     if UNK not in read.ids:
-        assert [word.strip() for word in written.words] == read.words
+        assert [word.strip() or word for word in written.words] == read.words
         assert written.word_of == read.word_of
 
 
@@ -147,8 +169,9 @@ def test_special_ids_are_words_of_their_own(tokenizer):
     known = tokenizer.segment("old")
     ids = [BOS, *known.ids, UNK, UNK, EOS, PAD]
     segments = tokenizer.segment_ids(ids)
-    assert segments.words == ["<s>", "old", "<unk>", "<unk>", "</s>", "<pad>"]
-    assert segments.word_of == [0, *[1] * len(known.ids), 2, 3, 4, 5]
+    assert segments.words == ["<s>", *known.words, "<unk>", "<unk>", "</s>", "<pad>"]
+    last = 1 + len(known.words)
+    assert segments.word_of == [0, *(1 + word for word in known.word_of), *range(last, last + 4)]
     assert len(segments.pieces) == len(ids)
 
 
@@ -328,7 +351,10 @@ def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path):
         ({"joint": True}, "'source'"),
         ({"joint": False, "source": TRAINED["word"].to_dict()}, "'target'"),
         ({"joint": True, "source": {"kind": "word"}}, "'lowercase' is missing"),
-        (changed(kind="wordpiece"), "kind is 'wordpiece'; expected one of word, character, bpe, byte_bpe"),
+        (
+            changed(kind="wordpiece"),
+            "kind is 'wordpiece'; expected one of word, character, letter, symbol, bpe, byte_bpe",
+        ),
         (changed(core={}), "the core of the tokeniser cannot be read"),
         (changed(core="x"), "the core of the tokeniser cannot be read"),
         (
@@ -375,7 +401,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind is 'unigram'; expected one of word, character, bpe, byte_bpe"):
+    with pytest.raises(
+        ValueError, match="kind is 'unigram'; expected one of word, character, letter, symbol, bpe, byte_bpe"
+    ):
         Tokenizer.train(LINES, kind="unigram")
 
 

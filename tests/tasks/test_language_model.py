@@ -104,7 +104,6 @@ def test_one_task_does_not_take_the_model_or_the_recipe_of_the_other(written, sm
     [
         ({"tokenizer": {}}, "a language model has one vocabulary; set tokenizer.joint: true"),
         ({"evaluation": {}}, "evaluation.metrics are bleu, chrf; a language model is measured by [perplexity] alone"),
-        ({"task": "translation"}, "evaluation.metrics are perplexity; a language model is measured by"),
         ({"training": {"max_steps": 1, "best_by": "bleu"}}, "training.best_by is 'bleu'; of a language model it can"),
     ],
 )

@@ -137,12 +137,15 @@ def test_a_model_that_is_not_there_is_named(write, tmp_path):
 
 # --- every key ---
 
+TABLES = ["data.train={tsv: a.tsv}", "data.valid={tsv: b.tsv}"]
 # Where a value needs others beside it, or none of the plain ones is a value.
 BESIDE = {
     "data.*.columns": ["data.{part}={tsv: a.tsv}"],
     "data.*.weight": ["data.train=[{tsv: a.tsv, weight: 1.5}]"],
     "data.*.split": ["data.{part}={bundled: tatoeba_en_fr}"],
     "data.*.subset": ["data.{part}={dataset: d, columns: [a, b]}"],
+    "data.*.column": ["data.where.equals=fre", *TABLES],
+    "data.*.equals": ["data.where.column=0", *TABLES],
     "tokenizer.lowercase_source": ["tokenizer.joint=false"],
     "model.attention": ["model.wiring=luong", "model.score=dot"],
     "model.wiring": ["model.decoder_layers=2"],

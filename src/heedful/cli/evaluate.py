@@ -18,6 +18,7 @@ from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
     from heedful.metrics.translation import Score
+    from heedful.tasks.data_options import DataOptions
     from heedful.tasks.decoding_options import DecodingOptions
     from heedful.tasks.translator import Translator
 
@@ -27,6 +28,7 @@ EXAMPLES = (
     "heedful evaluate runs/a pairs.tsv --set decoding.ensemble=[runs/b]",
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
+    "heedful evaluate runs/cmudict",
     "heedful evaluate runs/language_model texts.txt",
     "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
@@ -39,7 +41,7 @@ def command(
     model: Model,
     source: Annotated[
         Path | None,
-        typer.Argument(metavar="SOURCE", help="Sentences, one a line; or, alone, a table of pairs."),
+        typer.Argument(metavar="SOURCE", help="Sentences, or a table of pairs; else the recipe's data.test."),
     ] = None,
     target: Annotated[
         Path | None, typer.Argument(metavar="TARGET", help="Their translations by people, in the same order.")
@@ -69,8 +71,8 @@ def command(
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
     wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
-    most = translator.recipe.data.max_chars
-    pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
+    data = translator.recipe.data
+    pairs = read_files(source, target, wanted, data.max_chars) if source else read_set(bundled, split, data)
     if writes and bundled:
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
@@ -99,11 +101,11 @@ def command(
 
 def check_use(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:
     """Refuse arguments that do not go together."""
-    if (source is None) == (bundled is None):
-        raise typer.BadParameter("give the files to score on, or --bundled NAME" + (", not both" if source else ""))
+    if source and bundled:
+        raise typer.BadParameter("give the files to score on, or --bundled NAME, not both")
     if str(source) == str(target) == STANDARD_INPUT:
         raise typer.BadParameter("standard input holds one side; give a file for the other, or both in one table")
-    if columns and (target or bundled):
+    if columns and (target or bundled or not source):
         raise typer.BadParameter("--columns is of use with a table alone; leave it out")
 
 
@@ -118,19 +120,26 @@ def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None")
         from heedful.tasks.language_model import evaluate_writer
 
         return evaluate_writer(translator, pairs)
-    from heedful.tasks.translation import score
+    from heedful.tasks.scoring import score_translator
 
     how: Any = decoding or translator.recipe.decoding
-    found = translate(with_ensemble(translator, how), pairs.source, how)
-    return score(found, pairs.target, translator.recipe.evaluation)
+    together = with_ensemble(translator, how)
+    return score_translator(
+        together, lambda: translate(together, pairs.source, how), pairs, translator.recipe.evaluation
+    )
 
 
-def read_bundled(name: str, split: str) -> "Pairs":
-    """The pairs of a set that ships with heedful."""
+def read_set(bundled: str | None, split: str, data: "DataOptions") -> "Pairs":
+    """The pairs of a set that ships with heedful; without its name, those that the recipe keeps for the final score."""
     from heedful.data.bundled import load_pairs
+    from heedful.tasks.corpora import read_part
 
+    if bundled is None:
+        if data.test is None:
+            raise typer.BadParameter("give the files to score on, or --bundled NAME; the recipe has no data.test")
+        return read_part(data.test, max_chars=data.max_chars)
     try:
-        return load_pairs(name, split)
+        return load_pairs(bundled, split)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -25,6 +25,8 @@ NO_JSON = "not a JSON object"
 NO_KEY = "key missing"
 NO_TEXT = "not text"
 ROWS_PER_READ = 1000
+# values that a message lists at most
+SHOWN = 20
 # what may stand between the cells of CSV, and how much of a file is looked at to see which does
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ROWS_TRIED, CHARS_TRIED = 50, 1 << 20
@@ -49,6 +51,10 @@ class Fault:
 
 Cell = bytes | str | Fault
 Row = tuple[Cell, Cell]
+Cells = Sequence[Cell]
+# a column by its number or name, or several whose cells are joined by a space
+Column = int | str
+Columns = Column | tuple[Column, ...]
 
 
 @dataclass(frozen=True)
@@ -60,16 +66,19 @@ class DataSource:
     - `target`: the same of the targets, of form "lines" alone.
     - `columns`: of source and target. Of "tsv" and "csv", numbers from 0; with names instead, the first row of each
       file holds these. Of the other tables, keys; a dot leads into a nested one, as in "translation.en".
-      Cells of "csv" stand between commas, semicolons or tabs, whichever fits its first rows.
+      Cells of "csv" stand between commas, semicolons or tabs, whichever fits its first rows. In the place of one column
+      may stand a tuple of several, whose cells are joined by a space.
+    - `where`: a column and what it must hold; other rows are passed over. Not of "lines".
     - `subset`, `split`: of a data set, its configuration and its part.
     """
 
     form: Form
     place: str
     target: str | None = None
-    columns: tuple[int | str, int | str] = (0, 1)
+    columns: tuple[Columns, Columns] = (0, 1)
     subset: str | None = None
     split: str = "train"
+    where: tuple[Column, str] | None = None
 
     def __str__(self) -> str:
         named = self.place if self.target is None else f"{self.place} and {self.target}"
@@ -79,7 +88,7 @@ class DataSource:
 def find_source(
     place: str | PathLike[str],
     target: str | PathLike[str] | None = None,
-    columns: tuple[int | str, int | str] | None = None,
+    columns: tuple[Columns, Columns] | None = None,
 ) -> DataSource:
     """The data source that paths name: two for lines; one for a table, whose form the end of its name tells, or for a
     folder that Hugging Face's `save_to_disk` wrote.
@@ -90,7 +99,8 @@ def find_source(
     >>> [find_source(*paths).form for paths in [("pairs.csv.gz",), ("a.txt",), ("a.en", "a.fr")]]
     ['csv', 'tsv', 'lines']
     """
-    if columns is not None and (len(columns) != 2 or any(isinstance(one, int) and one < 0 for one in columns)):
+    flat = [column for side in columns or () for column in _each(side)]
+    if columns is not None and (len(columns) != 2 or any(isinstance(one, int) and one < 0 for one in flat)):
         raise ValueError(f"columns must be two names, or two numbers counted from 0, such as (0, 1); got {columns}.")
     if target is not None:
         if tables := [side for side in (place, target) if _suffix(Path(side)) in FORMS]:
@@ -105,24 +115,72 @@ def find_source(
 
 
 def read_rows(source: DataSource) -> Iterator[Row]:
-    """Source and target cell of every row, files in the order of their names. Raises `DataError` for bad files."""
-    if source.form == "dataset":
-        yield from _dataset_rows(source)
-        return
-    files = find_files(source.place)
+    """Source and target cell of every row that `where` lets through, files in the order of their names.
+
+    Raises `DataError` for bad files, and where no row is let through.
+    """
     if source.form == "lines":
-        targets = find_files(source.target or "")
-        if len(files) != len(targets):
-            raise DataError(
-                f"{source.place} names {len(files)} files but {source.target} names {len(targets)}; "
-                "each file of sources needs its file of targets, in the order of their names."
-            )
-        for file, target in zip(files, targets, strict=True):
-            yield from _aligned_rows(file, target)
+        yield from _lines_rows(source)
+        return
+    first, second = map(_each, source.columns)
+    wanted = [*first, *second, *([source.where[0]] if source.where else [])]
+    passed_over: dict[str, None] = {}
+    found = False
+    for cells in _table_rows(source, wanted):
+        if source.where and (value := _shown(cells[-1])) not in (None, source.where[1]):
+            if len(passed_over) < SHOWN:
+                passed_over[str(value)] = None
+            continue
+        found = True
+        yield _joined(cells[: len(first)]), _joined(cells[len(first) : len(first) + len(second)])
+    if source.where and passed_over and not found:
+        column, value = source.where
+        raise DataError(f"{source} has no row with {value!r} in column {column!r}, but {', '.join(passed_over)}.")
+
+
+def _each(columns: Columns) -> tuple[Column, ...]:
+    return columns if isinstance(columns, tuple) else (columns,)
+
+
+def _joined(cells: Cells) -> Cell:
+    """One cell of several, with a space between them; the first that cannot be read stands for all."""
+    if len(cells) == 1:
+        return cells[0]
+    if fault := next((cell for cell in cells if isinstance(cell, Fault)), None):
+        return fault
+    if not all(cells):
+        return b""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    return " ".join(texts) if texts else b" ".join(cell for cell in cells if isinstance(cell, bytes))
+
+
+def _shown(cell: Cell) -> str | None:
+    """The text of a cell; None of one that cannot be read, which is reported with its pair."""
+    if isinstance(cell, Fault):
+        return None
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
+
+
+def _lines_rows(source: DataSource) -> Iterator[Row]:
+    files = find_files(source.place)
+    targets = find_files(source.target or "")
+    if len(files) != len(targets):
+        raise DataError(
+            f"{source.place} names {len(files)} files but {source.target} names {len(targets)}; "
+            "each file of sources needs its file of targets, in the order of their names."
+        )
+    for file, target in zip(files, targets, strict=True):
+        yield from _aligned_rows(file, target)
+
+
+def _table_rows(source: DataSource, wanted: Sequence[Column]) -> Iterator[Cells]:
+    """The wanted cells of every row."""
+    if source.form == "dataset":
+        yield from _dataset_rows(source, wanted)
         return
     reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[source.form]
-    for file in files:
-        yield from reader(file, source.columns)
+    for file in find_files(source.place):
+        yield from reader(file, wanted)
 
 
 def _form(path: Path) -> Form:
@@ -162,24 +220,22 @@ def _aligned_rows(source: Path, target: Path) -> Iterator[Row]:
         )
 
 
-def _tsv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+def _tsv_rows(path: Path, columns: Sequence[Column]) -> Iterator[Cells]:
     lines = read_raw_lines(path)
-    if isinstance(columns[0], str) or isinstance(columns[1], str):
+    if any(isinstance(column, str) for column in columns):
         header = next(lines, b"").decode("utf-8", "replace").split("\t")
         columns = _places(header, columns, path)
-    first, second = int(columns[0]), int(columns[1])
-    last = max(first, second)
+    places = [int(column) for column in columns]
+    last = max(places)
     for line in lines:
         cells = line.split(b"\t")
         if last < len(cells):
-            yield cells[first], cells[second]
-        elif line.strip():
-            yield Fault(TOO_FEW_COLUMNS), Fault(TOO_FEW_COLUMNS)
+            yield [cells[place] for place in places]
         else:
-            yield b"", b""
+            yield [Fault(TOO_FEW_COLUMNS) if line.strip() else b""] * len(places)
 
 
-def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+def _csv_rows(path: Path, columns: Sequence[Column]) -> Iterator[Cells]:
     with open_text(path) as file:
         # bytes that are not UTF-8 become lone surrogates, which are counted as such later
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
@@ -188,17 +244,15 @@ def _csv_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]
         separator = _separator(first_lines, columns, path)
         rows = csv.reader(chain(first_lines, lines), delimiter=separator, strict=True)
         try:
-            if isinstance(columns[0], str) or isinstance(columns[1], str):
+            if any(isinstance(column, str) for column in columns):
                 columns = _places(next(rows, []), columns, path)
-            first, second = int(columns[0]), int(columns[1])
-            last = max(first, second)
+            places = [int(column) for column in columns]
+            last = max(places)
             for row in rows:
                 if last < len(row):
-                    yield row[first], row[second]
-                elif row:
-                    yield Fault(TOO_FEW_COLUMNS), Fault(TOO_FEW_COLUMNS)
+                    yield [row[place] for place in places]
                 else:
-                    yield "", ""
+                    yield [Fault(TOO_FEW_COLUMNS) if row else ""] * len(places)
         except csv.Error as error:
             raise DataError(
                 f"{path}, line {rows.line_num}: {error}; a cell that holds {SEPARATORS[separator]} or quotes stands in "
@@ -216,7 +270,7 @@ def _first_lines(lines: Iterator[str]) -> list[str]:
     return found
 
 
-def _separator(lines: list[str], columns: tuple[int | str, int | str], path: Path) -> str:
+def _separator(lines: list[str], columns: Sequence[Column], path: Path) -> str:
     """The separator of the cells: the one that fits; a comma where none does. Refuses to guess between two."""
     fitting = [separator for separator in SEPARATORS if _parts(separator, lines, columns)]
     if len(fitting) > 1:
@@ -228,7 +282,7 @@ def _separator(lines: list[str], columns: tuple[int | str, int | str], path: Pat
     return fitting[0] if fitting else ","
 
 
-def _parts(separator: str, lines: list[str], columns: tuple[int | str, int | str]) -> bool:
+def _parts(separator: str, lines: list[str], columns: Sequence[Column]) -> bool:
     """Whether it parts the first row into columns of these names, or the first rows into equally many cells."""
     rows = csv.reader(lines, delimiter=separator, strict=True)
     last = max((column for column in columns if isinstance(column, int)), default=0)
@@ -243,28 +297,27 @@ def _parts(separator: str, lines: list[str], columns: tuple[int | str, int | str
     return len(widths) == 1 and last < min(widths)
 
 
-def _json_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+def _json_rows(path: Path, columns: Sequence[Column]) -> Iterator[Cells]:
     keys = [str(column) for column in columns]
     for line in read_raw_lines(path):
         if not line.strip():
-            yield b"", b""
+            yield [b""] * len(keys)
             continue
         try:
             record = json.loads(line.decode("utf-8-sig"))
         except UnicodeDecodeError:
-            yield line, line
+            yield [line] * len(keys)
             continue
         except (ValueError, RecursionError):
             record = None
         if isinstance(record, dict):
             # a key that has dots in its name comes before a nested one
-            source, target = (_cell(record, [key] if key in record else key.split(".")) for key in keys)
-            yield source, target
+            yield [_cell(record, [key] if key in record else key.split(".")) for key in keys]
         else:
-            yield Fault(NO_JSON), Fault(NO_JSON)
+            yield [Fault(NO_JSON)] * len(keys)
 
 
-def _parquet_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[Row]:
+def _parquet_rows(path: Path, columns: Sequence[Column]) -> Iterator[Cells]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -273,21 +326,21 @@ def _parquet_rows(path: Path, columns: tuple[int | str, int | str]) -> Iterator[
             keys = _keys(columns, file.schema_arrow.names, str(path))
             for batch in file.iter_batches(ROWS_PER_READ, columns=[".".join(key) for key in keys]):
                 for record in batch.to_pylist():
-                    yield _cell(record, keys[0]), _cell(record, keys[1])
+                    yield [_cell(record, key) for key in keys]
     except FileNotFoundError:
         raise DataError(f"There is no file {path}; check the path.") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no Parquet file or damaged ({_first_line(error)}); fetch it again.") from error
 
 
-def _dataset_rows(source: DataSource) -> Iterator[Row]:
+def _dataset_rows(source: DataSource, wanted: Sequence[Column]) -> Iterator[Cells]:
     data = _load_dataset(source)
-    keys = _keys(source.columns, list(data.features or ()), str(source))
+    keys = _keys(wanted, list(data.features or ()), str(source))
     try:
         for batch in data.select_columns(sorted({key[0] for key in keys})).iter(batch_size=ROWS_PER_READ):
             for values in zip(*batch.values(), strict=True):
                 record = dict(zip(batch, values, strict=True))
-                yield _cell(record, keys[0]), _cell(record, keys[1])
+                yield [_cell(record, key) for key in keys]
     except Exception as error:  # the readers of each format raise errors of their own
         raise DataError(f"The data set {source} cannot be read: {_first_line(error)}.") from error
 
@@ -358,18 +411,17 @@ def _cell(record: Any, key: Sequence[str]) -> Cell:
     return record if isinstance(record, str) else Fault(NO_TEXT)
 
 
-def _places(header: list[str], columns: tuple[int | str, int | str], path: Path) -> tuple[int, int]:
+def _places(header: list[str], columns: Sequence[Column], path: Path) -> list[int]:
     """The numbers of columns whose names the first row holds."""
     names = [name.strip() for name in header]
     _check_names([column for column in columns if isinstance(column, str)], names, str(path))
-    first, second = (names.index(column) if isinstance(column, str) else column for column in columns)
-    return first, second
+    return [names.index(column) if isinstance(column, str) else column for column in columns]
 
 
 def _check_names(wanted: Iterable[str], names: Sequence[str], where: str) -> None:
     for name in wanted:
         if name not in names:
-            shown = ", ".join(name or "(nothing)" for name in names[:20])
+            shown = ", ".join(name or "(nothing)" for name in names[:SHOWN])
             raise DataError(f"{where} has no column {name!r}; expected one of {shown or 'none, it is empty'}.")
 
 

@@ -1,4 +1,4 @@
-"""Text to ids and back: words, characters, byte-pair encoding, byte-level byte-pair encoding.
+"""Text to ids and back: words, characters, symbols between spaces, byte-pair encoding, also of bytes.
 
 Byte-pair encoding is that of Sennrich, Haddow and Birch (2016), its byte-level form that of Radford et al. (2019).
 
@@ -24,7 +24,7 @@ from heedful._files import write_whole
 from heedful.data.ids import Ids
 from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
-KINDS = ("word", "character", "bpe", "byte_bpe")
+KINDS = ("word", "character", "letter", "symbol", "bpe", "byte_bpe")
 # every text is one entry, whole: what labels are
 LABEL = "label"
 SPACE = "▁"
@@ -36,6 +36,8 @@ _CONTRACTION = "(?:['\u2019](?i:t|s|d|m|ll|re|ve)(?![\\p{L}\\p{M}\\p{N}]))"
 _RUN = _LETTERS + _ELISION
 _WORD = f"{_LETTERS}(?:{_CONTRACTION}|{_ELISION})"
 _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
+# name=value, as tables of inflection write a feature
+_FEATURE = r"(?<![^\s,])[^\s,=]+=[^\s,]+"
 _NUM_BYTES = 256
 _UNICODE = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}
 # texts that are encoded at once: what they need on the way is many times what they give
@@ -62,16 +64,21 @@ class Segments:
 class Tokenizer:
     """One side's text to ids and back. Make one with `train` or `from_dict`.
 
-    Kinds "word", "character" and "bpe" first put text into Unicode NFC with single plain spaces and none at the ends
+    All kinds but "byte_bpe" first put text into Unicode NFC with single plain spaces and none at the ends
     (no-break and thin spaces become plain ones); a character or word they have not seen becomes `UNK`. Kind "byte_bpe"
     keeps every byte and knows no unknown. With `unicode` "nfc" or "nfkc" every kind puts text into that form; nfkc
     makes one of characters that differ in their shape only, such as ﬁ and fi, Ａ and A.
+
+    Kind "letter" is for words by themselves: characters, each traced to itself, and features, name=value after a space
+    or a comma, each of which is one piece. Kind "symbol" cuts at spaces alone, as phones are written.
 
     Kind "label" is no cutter of text but a list of labels: a text is one entry, whole, or `UNK`.
 
     >>> tokenizer = Tokenizer.train(["Hello, world!", "Hello, you!"], kind="bpe", vocab_size=60)
     >>> tokenizer.decode(tokenizer.encode("Hello, world!"))
     'Hello, world!'
+    >>> Tokenizer.train(["go tense=past,num=PL"], kind="letter").segment("go num=PL").pieces
+    ['g', 'o', 'num=PL']
     """
 
     def __init__(self, core: hf.Tokenizer, kind: str, lowercase: bool = False, unicode: str | None = None):
@@ -79,7 +86,7 @@ class Tokenizer:
         self.lowercase = lowercase
         self.unicode = unicode
         self._core = core
-        self._words = _build_word_cutter()
+        self._words = _SPACES if kind == "symbol" else _CUTTER
 
     @classmethod
     def train(
@@ -123,12 +130,12 @@ class Tokenizer:
         >>> Tokenizer.from_entries(["the", "cat"]).encode("the black cat")
         [4, 1, 5]
         """
-        if kind not in ("word", "character", LABEL):
+        if kind in ("bpe", "byte_bpe"):
             raise ValueError(f"kind '{kind}' needs merges besides its entries; give the tokenizer.json of a model.")
         normalizer = _build_normalizer(kind, lowercase, unicode)
         texts = (normalizer.normalize_str(entry) for entry in entries if entry not in SPECIAL_TOKENS)
         # a space is a character like any other, but stripped from the ends of a text; there are no empty words
-        known = dict.fromkeys(text or " " for text in texts if text or kind == "character")
+        known = dict.fromkeys(text or " " for text in texts if text or kind in ("character", "letter"))
         if not known:
             raise DataError("A vocabulary without entries is of no use; give one a line.")
         vocab = {entry: index for index, entry in enumerate((*SPECIAL_TOKENS, *known))}
@@ -174,15 +181,19 @@ class Tokenizer:
         (['Bat', ',', 'a'], [0, 0, 0, 1, 2, 2])
         """
         encoding = self._core.encode(text)
+        if self.kind == "letter":
+            words = [text[start:end] for start, end in encoding.offsets]
+            return Segments(encoding.ids, self.tokens(encoding.ids), words, list(range(len(words))))
         starts = [start for start, _ in encoding.offsets]
         return self._trace(encoding.ids, starts, text)
 
     def segment_ids(self, ids: Iterable[int]) -> Segments:
         """The same for ids that a model wrote, all of them: PAD, UNK, BOS and EOS are words of their own."""
         ids = list(ids)
-        if self.kind == "word":
-            words = self.tokens(ids)
-            return Segments(ids, words, words, list(range(len(ids))))
+        if self.kind in ("word", "letter", "symbol"):
+            pieces = self.tokens(ids)
+            words = [piece.replace(SPACE, " ") for piece in pieces] if self.kind == "letter" else pieces
+            return Segments(ids, pieces, words, list(range(len(ids))))
         # an object replacement character is no letter, so it is cut out as one word
         shown = [UNK if index < len(SPECIAL_TOKENS) else index for index in ids]
         texts = [self._write(shown[:count], repeat(_OBJECT)) for count in range(len(ids) + 1)]
@@ -203,7 +214,7 @@ class Tokenizer:
         """
         kept = [index for index in ids if index not in (PAD, BOS, EOS)]
         text = self._write(kept, chain(unknown or [], repeat(SPECIAL_TOKENS[UNK])))
-        return text.removeprefix(" ") if self.kind in ("bpe", "byte_bpe") else text
+        return text.removeprefix(" ") if self.kind in ("letter", "bpe", "byte_bpe") else text
 
     def cut(self, text: str) -> list[str]:
         """The words of a text in the alphabet that merges are made of; no merge crosses their ends."""
@@ -265,7 +276,7 @@ class Tokenizer:
         for is_unknown, run in groupby(ids, key=lambda index: index == UNK):
             tokens = [self._token(index) for index in run]
             parts.extend(islice(unknown, len(tokens)) if is_unknown else [self._join(tokens)])
-        return (" " if self.kind == "word" else "").join(parts)
+        return (" " if self.kind in ("word", "symbol") else "").join(parts)
 
     def _token(self, index: int) -> str:
         token = self._core.id_to_token(index) if index >= 0 else None
@@ -274,14 +285,18 @@ class Tokenizer:
         return token
 
     def _join(self, tokens: list[str]) -> str:
-        if self.kind in ("word", LABEL):
+        if self.kind in ("word", "symbol", LABEL):
             return " ".join(tokens)
+        if self.kind == "letter":
+            return "".join(f" {token}" if _is_feature(token) else token for token in tokens)
         if self.kind == "byte_bpe":
             return decoders.ByteLevel().decode(tokens)
         return "".join(tokens).replace(SPACE, " ")
 
     def _show(self, token: str) -> str:
-        return token if token in SPECIAL_TOKENS else self._join([token]).replace(" ", SPACE)
+        if token in SPECIAL_TOKENS or self.kind == "letter":
+            return token.replace(" ", SPACE)
+        return self._join([token]).replace(" ", SPACE)
 
 
 @dataclass(frozen=True)
@@ -350,7 +365,7 @@ def _check_kind(kind: str, unicode: str | None) -> None:
 
 
 def _build_model(kind: str, vocab: dict[str, int], merges: list[tuple[str, str]]) -> models.Model:
-    if kind in ("word", "character", LABEL):
+    if kind not in ("bpe", "byte_bpe"):
         return models.WordLevel(vocab, unk_token=SPECIAL_TOKENS[UNK])
     if kind == "byte_bpe":
         return models.BPE(vocab, merges)
@@ -394,6 +409,8 @@ def _build_normalizer(kind: str, lowercase: bool, unicode: str | None) -> normal
     if kind == "bpe":
         # the first word reads like any other: "▁Hello▁world"
         steps += [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
+    if kind == "letter":
+        steps += [normalizers.Replace(hf.Regex(rf",\s?(?={_FEATURE})"), " ")]
     return normalizers.Sequence(steps)
 
 
@@ -402,6 +419,17 @@ def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
         return _build_word_cutter()
     if kind == LABEL:
         return pre_tokenizers.Sequence([])
+    if kind == "symbol":
+        # a special token that is typed in a text is no symbol
+        special = "|".join(token[1:] for token in SPECIAL_TOKENS)
+        return pre_tokenizers.Sequence([_SPACES, pre_tokenizers.Split(hf.Regex(f"^<(?=(?:{special})$)"), "isolated")])
+    if kind == "letter":
+        return pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(hf.Regex(rf" (?={_FEATURE})"), "removed"),
+                pre_tokenizers.Split(hf.Regex(f"{_FEATURE}|."), "isolated"),
+            ]
+        )
     if kind == "character":
         return pre_tokenizers.Split(hf.Regex("."), "isolated")
     if kind == "bpe":
@@ -416,7 +444,7 @@ def _build_pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
 
 def _build_trainer(kind: str, vocab_size: int, min_count: int) -> trainers.Trainer:
     options = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
-    if kind in ("word", "character", LABEL):
+    if kind not in ("bpe", "byte_bpe"):
         return trainers.WordLevelTrainer(min_frequency=min_count, **options)
     if kind == "bpe":
         options["limit_alphabet"] = vocab_size - len(SPECIAL_TOKENS)
@@ -434,6 +462,11 @@ def cut_words(text: str) -> list[str]:
     return [word for word, _ in _CUTTER.pre_tokenize_str(text)]
 
 
+def _is_feature(token: str) -> bool:
+    """Whether a piece of kind "letter" is a feature, not a character."""
+    return "=" in token and len(token) > 1
+
+
 def _build_word_cutter() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence(
         [pre_tokenizers.Split(hf.Regex(r"\s+"), "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
@@ -441,3 +474,4 @@ def _build_word_cutter() -> pre_tokenizers.PreTokenizer:
 
 
 _CUTTER = _build_word_cutter()
+_SPACES = pre_tokenizers.Split(hf.Regex(r"\s+"), "removed")

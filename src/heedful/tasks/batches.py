@@ -176,7 +176,8 @@ def make_tokenizer(side: Literal["source", "target"], texts: Sequence[str], opti
     """The vocabulary of one side, see `make_tokenizers`."""
     path = options.source_vocabulary if side == "source" else options.target_vocabulary
     lowercase = options.lowercase or (options.lowercase_source and side == "source")
-    kind, unicode = options.kind, options.unicode
+    kind = options.target_kind or options.kind if side == "target" else options.kind
+    unicode = options.unicode
     if path is None:
         return Tokenizer.train(texts, kind, options.vocab_size, lowercase, unicode=unicode)
     place = expand_path(path)

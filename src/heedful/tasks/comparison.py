@@ -18,9 +18,12 @@ from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, TRANSFORMER, count_parameters, fit_size, refuse_recipe, with_attention
 from .recipe import ModelOptions, Recipe, check_recipe, did_you_mean
 from .recipe_yaml import parse_yaml
+from .scoring import check_metrics
 from .side_by_side import Job, run_jobs
-from .translation import check_metrics, claim_folder
+from .translation import claim_folder
 
+# whose differences the bootstrap can judge
+METRICS = {"bleu": "BLEU", "chrf": "chrF2", "tokenized_bleu": "tokenised BLEU"}
 PLAN, TOKENIZERS, CORPUS = "comparison.json", "tokenizer.json", "corpus"
 # the rates that a recurrent model learns with are too high for a Transformer
 TRANSFORMER_RATE = 0.003
@@ -141,6 +144,11 @@ def plan_comparison(
     """
     refuse_recipe(recipe.model)
     check_metrics(recipe.evaluation)
+    if odd := {*recipe.evaluation.metrics} - {*METRICS}:
+        raise RecipeError(
+            f"evaluation.metrics name {min(odd)}, but models are compared by {', '.join(METRICS)}; such as "
+            "--set evaluation.metrics=[chrf]"
+        )
     if recipe.start_from:
         raise RecipeError("start_from fixes the model's attention; leave it out, for all models shall begin alike")
     if recipe.data.test is None:

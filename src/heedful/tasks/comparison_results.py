@@ -13,13 +13,12 @@ from heedful.metrics.significance import SystemScore, corrected, paired_bootstra
 from heedful.metrics.translation import LengthScore, by_length
 from heedful.visual.comparison import Table
 
-from .comparison import Comparison, Contender
+from .comparison import METRICS, Comparison, Contender
 from .comparison_run import read_measured
 from .equal_sizes import TOLERANCE, width_of
 from .faithfulness import MEASURES, faithfulness_table
-from .translation import score
+from .scoring import score
 
-METRICS = {"bleu": "BLEU", "chrf": "chrF2", "tokenized_bleu": "tokenised BLEU"}
 LIKELY = 0.05
 # test pairs below which drawing them anew tells little
 FEW = 100

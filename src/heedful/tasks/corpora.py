@@ -107,16 +107,17 @@ def stream_part(
 
 def source_of_part(part: DataPart) -> DataSource:
     """Where the pairs of a part lie, but for those that ship with heedful."""
-    first, second = part.columns
+    first, second = (tuple(side) if isinstance(side, list) else side for side in part.columns)
+    where = (part.where.column, str(part.where.equals)) if part.where else None
     if part.source:
         return DataSource("lines", str(expand_path(part.source)), str(expand_path(part.target or "")))
     if part.dataset:
         local = expand_path(part.dataset)
         place = str(local) if local.exists() else part.dataset
-        return DataSource("dataset", place, columns=(first, second), subset=part.subset, split=part.split or "train")
+        return DataSource("dataset", place, None, (first, second), part.subset, part.split or "train", where)
     form: Form = "tsv" if part.tsv else "csv" if part.csv else "json" if part.jsonl else "parquet"
     place = part.tsv or part.csv or part.jsonl or part.parquet or ""
-    return DataSource(form, str(expand_path(place)), columns=(first, second))
+    return DataSource(form, str(expand_path(place)), columns=(first, second), where=where)
 
 
 def _in_memory(data: DataOptions, selection: Selection, _: Path, say: Say) -> tuple[list[Storage], Pairs]:
@@ -175,9 +176,9 @@ def _bundled(part: DataPart) -> Pairs:
         pairs = load_pairs(part.bundled or "", part.split or "train")
     except ValueError as error:
         raise RecipeError(f"data: {error}") from None
-    if not {*part.columns} <= {0, 1}:
+    if not {*part.flat_columns()} <= {0, 1} or len(part.flat_columns()) > 2:
         raise RecipeError(f"data: {part.bundled} has the columns 0 and 1; came {part.columns}")
-    source, target = ((pairs.source, pairs.target)[int(column)] for column in part.columns)
+    source, target = ((pairs.source, pairs.target)[int(column)] for column in part.flat_columns())
     return replace(pairs, source=source, target=target)
 
 
@@ -191,6 +192,7 @@ def _fingerprint(data: DataOptions) -> dict[str, Any]:
         for file in _files(source_of_part(part))
     ]
     chosen = {
+        "where": data.where and data.where.model_dump(),
         "max_chars": data.max_chars,
         "deduplicate": data.deduplicate,
         "hold_out": None if data.valid else data.hold_out,

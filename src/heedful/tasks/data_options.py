@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
 from heedful._errors import brief
 from heedful.data.readers import MAX_CHARS
@@ -11,6 +11,7 @@ from heedful.data.readers import MAX_CHARS
 SPLITS = {"train": "train", "valid": "val", "test": "test"}
 DATASET_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 NAMED = ("jsonl", "parquet", "dataset")
+Kind = Literal["word", "character", "letter", "symbol", "bpe", "byte_bpe"]
 FORMS = ("tsv", "csv", *NAMED, "bundled")
 # what pydantic calls the two forms of `train` in the place of a fault
 TAGS = ("<one>", "<several>")
@@ -21,6 +22,20 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys and other types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Where(Section):
+    """Which rows of a table are read: those that hold `equals` in `column`, a name or a number as in `columns`."""
+
+    column: int | str
+    equals: str | int
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _one_column(cls, column: Any) -> Any:
+        if not _is_column(column):
+            raise ValueError(f"it is {brief(column)}; expected a name, or a number from 0")
+        return column
 
 
 class DataPart(Section):
@@ -40,7 +55,8 @@ class DataPart(Section):
         dataset: A data set of Hugging Face: a folder, or a name on the hub.
         bundled: Name of a set that ships with heedful.
         columns: Where source and target stand. In `tsv` and `csv`, numbers from 0, or names, which the first row then
-            holds; in `jsonl`, `parquet` and `dataset`, names, of which `translation.en` leads into a nested one.
+            holds; in `jsonl`, `parquet` and `dataset`, names, of which `translation.en` leads into a nested one. A list
+            in the place of one, as in `[[1, 2], 3]`, joins the cells of several by a space.
         subset: Configuration of a `dataset` that has several, such as "en-fr".
         split: Part of a `dataset` or `bundled`; the one that fits the place in the recipe when left out.
         weight: Where `train` lists several sets: how much of an epoch comes from this one, relative to the others.
@@ -54,15 +70,26 @@ class DataPart(Section):
     parquet: Text = None
     dataset: Text = None
     bundled: Text = None
-    columns: list[int | str] = [0, 1]
+    columns: list[int | str | list[int | str]] = [0, 1]
     subset: Text = None
     split: Text = None
     weight: float | None = Field(default=None, gt=0)
+    # of the whole section; set by it
+    _where: Where | None = PrivateAttr(default=None)
+
+    @property
+    def where(self) -> Where | None:
+        """Which rows are read, see `DataOptions`; all when None."""
+        return self._where
+
+    def flat_columns(self) -> list[int | str]:
+        """Every column that is read for source and target."""
+        return [one for side in self.columns for one in (side if isinstance(side, list) else [side])]
 
     @field_validator("columns", mode="before")
     @classmethod
     def _two_columns(cls, columns: Any) -> Any:
-        if not isinstance(columns, list) or len(columns) != 2 or not all(map(_is_column, columns)):
+        if not isinstance(columns, list) or len(columns) != 2 or not all(map(_are_columns, columns)):
             raise ValueError(f"it is {brief(columns)}; expected two names, or two numbers from 0, such as [0, 1]")
         return columns
 
@@ -72,7 +99,7 @@ class DataPart(Section):
         if given != ["source", "target"] and not (len(given) == 1 and given[0] in FORMS):
             came = " and ".join(given) or "none of them"
             raise ValueError(f"expected source and target, or one of {', '.join(FORMS)} alone; came {came}")
-        if given[0] in NAMED and not all(isinstance(column, str) for column in self.columns):
+        if given[0] in NAMED and not all(isinstance(column, str) for column in self.flat_columns()):
             raise ValueError(f"the columns of {given[0]} have names; set columns, such as [en, fr]")
         if self.split and given[0] not in ("bundled", "dataset"):
             raise ValueError("split goes with bundled and dataset; leave it out")
@@ -83,6 +110,10 @@ class DataPart(Section):
 
 def _is_column(value: Any) -> bool:
     return (isinstance(value, str) and value != "") or (type(value) is int and value >= 0)
+
+
+def _are_columns(value: Any) -> bool:
+    return all(map(_is_column, value)) and value != [] if isinstance(value, list) else _is_column(value)
 
 
 def _how_many(value: Any) -> str:
@@ -96,6 +127,7 @@ class DataOptions(Section):
         train: Pairs to learn from; a list where there are several sets.
         valid: Pairs that choose the best checkpoint; some of `train` are held out when left out.
         test: Pairs for the final score; may be left out.
+        where: Which rows of all these tables are read, as in `{column: 0, equals: fre}`; all when left out.
         hold_out: Where `valid` is left out: how many source sentences of `train` to hold out, with all their
             translations, chosen by their hash; never more than a tenth of the pairs.
         deduplicate: Keep one of training pairs that differ in nothing but case, spaces and shapes of characters.
@@ -115,6 +147,7 @@ class DataOptions(Section):
     ]
     valid: DataPart | None = None
     test: DataPart | None = None
+    where: Where | None = None
     hold_out: int = Field(default=1000, gt=0)
     deduplicate: bool = False
     max_length: int = Field(default=100, gt=0)
@@ -136,6 +169,19 @@ class DataOptions(Section):
             part.split = part.split or (
                 SPLITS[place] if part.bundled else DATASET_SPLITS[place] if part.dataset else None
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rows(self) -> "DataOptions":
+        where = self.where
+        if where is None:
+            return self
+        for name, part in self._parts():
+            if part.source or part.bundled:
+                raise ValueError(f"where goes with tables, and {name} is none; leave it out")
+            if isinstance(where.column, int) and any(getattr(part, form) for form in NAMED):
+                raise ValueError(f"the columns of {name} have names; set where.column to one")
+            part._where = where
         return self
 
     @model_validator(mode="after")
@@ -165,8 +211,10 @@ class TokenizerOptions(Section):
     """How text becomes ids.
 
     Args:
-        kind: The unit: "word", "character", "bpe" or "byte_bpe". Text without spaces between words wants one of the
-            last three.
+        kind: The unit: "word", "character", "letter" (characters of words by themselves, where a feature, name=value,
+            is one piece), "symbol" (what stands between spaces, as phones do), "bpe" or "byte_bpe". Text without spaces
+            between words wants characters or one of the last two.
+        target_kind: The unit of the target; `kind` when left out.
         vocab_size: Most entries, of each side or of the joint vocabulary.
         joint: One vocabulary for both sides.
         lowercase: Lower-case both sides.
@@ -180,7 +228,8 @@ class TokenizerOptions(Section):
         target_vocabulary: Likewise of the target, and of both sides where they share one.
     """
 
-    kind: Literal["word", "character", "bpe", "byte_bpe"] = "bpe"
+    kind: Kind = "bpe"
+    target_kind: Kind | None = None
     vocab_size: int = Field(default=8000, gt=4)
     joint: bool = False
     lowercase: bool = False
@@ -198,6 +247,8 @@ class TokenizerOptions(Section):
             )
         if self.joint and self.source_vocabulary:
             raise ValueError("with joint both sides have target_vocabulary; leave source_vocabulary out")
-        if self.dropout and self.kind not in ("bpe", "byte_bpe"):
-            raise ValueError(f"kind {self.kind!r} has no merges to leave out; set dropout to 0, or kind to bpe")
+        if self.joint and self.target_kind not in (None, self.kind):
+            raise ValueError("with joint both sides have one kind; leave target_kind out")
+        if self.dropout and (odd := {self.kind, self.target_kind or self.kind} - {"bpe", "byte_bpe"}):
+            raise ValueError(f"kind {min(odd)!r} has no merges to leave out; set dropout to 0, or kind to bpe")
         return self

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-import heedful
 from heedful._errors import DataError
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import Segments
@@ -20,8 +19,9 @@ from heedful.visual.explorer import Looks
 from .batches import Corpus, encode
 from .decoding_batches import by_equal_length
 from .looking import evaluated
+from .scoring import VALIDATION_TOKENS, perplexity_signature
 from .translated import Translation, named_heads, read_pieces
-from .translation import VALIDATION_TOKENS, Task
+from .translation import Task
 from .translator import Translator
 
 
@@ -103,9 +103,7 @@ def evaluate_writer(writer: Translator, pairs: Pairs) -> list[Score]:
     """
     corpus = encode(Pairs(pairs.target, pairs.target, {}, pairs.origin), writer.tokenizers)
     found = validation_loss(writer.model.eval(), corpus.batches(VALIDATION_TOKENS, seed=0).epoch(0), next_token_loss)
-    tokenizer = writer.tokenizers.target
-    signature = f"unit:{tokenizer.kind}|ids:{tokenizer.vocab_size}|end:yes|version:{heedful.__version__}"
-    return [Score("perplexity", found["perplexity"], signature)]
+    return [Score("perplexity", found["perplexity"], perplexity_signature(writer.tokenizers.target))]
 
 
 LANGUAGE_MODEL = Task(Writer, next_token_loss, validator, evaluate_writer)

@@ -18,7 +18,8 @@ from .decoding_options import DecodingOptions
 from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
-VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
+TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match")
+VALIDATION_METRICS = ("loss", "perplexity", "accuracy", *TEXT_METRICS)
 LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
 # faults of one recipe that are reported
 MOST_FAULTS = 20
@@ -155,14 +156,26 @@ class EvaluationOptions(Section):
     """What a score is made of.
 
     Args:
-        metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text. Of a
-            language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1" and
-            "calibration_error".
+        metrics: Any of "bleu", "chrf" and "tokenized_bleu" (the last is of lower-cased, Moses-tokenised text); "wer",
+            "per" and "exact_match" of outputs that are right or wrong as a whole, see `heedful.metrics.strings`; and
+            "perplexity" of the targets. Of a language model "perplexity", and nothing else; of a classifier any of
+            "accuracy", "macro_f1" and "calibration_error".
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
     metrics: list[
-        Literal["bleu", "chrf", "tokenized_bleu", "perplexity", "accuracy", "macro_f1", "calibration_error"]
+        Literal[
+            "bleu",
+            "chrf",
+            "tokenized_bleu",
+            "wer",
+            "per",
+            "exact_match",
+            "perplexity",
+            "accuracy",
+            "macro_f1",
+            "calibration_error",
+        ]
     ] = Field(default=["bleu", "chrf"], min_length=1)
     language: str | None = None
 
@@ -233,12 +246,12 @@ class Recipe(Section):
             return self
         if self.task == "language_model" and not self.tokenizer.joint:
             raise ValueError("a language model has one vocabulary; set tokenizer.joint: true")
-        if (self.task == "language_model") != (self.evaluation.metrics == ["perplexity"]):
+        if self.task == "language_model" and self.evaluation.metrics != ["perplexity"]:
             raise ValueError(
                 f"evaluation.metrics are {', '.join(self.evaluation.metrics)}; a language model is measured by "
-                "[perplexity] alone, and a translation by others"
+                "[perplexity] alone"
             )
-        if self.task == "language_model" and self.training.best_by in ("bleu", "chrf"):
+        if self.task == "language_model" and self.training.best_by in TEXT_METRICS:
             raise ValueError(f"training.best_by is {self.training.best_by!r}; of a language model it can be perplexity")
         return self
 

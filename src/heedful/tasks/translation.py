@@ -17,7 +17,8 @@ from heedful._files import make_folder, whole_file, write_whole
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import TokenizerPair
 from heedful.data.vocabulary import UNK
-from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
+from heedful.metrics import strings
+from heedful.metrics.translation import Score
 from heedful.training import Callback, Loss, TrainingResult, sequence_loss, train, validation_loss
 from heedful.training.batches import Batches
 from heedful.training.lock import only_run
@@ -34,13 +35,12 @@ from .decoding_options import DecodingOptions
 from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
+from .scoring import VALIDATION_TOKENS, check_metrics, score, score_translator
 from .trained import TrainedModel
 from .translator import Translator
 
 # unknown tokens that are warned of
 UNKNOWN = 0.1
-# most real target tokens in a batch of the validation set
-VALIDATION_TOKENS = 4000
 
 
 @dataclass(frozen=True)
@@ -246,33 +246,12 @@ def evaluate_translator(
         evaluation: which metrics, and the language they need.
         decoding: how to search; the recipe's own when left out.
     """
-    return score(
-        [best[0].text for best in translator.translate(pairs.source, decoding=decoding)], pairs.target, evaluation
+    return score_translator(
+        translator,
+        lambda: [best[0].text for best in translator.translate(pairs.source, decoding=decoding)],
+        pairs,
+        evaluation,
     )
-
-
-def score(hypotheses: Sequence[str], references: Sequence[str], evaluation: EvaluationOptions) -> list[Score]:
-    """Each metric of the recipe over one set."""
-    metrics: dict[str, Callable[[Sequence[str], Sequence[str]], Score]] = {
-        "bleu": bleu,
-        "chrf": chrf,
-        "tokenized_bleu": lambda ours, theirs: tokenized_bleu(ours, theirs, evaluation.language or ""),
-    }
-    return [metrics[name](hypotheses, references) for name in evaluation.metrics]
-
-
-def check_metrics(evaluation: EvaluationOptions) -> None:
-    """Try the metrics of translations on one word, so that an unsupported language is refused before the training.
-
-    Raises:
-        RecipeError: one of them cannot be computed.
-    """
-    if not {"bleu", "chrf", "tokenized_bleu"} & {*evaluation.metrics}:
-        return
-    try:
-        score(["word"], ["word"], evaluation)
-    except ValueError as error:
-        raise RecipeError(f"evaluation: {error}") from None
 
 
 def claim_folder(folder: Path, recipe: Recipe) -> None:
@@ -300,18 +279,25 @@ def claim_folder(folder: Path, recipe: Recipe) -> None:
 def validator(
     translator: Translator, valid: Corpus, processes: Processes
 ) -> Callable[[nn.Module], Mapping[str, float]]:
-    """Loss, perplexity, accuracy, BLEU and chrF (greedy) of the model on the validation set, each process its share."""
+    """What the model is worth on the validation set, each process its share.
+
+    Loss, perplexity and accuracy, and of greedy translations BLEU and chrF and what of `heedful.metrics.strings` the
+    recipe scores or chooses by.
+    """
     # smaller batches in training mean little memory
     tokens = min(VALIDATION_TOKENS, translator.recipe.training.tokens_per_batch)
     order = valid.batches(tokens, seed=0).epoch(0)
     own = slice(processes.rank, None, processes.count)
     batches, sources = [order[place] for place in range(len(order))[own]], valid.pairs.source[own]
-    quick = translator.recipe.decoding.greedy()
+    quick, recipe = translator.recipe.decoding.greedy(), translator.recipe
+    wanted = [name for name in strings.METRICS if name in (recipe.training.best_by, *recipe.evaluation.metrics)]
+    texts = EvaluationOptions.model_construct(metrics=["bleu", "chrf", *wanted], language=None)
 
     def validate(model: nn.Module) -> dict[str, float]:
         found = processes.gather([best[0].text for best in translator.translate(sources, decoding=quick)])
-        texts = {"bleu": bleu(found, valid.pairs.target).value, "chrf": chrf(found, valid.pairs.target).value}
-        return validation_loss(model, batches, summed=processes.total) | texts
+        scores = score(found, valid.pairs.target, texts, valid.pairs.source)
+        values = {name: one.value for name, one in zip(texts.metrics, scores, strict=True)}
+        return validation_loss(model, batches, summed=processes.total) | values
 
     return validate
 
