@@ -5,6 +5,8 @@ state`; memory and state are dictionaries of tensors, batch axis first, whose na
 Both take any batch, source length and number of steps.
 """
 
+import copy
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -30,22 +32,27 @@ from .refusals import refuse_stateful
 Tensors = dict[str, Tensor]
 SOURCE_AXES = (("batch", "source"), ("batch",))
 TOKENS_AXES = ("batch",)
+KINDS = ("memory", "state")
+# graph -> "inputs" or "outputs" -> name -> {"type": "float32", "shape": ["batch", 96]}
+Axes = dict[tuple[str, str], tuple[str | int, ...]]
+Signature = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """Both graphs as programs of `torch.export`, with an example of what goes in and out.
+    """Both graphs as programs of `torch.export`, and what goes in and out of them.
 
     Attributes:
         encoder: `(source, lengths) -> {"memory": ..., "state": ...}`.
         step: `(tokens, state, memory) -> {"logits": ..., "alignment": ..., "state": ...}`; no alignment without
             attention.
-        axes: names of the axes of every tensor, by where it stands: ("state", "recurrent.hidden") -> ("batch", 1, 96).
+        signature: for "encoder" and "step", "inputs" and "outputs": every tensor's name in the order of the graph, with
+            its type and the axes, a number or a name.
     """
 
     encoder: ExportedProgram
     step: ExportedProgram
-    axes: dict[tuple[str, str], tuple[str | int, ...]]
+    signature: Signature
 
 
 class EncoderGraph(nn.Module):
@@ -100,23 +107,51 @@ def make_graphs(model: Seq2Seq) -> Graphs:
     Raises:
         ExportError: its attention keeps a state from step to step that is there from the first step on only.
     """
-    model = model.eval()
     refuse_stateful(model)
-    with torch.no_grad(), _quiet():
+    model = copy.deepcopy(model).cpu().float().eval()
+    with torch.no_grad(), quiet():
         base = _example(model, 2, 5, 3)
         axes, tensors = _axes(model, base), base.tensors()
-        program = torch.export.export(
+        own = {kind: {name: tensors[place, name] for place, name in tensors if place == kind} for kind in KINDS}
+        encoder = torch.export.export(
             EncoderGraph(model), base.source, dynamic_shapes=tuple(map(_dynamic, SOURCE_AXES)), strict=False
         )
-        own = {kind: {name: tensors[place, name] for place, name in tensors if place == kind} for kind in _KINDS}
-        shapes = ({name: _dynamic(axes[kind, name]) for name in own[kind]} for kind in _KINDS)
         step = torch.export.export(
             StepGraph(model, base.state, base.memory),
-            (torch.full((2,), 4), *(own[kind] for kind in _KINDS)),
-            dynamic_shapes=(_dynamic(TOKENS_AXES), *shapes),
+            (torch.full((2,), 4), own["state"], own["memory"]),
+            dynamic_shapes=(
+                _dynamic(TOKENS_AXES),
+                *({name: _dynamic(axes[kind, name]) for name in own[kind]} for kind in ("state", "memory")),
+            ),
             strict=False,
         )
-    return Graphs(program, step, axes)
+    return Graphs(encoder, step, _signature(model, axes, tensors))
+
+
+def _signature(model: Seq2Seq, axes: Axes, tensors: dict[tuple[str, str], Tensor]) -> Signature:
+    def told(kind: str, prefix: str, more: str = "") -> dict[str, dict[str, Any]]:
+        found = {name: shape for (place, name), shape in axes.items() if place == kind}
+        return {
+            f"{prefix}.{name}": _about(tensors[kind, name], [f"past{more}" if one == "past" else one for one in shape])
+            for name, shape in found.items()
+        }
+
+    ids, floats = torch.zeros(0, dtype=torch.long), torch.zeros(0)
+    memory, state = told("memory", "memory"), told("state", "state")
+    looked = {"alignment": _about(floats, ["batch", "source"])} if memory else {}
+    logits = {"logits": _about(floats, ["batch", model.output.vocab_size])}
+    source, lengths = (_about(ids, list(shape)) for shape in SOURCE_AXES)
+    return {
+        "encoder": {"inputs": {"source": source, "lengths": lengths}, "outputs": {**memory, **state}},
+        "step": {
+            "inputs": {"tokens": _about(ids, list(TOKENS_AXES)), **state, **memory},
+            "outputs": {**logits, **looked, **told("state", "next", " + 1")},
+        },
+    }
+
+
+def _about(tensor: Tensor, shape: list[str | int]) -> dict[str, Any]:
+    return {"type": str(tensor.dtype).removeprefix("torch."), "shape": shape}
 
 
 def named(tree: Any) -> Tensors:
@@ -146,7 +181,6 @@ def _first_layer_state(layer: Any, memory: Any, nothing: Tensor) -> LayerState:
     return LayerState(own, layer.self_attention.begin(own), layer.attention.begin(memory))
 
 
-_KINDS = ("state", "memory")
 
 
 @dataclass(frozen=True)
@@ -179,7 +213,7 @@ class _Plain(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _axes(model: Seq2Seq, base: _Example) -> dict[tuple[str, str], tuple[str | int, ...]]:
+def _axes(model: Seq2Seq, base: _Example) -> Axes:
     """What each axis of each tensor counts: the number that it follows when batch, source or steps are others."""
     others = {"batch": (4, 5, 3), "source": (2, 7, 3), "past": (2, 5, 6)}
     found = {place: list(tensor.shape) for place, tensor in base.tensors().items()}
@@ -213,8 +247,13 @@ def _filled(structure: tuple[list[Any], Any, list[str]], tensors: Tensors) -> An
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch says of its own internals: parameters of recurrent layers that it looks up anew."""
+def quiet() -> Iterator[None]:
+    """Without what torch says of its own internals: parameters looked up anew, packages that it could use."""
+    level = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(level)
