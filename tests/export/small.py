@@ -36,7 +36,7 @@ def small_model(pair, transformer=None, **options):
 def sentences(pair, count=200, longest=11):
     generator = torch.Generator().manual_seed(7)
     lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
-    return [torch.randint(1, pair.source.vocab_size, (length,), generator=generator).tolist() for length in lengths]
+    return [torch.randint(4, pair.source.vocab_size, (length,), generator=generator).tolist() for length in lengths]
 
 
 def greedy_tokens(model, sources):

@@ -45,8 +45,8 @@ def export_ctranslate2(
     require("ctranslate2")
     with export_folder(path, tokenizers, constraints) as (folder, manifest), torch.no_grad():
         spec = _spec(model)
-        spec.register_source_vocabulary(_entries(tokenizers.source))
-        spec.register_target_vocabulary(_entries(tokenizers.target))
+        spec.register_source_vocabulary(entries(tokenizers.source))
+        spec.register_target_vocabulary(entries(tokenizers.target))
         unk, bos, eos = (SPECIAL_TOKENS[index] for index in (UNK, BOS, EOS))
         spec.config.unk_token, spec.config.eos_token = unk, eos
         spec.config.bos_token = spec.config.decoder_start_token = bos
@@ -178,6 +178,11 @@ def _numbers(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().float().contiguous().numpy()
 
 
-def _entries(tokenizer: Tokenizer) -> list[str]:
+def entries(tokenizer: Tokenizer) -> list[str]:
+    """The vocabulary in the order of its ids, as CTranslate2 takes and gives tokens.
+
+    >>> entries(Tokenizer.train(["a bat"], kind="word", vocab_size=9))
+    ['<pad>', '<unk>', '<s>', '</s>', 'a', 'bat']
+    """
     vocabulary = tokenizer.to_dict()["core"]["model"]["vocab"]
     return sorted(vocabulary, key=vocabulary.get)

@@ -18,7 +18,7 @@ def refuse_stateful(model: Seq2Seq) -> None:
             parts = (inner.score, inner.window, inner.normalizer)
             named = [type(part).__name__ for part in parts if part.stateful]
             raise ExportError(
-                f"the model's attention, {type(attention).__name__}, is stateful ({', '.join(named)}): what a step looks "
+                f"the model's attention is stateful ({', '.join(named)}): what a step looks "
                 "at depends on the looks before it, and the graph of a step has no place for that; translate with "
                 "`heedful translate`, or train with bahdanau, luong, sine, local_m, local_p or multi_head."
             )
