@@ -23,7 +23,9 @@ def small_model(pair, transformer=None, **options):
     torch.manual_seed(5)
     if transformer is not None:
         options |= {**TRANSFORMER, "transformer": {"heads": 2, "hidden_units": 16, **transformer}}
-    model = build_model(ModelOptions.model_validate({**SIZES, **options}), pair.source.vocab_size, pair.target.vocab_size)
+    model = build_model(
+        ModelOptions.model_validate({**SIZES, **options}), pair.source.vocab_size, pair.target.vocab_size
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter *= 3 if parameter.dim() > 1 else 1

@@ -10,7 +10,9 @@ from tests.tolerances import assert_close
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-@pytest.mark.parametrize(("layers", "bidirectional", "merge"), [(1, False, "concat"), (2, True, "sum"), (3, True, "concat")])
+@pytest.mark.parametrize(
+    ("layers", "bidirectional", "merge"), [(1, False, "concat"), (2, True, "sum"), (3, True, "concat")]
+)
 @torch.no_grad()
 def test_it_reads_as_the_packed_one(cell, layers, bidirectional, merge):
     torch.manual_seed(3)

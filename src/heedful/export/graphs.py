@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from heedful.functional import padding_mask
-from heedful.models import RecurrentEncoder, Seq2Seq, TransformerDecoder
+from heedful.models import Decoder, RecurrentEncoder, Seq2Seq
 from heedful.models.decoders import DecoderState, Encoded
 from heedful.models.transformer import LayerState, TransformerState
 
@@ -64,16 +64,16 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, model: Seq2Seq) -> None:
         super().__init__()
-        self.model = model
+        # and no more of it: what a program holds is written down
+        self.encoder, self.decoder = model.encoder, model.decoder
 
     def forward(
         self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]
     ) -> dict[str, dict[str, Tensor]]:
-        encoder, decoder = self.model.encoder, self.model.decoder
-        recurrent = isinstance(encoder, RecurrentEncoder)
-        read = read_recurrent(encoder, source, lengths) if recurrent else encoder(source, lengths)
-        encoded = decoder.remember(read, padding_mask(lengths, source.shape[1]))
-        return {"memory": named(encoded.memory), "state": named(first_state(self.model, encoded))}
+        recurrent = isinstance(self.encoder, RecurrentEncoder)
+        read = read_recurrent(self.encoder, source, lengths) if recurrent else self.encoder(source, lengths)
+        encoded = self.decoder.remember(read, padding_mask(lengths, source.shape[1]))
+        return {"memory": named(encoded.memory), "state": named(first_state(self.decoder, encoded))}
 
 
 class StepGraph(nn.Module):
@@ -116,6 +116,7 @@ def make_graphs(model: Seq2Seq) -> Graphs:
         encoder = torch.export.export(
             EncoderGraph(model), base.source, dynamic_shapes=tuple(map(_dynamic, SOURCE_AXES)), strict=False
         )
+        del model.encoder  # no step reads it
         step = torch.export.export(
             StepGraph(model, base.state, base.memory),
             (torch.full((2,), 4), own["state"], own["memory"]),
@@ -164,23 +165,22 @@ def named(tree: Any) -> Tensors:
     return {_path(path): leaf for path, leaf in leaves if isinstance(leaf, Tensor)}
 
 
-def first_state(model: Seq2Seq, encoded: Encoded) -> Any:
+def first_state(decoder: Decoder, encoded: Encoded) -> Any:
     """The state before the first token, with all the tensors that later states have: caches of no step."""
-    state = model.start(encoded)
+    state: Any = decoder.start(encoded)
+    blocks: Any = decoder
     if isinstance(state, TransformerState):
-        nothing = torch.zeros(encoded.summary.shape[0], 0, model.decoder.embedding_dim)
-        layers = zip(model.decoder.stack.layers, encoded.memory, strict=True)
+        nothing = torch.zeros(encoded.summary.shape[0], 0, decoder.embedding_dim)
+        layers = zip(blocks.stack.layers, encoded.memory, strict=True)
         return replace(state, layers=tuple(_first_layer_state(layer, memory, nothing) for layer, memory in layers))
     if isinstance(state, DecoderState) and encoded.memory is not None:
-        return replace(state, attention=model.decoder.attention.begin(encoded.memory))
+        return replace(state, attention=blocks.attention.begin(encoded.memory))
     return state
 
 
 def _first_layer_state(layer: Any, memory: Any, nothing: Tensor) -> LayerState:
     own = layer.self_attention.remember(nothing)
     return LayerState(own, layer.self_attention.begin(own), layer.attention.begin(memory))
-
-
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _example(model: Seq2Seq, batch: int, source_len: int, steps: int) -> _Exampl
     source = torch.full((batch, source_len), 4), torch.full((batch,), source_len)
     with _Plain():
         encoded = model.encode(*source)
-        state = first_state(model, encoded)
+        state = first_state(model.decoder, encoded)
         for _ in range(steps):
             _, state = model.step(torch.full((batch,), 4), state, encoded)
     return _Example(source, encoded.memory, state)

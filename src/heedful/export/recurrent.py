@@ -1,7 +1,7 @@
 """A recurrent encoder as a graph for sources of any length: one scan for each layer and direction.
 
-Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Each direction is read forwards instead, the
-backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
+Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Each direction is read forwards instead,
+the backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
 """
 
 import torch
