@@ -1,8 +1,6 @@
 """Exported graphs say what heedful says, token by token, in the runtime they are for."""
 
 import importlib.util
-import re
-from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -63,12 +61,12 @@ def test_onnxruntime_says_the_same_and_looks_at_the_same(case, pair, tmp_path, r
 def test_torch_says_the_same(case, pair, tmp_path):
     model, sources, expected, _, graphs = case
     folder = export_torch(model, pair, tmp_path / "torch", LIMITS, graphs)
-    for name in ("encoder.pt2", "step.pt2"):
-        with ZipFile(folder / name) as archive:
-            inside = b"".join(archive.read(one) for one in archive.namelist() if one.endswith(".json"))
-        # no class of heedful, and no operator of its own, has to be there
-        assert not re.search(rb"heedful[.:](?!export)", re.sub(rb'"stack_trace": "(?:[^"\\\\]|\\\\.)*"', b"", inside))
-    encoder, step = (torch.export.load(folder / f"{name}.pt2").module() for name in ("encoder", "step"))
+    programs = [torch.export.load(folder / f"{name}.pt2") for name in ("encoder", "step")]
+    for program in programs:
+        # no class of heedful has to be there, and no operator of its own
+        assert "heedful" not in f"{program.call_spec}"
+        assert "heedful" not in "".join(str(node.target) for node in program.graph.nodes)
+    encoder, step = (program.module() for program in programs)
     source, lengths = pad(sources)
     with torch.no_grad():
         read = encoder(source, lengths)

@@ -43,8 +43,8 @@ def command(
     """Write a trained translation model for another runtime.
 
     ONNX and torch get two graphs: the encoder, once for a batch of sentences, and the step, once for every token, with
-    the weights of attention among its outputs. Any batch and any length go in. CTranslate2 gets Transformers that it has
-    a form for. Beside them stand both tokenisers, for the library tokenizers, and heedful.json, which names inputs,
+    the weights of attention among its outputs. Any batch and any length go in. CTranslate2 gets Transformers that it
+    has a form for. Beside them stand both tokenisers, for the library tokenizers, and heedful.json, which names inputs,
     outputs and special ids.
     """
     translator: Any = load_any(model)
