@@ -50,7 +50,7 @@ def export_ctranslate2(
         unk, bos, eos = (SPECIAL_TOKENS[index] for index in (UNK, BOS, EOS))
         spec.config.unk_token, spec.config.eos_token = unk, eos
         spec.config.bos_token = spec.config.decoder_start_token = bos
-        spec.config.layer_norm_epsilon = _epsilon(model.encoder.stack.layers[0].self_residual.norm)
+        spec.config.layer_norm_epsilon = _epsilon(model)
         spec.validate()
         spec.optimize()
         spec.save(str(folder))
@@ -64,7 +64,7 @@ def refuse_unrepresentable(model: Seq2Seq) -> None:
     Raises:
         ExportError: names it.
     """
-    sides = (model.encoder, model.decoder)
+    sides: Any = (model.encoder, model.decoder)
     if not (isinstance(sides[0], TransformerEncoder) and isinstance(sides[1], TransformerDecoder)):
         names = " and ".join(type(side).__name__ for side in sides)
         raise _no_form(f"{names} (it takes a Transformer on both sides)")
@@ -169,8 +169,9 @@ def _places(stack: Any) -> Tensor:
     return (nothing if stack.positions is None else stack.positions(nothing)).squeeze(0)
 
 
-def _epsilon(norm: Any) -> float:
+def _epsilon(model: Any) -> float:
     """What is added to a variance; torch's norm of the root mean square takes the smallest step above 1."""
+    norm = model.encoder.stack.layers[0].self_residual.norm
     return torch.finfo(torch.float32).eps if norm.eps is None else norm.eps
 
 

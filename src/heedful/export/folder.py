@@ -1,4 +1,4 @@
-"""The folder of an exported model: the files of the runtime, both tokenisers, and `heedful.json`, which tells of them."""
+"""The folder of an exported model: files of the runtime, both tokenisers, and `heedful.json`, which tells of them."""
 
 import json
 import os

@@ -65,7 +65,8 @@ class EncoderGraph(nn.Module):
     def __init__(self, model: Seq2Seq) -> None:
         super().__init__()
         # and no more of it: what a program holds is written down
-        self.encoder, self.decoder = model.encoder, model.decoder
+        self.encoder: Any = model.encoder
+        self.decoder = model.decoder
 
     def forward(
         self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]
@@ -216,7 +217,7 @@ class _Plain(TorchDispatchMode):
 def _axes(model: Seq2Seq, base: _Example) -> Axes:
     """What each axis of each tensor counts: the number that it follows when batch, source or steps are others."""
     others = {"batch": (4, 5, 3), "source": (2, 7, 3), "past": (2, 5, 6)}
-    found = {place: list(tensor.shape) for place, tensor in base.tensors().items()}
+    found: dict[tuple[str, str], list[str | int]] = {place: [*tensor.shape] for place, tensor in base.tensors().items()}
     for name, sizes in others.items():
         for place, tensor in _example(model, *sizes).tensors().items():
             follows = (own != other for own, other in zip(base.tensors()[place].shape, tensor.shape, strict=True))

@@ -4,6 +4,8 @@ Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Ea
 the backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -59,7 +61,7 @@ def _merge(encoder: RecurrentEncoder, features: Tensor) -> Tensor:
     return forwards + backwards
 
 
-def _run(rnn: nn.RNNBase, weights: list[Tensor], steps: Float[Tensor, "batch steps features"]) -> Tensor:
+def _run(rnn: nn.RNNBase, weights: Sequence[Tensor], steps: Float[Tensor, "batch steps features"]) -> Tensor:
     """Outputs of one direction of one layer, from a state of zeros."""
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     start = steps.new_zeros(steps.shape[0], rnn.hidden_size)
