@@ -131,10 +131,10 @@ def make_graphs(model: Seq2Seq) -> Graphs:
 
 
 def _signature(model: Seq2Seq, axes: Axes, tensors: dict[tuple[str, str], Tensor]) -> Signature:
-    def told(kind: str, prefix: str, more: str = "") -> dict[str, dict[str, Any]]:
+    def told(kind: str, prefix: str, past: str | int = "past") -> dict[str, dict[str, Any]]:
         found = {name: shape for (place, name), shape in axes.items() if place == kind}
         return {
-            f"{prefix}.{name}": _about(tensors[kind, name], [f"past{more}" if one == "past" else one for one in shape])
+            f"{prefix}.{name}": _about(tensors[kind, name], [past if one == "past" else one for one in shape])
             for name, shape in found.items()
         }
 
@@ -144,10 +144,13 @@ def _signature(model: Seq2Seq, axes: Axes, tensors: dict[tuple[str, str], Tensor
     logits = {"logits": _about(floats, ["batch", model.output.vocab_size])}
     source, lengths = (_about(ids, list(shape)) for shape in SOURCE_AXES)
     return {
-        "encoder": {"inputs": {"source": source, "lengths": lengths}, "outputs": {**memory, **state}},
+        "encoder": {
+            "inputs": {"source": source, "lengths": lengths},
+            "outputs": {**memory, **told("state", "state", 0)},
+        },
         "step": {
             "inputs": {"tokens": _about(ids, list(TOKENS_AXES)), **state, **memory},
-            "outputs": {**logits, **looked, **told("state", "next", " + 1")},
+            "outputs": {**logits, **looked, **told("state", "next", "past + 1")},
         },
     }
 

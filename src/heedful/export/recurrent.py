@@ -28,7 +28,8 @@ def read_recurrent(
     >>> from heedful.layers import TokenEmbedding
     >>> encoder = RecurrentEncoder(TokenEmbedding(11, 3), embedding_dim=3, units=5).eval()
     >>> source, lengths = torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1])
-    >>> read_recurrent(encoder, source, lengths).outputs.shape
+    >>> with torch.no_grad():
+    ...     read_recurrent(encoder, source, lengths).outputs.shape
     torch.Size([2, 3, 10])
     """
     rnn, steps = encoder.rnn, encoder.embedding(source)
