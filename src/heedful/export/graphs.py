@@ -21,6 +21,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from heedful._pytree import map_tensors
 from heedful.functional import padding_mask
 from heedful.models import Decoder, RecurrentEncoder, Seq2Seq
 from heedful.models.decoders import DecoderState, Encoded
@@ -174,16 +175,17 @@ def first_state(decoder: Decoder, encoded: Encoded) -> Any:
     state: Any = decoder.start(encoded)
     blocks: Any = decoder
     if isinstance(state, TransformerState):
-        nothing = torch.zeros(encoded.summary.shape[0], 0, decoder.embedding_dim)
+        step = torch.zeros(encoded.summary.shape[0], 1, decoder.embedding_dim)
         layers = zip(blocks.stack.layers, encoded.memory, strict=True)
-        return replace(state, layers=tuple(_first_layer_state(layer, memory, nothing) for layer, memory in layers))
+        return replace(state, layers=tuple(_first_layer_state(layer, memory, step) for layer, memory in layers))
     if isinstance(state, DecoderState) and encoded.memory is not None:
         return replace(state, attention=blocks.attention.begin(encoded.memory))
     return state
 
 
-def _first_layer_state(layer: Any, memory: Any, nothing: Tensor) -> LayerState:
-    own = layer.self_attention.remember(nothing)
+def _first_layer_state(layer: Any, memory: Any, step: Tensor) -> LayerState:
+    # a step taken off again: ONNX cannot reshape what has no elements
+    own = map_tensors(lambda tensor: tensor[:, :, :0], layer.self_attention.remember(step))
     return LayerState(own, layer.self_attention.begin(own), layer.attention.begin(memory))
 
 
