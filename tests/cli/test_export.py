@@ -1,8 +1,4 @@
-"""`heedful export`: what is written where, and what is refused."""
-
-import json
-
-import pytest
+"""`heedful export`: what is refused."""
 
 from heedful.export import folder
 
@@ -20,21 +16,3 @@ def test_a_package_that_is_missing_is_named_with_the_way_to_get_it(one_sentence,
     said = one_sentence("export", model, "--output", tmp_path / "out")
     assert said == "this format needs the package onnx, which is not installed; run: pip install 'heedful[export]'"
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.compile
-def test_a_model_is_written_with_what_its_recipe_allows(run, model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    outcome = run("export", model, "--format", "torch")
-    (written,) = tmp_path.iterdir()
-    assert (outcome.code, outcome.out) == (0, "")
-    assert (
-        f"Wrote encoder.pt2 and step.pt2 for torch.export.load, with tokenizers and heedful.json, to {written.name}"
-        in (outcome.err)
-    )
-    files = {"encoder.pt2", "heedful.json", "source_tokenizer.json", "step.pt2", "target_tokenizer.json"}
-    assert {file.name for file in written.iterdir()} == files
-    about = json.loads((written / "heedful.json").read_text())
-    assert about["ids"] == {"pad": 0, "unk": 1, "bos": 2, "eos": 3}
-    assert about["limits"]["max_length"] > 0
-    assert about["step"]["outputs"]["alignment"] == {"type": "float32", "shape": ["batch", "source"]}

@@ -22,7 +22,7 @@ def small_model(pair, transformer=None, **options):
     """A model whose choices are clear: rounding does not change them, and sentences end at different lengths."""
     torch.manual_seed(5)
     if transformer is not None:
-        options |= {**TRANSFORMER, "transformer": {"heads": 2, "hidden_units": 16, **transformer}}
+        options = {**TRANSFORMER, "transformer": {"heads": 2, "hidden_units": 16, **transformer}, **options}
     model = build_model(
         ModelOptions.model_validate({**SIZES, **options}), pair.source.vocab_size, pair.target.vocab_size
     )
