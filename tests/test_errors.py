@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heedful._errors import DataError, HeedfulError, ModelFolderError, OutputError, RecipeError
+from heedful._errors import DataError, ExportError, HeedfulError, ModelFolderError, OutputError, RecipeError
 
-KINDS = [HeedfulError, DataError, ModelFolderError, OutputError, RecipeError]
+KINDS = [HeedfulError, DataError, ExportError, ModelFolderError, OutputError, RecipeError]
 
 
 @pytest.mark.parametrize("kind", KINDS)

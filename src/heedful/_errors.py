@@ -35,6 +35,10 @@ class ModelFolderError(HeedfulError, ValueError):
     """A model folder that lacks a file, was cut off or belongs to another version."""
 
 
+class ExportError(HeedfulError, ValueError):
+    """A model that another runtime has no form for, or a package that the form needs and that is not installed."""
+
+
 class OutputError(HeedfulError, OSError):
     """An output folder that cannot be written."""
 

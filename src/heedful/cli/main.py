@@ -6,7 +6,7 @@ import typer
 
 import heedful
 
-from . import classify, compare, demo, doctor, evaluate, explain, inspect, listing, train, translate
+from . import classify, compare, demo, doctor, evaluate, explain, export, inspect, listing, train, translate
 from ._shell import examples, told
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ for name, module in {
     "evaluate": evaluate,
     "explain": explain,
     "compare": compare,
+    "export": export,
     "inspect": inspect,
     "list": listing,
     "doctor": doctor,

@@ -37,7 +37,8 @@ def linear(
     tensor([[4., 4., 4., 4., 4.],
             [4., 4., 4., 4., 4.]])
     """
-    if not suits_onednn(input.shape[:-1].numel(), weight, input):
+    # the number of rows would tie a graph to it
+    if torch.compiler.is_compiling() or not suits_onednn(input.shape[:-1].numel(), weight, input):
         return functional.linear(input, weight, bias)
     product = _Product.apply(input.reshape(-1, input.shape[-1]), weight, bias)
     return product.view(*input.shape[:-1], weight.shape[0])  # pyright: ignore[reportOptionalMemberAccess]

@@ -131,6 +131,8 @@ def check_lengths(lengths: Tensor, batch: int, source_len: int) -> None:
     """Refuse lengths that are not one number from 1 to the width of the source for each sentence."""
     if lengths.shape != (batch,):
         raise ValueError(f"lengths has shape {tuple(lengths.shape)}; expected [{batch}], one number for each sentence.")
+    if torch.compiler.is_compiling():  # numbers are no part of a graph
+        return
     least, most = int(lengths.min()), int(lengths.max())
     if not 1 <= least <= most <= source_len:
         sentence = int(((lengths < 1) | (lengths > source_len)).nonzero()[0])

@@ -359,7 +359,7 @@ class TransformerDecoder(Decoder):
 
     def start(self, encoded: Encoded) -> TransformerState:
         """The state before the first token."""
-        position = torch.zeros(len(encoded.summary), dtype=torch.long, device=encoded.summary.device)
+        position = torch.zeros(encoded.summary.shape[0], dtype=torch.long, device=encoded.summary.device)
         return TransformerState(position, (LayerState(),) * len(self.stack.layers))
 
     def forward(

@@ -1,0 +1,73 @@
+"""`heedful export`: a trained translation model for other runtimes: ONNX, torch without heedful, CTranslate2."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from heedful._errors import ExportError
+
+from ._shell import Model, load_any, say
+
+EXAMPLES = (
+    "heedful export heedful-demo",
+    "heedful export heedful-demo --format torch --output french-torch",
+    "heedful export runs/transformer --format ctranslate2",
+)
+
+
+class Format(StrEnum):
+    """What a model can be exported to."""
+
+    onnx = "onnx"
+    torch = "torch"
+    ctranslate2 = "ctranslate2"
+
+
+RUNS_IN = {
+    Format.onnx: "encoder.onnx and step.onnx for onnxruntime",
+    Format.torch: "encoder.pt2 and step.pt2 for torch.export.load",
+    Format.ctranslate2: "a model for ctranslate2.Translator",
+}
+
+
+def command(
+    model: Model,
+    form: Annotated[Format, typer.Option("--format", help="What will run it.")] = Format.onnx,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where to write it; MODEL-FORMAT in this folder when left out."),
+    ] = None,
+) -> None:
+    """Write a trained translation model for another runtime.
+
+    ONNX and torch get two graphs: the encoder, once for a batch of sentences, and the step, once for every token, with
+    the weights of attention among its outputs. Any batch and any length go in. CTranslate2 gets Transformers that it
+    has a form for. Beside them stand both tokenisers, for the library tokenizers, and heedful.json, which names inputs,
+    outputs and special ids.
+    """
+    translator: Any = load_any(model)
+    if translator.task != "translation":
+        raise ExportError(f"{model} is a model for {translator.task}; heedful export takes models for translation.")
+    folder = output or Path(f"{_name(model)}-{form}")
+    say(f"Exporting {model} to {form}; this may take a minute.")
+    written = export(translator, form, folder)
+    size = sum(file.stat().st_size for file in written.iterdir())
+    say(f"Wrote {RUNS_IN[form]}, with tokenizers and heedful.json, to {written} ({size / 2**20:.1f} MiB).")
+
+
+def export(translator: Any, form: Format, folder: Path) -> Path:
+    """The model in a folder, in one of the formats, with the recipe's limits of length."""
+    from heedful.export import export_ctranslate2, export_onnx, export_torch
+    from heedful.tasks.decoding import make_constraints
+
+    write = {Format.onnx: export_onnx, Format.torch: export_torch, Format.ctranslate2: export_ctranslate2}[form]
+    limits = make_constraints(translator.recipe.decoding, translator.tokenizers.target)
+    return write(translator.model, translator.tokenizers, folder, limits)
+
+
+def _name(model: Path) -> str:
+    """The name of a model or of the run that holds it as `model`."""
+    path = Path(str(model).removeprefix("hf:"))
+    return path.resolve().parent.name if path.name == "model" else path.resolve().name

@@ -1,0 +1,13 @@
+"""Trained translation models for other runtimes: ONNX, programs of torch, CTranslate2.
+
+| function | what it writes | what runs it |
+|---|---|---|
+| export_onnx | two graphs, encoder and step | onnxruntime and others |
+| export_torch | the same two as programs | torch, without heedful |
+| export_ctranslate2 | a Transformer in CTranslate2's own form | ctranslate2 |
+"""
+
+from .ctranslate2 import export_ctranslate2 as export_ctranslate2
+from .graphs import make_graphs as make_graphs
+from .onnx import export_onnx as export_onnx
+from .torch_programs import export_torch as export_torch

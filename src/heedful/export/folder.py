@@ -1,0 +1,84 @@
+"""The folder of an exported model: files of the runtime, both tokenisers, and `heedful.json`, which tells of them."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import tokenizers as hf
+from tokenizers import decoders
+
+import heedful
+from heedful._errors import ExportError, OutputError
+from heedful._files import whole_folder
+from heedful.data.tokenizers import SPACE, Tokenizer, TokenizerPair
+from heedful.data.vocabulary import BOS, EOS, PAD, UNK
+from heedful.decoding.constraints import Constraints
+
+FORMAT = 1
+MANIFEST = "heedful.json"
+TOKENIZERS = {"source": "source_tokenizer.json", "target": "target_tokenizer.json"}
+
+
+@contextmanager
+def export_folder(
+    path: str | os.PathLike[str], tokenizers: TokenizerPair, constraints: Constraints | None = None
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A folder to write to and what `heedful.json` will say, to add to; whole or not at all.
+
+    Args:
+        path: where the folder will stand; an older export there is replaced.
+        tokenizers: of both sides.
+        constraints: how long a translation may be; `Constraints()` when left out.
+
+    Raises:
+        OutputError: the place cannot be written, or holds anything but an export.
+    """
+    path, limits = Path(path), constraints or Constraints()
+    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"cannot write an export to {path}: something else is there; choose a folder of its own")
+    with whole_folder(path) as folder:
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "heedful": heedful.__version__,
+            "ids": {"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS},
+            "limits": {name: getattr(limits, name) for name in ("max_length", "max_ratio", "max_extra")},
+            "tokenizers": {**TOKENIZERS, "kind": tokenizers.source.kind},
+        }
+        yield folder, manifest
+        for side, name in TOKENIZERS.items():
+            reader(getattr(tokenizers, side)).save(str(folder / name))
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
+    """The tokeniser as one of the library `tokenizers`, which can also put ids together to text.
+
+    >>> reader(Tokenizer.train(["a bat"], kind="character", vocab_size=20)).decode([4, 5])
+    'a '
+    """
+    core = hf.Tokenizer.from_str(json.dumps(tokenizer.to_dict()["core"]))
+    if tokenizer.kind == "bpe":
+        spaces = [decoders.Replace(SPACE, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        core.decoder = decoders.Sequence(spaces)
+    elif tokenizer.kind == "byte_bpe":
+        core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    elif tokenizer.kind == "character":
+        core.decoder = decoders.Fuse()
+    return core
+
+
+def require(*packages: str) -> None:
+    """Check that what a format needs is installed.
+
+    Raises:
+        ExportError: names the package, and how to get it.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise ExportError(
+                f"this format needs the package {package}, which is not installed; run: pip install 'heedful[export]'"
+            )

@@ -1,0 +1,90 @@
+"""A recurrent encoder as a graph for sources of any length: one scan for each layer and direction.
+
+Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Each direction is read forwards instead,
+the backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from heedful.functional import padding_mask
+from heedful.models.encoders import EncoderOutput, RecurrentEncoder
+
+
+def read_recurrent(
+    encoder: RecurrentEncoder, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]
+) -> EncoderOutput:
+    """What `encoder(source, lengths)` gives in evaluation, in operators that a graph for any length can hold.
+
+    Args:
+        encoder: GRU or LSTM layers.
+        source: token ids, `[batch, source_len]`, padding behind each sentence.
+        lengths: real tokens of each sentence, at least 1.
+
+    >>> from heedful.layers import TokenEmbedding
+    >>> encoder = RecurrentEncoder(TokenEmbedding(11, 3), embedding_dim=3, units=5).eval()
+    >>> source, lengths = torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1])
+    >>> with torch.no_grad():
+    ...     read_recurrent(encoder, source, lengths).outputs.shape
+    torch.Size([2, 3, 10])
+    """
+    rnn, steps = encoder.rnn, encoder.embedding(source)
+    places = torch.arange(source.shape[1], device=source.device).unsqueeze(0)
+    last = (lengths - 1).unsqueeze(1)
+    # real steps in the opposite order, padding where it was
+    reverse = torch.where(places <= last, last - places, places)
+    summary = steps
+    for layer in range(rnn.num_layers):
+        outputs, ends = [], []
+        for direction in range(2 if rnn.bidirectional else 1):
+            weights = rnn.all_weights[2 * layer + direction if rnn.bidirectional else layer]
+            read = _run(rnn, weights, _take(steps, reverse) if direction else steps)
+            ends.append(_take(read, last).squeeze(1))
+            outputs.append(_take(read, reverse) if direction else read)
+        steps, summary = torch.cat(outputs, -1), torch.cat(ends, -1)
+    steps = steps.masked_fill(~padding_mask(lengths, source.shape[1]).transpose(1, 2), 0)
+    return EncoderOutput(_merge(encoder, steps), _merge(encoder, summary))
+
+
+def _take(steps: Tensor, places: Tensor) -> Tensor:
+    """The steps at places `[batch, any]` of each sentence."""
+    return steps.gather(1, places.unsqueeze(-1).expand(-1, -1, steps.shape[-1]))
+
+
+def _merge(encoder: RecurrentEncoder, features: Tensor) -> Tensor:
+    if not encoder.sum_directions:
+        return features
+    forwards, backwards = features.chunk(2, -1)
+    return forwards + backwards
+
+
+def _run(rnn: nn.RNNBase, weights: Sequence[Tensor], steps: Float[Tensor, "batch steps features"]) -> Tensor:
+    """Outputs of one direction of one layer, from a state of zeros."""
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    start = steps.new_zeros(steps.shape[0], rnn.hidden_size)
+    gates = linear(steps.transpose(0, 1), weight_ih, bias_ih)
+    cell, states = (_lstm, [start, start.clone()]) if isinstance(rnn, nn.LSTM) else (_gru, [start])
+    # the operator itself: its public form compiles the cell first, which takes many times as long
+    return torch.ops.higher_order.scan(cell, states, [gates], (weight_hh, bias_hh))[-1].transpose(0, 1)
+
+
+def _gru(hidden: Tensor, gates: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
+    """One step of torch's GRU: the new state, and the same as output (a clone: an output has no other name)."""
+    reset, update, new = gates.chunk(3, -1)
+    own_reset, own_update, own_new = linear(hidden, weight, bias).chunk(3, -1)
+    update = torch.sigmoid(update + own_update)
+    new = torch.tanh(new + torch.sigmoid(reset + own_reset) * own_new)
+    hidden = new + update * (hidden - new)
+    return [hidden, hidden.clone()]
+
+
+def _lstm(hidden: Tensor, cell: Tensor, gates: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
+    """One step of torch's LSTM: the new state, and its hidden half as output."""
+    enter, forget, new, leave = (gates + linear(hidden, weight, bias)).chunk(4, -1)
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
+    hidden = torch.sigmoid(leave) * torch.tanh(cell)
+    return [hidden, cell, hidden.clone()]

@@ -1,0 +1,78 @@
+"""A Transformer in CTranslate2 says what it says here; what that engine has no form for is named."""
+
+import json
+
+import pytest
+
+from heedful._errors import ExportError, OutputError
+from heedful.export import export_ctranslate2, make_graphs
+from heedful.export.ctranslate2 import entries, refuse_unrepresentable
+from tests.export.small import LIMITS, greedy_tokens, sentences, small_model, tokenizer_pair
+
+ROWS = {
+    "as built": {},
+    "the paper's": {"norm_first": False},
+    "learned": {"positions": "learned", "max_positions": 40, "activation": "gelu", "norm": "rms"},
+    "gated": {"positions": "none", "activation": "swiglu"},
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_it_says_the_same(name, tmp_path):
+    runtime = pytest.importorskip("ctranslate2")
+    pair = tokenizer_pair()
+    model = small_model(pair, transformer=ROWS[name], tie_embeddings=name == "gated")
+    sources = sentences(pair)
+    expected, _ = greedy_tokens(model, sources)
+    assert len({tuple(said) for said in expected}) > 30
+    folder = export_ctranslate2(model, pair, tmp_path / "export", LIMITS)
+    translator = runtime.Translator(str(folder), inter_threads=1, intra_threads=1)
+    source_entries = entries(pair.source)
+    for source, ours in zip(sources, expected, strict=True):
+        (found,) = translator.translate_batch(
+            [[source_entries[one] for one in source]],
+            beam_size=1,
+            max_decoding_length=LIMITS.max_lengths([len(source)])[0],
+            suppress_sequences=[["<pad>"], ["<s>"]],
+        )
+        assert [pair.target.token_to_id(token) for token in found.hypotheses[0]] == ours
+    assert json.loads((folder / "heedful.json").read_text())["runtime"] == "ctranslate2"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, "RecurrentEncoder and LookThenUpdateDecoder"),
+        ({"transformer": {"positions": "rotary"}}, "rotated or normalised queries and keys"),
+        ({"transformer": {"positions": "alibi"}}, "AlibiBias"),
+        ({"transformer": {"positions": "t5"}}, "BucketedRelativeBias"),
+        ({"transformer": {"kv_heads": 1}}, "1 heads of keys for 2 of queries"),
+        ({"transformer": {"normalizer": "entmax15"}}, "Entmax15Normalizer"),
+        ({"transformer": {"cross": {"score": "additive"}}}, "AdditiveScore"),
+    ],
+)
+def test_what_has_no_form_there_is_named(options, named):
+    with pytest.raises(ExportError, match=f"CTranslate2 has no form for {named}.*; export to onnx or torch instead"):
+        refuse_unrepresentable(small_model(tokenizer_pair(), **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"attention": "coverage"}, r"attention is stateful \(CoverageScore\)"),
+        ({"attention": "monotonic"}, r"attention is stateful \(MonotonicNormalizer\)"),
+    ],
+)
+def test_stateful_attention_is_refused_with_the_way_out(options, named):
+    with pytest.raises(ExportError, match=f"{named}.*translate with `heedful translate`"):
+        make_graphs(small_model(tokenizer_pair(), **options))
+
+
+def test_a_folder_of_somebody_is_not_replaced(tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "home.txt").write_text("dear")
+    pytest.importorskip("ctranslate2")
+    pair = tokenizer_pair()
+    with pytest.raises(OutputError, match="something else is there"):
+        export_ctranslate2(small_model(pair, transformer={}), pair, tmp_path / "letters")
+    assert [one.name for one in tmp_path.iterdir()] == ["letters"]
