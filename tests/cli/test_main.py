@@ -12,7 +12,19 @@ from heedful.cli.main import app
 
 from .conftest import start
 
-COMMANDS = ("demo", "train", "translate", "serve", "classify", "evaluate", "explain", "compare", "inspect", "list", "doctor")
+COMMANDS = (
+    "demo",
+    "train",
+    "translate",
+    "serve",
+    "classify",
+    "evaluate",
+    "explain",
+    "compare",
+    "inspect",
+    "list",
+    "doctor",
+)
 
 
 def test_the_version_is_the_packages(run):

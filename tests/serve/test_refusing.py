@@ -8,9 +8,8 @@ import pytest
 
 from heedful._errors import HeedfulError
 from heedful.serve.limits import Limits
-from heedful.serve.server import listen
 
-from .conftest import Client, Paced, serving, until
+from .clients import Client, Paced, listening_at, serving, until
 
 
 @pytest.mark.parametrize(
@@ -22,9 +21,9 @@ from .conftest import Client, Paced, serving, until
         (b"[" * 9000, 400, "The body is no JSON in UTF-8"),
         (b"[1]", 422, "the body is [1]; send an object such as"),
         (b"{}", 422, "text is missing; send an object such as"),
-        (b'{"text": "half \\ud800"}', 422, "; expected a sentence in UTF-8, or a list of sentences"),
-        ({"text": 5}, 422, "text is or holds 5; expected a sentence"),
-        ({"text": ["a", None]}, 422, "text is or holds None; expected a sentence"),
+        (b'{"text": "half \\ud800"}', 422, "text holds half a character (a surrogate), which is no text"),
+        ({"text": 5}, 422, "text is 5; expected a sentence"),
+        ({"text": ["a", None]}, 422, "text is ['a', None]; expected a sentence, or a list"),
         ({"text": []}, 422, "text has 0 sentences; give 1 to 8 in a request"),
         ({"text": ["a"] * 9}, 422, "text has 9 sentences; give 1 to 8 in a request"),
         ({"text": ["a", " \n"]}, 422, "text[1] is empty; give at least one word"),
@@ -86,7 +85,12 @@ HEADERS = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: applica
     "rest",
     [
         b"Content-Length: 20001\r\n\r\n",
-        b"Transfer-Encoding: chunked\r\n\r\n" + b"2710\r\n" + b" " * 10000 + b"\r\n2710\r\n" + b" " * 10000 + b"\r\n5\r\n     ",
+        b"Transfer-Encoding: chunked\r\n\r\n"
+        + b"2710\r\n"
+        + b" " * 10000
+        + b"\r\n2710\r\n"
+        + b" " * 10000
+        + b"\r\n5\r\n     ",
     ],
 )
 def test_a_body_above_the_limit_is_refused_before_it_has_come(client, rest):
@@ -144,7 +148,12 @@ def test_a_full_queue_a_slow_answer_and_a_client_that_left(translator):
 
 def test_who_may_ask(translator):
     with serving(translator, token="s3cret") as client:
-        for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Basic s3cret"}, {"Authorization": "ü"}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer other"},
+            {"Authorization": "Basic s3cret"},
+            {"Authorization": "ü"},
+        ):
             client.headers = headers
             answer = client.translate("Go!")
             assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -172,14 +181,14 @@ def test_without_a_token_only_the_names_of_this_machine_are_answered(client):
 )
 def test_it_listens_to_others_only_with_a_token(host, token, sentence):
     with pytest.raises(HeedfulError, match=sentence):
-        listen(host, 0, token)
+        listening_at(host, 0, token)
 
 
 def test_it_listens_to_this_machine_without_a_token_and_to_all_with_one():
-    with listen("localhost", 0, None), listen("0.0.0.0", 0, "s3cret") as open_to_all:
+    with listening_at("localhost", 0, None), listening_at("0.0.0.0", 0, "s3cret") as open_to_all:
         port = open_to_all.getsockname()[1]
         with pytest.raises(HeedfulError, match=f"cannot listen on 127.0.0.1, port {port}: Address already in use"):
-            listen("127.0.0.1", port, None)
+            listening_at("127.0.0.1", port, None)
 
 
 @pytest.mark.parametrize(

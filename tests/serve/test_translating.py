@@ -7,7 +7,7 @@ import pytest
 from heedful.serve.limits import Limits
 from heedful.tasks.decoding_options import DecodingOptions
 
-from .conftest import Paced, serving, until
+from .clients import Paced, serving, until
 
 SENTENCES = ["I love you.", "Where is Tom?", "She has a red car and two dogs.", "Go!", "We do not know what to say."]
 
@@ -18,7 +18,9 @@ def test_a_sentence_and_a_list_are_translated_as_the_translator_does(client, tra
     expected = [found[0] for found in translator.translate(SENTENCES)]
     several = client.translate(SENTENCES).json["translations"]
     assert [said["text"] for said in several] == [found.text for found in expected]
-    assert [said["score"] for said in several] == pytest.approx([found.hypothesis.score for found in expected], abs=1e-5)
+    assert [said["score"] for said in several] == pytest.approx(
+        [found.hypothesis.score for found in expected], abs=1e-5
+    )
     assert one.json["translations"] == [pytest.approx(several[0], abs=1e-5)]
     assert set(several[0]) == {"text", "score", "finished"}
 
@@ -54,7 +56,7 @@ def test_requests_that_come_together_are_decoded_together_and_as_if_alone(client
 
 def test_a_batch_holds_what_is_decoded_alike_up_to_its_tokens_the_oldest_first(translator, monkeypatch):
     paced = Paced(translator)
-    monkeypatch.setattr("heedful.serve.batcher.TOKENS_PER_BATCH", 200)
+    monkeypatch.setattr("heedful.serve.batcher.TOKENS_PER_BATCH", 140)
     with serving(paced, Limits(window=0.0)) as client:
         until(lambda: paced.calls == [["a"]])
         paced.go.clear()

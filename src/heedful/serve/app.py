@@ -39,7 +39,9 @@ class Said(BaseModel):
     text: str
     score: float = Field(description="What ranks it: log-probability by length, less penalties.")
     finished: bool = Field(description="Whether the model came to an end, not to the longest length.")
-    tokens: list[str] | None = Field(None, description="As pieces; this and what follows where alignments are asked for.")
+    tokens: list[str] | None = Field(
+        None, description="As pieces; this and what follows where alignments are asked for."
+    )
     log_probs: list[float] | None = Field(None, description="Of each token, the last that of the end.")
     source_words: list[str] | None = None
     words: list[str] | None = None
@@ -193,7 +195,10 @@ async def _invalid(_: Request, error: Any) -> JSONResponse:
 async def _http(_: Request, error: Any) -> JSONResponse:
     if error.status_code == 400:
         return _unreadable("")
-    ways = {404: f"There is no such page; there are {', '.join(PATHS)}.", 405: "The path takes another method; see /docs."}
+    ways = {
+        404: f"There is no such page; there are {', '.join(PATHS)}.",
+        405: "The path takes another method; see /docs.",
+    }
     sentence = ways.get(error.status_code, str(error.detail))
     return JSONResponse({"detail": sentence}, error.status_code, error.headers)
 

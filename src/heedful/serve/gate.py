@@ -84,7 +84,8 @@ class Gate:
         if self._token is None:
             if not is_own_name(headers.get("host", "")):
                 raise Refusal(
-                    421, "This server answers to localhost, 127.0.0.1 and [::1] only; ask for one of them, or set a token."
+                    421,
+                    "This server answers to localhost, 127.0.0.1 and [::1] only; ask for one of them, or set a token.",
                 )
         elif path not in self._open_paths:
             kind, _, given = headers.get("authorization", "").partition(" ")
@@ -97,7 +98,9 @@ class Gate:
         """The whole body."""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Refusal(415, f"The content type is {kind or 'missing'}; send JSON, as Content-Type: application/json.")
+            raise Refusal(
+                415, f"The content type is {kind or 'missing'}; send JSON, as Content-Type: application/json."
+            )
         most = self._limits.body
         too_large = Refusal(413, f"The body has more than {most:,} bytes; send the text in several requests.")
         declared = headers.get("content-length", "0")

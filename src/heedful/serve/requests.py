@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import torch
 from pydantic import Field, ValidationError, create_model
@@ -40,7 +40,7 @@ class Asked(Section):
     )
 
 
-def decoding_keys() -> dict[str, tuple[Any, Any]]:
+def decoding_keys() -> dict[str, Any]:
     """Every key of decoding that a request may set, with the limits that a recipe has; left out is the server's own."""
     meanings = re.findall(r"^        (\w+): (.*(?:\n {12}.*)*)", DecodingOptions.__doc__ or "", flags=re.MULTILINE)
     described = {name: re.sub(r"\s+", " ", text) for name, text in meanings}
@@ -49,7 +49,7 @@ def decoding_keys() -> dict[str, tuple[Any, Any]]:
         if name not in NOT_ASKED:
             left_out = copy(field)
             left_out.default, left_out.default_factory, left_out.description = None, None, described.get(name)
-            keys[name] = (field.annotation | None, left_out)
+            keys[name] = (Optional[field.annotation], left_out)
     return keys
 
 
@@ -143,7 +143,7 @@ def first_fault(faults: Sequence[ErrorDetails | Any]) -> str:
     place = [str(part) for part in fault["loc"] if part != "body"]
     key = ".".join(place)
     if place[:1] == ["text"] and fault["type"] != "missing":
-        return f"text is or holds {brief(fault['input'])}; expected a sentence in UTF-8, or a list of sentences"
+        return f"text is {brief(fault['input'])}; expected a sentence, or a list of sentences"
     if fault["type"] == "extra_forbidden":
         names = [name for name in TranslateRequest.model_fields]
         return f"{key} is nothing to ask for{did_you_mean(key, names)}; expected {', '.join(names)}"
