@@ -134,7 +134,7 @@ def test_a_full_queue_a_slow_answer_and_a_client_that_left(translator):
         until(lambda: client.number("heedful_queue_sentences") == 3)
         full = client.translate(["e", "f"])
         assert (full.status, full.headers["retry-after"]) == (503, "1")
-        assert full.json["detail"] == "3 sentences wait, and the queue holds 4; try again later."
+        assert full.json["detail"] == "3 sentences wait, and the queue holds 4; try later."
         waiting.close()
         first.join(20)
         assert (replies[0].status, replies[0].headers["retry-after"]) == (503, "10")

@@ -59,7 +59,7 @@ def as_nbest(index: int, found: "Sequence[Translation]", links: bool) -> Iterato
 
 
 def as_json(index: int, found: "Sequence[Translation]") -> Iterator[str]:
-    """One JSON object per translation: `index` of the sentence, and the keys of `heedful.tasks.translated.as_record`."""
+    """One JSON object per translation: the `index` of the sentence, and what `as_record` says of it."""
     from heedful.tasks.translated import as_record
 
     for one in found:

@@ -22,7 +22,7 @@ from .gate import LEFT, Gate
 from .limits import Limits
 from .metrics import Metrics
 from .pages import documentation, front_page
-from .refusal import Refusal
+from .refusal import RefusalError
 from .requests import EXAMPLE, TranslateRequest, first_fault, make_order
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ async def answer(future: "Future[Any]", request: Request, seconds: float) -> Any
     """What the model says, unless it takes too long or the client leaves; then its sentences leave the queue.
 
     Raises:
-        Refusal: there is no answer.
+        RefusalError: there is no answer.
     """
     found, gone = asyncio.wrap_future(future), asyncio.ensure_future(left(request))
     try:
@@ -162,8 +162,8 @@ async def answer(future: "Future[Any]", request: Request, seconds: float) -> Any
         if found.done():
             return found.result()
         if gone.done():
-            raise Refusal(LEFT, "The client has left.")
-        raise Refusal(503, f"It was not translated within {seconds:g} seconds; send less at once.", retry_after=10)
+            raise RefusalError(LEFT, "The client has left.")
+        raise RefusalError(503, f"It was not translated within {seconds:g} seconds; send less at once.", retry_after=10)
     finally:
         gone.cancel()
         found.cancel()
@@ -189,7 +189,7 @@ async def _invalid(_: Request, error: Any) -> JSONResponse:
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         return _unreadable(f": {faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}")
-    return Refusal(422, first_fault(faults)).response()
+    return RefusalError(422, first_fault(faults)).response()
 
 
 async def _http(_: Request, error: Any) -> JSONResponse:
@@ -204,15 +204,15 @@ async def _http(_: Request, error: Any) -> JSONResponse:
 
 
 async def _failed(_: Request, error: Exception) -> JSONResponse:
-    return Refusal(500, f"The server failed with {type(error).__name__}; its log says where.").response()
+    return RefusalError(500, f"The server failed with {type(error).__name__}; its log says where.").response()
 
 
 def _unreadable(why: str) -> JSONResponse:
-    return Refusal(400, f"The body is no JSON in UTF-8{why}; send an object such as {EXAMPLE}").response()
+    return RefusalError(400, f"The body is no JSON in UTF-8{why}; send an object such as {EXAMPLE}").response()
 
 
 HANDLERS: dict[Any, Any] = {
-    Refusal: _refused,
+    RefusalError: _refused,
     RequestValidationError: _invalid,
     HTTPException: _http,
     Exception: _failed,

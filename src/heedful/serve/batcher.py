@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from heedful.tasks.decoding_batches import SENTENCES_PER_BATCH, TOKENS_PER_BATCH
 
 from .limits import Limits
-from .refusal import Refusal
+from .refusal import RefusalError
 from .requests import Order
 
 if TYPE_CHECKING:
@@ -80,19 +80,19 @@ class Batcher:
         """The future translations of each sentence; a future that is cancelled takes its sentences out of the queue.
 
         Raises:
-            Refusal: the queue is full, or closed.
+            RefusalError: the queue is full, or closed.
         """
         lengths = [len(self._translator.tokenizers.source.encode(text)) for text in texts]
         request = _Request(order, order.key, [None] * len(texts), len(texts), time.monotonic())
         sentences = [_Sentence(*one, place, request) for place, one in enumerate(zip(texts, lengths, strict=True))]
         with self._changed:
             if not self._open:
-                raise Refusal(503, "The server is stopping; ask another one.", retry_after=5)
+                raise RefusalError(503, "The server is stopping; ask another one.", retry_after=5)
             if len(self._queue) + len(texts) > self._limits.queue:
                 wait = max(1, math.ceil(self._seconds * len(self._queue)))
-                raise Refusal(
+                raise RefusalError(
                     503,
-                    f"{len(self._queue):,} sentences wait, and the queue holds {self._limits.queue:,}; try again later.",
+                    f"{len(self._queue):,} sentences wait, and the queue holds {self._limits.queue:,}; try later.",
                     retry_after=wait,
                 )
             self._queue.extend(sentences)

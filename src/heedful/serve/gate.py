@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .limits import Limits
 from .metrics import Metrics
-from .refusal import Refusal
+from .refusal import RefusalError
 
 # what nginx calls a client that did not wait for its answer
 LEFT = 499
@@ -67,7 +67,7 @@ class Gate:
         try:
             self._check_caller(scope["path"], headers)
             body = await self._body(headers, receive) if scope["method"] in WITH_BODY else b""
-        except Refusal as refusal:
+        except RefusalError as refusal:
             # what was not read of the body is no next request
             refusal.headers["connection"] = "close"
             await refusal.response()(scope, receive, send)
@@ -83,7 +83,7 @@ class Gate:
         """Refuse who may not ask."""
         if self._token is None:
             if not is_own_name(headers.get("host", "")):
-                raise Refusal(
+                raise RefusalError(
                     421,
                     "This server answers to localhost, 127.0.0.1 and [::1] only; ask for one of them, or set a token.",
                 )
@@ -92,17 +92,17 @@ class Gate:
             same = secrets.compare_digest(given.strip().encode("latin-1"), self._token.encode())
             if kind.lower() != "bearer" or not same:
                 sentence = "The token is missing or wrong; send it in the header, Authorization: Bearer TOKEN."
-                raise Refusal(401, sentence, www_authenticate="Bearer")
+                raise RefusalError(401, sentence, www_authenticate="Bearer")
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body."""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Refusal(
+            raise RefusalError(
                 415, f"The content type is {kind or 'missing'}; send JSON, as Content-Type: application/json."
             )
         most = self._limits.body
-        too_large = Refusal(413, f"The body has more than {most:,} bytes; send the text in several requests.")
+        too_large = RefusalError(413, f"The body has more than {most:,} bytes; send the text in several requests.")
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > most:
             raise too_large
@@ -112,14 +112,14 @@ class Gate:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Refusal(LEFT, "The client has left.")
+                        raise RefusalError(LEFT, "The client has left.")
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(body) > most:
                         raise too_large
         except TimeoutError:
             sentence = f"The body did not arrive within {self._limits.upload:g} seconds; send less, or faster."
-            raise Refusal(408, sentence) from None
+            raise RefusalError(408, sentence) from None
         return bytes(body)
 
 

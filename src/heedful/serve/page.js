@@ -76,3 +76,10 @@ form.addEventListener("submit", async (event) => {
 field("text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
+
+/* A link may hold the text: /?text=I+love+you. */
+const linked = new URLSearchParams(location.search).get("text");
+if (linked) {
+  field("text").value = linked;
+  form.requestSubmit();
+}

@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse
 from heedful._errors import HeedfulError
 
 
-class Refusal(HeedfulError):
+class RefusalError(HeedfulError):
     """What a client is told in place of an answer.
 
     Args:
@@ -14,7 +14,7 @@ class Refusal(HeedfulError):
         retry_after: seconds after which it may go better.
         headers: further ones of the reply; `_` in a name stands for `-`.
 
-    >>> Refusal(503, "The queue is full.", retry_after=2).response().headers["retry-after"]
+    >>> RefusalError(503, "The queue is full.", retry_after=2).response().headers["retry-after"]
     '2'
     """
 

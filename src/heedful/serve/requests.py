@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import Field, ValidationError, create_model
@@ -17,7 +17,7 @@ from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.recipe import did_you_mean, wrong_value
 
 from .limits import Limits
-from .refusal import Refusal
+from .refusal import RefusalError
 
 if TYPE_CHECKING:
     from heedful.tasks.translator import Translator
@@ -36,20 +36,20 @@ class Asked(Section):
         default=False, description="Also the tokens with their log-probabilities, the words, and what each looked at."
     )
     seed: int | None = Field(
-        default=None, ge=0, lt=2**63, description="Of sample: the same seed draws the same; such requests go alone."
+        default=None, ge=0, lt=2**32, description="Of sample: the same seed draws the same; such requests go alone."
     )
 
 
 def decoding_keys() -> dict[str, Any]:
     """Every key of decoding that a request may set, with the limits that a recipe has; left out is the server's own."""
     meanings = re.findall(r"^        (\w+): (.*(?:\n {12}.*)*)", DecodingOptions.__doc__ or "", flags=re.MULTILINE)
-    described = {name: re.sub(r"\s+", " ", text) for name, text in meanings}
+    described = {name: re.sub(r"\s+", " ", text.replace("`", "")) for name, text in meanings}
     keys = {}
     for name, field in DecodingOptions.model_fields.items():
         if name not in NOT_ASKED:
             left_out = copy(field)
             left_out.default, left_out.default_factory, left_out.description = None, None, described.get(name)
-            keys[name] = (Optional[field.annotation], left_out)
+            keys[name] = (field.annotation | None, left_out)  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
     return keys
 
 
@@ -91,26 +91,26 @@ def make_order(
         limits: of the server.
 
     Raises:
-        Refusal: what no model could do, or what is above a limit.
+        RefusalError: what no model could do, or what is above a limit.
     """
     texts = check_texts(asked.text, limits)
     said = asked.model_dump(include=asked.model_fields_set & set(DecodingOptions.model_fields))
     most = {"n_best": asked.n_best, "beam": said.get("beam"), "risk_draws": said.get("risk_draws")}
     for name, value in most.items():
         if value is not None and value > limits.hypotheses:
-            raise Refusal(422, f"{name} is {value}; this server takes at most {limits.hypotheses}")
+            raise RefusalError(422, f"{name} is {value}; this server takes at most {limits.hypotheses}")
     longest = max(said.get("max_length") or 0, said.get("min_length") or 0)
     if longest > defaults.max_length:
-        raise Refusal(422, f"max_length is {longest}; this server takes at most {defaults.max_length}")
+        raise RefusalError(422, f"max_length is {longest}; this server takes at most {defaults.max_length}")
     try:
         decoding = DecodingOptions.model_validate(defaults.model_dump() | said)
         translator.search(decoding, asked.n_best)
     except ValidationError as error:
-        raise Refusal(422, first_fault(error.errors())) from None
+        raise RefusalError(422, first_fault(error.errors())) from None
     except (DataError, ValueError) as error:
-        raise Refusal(422, str(error).replace("nbest", "n_best")) from None
+        raise RefusalError(422, str(error).replace("nbest", "n_best")) from None
     if asked.seed is not None and not decoding.sample:
-        raise Refusal(422, "seed is of use in sampling only; add sample: true, or leave it out")
+        raise RefusalError(422, "seed is of use in sampling only; add sample: true, or leave it out")
     seeded = None if asked.seed is None else torch.Generator().manual_seed(asked.seed)
     return texts, Order(decoding, asked.n_best, asked.alignments, seeded)
 
@@ -119,11 +119,11 @@ def check_texts(given: str | Sequence[str], limits: Limits) -> list[str]:
     """The sentences, each on one line.
 
     Raises:
-        Refusal: there are none or too many, or one cannot be used.
+        RefusalError: there are none or too many, or one cannot be used.
     """
     texts = [given] if isinstance(given, str) else list(given)
     if not 0 < len(texts) <= limits.sentences:
-        raise Refusal(422, f"text has {len(texts)} sentences; give 1 to {limits.sentences} in a request")
+        raise RefusalError(422, f"text has {len(texts)} sentences; give 1 to {limits.sentences} in a request")
     lines = [" ".join(text.splitlines()) for text in texts]
     for place, line in enumerate(lines):
         _, fault = read_cell(line, limits.chars)
@@ -133,7 +133,7 @@ def check_texts(given: str | Sequence[str], limits: Limits) -> list[str]:
                 NUL: "holds a NUL character; take it out",
                 TOO_LONG: f"has {len(line):,} characters; give at most {limits.chars:,}",
             }.get(fault, "holds half a character (a surrogate), which is no text; take it out")
-            raise Refusal(422, f"text{'' if isinstance(given, str) else f'[{place}]'} {why}")
+            raise RefusalError(422, f"text{'' if isinstance(given, str) else f'[{place}]'} {why}")
     return lines
 
 
@@ -145,7 +145,7 @@ def first_fault(faults: Sequence[ErrorDetails | Any]) -> str:
     if place[:1] == ["text"] and fault["type"] != "missing":
         return f"text is {brief(fault['input'])}; expected a sentence, or a list of sentences"
     if fault["type"] == "extra_forbidden":
-        names = [name for name in TranslateRequest.model_fields]
+        names = list(TranslateRequest.model_fields)
         return f"{key} is nothing to ask for{did_you_mean(key, names)}; expected {', '.join(names)}"
     if fault["type"] == "missing":
         return f"{key or 'the body'} is missing; send an object such as {EXAMPLE}"

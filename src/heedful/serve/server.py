@@ -30,7 +30,8 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if token is None and not ip_address(str(address[0]).partition("%")[0]).is_loopback:
             raise HeedfulError(
-                f"{host} lets other machines connect, so clients must know a token; set HEEDFUL_TOKEN, or leave --host out"
+                f"{host} lets other machines connect, so clients must know a token; set HEEDFUL_TOKEN, or listen on "
+                "127.0.0.1"
             )
         return socket.create_server(address, family=family, backlog=2 * MOST_CONNECTIONS)
     except OSError as error:

@@ -1,0 +1,164 @@
+"""What `heedful serve` makes of 32 clients at once, beside `heedful translate`: python benchmarks/serve_load.py MODEL.
+
+Both translate the same lines, the bundled English sentences over and over, with the same options. `heedful translate` is
+timed before and after the clients, from its first line to its last. The clients are threads of a process of their own,
+each with one connection, and send the next request when the last is answered; they, the server's loop and its model have
+the same cores.
+"""
+
+import argparse
+import http.client
+import json
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from record import append
+
+from heedful.data.bundled import load_pairs
+
+HEEDFUL = [sys.executable, "-c", "from heedful.cli.main import main; main()"]
+SENTENCES = load_pairs("tatoeba_en_fr", "train").source
+# lines until the command is at its full speed: the model is loaded, and its groups have grown
+BEGIN = 1024
+
+
+def translate(model: str, changes: list[str], lines: int) -> float:
+    """Sentences a second of `heedful translate`, without its start."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.en"
+        text = islice(cycle(SENTENCES), BEGIN + lines)
+        path.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
+        command = subprocess.Popen(
+            [*HEEDFUL, "translate", model, str(path), *changes], stdout=subprocess.PIPE, text=True
+        )
+        times = [time.monotonic() for _ in command.stdout or ()]
+        if command.wait():
+            raise SystemExit("heedful translate failed")
+    return (len(times) - BEGIN) / (times[-1] - times[BEGIN - 1])
+
+
+def client(port: int, lines: Iterator[list[str]], until: float, waits: list[float], errors: list[str]) -> None:
+    """One client, until the time is over."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    while time.monotonic() < until:
+        began = time.monotonic()
+        try:
+            body = json.dumps({"text": next(lines)})
+            connection.request("POST", "/translate", body, {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            content = reply.read()
+            if reply.status != 200:
+                errors.append(f"{reply.status} {content[:200]!r}")
+        except (OSError, http.client.HTTPException) as error:
+            errors.append(repr(error))
+            connection.close()
+        waits.append(time.monotonic() - began)
+
+
+def clients(port: int, number: int, size: int, seconds: float) -> dict[str, float]:
+    """What so many clients at once see in so many seconds."""
+    lock, source = threading.Lock(), cycle(SENTENCES)
+
+    def lines() -> Iterator[list[str]]:
+        while True:
+            with lock:
+                some = list(islice(source, size))
+            yield some
+
+    waits: list[float] = []
+    errors: list[str] = []
+    began = time.monotonic()
+    threads = [
+        threading.Thread(target=client, args=(port, lines(), began + seconds, waits, errors)) for _ in range(number)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - began
+    for error in errors[:3]:
+        print(error, file=sys.stderr)
+    percentiles = statistics.quantiles(waits, n=100)
+    return {
+        "requests": len(waits),
+        "errors": len(errors),
+        "per_second": size * (len(waits) - len(errors)) / took,
+        "p50_ms": 1000 * percentiles[49],
+        "p99_ms": 1000 * percentiles[98],
+    }
+
+
+def serve(model: str, changes: list[str], number: int, size: int, seconds: float) -> dict[str, float]:
+    """The same of a server that is started for it."""
+    server = subprocess.Popen([*HEEDFUL, "serve", model, "--port", "0", *changes], stderr=subprocess.PIPE, text=True)
+    try:
+        said = re.search(r":(\d+);", server.stderr.readline() if server.stderr else "")
+        if not said:
+            raise SystemExit("heedful serve failed")
+        port = int(said[1])
+        # the first batches grow to their size
+        clients(port, number, size, min(2.0, seconds))
+        found = clients(port, number, size, seconds)
+        batches = mean_batch(port)
+    finally:
+        server.terminate()
+    if server.wait():
+        raise SystemExit(f"heedful serve ended with {server.returncode}")
+    return found | {"mean_batch": batches}
+
+
+def mean_batch(port: int) -> float:
+    """Sentences that were decoded together, on average."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    total, count = (
+        float(re.findall(rf"^heedful_batch_sentences_{name} (.*)$", text, re.MULTILINE)[0]) for name in ("sum", "count")
+    )
+    return total / count
+
+
+def main(options: argparse.Namespace) -> None:
+    """Both sides, in turn."""
+    changes = ["--set", f"decoding.beam={options.beam}"]
+    speeds = [translate(options.model, changes, options.lines)]
+    found = serve(options.model, changes, options.clients, options.size, options.seconds)
+    speeds.append(translate(options.model, changes, options.lines))
+    mean = statistics.mean(speeds)
+    append(
+        "serve_load",
+        clients=options.clients,
+        seconds=f"{options.seconds:g}",
+        sentences_per_request=options.size,
+        beam=options.beam,
+        requests=found["requests"],
+        errors=found["errors"],
+        sentences_per_second=f"{found['per_second']:.1f}",
+        p50_ms=f"{found['p50_ms']:.0f}",
+        p99_ms=f"{found['p99_ms']:.0f}",
+        mean_batch=f"{found['mean_batch']:.1f}",
+        translate_before=f"{speeds[0]:.1f}",
+        translate_after=f"{speeds[1]:.1f}",
+        ratio=f"{found['per_second'] / mean:.2f}",
+    )
+    if found["errors"]:
+        raise SystemExit(f"{found['errors']} requests failed")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--size", type=int, default=1, help="sentences of a request")
+    parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--lines", type=int, default=4096, help="that heedful translate is timed over")
+    main(parser.parse_args())
