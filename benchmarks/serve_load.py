@@ -1,9 +1,9 @@
 """What `heedful serve` makes of 32 clients at once, beside `heedful translate`: python benchmarks/serve_load.py MODEL.
 
-Both translate the same lines, the bundled English sentences over and over, with the same options. `heedful translate` is
-timed before and after the clients, from its first line to its last. The clients are threads of a process of their own,
-each with one connection, and send the next request when the last is answered; they, the server's loop and its model have
-the same cores.
+Both translate the same lines, the bundled English sentences over and over, with the same options. `heedful translate`
+is timed before and after the clients, once it is at full speed. The clients are threads of a process of their own, each
+with one connection, and send the next request when the last is answered; they, the server's loop and its model have the
+same cores.
 """
 
 import argparse
@@ -26,8 +26,9 @@ from heedful.data.bundled import load_pairs
 
 HEEDFUL = [sys.executable, "-c", "from heedful.cli.main import main; main()"]
 SENTENCES = load_pairs("tatoeba_en_fr", "train").source
-# lines until the command is at its full speed: the model is loaded, and its groups have grown
-BEGIN = 1024
+# the command works in groups of 8, 16 and so on up to 512 lines, and writes each when it is done
+GROUP = 512
+BEGIN = 2 * GROUP - 8
 
 
 def translate(model: str, changes: list[str], lines: int) -> float:
@@ -160,5 +161,7 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--size", type=int, default=1, help="sentences of a request")
     parser.add_argument("--beam", type=int, default=5)
-    parser.add_argument("--lines", type=int, default=4096, help="that heedful translate is timed over")
+    parser.add_argument(
+        "--lines", type=int, default=4 * GROUP, help=f"that heedful translate is timed over, in groups of {GROUP}"
+    )
     main(parser.parse_args())

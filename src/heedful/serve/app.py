@@ -123,9 +123,16 @@ def create_app(
     )
     app.add_middleware(Gate, limits=limits, metrics=metrics, paths=PATHS, token=token, open_paths=OPEN_PATHS)
 
-    @app.post("/translate", response_model=Reply, response_model_exclude_none=True, responses=REFUSALS)
+    @app.post(
+        "/translate",
+        response_model=Reply,
+        response_description="The translations of each sentence.",
+        responses=REFUSALS,
+        description=f"Translate up to {limits.sentences} sentences of up to {limits.chars:,} characters. Left out, a "
+        f"key of decoding is the server's own; beam, n_best and risk_draws go up to {limits.hypotheses}, lengths up to "
+        f"{decoding.max_length}.",
+    )
     async def translate(request: Request, asked: TranslateRequest) -> Any:
-        """Translate a sentence or several."""
 
         def submit() -> "Future[Any]":
             return batcher.submit(*make_order(asked, translator, decoding, limits))
@@ -133,13 +140,17 @@ def create_app(
         found = await answer(await run_in_threadpool(submit), request, limits.answer)
         return JSONResponse({"model": name, "translations": [best_of(one, asked) for one in found]})
 
-    @app.get("/health", responses={503: {"model": Health, "description": "It takes no more requests."}})
+    @app.get(
+        "/health",
+        response_description="It translates.",
+        responses={503: {"model": Health, "description": "It takes no more requests."}},
+    )
     def health() -> Health:
         """Whether it translates, and with which model."""
         healthy = Health(status="ready" if batcher.ready else "stopping", model=name)
         return healthy if batcher.ready else JSONResponse(healthy.model_dump(), 503)  # pyright: ignore[reportReturnType]
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=PlainTextResponse, response_description="Plain text.")
     def numbers() -> PlainTextResponse:
         """Requests, seconds, queue and batches, as Prometheus reads them."""
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

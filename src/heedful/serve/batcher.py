@@ -43,7 +43,7 @@ class _Sentence:
 
 
 class Batcher:
-    """Decodes what requests submit, the oldest first, together with whatever is to be decoded in the same way.
+    """Decodes what requests submit: the oldest sentence next, with others that are like it in options and length.
 
     Args:
         translator: who translates; used by one thread alone.
@@ -129,18 +129,19 @@ class Batcher:
             return batch
 
     def _head(self) -> list[_Sentence]:
-        """The oldest sentence and those that fit beside it: decoded alike, and not too many tokens with the padding."""
+        """The oldest sentence and those nearest to it in length that are decoded alike, as many as a batch holds."""
         self._queue = deque(one for one in self._queue if not one.request.future.done())
+        if not self._queue:
+            return []
+        first = self._queue[0]
+        alike = [one for one in self._queue if one.request.key == first.request.key]
         batch, longest = [], 0
-        for one in self._queue:
-            if one.request.key == self._queue[0].request.key:
-                longest = max(longest, one.tokens)
-                if batch and longest * (len(batch) + 1) > TOKENS_PER_BATCH:
-                    break
-                batch.append(one)
-                if len(batch) == SENTENCES_PER_BATCH:
-                    break
-        return batch
+        for one in sorted(alike, key=lambda one: abs(one.tokens - first.tokens)):
+            longest = max(longest, one.tokens)
+            if batch and longest * (len(batch) + 1) > TOKENS_PER_BATCH:
+                break
+            batch.append(one)
+        return batch[:SENTENCES_PER_BATCH]
 
     def _decode(self, batch: Sequence[_Sentence]) -> None:
         """Translate a batch and hand out what was found; where that fails, each request is tried alone."""
