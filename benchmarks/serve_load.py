@@ -1,6 +1,6 @@
 """What `heedful serve` makes of 32 clients at once, beside `heedful translate`: python benchmarks/serve_load.py MODEL.
 
-Both translate the same lines, the bundled English sentences over and over, with the same options. `heedful translate`
+Both translate the same lines, 4,096 of the bundled English sentences over and over, with the same options. `heedful translate`
 is timed before and after the clients, once it is at full speed. The clients are threads of a process of their own, each
 with one connection, and send the next request when the last is answered; they, the server's loop and its model have the
 same cores.
@@ -9,6 +9,7 @@ same cores.
 import argparse
 import http.client
 import json
+import random
 import re
 import statistics
 import subprocess
@@ -25,7 +26,8 @@ from record import append
 from heedful.data.bundled import load_pairs
 
 HEEDFUL = [sys.executable, "-c", "from heedful.cli.main import main; main()"]
-SENTENCES = load_pairs("tatoeba_en_fr", "train").source
+# shuffled, so that what each side comes to has the same lengths
+SENTENCES = random.Random(1).sample(list(load_pairs("tatoeba_en_fr", "train").source), 4096)
 # the command works in groups of 8, 16 and so on up to 512 lines, and writes each when it is done
 GROUP = 512
 BEGIN = 2 * GROUP - 8
@@ -107,24 +109,23 @@ def serve(model: str, changes: list[str], number: int, size: int, seconds: float
         port = int(said[1])
         # the first batches grow to their size
         clients(port, number, size, min(2.0, seconds))
+        names = ("batch_sentences_sum", "batch_sentences_count", "decoding_seconds_total")
+        before = numbers(port, *names)
         found = clients(port, number, size, seconds)
-        batches = mean_batch(port)
+        sentences, batches, busy = (now - then for now, then in zip(numbers(port, *names), before, strict=True))
     finally:
         server.terminate()
     if server.wait():
         raise SystemExit(f"heedful serve ended with {server.returncode}")
-    return found | {"mean_batch": batches}
+    return found | {"mean_batch": sentences / batches, "busy": busy / seconds}
 
 
-def mean_batch(port: int) -> float:
-    """Sentences that were decoded together, on average."""
+def numbers(port: int, *names: str) -> list[float]:
+    """Some of the server's own numbers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
-    total, count = (
-        float(re.findall(rf"^heedful_batch_sentences_{name} (.*)$", text, re.MULTILINE)[0]) for name in ("sum", "count")
-    )
-    return total / count
+    return [float(re.findall(rf"^heedful_{name} (.*)$", text, re.MULTILINE)[0]) for name in names]
 
 
 def main(options: argparse.Namespace) -> None:
@@ -146,6 +147,7 @@ def main(options: argparse.Namespace) -> None:
         p50_ms=f"{found['p50_ms']:.0f}",
         p99_ms=f"{found['p99_ms']:.0f}",
         mean_batch=f"{found['mean_batch']:.1f}",
+        model_busy=f"{found['busy']:.2f}",
         translate_before=f"{speeds[0]:.1f}",
         translate_after=f"{speeds[1]:.1f}",
         ratio=f"{found['per_second'] / mean:.2f}",

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Found = list[list[Translation]]
 
 
+# of the time of a batch, what may be waited before the next for clients that were just answered and ask again
+PATIENCE = 0.1
+
+
 @dataclass(eq=False)
 class _Request:
     """A request that waits: its reply is whole when none of its sentences is left."""
@@ -58,8 +62,8 @@ class Batcher:
         self._queue: deque[_Sentence] = deque()
         self._changed = threading.Condition()
         self._open = True
-        # of one sentence, a running mean
-        self._seconds = 0.01
+        # of one sentence, a running mean; of the last batch; and when it ended, and the last sentences came
+        self._seconds, self._took, self._ended, self._came = 0.01, 0.0, 0.0, 0.0
         self._thread = threading.Thread(target=self._work, name="heedful-model", daemon=True)
 
     def start(self) -> None:
@@ -96,6 +100,7 @@ class Batcher:
                     retry_after=wait,
                 )
             self._queue.extend(sentences)
+            self._came = time.monotonic()
             self._changed.notify()
         return request.future
 
@@ -118,7 +123,7 @@ class Batcher:
                 batch = self._head()
                 if not batch and not self._open:
                     return []
-                wait = batch[0].request.since + self._limits.window - time.monotonic() if batch else None
+                wait = self._patience(batch[0].request.since) if batch else None
                 # others wait behind a batch that is full, or is decoded otherwise
                 whole = len(batch) == SENTENCES_PER_BATCH or len(batch) < len(self._queue)
                 if wait is not None and (wait <= 0 or whole or not self._open):
@@ -127,6 +132,12 @@ class Batcher:
             taken = set(batch)
             self._queue = deque(one for one in self._queue if one not in taken)
             return batch
+
+    def _patience(self, since: float) -> float:
+        """How long to wait for more: until nothing has come for the window, and not much beside the time of a batch."""
+        window, began = self._limits.window, max(since, self._ended)
+        until = min(max(began, self._came) + window, began + max(window, PATIENCE * self._took))
+        return until - time.monotonic()
 
     def _head(self) -> list[_Sentence]:
         """The oldest sentence and those nearest to it in length that are decoded alike, as many as a batch holds."""
@@ -163,7 +174,8 @@ class Batcher:
                 for request in requests:
                     self._decode([one for one in batch if one.request is request])
             return
-        seconds = time.monotonic() - began
+        self._ended = time.monotonic()
+        self._took = seconds = self._ended - began
         self._seconds += 0.1 * (seconds / len(batch) - self._seconds)
         self._decoded(len(batch), len(batch) * max(one.tokens for one in batch), seconds)
         for one, translations in zip(batch, found, strict=True):

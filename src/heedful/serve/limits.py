@@ -20,7 +20,7 @@ class Limits:
         chars: characters of a sentence.
         hypotheses: of a sentence; of the beam, of `n_best` and of `risk_draws`.
         queue: sentences that wait for the model, all requests together.
-        window: seconds that the model waits for more requests after the first.
+        window: seconds that the model waits for one more request, where it has no full batch.
         upload: seconds in which the body of a request has to arrive.
         answer: seconds in which a request has to be translated.
 
