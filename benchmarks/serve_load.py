@@ -1,14 +1,16 @@
 """What `heedful serve` makes of 32 clients at once, beside `heedful translate`: python benchmarks/serve_load.py MODEL.
 
-Both translate the same lines, 4,096 of the bundled English sentences over and over, with the same options. `heedful translate`
+Both translate the same 4,096 of the bundled English sentences, over and over, with the same options. `heedful translate`
 is timed before and after the clients, once it is at full speed. The clients are threads of a process of their own, each
 with one connection, and send the next request when the last is answered; they, the server's loop and its model have the
-same cores.
+same cores. Where others have them, too, what a second of processor time gives (all threads of the server, none of the
+clients; Linux) says more than the clock.
 """
 
 import argparse
 import http.client
 import json
+import os
 import random
 import re
 import statistics
@@ -33,8 +35,14 @@ GROUP = 512
 BEGIN = 2 * GROUP - 8
 
 
-def translate(model: str, changes: list[str], lines: int) -> float:
-    """Sentences a second of `heedful translate`, without its start."""
+def cpu(pid: int) -> float:
+    """Seconds of processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def translate(model: str, changes: list[str], lines: int) -> tuple[float, float]:
+    """Sentences of `heedful translate` in a second by the clock and by the processor, without its start."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "lines.en"
         text = islice(cycle(SENTENCES), BEGIN + lines)
@@ -42,10 +50,14 @@ def translate(model: str, changes: list[str], lines: int) -> float:
         command = subprocess.Popen(
             [*HEEDFUL, "translate", model, str(path), *changes], stdout=subprocess.PIPE, text=True
         )
-        times = [time.monotonic() for _ in command.stdout or ()]
-        if command.wait():
+        marks = []
+        for number, _ in enumerate(command.stdout or (), start=1):
+            if number in (BEGIN, BEGIN + lines):
+                marks.append((time.monotonic(), cpu(command.pid)))
+        if command.wait() or len(marks) < 2:
             raise SystemExit("heedful translate failed")
-    return (len(times) - BEGIN) / (times[-1] - times[BEGIN - 1])
+    (clock, processor), (clock_end, processor_end) = marks
+    return lines / (clock_end - clock), lines / (processor_end - processor)
 
 
 def client(port: int, lines: Iterator[list[str]], until: float, waits: list[float], errors: list[str]) -> None:
@@ -110,14 +122,15 @@ def serve(model: str, changes: list[str], number: int, size: int, seconds: float
         # the first batches grow to their size
         clients(port, number, size, min(2.0, seconds))
         names = ("batch_sentences_sum", "batch_sentences_count", "decoding_seconds_total")
-        before = numbers(port, *names)
+        before, processor = numbers(port, *names), cpu(server.pid)
         found = clients(port, number, size, seconds)
         sentences, batches, busy = (now - then for now, then in zip(numbers(port, *names), before, strict=True))
+        processor = cpu(server.pid) - processor
     finally:
         server.terminate()
     if server.wait():
         raise SystemExit(f"heedful serve ended with {server.returncode}")
-    return found | {"mean_batch": sentences / batches, "busy": busy / seconds}
+    return found | {"mean_batch": sentences / batches, "busy": busy / seconds, "per_cpu": sentences / processor}
 
 
 def numbers(port: int, *names: str) -> list[float]:
@@ -134,7 +147,7 @@ def main(options: argparse.Namespace) -> None:
     speeds = [translate(options.model, changes, options.lines)]
     found = serve(options.model, changes, options.clients, options.size, options.seconds)
     speeds.append(translate(options.model, changes, options.lines))
-    mean = statistics.mean(speeds)
+    by_clock, by_processor = (statistics.mean(side) for side in zip(*speeds, strict=True))
     append(
         "serve_load",
         clients=options.clients,
@@ -148,9 +161,13 @@ def main(options: argparse.Namespace) -> None:
         p99_ms=f"{found['p99_ms']:.0f}",
         mean_batch=f"{found['mean_batch']:.1f}",
         model_busy=f"{found['busy']:.2f}",
-        translate_before=f"{speeds[0]:.1f}",
-        translate_after=f"{speeds[1]:.1f}",
-        ratio=f"{found['per_second'] / mean:.2f}",
+        translate_before=f"{speeds[0][0]:.1f}",
+        translate_after=f"{speeds[1][0]:.1f}",
+        ratio=f"{found['per_second'] / by_clock:.2f}",
+        per_cpu_second=f"{found['per_cpu']:.1f}",
+        translate_per_cpu_second=f"{by_processor:.1f}",
+        cpu_ratio=f"{found['per_cpu'] / by_processor:.2f}",
+        load=f"{os.getloadavg()[1]:.1f}",
     )
     if found["errors"]:
         raise SystemExit(f"{found['errors']} requests failed")
