@@ -1,6 +1,6 @@
 """What `heedful serve` makes of 32 clients at once, beside `heedful translate`: python benchmarks/serve_load.py MODEL.
 
-Both translate the same 4,096 of the bundled English sentences, over and over, with the same options. `heedful translate`
+Both translate the same 4,096 of the bundled English sentences, over and over, with equal options. `heedful translate`
 is timed before and after the clients, once it is at full speed. The clients are threads of a process of their own, each
 with one connection, and send the next request when the last is answered; they, the server's loop and its model have the
 same cores. Where others have them, too, what a second of processor time gives (all threads of the server, none of the

@@ -132,7 +132,8 @@ def create_app(
         f"key of decoding is the server's own; beam, n_best and risk_draws go up to {limits.hypotheses}, lengths up to "
         f"{decoding.max_length}.",
     )
-    async def translate(request: Request, asked: TranslateRequest) -> Any:
+    # pyright takes a model that is made at run time for no type
+    async def translate(request: Request, asked: TranslateRequest) -> Any:  # pyright: ignore[reportInvalidTypeForm]
 
         def submit() -> "Future[Any]":
             return batcher.submit(*make_order(asked, translator, decoding, limits))

@@ -1,6 +1,7 @@
 """What a server counts, as Prometheus reads it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -23,7 +24,7 @@ class Metrics:
 
     def __init__(self, queue: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
-        here = {"registry": self._registry}
+        here: dict[str, Any] = {"registry": self._registry}
         self._requests = Counter("heedful_requests", "Requests by path and status.", ["path", "status"], **here)
         self._seconds = Histogram(
             "heedful_request_seconds", "From the headers of a request to its reply.", ["path"], buckets=_SECONDS, **here
