@@ -30,9 +30,8 @@ from heedful.data.bundled import load_pairs
 HEEDFUL = [sys.executable, "-c", "from heedful.cli.main import main; main()"]
 # shuffled, so that what each side comes to has the same lengths
 SENTENCES = random.Random(1).sample(list(load_pairs("tatoeba_en_fr", "train").source), 4096)
-# the command works in groups of 8, 16 and so on up to 512 lines, and writes each when it is done
-GROUP = 512
-BEGIN = 2 * GROUP - 8
+# the command reads blocks of so many lines, and ends a group of sentences with each: then all of them are written
+BLOCK = 1000
 
 
 def cpu(pid: int) -> float:
@@ -45,14 +44,14 @@ def translate(model: str, changes: list[str], lines: int) -> tuple[float, float]
     """Sentences of `heedful translate` in a second by the clock and by the processor, without its start."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "lines.en"
-        text = islice(cycle(SENTENCES), BEGIN + lines)
+        text = islice(cycle(SENTENCES), BLOCK + lines)
         path.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
         command = subprocess.Popen(
             [*HEEDFUL, "translate", model, str(path), *changes], stdout=subprocess.PIPE, text=True
         )
         marks = []
         for number, _ in enumerate(command.stdout or (), start=1):
-            if number in (BEGIN, BEGIN + lines):
+            if number in (BLOCK, BLOCK + lines):
                 marks.append((time.monotonic(), cpu(command.pid)))
         if command.wait() or len(marks) < 2:
             raise SystemExit("heedful translate failed")
@@ -181,6 +180,6 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=1, help="sentences of a request")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument(
-        "--lines", type=int, default=4 * GROUP, help=f"that heedful translate is timed over, in groups of {GROUP}"
+        "--lines", type=int, default=2 * BLOCK, help=f"that heedful translate is timed over, {BLOCK} or more times that"
     )
     main(parser.parse_args())
