@@ -123,6 +123,19 @@ def create_app(
     )
     app.add_middleware(Gate, limits=limits, metrics=metrics, paths=PATHS, token=token, open_paths=OPEN_PATHS)
 
+    _add_translate(app, batcher, translator, decoding, limits)
+    _add_state(app, batcher, metrics)
+    pages = {"/": front_page(name), "/docs": documentation(app.openapi())}
+    for path, page in pages.items():
+        app.add_api_route(path, lambda page=page: HTMLResponse(page), include_in_schema=False)
+    return app
+
+
+def _add_translate(
+    app: FastAPI, batcher: Batcher, translator: "Translator", decoding: DecodingOptions, limits: Limits
+) -> None:
+    """What the server is for."""
+
     @app.post(
         "/translate",
         response_model=Reply,
@@ -134,32 +147,32 @@ def create_app(
     )
     # pyright takes a model that is made at run time for no type
     async def translate(request: Request, asked: TranslateRequest) -> Any:  # pyright: ignore[reportInvalidTypeForm]
-
         def submit() -> "Future[Any]":
             return batcher.submit(*make_order(asked, translator, decoding, limits))
 
         found = await answer(await run_in_threadpool(submit), request, limits.answer)
-        return JSONResponse({"model": name, "translations": [best_of(one, asked) for one in found]})
+        translations = [best_of(one, asked) for one in found]
+        return JSONResponse({"model": translator.recipe.name, "translations": translations})
+
+
+def _add_state(app: FastAPI, batcher: Batcher, metrics: Metrics) -> None:
+    """How the server is."""
 
     @app.get(
         "/health",
+        response_model=Health,
         response_description="It translates.",
         responses={503: {"model": Health, "description": "It takes no more requests."}},
     )
-    def health() -> Health:
+    def health() -> Any:
         """Whether it translates, and with which model."""
-        healthy = Health(status="ready" if batcher.ready else "stopping", model=name)
-        return healthy if batcher.ready else JSONResponse(healthy.model_dump(), 503)  # pyright: ignore[reportReturnType]
+        status, code = ("ready", 200) if batcher.ready else ("stopping", 503)
+        return JSONResponse({"status": status, "model": batcher.model}, code)
 
     @app.get("/metrics", response_class=PlainTextResponse, response_description="Plain text.")
     def numbers() -> PlainTextResponse:
         """Requests, seconds, queue and batches, as Prometheus reads them."""
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    pages = {"/": front_page(name), "/docs": documentation(app.openapi())}
-    for path, page in pages.items():
-        app.add_api_route(path, lambda page=page: HTMLResponse(page), include_in_schema=False)
-    return app
 
 
 async def answer(future: "Future[Any]", request: Request, seconds: float) -> Any:

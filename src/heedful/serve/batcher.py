@@ -72,6 +72,11 @@ class Batcher:
         self._thread.start()
 
     @property
+    def model(self) -> str:
+        """The name of what is served."""
+        return self._translator.recipe.name
+
+    @property
     def ready(self) -> bool:
         """Whether sentences can be submitted."""
         return self._open and self._thread.is_alive()
