@@ -261,6 +261,7 @@ def test_no_file_holds(what, pattern):
 
 
 APART = {"triton": "needs triton, which comes with torch on CUDA", "keras": "needs keras: see tests/keras/conftest.py"}
+APART |= dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), "needs the extra serve")
 
 
 def load(path: Path) -> ModuleType:

@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "train",
     "translate",
+    "serve",
     "classify",
     "evaluate",
     "explain",

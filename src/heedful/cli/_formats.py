@@ -59,28 +59,11 @@ def as_nbest(index: int, found: "Sequence[Translation]", links: bool) -> Iterato
 
 
 def as_json(index: int, found: "Sequence[Translation]") -> Iterator[str]:
-    """One JSON object per translation.
+    """One JSON object per translation: the `index` of the sentence, and what `as_record` says of it."""
+    from heedful.tasks.translated import as_record
 
-    Its keys: `index` of the sentence, `text`, `score`, `finished`; `tokens` (as pieces) with their `log_probs`, of
-    which the last is that of the end; `source_words`, `words`, and `weights[word][source_word]`, null where there are
-    none; `heads`, such weights of every layer and head by name, where they were asked for.
-    """
     for one in found:
-        weights = one.word_weights
-        content = {
-            "index": index,
-            "text": one.text,
-            "score": round(one.hypothesis.score, 6),
-            "finished": one.hypothesis.finished,
-            "tokens": one.target.pieces,
-            "log_probs": [round(value, 6) for value in one.hypothesis.log_probs],
-            "source_words": one.source.words,
-            "words": one.target.words,
-            "weights": None if weights is None else weights.round(6).tolist(),
-        }
-        if one.heads:
-            content["heads"] = {name: heads.round(6).tolist() for name, heads in one.heads.items()}
-        yield json.dumps(content, ensure_ascii=False)
+        yield json.dumps({"index": index, **as_record(one)}, ensure_ascii=False)
 
 
 def pharaoh(one: "Translation") -> str:

@@ -6,7 +6,7 @@ import typer
 
 import heedful
 
-from . import classify, compare, demo, doctor, evaluate, explain, export, inspect, listing, train, translate
+from . import classify, compare, demo, doctor, evaluate, explain, export, inspect, listing, serve, train, translate
 from ._shell import examples, told
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ for name, module in {
     "demo": demo,
     "train": train,
     "translate": translate,
+    "serve": serve,
     "classify": classify,
     "evaluate": evaluate,
     "explain": explain,

@@ -343,9 +343,14 @@ def _explain(fault: ErrorDetails, key: str) -> str:
         return f"{key}: {problem}" if key else problem
     if fault["type"].startswith("model_"):
         return f"{key or 'the recipe'} is {came}; expected the keys {', '.join(_keys_of(fault['loc']))}"
+    return wrong_value(fault, key)
+
+
+def wrong_value(fault: ErrorDetails, key: str) -> str:
+    """One of pydantic's findings about a value, as a sentence."""
     expected = fault["msg"]
     whole = f"it {expected[6:]}" if expected.startswith("Input ") else f"the {expected[0].lower()}{expected[1:]}"
-    return f"{key} is {came}; {whole}"
+    return f"{key} is {brief(fault['input'])}; {whole}"
 
 
 def _keys_of(place: Sequence[int | str]) -> list[str]:

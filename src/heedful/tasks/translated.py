@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,30 @@ class Translation:
             why = "the translation is empty" if not self.target.ids else "the model has no attention to show"
             raise DataError(f"There is nothing to draw for {self.text!r}: {why}.")
         return Alignment(self.source.words, self.target.words, weights, heads=self.heads)
+
+
+def as_record(one: Translation, detailed: bool = True) -> dict[str, Any]:
+    """A translation as values that JSON can hold.
+
+    Its keys: `text`, `score`, `finished`; where `detailed`, also `tokens` (as pieces) with their `log_probs`, of which
+    the last is that of the end; `source_words`, `words`, and `weights[word][source_word]`, None where there are none;
+    `heads`, such weights of every layer and head by name, where they were asked for.
+    """
+    said = one.hypothesis
+    record: dict[str, Any] = {"text": one.text, "score": round(said.score, 6), "finished": said.finished}
+    if not detailed:
+        return record
+    weights = one.word_weights
+    record |= {
+        "tokens": one.target.pieces,
+        "log_probs": [round(value, 6) for value in said.log_probs],
+        "source_words": one.source.words,
+        "words": one.target.words,
+        "weights": None if weights is None else weights.round(6).tolist(),
+    }
+    if one.heads:
+        record["heads"] = {name: heads.round(6).tolist() for name, heads in one.heads.items()}
+    return record
 
 
 def named_heads(

@@ -52,20 +52,30 @@ class Translator(TrainedModel):
             DataError: the tokenizer cannot write what the options ask for.
         """
         options = decoding or self.recipe.decoding
-        draws = options.risk_draws if options.sample else None
-        if draws and nbest > draws:
-            raise ValueError(f"nbest is {nbest}, more than risk_draws, {draws}; draw more, or ask for less")
-        # a second draw would say something else, so an unknown word's look is kept at the first
-        keep = need_weights or (options.sample and options.replace_unknown)
-        how = make_decoding(options, self.tokenizers.target, draws or nbest, keep, generator)
+        how = self.search(options, nbest, need_weights, generator)
         sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
         for places in self._batches(sources, batch_size):
             hypotheses = self._decode([sources[place] for place in places], how, options.replace_unknown)
             for place, best in zip(places, hypotheses, strict=True):
                 written = [self._write(sources[place], one, options.replace_unknown) for one in best]
-                found[place] = least_risk(written)[:nbest] if draws else written
+                found[place] = least_risk(written)[:nbest] if options.sample and options.risk_draws else written
         return found
+
+    def search(
+        self,
+        options: DecodingOptions,
+        nbest: int = 1,
+        need_weights: bool | Literal["heads"] = False,
+        generator: torch.Generator | None = None,
+    ) -> Decoding:
+        """How `translate` decodes with these options; raises what it raises, before the model runs."""
+        draws = options.risk_draws if options.sample else None
+        if draws and nbest > draws:
+            raise ValueError(f"nbest is {nbest}, more than risk_draws, {draws}; draw more, or ask for less")
+        # a second draw would say something else, so an unknown word's look is kept at the first
+        keep = need_weights or (options.sample and options.replace_unknown)
+        return make_decoding(options, self.tokenizers.target, draws or nbest, keep, generator)
 
     def explain(self, sentence: str) -> Translation:
         """The best translation with the weights that made it.

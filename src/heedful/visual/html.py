@@ -29,15 +29,19 @@ def page(alignments: Sequence[Alignment], title: str = "Attention") -> str:
     >>> "<h1>Cats &amp; dogs</h1>" in text, "https:" in text
     (True, False)
     """
-    folder = files("heedful.visual")
-    return Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+    return Template(asset("page.html")).substitute(
         title=escape(visible(title)),
-        style=folder.joinpath("page.css").read_text(encoding="utf-8"),
-        script="\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("theme.js", "page.js")),
+        style=asset("page.css"),
+        script=asset("theme.js", "page.js"),
         # inside a script element only "<" could end it early
         data=to_json(alignments).replace("<", r"\u003c"),
         sentences="".join(_article(number, alignment) for number, alignment in enumerate(alignments, start=1)),
     )
+
+
+def asset(*names: str, package: str = "heedful.visual") -> str:
+    """Files that pages are made of, such as "page.css" and "page.js", one after another."""
+    return "\n".join(files(package).joinpath(name).read_text(encoding="utf-8") for name in names)
 
 
 def write_page(alignments: Sequence[Alignment], path: str | os.PathLike[str], title: str = "Attention") -> Path:

@@ -1,0 +1,1 @@
+"""A trained translator behind HTTP: requests that come together are decoded together."""

@@ -1,0 +1,200 @@
+"""One thread with the model: sentences of all requests wait in one queue, and are decoded in batches."""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from heedful.tasks.decoding_batches import SENTENCES_PER_BATCH, TOKENS_PER_BATCH
+
+from .limits import Limits
+from .refusal import RefusalError
+from .requests import Order
+
+if TYPE_CHECKING:
+    from heedful.tasks.translated import Translation
+    from heedful.tasks.translator import Translator
+
+    Found = list[list[Translation]]
+
+
+# of the time of a batch, what may be waited before the next for clients that were just answered and ask again
+PATIENCE = 0.1
+
+
+@dataclass(eq=False)
+class _Request:
+    """A request that waits: its reply is whole when none of its sentences is left."""
+
+    order: Order
+    key: object
+    found: list
+    left: int
+    since: float
+    future: "Future[Found]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sentence:
+    text: str
+    tokens: int
+    place: int
+    request: _Request
+
+
+class Batcher:
+    """Decodes what requests submit: the oldest sentence next, with others that are like it in options and length.
+
+    Args:
+        translator: who translates; used by one thread alone.
+        limits: the length of the queue, and how long to wait for more.
+        decoded: is told sentences, tokens and seconds of each batch.
+    """
+
+    def __init__(
+        self, translator: "Translator", limits: Limits, decoded: Callable[[int, int, float], None] = lambda *_: None
+    ) -> None:
+        self._translator, self._limits, self._decoded = translator, limits, decoded
+        self._queue: deque[_Sentence] = deque()
+        self._changed = threading.Condition()
+        self._open = True
+        # of one sentence, a running mean; of the last batch; and when it ended, and the last sentences came
+        self._seconds, self._took, self._ended, self._came = 0.01, 0.0, 0.0, 0.0
+        self._thread = threading.Thread(target=self._work, name="heedful-model", daemon=True)
+
+    def start(self) -> None:
+        """Translate a word first, which compiles what is to be compiled; from then on, whatever is submitted."""
+        self._translator.translate(["a"])
+        self._thread.start()
+
+    @property
+    def model(self) -> str:
+        """The name of what is served."""
+        return self._translator.recipe.name
+
+    @property
+    def ready(self) -> bool:
+        """Whether sentences can be submitted."""
+        return self._open and self._thread.is_alive()
+
+    def waiting(self) -> int:
+        """How many sentences are in the queue."""
+        return len(self._queue)
+
+    def submit(self, texts: Sequence[str], order: Order) -> "Future[Found]":
+        """The future translations of each sentence; a future that is cancelled takes its sentences out of the queue.
+
+        Raises:
+            RefusalError: the queue is full, or closed.
+        """
+        lengths = [len(self._translator.tokenizers.source.encode(text)) for text in texts]
+        request = _Request(order, order.key, [None] * len(texts), len(texts), time.monotonic())
+        sentences = [_Sentence(*one, place, request) for place, one in enumerate(zip(texts, lengths, strict=True))]
+        with self._changed:
+            if not self._open:
+                raise RefusalError(503, "The server is stopping; ask another one.", retry_after=5)
+            if len(self._queue) + len(texts) > self._limits.queue:
+                wait = max(1, math.ceil(self._seconds * len(self._queue)))
+                raise RefusalError(
+                    503,
+                    f"{len(self._queue):,} sentences wait, and the queue holds {self._limits.queue:,}; try later.",
+                    retry_after=wait,
+                )
+            self._queue.extend(sentences)
+            self._came = time.monotonic()
+            self._changed.notify()
+        return request.future
+
+    def close(self) -> None:
+        """Finish what is queued, take nothing new, and end the thread."""
+        with self._changed:
+            self._open = False
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self) -> None:
+        while batch := self._next():
+            self._decode(batch)
+
+    def _next(self) -> list[_Sentence]:
+        """The next batch; nothing when the queue is closed and empty."""
+        with self._changed:
+            while True:
+                batch = self._head()
+                if not batch and not self._open:
+                    return []
+                wait = self._patience(batch[0].request.since) if batch else None
+                # others wait behind a batch that is full, or is decoded otherwise
+                whole = len(batch) == SENTENCES_PER_BATCH or len(batch) < len(self._queue)
+                if wait is not None and (wait <= 0 or whole or not self._open):
+                    break
+                self._changed.wait(wait)
+            taken = set(batch)
+            self._queue = deque(one for one in self._queue if one not in taken)
+            return batch
+
+    def _patience(self, since: float) -> float:
+        """How long to wait for more: until nothing has come for the window, and not much beside the time of a batch."""
+        window, began = self._limits.window, max(since, self._ended)
+        until = min(max(began, self._came) + window, began + max(window, PATIENCE * self._took))
+        return until - time.monotonic()
+
+    def _head(self) -> list[_Sentence]:
+        """The oldest sentence and those nearest to it in length that are decoded alike, as many as a batch holds."""
+        self._queue = deque(one for one in self._queue if not one.request.future.done())
+        if not self._queue:
+            return []
+        first = self._queue[0]
+        alike = [one for one in self._queue if one.request.key == first.request.key]
+        batch, longest = [], 0
+        for one in sorted(alike, key=lambda one: abs(one.tokens - first.tokens)):
+            longest = max(longest, one.tokens)
+            if batch and longest * (len(batch) + 1) > TOKENS_PER_BATCH:
+                break
+            batch.append(one)
+        return batch[:SENTENCES_PER_BATCH]
+
+    def _decode(self, batch: Sequence[_Sentence]) -> None:
+        """Translate a batch and hand out what was found; where that fails, each request is tried alone."""
+        began = time.monotonic()
+        order = batch[0].request.order
+        try:
+            found = self._translator.translate(
+                [one.text for one in batch],
+                decoding=order.decoding,
+                nbest=order.nbest,
+                need_weights=order.need_weights,
+                generator=order.generator,
+            )
+        except BaseException as error:  # a panic of a Rust library is not an Exception
+            requests = list(dict.fromkeys(one.request for one in batch))
+            if len(requests) == 1:
+                _settle(requests[0], error)
+            else:
+                for request in requests:
+                    self._decode([one for one in batch if one.request is request])
+            return
+        self._ended = time.monotonic()
+        self._took = seconds = self._ended - began
+        self._seconds += 0.1 * (seconds / len(batch) - self._seconds)
+        self._decoded(len(batch), len(batch) * max(one.tokens for one in batch), seconds)
+        for one, translations in zip(batch, found, strict=True):
+            one.request.found[one.place] = translations
+            one.request.left -= 1
+            if not one.request.left:
+                _settle(one.request)
+
+
+def _settle(request: _Request, error: BaseException | None = None) -> None:
+    """Answer a request, unless nobody waits for it any more."""
+    if request.future.done() or not request.future.set_running_or_notify_cancel():
+        return
+    if error is None:
+        request.future.set_result(request.found)
+    else:
+        request.future.set_exception(error)
