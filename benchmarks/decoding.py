@@ -50,7 +50,8 @@ def write_work(folder: Path, data: Path, vocabulary: int, threads: int, sentence
 
 def sides(joeynmt: str, extra: str, folder: str, model: str) -> dict[str, list[str]]:
     """What is compared, each with its command."""
-    ours = {"heedful float32": ["decoding_heedful.py", "-", folder, model, "float32"]}
+    precisions = "float32", "bf16", "int8"
+    ours = {f"heedful {one}": ["decoding_heedful.py", "-", folder, model, one] for one in precisions}
     others = {"JoeyNMT": ["decoding_joeynmt.py", joeynmt, folder, model, "float32"]}
     if model == "transformer":
         for precision in ("float32", "int8"):

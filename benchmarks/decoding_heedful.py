@@ -1,6 +1,6 @@
 """heedful's side of decoding.py: the models of heedful_side.py, untrained.
 
-python decoding_heedful.py NOTHING WORK_FOLDER recurrent|transformer float32
+python decoding_heedful.py NOTHING WORK_FOLDER recurrent|transformer float32|bf16|int8
 """
 
 import json
@@ -14,6 +14,7 @@ from paced import serve
 from heedful._memory import keep_freed_memory
 from heedful.data.batching import pad
 from heedful.decoding import Constraints, Decoding, decode
+from heedful.models.cheaper import cheaper
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe_files import load_recipe
 
@@ -30,8 +31,8 @@ def main(_: str, work_folder: str, architecture: str, precision: str) -> None:
     """Answer until the input ends."""
     keep_freed_memory()
     given = json.loads((Path(work_folder) / "work.json").read_text())
-    model = build(given, architecture)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    trained = build(given, architecture)
+    model, parameters = cheaper(trained, precision), sum(parameter.numel() for parameter in trained.parameters())
     limits = Constraints(min_length=given["tokens"], max_length=given["tokens"])
 
     def run(sentences, beam):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -49,7 +49,7 @@ class Translator(TrainedModel):
 
         Raises:
             ValueError: `nbest` is more than the beam, or than `risk_draws`.
-            DataError: the tokenizer cannot write what the options ask for.
+            DataError: the tokenizer cannot write what the options ask for, or `decoding.precision` cannot be had here.
         """
         options = decoding or self.recipe.decoding
         draws = options.risk_draws if options.sample else None
@@ -60,8 +60,9 @@ class Translator(TrainedModel):
         how = make_decoding(options, self.tokenizers.target, draws or nbest, keep, generator)
         sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
+        model = self.model_in(options.precision)
         for places in self._batches(sources, batch_size):
-            hypotheses = self._decode([sources[place] for place in places], how, options.replace_unknown)
+            hypotheses = self._decode(model, [sources[place] for place in places], how, options.replace_unknown)
             for place, best in zip(places, hypotheses, strict=True):
                 written = [self._write(sources[place], one, options.replace_unknown) for one in best]
                 found[place] = least_risk(written)[:nbest] if draws else written
@@ -100,16 +101,18 @@ class Translator(TrainedModel):
             raise DataError(f"There is nothing to show for {found.text!r}: the translation is empty.")
         return looks_of(self.model, found.source, found.target)
 
-    def _decode(self, sources: Sequence[Segments], how: Decoding, replace_unknown: bool) -> list[list[Hypothesis]]:
+    def _decode(
+        self, model: Any, sources: Sequence[Segments], how: Decoding, replace_unknown: bool
+    ) -> list[list[Hypothesis]]:
         ids, lengths = pad([source.ids for source in sources])
         device = next(self.model.parameters()).device
-        found = decode(self.model, ids.to(device), lengths.to(device), how)
+        found = decode(model, ids.to(device), lengths.to(device), how)
         if not replace_unknown or how.need_weights:
             return found
         # what an unknown word looked at is needed to replace it: those few sentences are decoded again
         unknown = [place for place, best in enumerate(found) if any(UNK in one.tokens for one in best)]
         if unknown:
-            again = self._decode([sources[place] for place in unknown], replace(how, need_weights=True), True)
+            again = self._decode(model, [sources[place] for place in unknown], replace(how, need_weights=True), True)
             for place, hypotheses in zip(unknown, again, strict=True):
                 found[place] = hypotheses
         return found
