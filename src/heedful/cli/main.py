@@ -6,7 +6,7 @@ import typer
 
 import heedful
 
-from . import classify, compare, demo, doctor, evaluate, explain, inspect, listing, train, translate
+from . import classify, compare, demo, doctor, evaluate, explain, inspect, listing, shortlist, train, translate
 from ._shell import examples, told
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ for name, module in {
     "compare": compare,
     "inspect": inspect,
     "list": listing,
+    "shortlist": shortlist,
     "doctor": doctor,
 }.items():
     # "`heedful demo`: from nothing to ..." is what its file says of itself

@@ -3,7 +3,7 @@
 import copy
 from typing import TypeVar
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from heedful.layers.cheaper import LEAST, CheaperLinear, Precision, is_cheaper
@@ -57,6 +57,13 @@ class CheaperOutput(nn.Module):
 
     def forward(self, features: Float[Tensor, "*steps features"]) -> Float[Tensor, "*steps vocab_size"]:
         return self.product(self.project(features))
+
+    def rows(self, ids: Int[Tensor, " tokens"]) -> "CheaperOutput":
+        """The same layer with these outputs alone, in this order."""
+        part = copy.copy(self)
+        part.vocab_size = len(ids)
+        part._modules = {**self._modules, "product": self.product.rows(ids)}
+        return part
 
 
 def _cheaper(child: nn.Module, precision: Precision) -> nn.Module:

@@ -14,6 +14,7 @@ from .hub import HubMixin
 from .model_folder import TASKS, ModelFolder, load_folder, save_folder
 from .rebuild import rebuild, unique_state
 from .recipe import Recipe
+from .shortlist import Shortlist
 
 Model = TypeVar("Model", bound="TrainedModel")
 
@@ -29,6 +30,7 @@ class TrainedModel(HubMixin):
 
     Attributes:
         task: of the recipes whose models it takes.
+        shortlist: what may be said over which source, where `heedful shortlist` learnt it; None otherwise.
     """
 
     task: ClassVar[str]
@@ -39,6 +41,7 @@ class TrainedModel(HubMixin):
         self.model: Any = model
         self.tokenizers, self.recipe = tokenizers, recipe
         self.metrics = dict(metrics or {})
+        self.shortlist: Shortlist | None = None
         self._cheaper: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
@@ -55,7 +58,9 @@ class TrainedModel(HubMixin):
                 f"{folder} is of a model for {content.recipe.task!r}, which {cls.__name__} does not take; expected one "
                 f"for {cls.task!r}. Load it with {TASKS[content.recipe.task]}."
             )
-        return cls(rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
+        trained = cls(rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
+        trained.shortlist = content.shortlist
+        return trained
 
     def model_in(self, precision: Precision) -> Any:
         """The model for decoding in a precision; its weights are rounded once, and again where they have changed.
@@ -75,4 +80,5 @@ class TrainedModel(HubMixin):
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder, whole or not at all."""
-        return save_folder(ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics), folder)
+        content = ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics, self.shortlist)
+        return save_folder(content, folder)
