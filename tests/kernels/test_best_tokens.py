@@ -23,7 +23,7 @@ def test_best_tokens_are_those_of_log_softmax(rows, width, count):
     values, tokens, norms = found
     assert logits.equal(before)
     allowed = logits.log_softmax(1).index_fill(1, banned, NEVER)
-    expected = allowed.sort(1, descending=True, stable=True)
+    expected = allowed.sort(dim=1, descending=True, stable=True)
     assert_close(values, expected.values[:, :count])
     assert tokens.equal(expected.indices[:, :count])
     assert_close(norms, logits.double().logsumexp(1), torch.float32)

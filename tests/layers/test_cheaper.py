@@ -38,7 +38,7 @@ def test_products_are_near_to_float32_and_rows_can_be_chosen(precision):
     layer, rows = nn.Linear(64, 30), torch.randn(11, 64)
     found = CheaperLinear(layer.weight, layer.bias, precision)
     assert found(rows).dtype == torch.float32
-    assert float((found(rows) - layer(rows)).abs().max()) < BOUNDS[precision]
+    assert float((found(rows) - layer(rows).detach()).abs().max()) < BOUNDS[precision]
     places = torch.tensor([3, 29, 0])
     assert_close(found.rows(places)(rows), found(rows)[:, places])
 
@@ -67,10 +67,10 @@ def test_recurrent_layers_are_near_to_torchs(kind, precision):
         (found, after), (expected, last) = ours(given), theirs(given)
         if given is not inputs:
             found, expected = (pad_packed_sequence(one, batch_first=True)[0] for one in (found, expected))
-        assert float((found - expected).abs().max()) < BOUNDS[precision]
+        assert float((found - expected).detach().abs().max()) < BOUNDS[precision]
         for one, other in zip([after] if kind is nn.GRU else after, [last] if kind is nn.GRU else last, strict=True):
             assert one.shape == other.shape
-            assert float((one - other).abs().max()) < BOUNDS[precision]
+            assert float((one - other).detach().abs().max()) < BOUNDS[precision]
 
 
 def test_only_large_layers_change_and_the_model_stays_as_it_was():
@@ -86,7 +86,7 @@ def test_only_large_layers_change_and_the_model_stays_as_it_was():
 def test_what_cannot_be_had_is_refused():
     with pytest.raises(ValueError, match="precision is 'int4'; expected"):
         cheaper(nn.Linear(2, 2), "int4")
-    with pytest.raises(ValueError, match=r"made of float32 weights, but they are torch.float64; call model.float\(\)"):
+    with pytest.raises(ValueError, match=r"float32 weights, but they are torch.float64; .*model.float\(\)"):
         cheaper(nn.Linear(2, 2).double(), "int8")
     with pytest.raises(ValueError, match="runs on the CPU, but the weights are on meta"):
         CheaperLinear(torch.empty(3, 2, device="meta"), None, "bf16")
