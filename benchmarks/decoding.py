@@ -27,6 +27,8 @@ from heedful.tasks.decoding_batches import by_length
 VOCABULARY = {"recurrent": 8000, "transformer": 10000}
 SIZES = {"layers": 4, "dim": 128, "hidden": 256, "heads": 4}
 TOKENS, BEAMS = 20, (1, 5)
+# of a batch of 64 sentences, 20 of each source token
+SHORTLIST = 1500
 
 
 def write_work(folder: Path, data: Path, vocabulary: int, threads: int, sentences: int) -> list[tuple[int, int]]:
@@ -50,7 +52,7 @@ def write_work(folder: Path, data: Path, vocabulary: int, threads: int, sentence
 
 def sides(joeynmt: str, extra: str, folder: str, model: str) -> dict[str, list[str]]:
     """What is compared, each with its command."""
-    precisions = "float32", "bf16", "int8"
+    precisions = "float32", "bf16", "int8", f"int8/{SHORTLIST}"
     ours = {f"heedful {one}": ["decoding_heedful.py", "-", folder, model, one] for one in precisions}
     others = {"JoeyNMT": ["decoding_joeynmt.py", joeynmt, folder, model, "float32"]}
     if model == "transformer":

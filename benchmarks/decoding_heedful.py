@@ -1,6 +1,6 @@
 """heedful's side of decoding.py: the models of heedful_side.py, untrained.
 
-python decoding_heedful.py NOTHING WORK_FOLDER recurrent|transformer float32|bf16|int8
+python decoding_heedful.py NOTHING WORK_FOLDER recurrent|transformer float32|bf16|int8[/TOKENS]
 """
 
 import json
@@ -15,6 +15,7 @@ from heedful._memory import keep_freed_memory
 from heedful.data.batching import pad
 from heedful.decoding import Constraints, Decoding, decode
 from heedful.models.cheaper import cheaper
+from heedful.models.shortlisted import Shortlisted
 from heedful.tasks.build import build_model
 from heedful.tasks.recipe_files import load_recipe
 
@@ -31,8 +32,9 @@ def main(_: str, work_folder: str, architecture: str, precision: str) -> None:
     """Answer until the input ends."""
     keep_freed_memory()
     given = json.loads((Path(work_folder) / "work.json").read_text())
-    trained = build(given, architecture)
+    trained, (precision, _, shortlist) = build(given, architecture), precision.partition("/")
     model, parameters = cheaper(trained, precision), sum(parameter.numel() for parameter in trained.parameters())
+    model = Shortlisted(model, torch.arange(int(shortlist))) if shortlist else model
     limits = Constraints(min_length=given["tokens"], max_length=given["tokens"])
 
     def run(sentences, beam):
