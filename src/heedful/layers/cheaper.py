@@ -112,9 +112,11 @@ def check_int8() -> None:
 
 
 def _int8_product(rounded: Tensor, packed: Tensor, scale: Tensor) -> Tensor:
-    nothing = torch.zeros(len(scale), dtype=torch.long)
+    rows, nothing = len(rounded), torch.zeros(len(scale), dtype=torch.long)
+    # oneDNN has no fast product of one row with 256 features: 19 ms in place of 0.04
+    rounded = rounded.expand(2, -1).contiguous() if rows == 1 else rounded
     form = (1.0, 0, torch.float32, "none", [], "")
-    return torch.ops.onednn.qlinear_pointwise(rounded, 1.0, 0, packed, scale, nothing, None, *form)
+    return torch.ops.onednn.qlinear_pointwise(rounded, 1.0, 0, packed, scale, nothing, None, *form)[:rows]
 
 
 def is_cheaper(precision: str) -> bool:
