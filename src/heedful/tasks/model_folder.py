@@ -46,7 +46,7 @@ WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
 # beside them where `heedful shortlist` learnt one
 SHORTLIST = "shortlist.safetensors"
 # largest size that heedful writes; JSON takes up to thirty times as much memory
-LARGEST = {CONFIG: 2**20, TOKENIZER: 2**24, RECIPE: LONGEST_TEXT, METRICS: 2**20, SHORTLIST: 2**27}
+LARGEST = {CONFIG: 2**20, TOKENIZER: 2**24, RECIPE: LONGEST_TEXT, METRICS: 2**20}
 AGAIN = "copy the whole folder again, or train anew"
 
 
