@@ -73,12 +73,14 @@ class CheaperLinear(nn.Module):
         part._pack()
         return part
 
+    @torch.no_grad()
     def forward(self, input: Float[Tensor, "*rows in_dim"]) -> Float[Tensor, "*rows out_dim"]:  # noqa: A002
         if self.packed is None or self.scale is None:
             return nn.functional.linear(input.bfloat16(), self.weight, self.half_bias).float()
         rounded, scale = quantize_rows(input.reshape(-1, input.shape[-1]))
         product = _int8_product(rounded, self.packed, self.scale)
-        return torch.addcmul(self.bias, product, scale).view(*input.shape[:-1], len(self.bias))
+        # in place: logits of another 12 MB cost as much as the product
+        return torch.addcmul(self.bias, product, scale, out=product).view(*input.shape[:-1], len(self.bias))
 
 
 def quantize_rows(rows: Float[Tensor, "rows features"]) -> tuple[Int[Tensor, "rows features"], Float[Tensor, "rows 1"]]:
