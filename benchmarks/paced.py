@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 class Pace:
@@ -41,6 +42,23 @@ class Pace:
         print(*numbers, file=self.answers, flush=True)
 
 
+def serve(parameters: int, decode: Callable[[list[list[int]], int], int], given: dict[str, Any]) -> None:
+    """Inside a decoder: for every "first last beam" on standard input, tokens said and seconds on standard output.
+
+    Args:
+        parameters: of the model, the first thing it tells.
+        decode: sentences of ids and the size of the beam, to how many tokens were said.
+        given: whose `sources` hold the sentences.
+    """
+    answers, sys.stdout = sys.stdout, sys.stderr
+    print(parameters, file=answers, flush=True)
+    for line in sys.stdin:
+        first, last, beam = map(int, line.split())
+        begun = time.perf_counter()
+        tokens = decode(given["sources"][first:last], beam)
+        print(tokens, time.perf_counter() - begun, file=answers, flush=True)
+
+
 class PacedTraining:
     """The other end of a `Pace`.
 
@@ -68,10 +86,10 @@ class PacedTraining:
             )
         self.parameters = int(self._read()[0])
 
-    def run(self, steps: int) -> tuple[int, float]:
-        """Real target tokens and seconds of the next steps."""
+    def run(self, *order: int) -> tuple[int, float]:
+        """Real target tokens and seconds of the next steps, or of what a decoder is told."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.write(" ".join(map(str, order)) + "\n")
         self.process.stdin.flush()
         tokens, seconds = self._read()
         return int(tokens), seconds

@@ -6,7 +6,7 @@ import typer
 
 import heedful
 
-from . import classify, compare, demo, doctor, evaluate, explain, export, inspect, listing, serve, train, translate
+from . import classify, compare, demo, doctor, evaluate, explain, export, inspect, listing, serve, shortlist, train, translate
 from ._shell import examples, told
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ for name, module in {
     "export": export,
     "inspect": inspect,
     "list": listing,
+    "shortlist": shortlist,
     "doctor": doctor,
 }.items():
     # "`heedful demo`: from nothing to ..." is what its file says of itself

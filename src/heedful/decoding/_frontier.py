@@ -8,10 +8,12 @@ from torch import Tensor
 
 from heedful._pytree import reorder, repeat
 from heedful.data.vocabulary import BOS, EOS
+from heedful.kernels.best_tokens.op import best_tokens
 from heedful.models.protocol import StepModel
 
 from ._evaluation import check_source, evaluation, log_softmax
 from ._results import Results, Trail
+from ._rows import top
 from .constraints import NEVER
 from .options import Decoding
 from .penalties import coverage_penalty, overcoverage_penalty
@@ -45,7 +47,9 @@ class Frontier:
         ranks = nothing.float() if decoding.penalties.repetition > 1 else None
         covered = nothing.new_zeros(len(nothing), source.shape[1] if decoding.penalties.reads_coverage else 0).float()
         self.trail = Trail(nothing, nothing.float(), ranks, nothing, covered)
-        self.log_probs = self.ranks = self.trail.log_probs  # of every token, once `step` has run
+        # of every token, once `step` or `best` has run; the norm of each row is still to be taken from `log_probs`
+        self.log_probs = self.ranks = self.trail.log_probs
+        self.norms = self.log_probs.new_zeros(len(nothing))
         self.weights: Tensor | None = None
         if len(lengths):
             with evaluation(model):
@@ -59,6 +63,23 @@ class Frontier:
 
         A row that nothing can follow ends here, unfinished, and leaves the frontier.
         """
+        return self._judge(self._run())
+
+    def best(self, count: int) -> tuple[Float[Tensor, "rows count"], Int[Tensor, "rows count"]]:
+        """`step`, of which the up to `count` largest numbers of each row and their tokens are wanted, largest first."""
+        logits = self._run()
+        if self.trail.ranks is None and not self.decoding.constraints.required:
+            banned = self.decoding.constraints.never(self.trail.tokens, logits)
+            found = None if banned is None else best_tokens(logits, min(count, logits.shape[1]), banned)
+            if found is not None:
+                values, tokens, self.norms = found
+                self.log_probs = self.ranks = logits
+                self.parent = torch.arange(len(logits), device=logits.device)
+                return values, tokens
+        return top(self._judge(logits), count)
+
+    def _run(self) -> Float[Tensor, "rows vocabulary"]:
+        """The logits of the next token."""
         said, how = self.trail.tokens, self.decoding
         last = said[:, -1] if said.shape[1] else torch.full_like(self.sentence, BOS)
         need_weights = bool(how.need_weights) or how.penalties.reads_coverage
@@ -66,25 +87,32 @@ class Frontier:
         if how.need_weights:
             self.results.look(output, how.need_weights == "heads")
         self.weights = output.weights
+        return output.logits
+
+    def _judge(self, logits: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "alive vocabulary"]:
+        """By what the next token is chosen; see `step`."""
+        said, how = self.trail.tokens, self.decoding
         at = self.sentence // self.copies, said.shape[1]
-        self.log_probs = choices = log_softmax(output.logits, *at)
+        self.log_probs = choices = log_softmax(logits, *at)
+        self.norms = choices.new_zeros(len(choices))
         if self.trail.ranks is not None:
-            choices = log_softmax(discouraged(output.logits, said, how.penalties.repetition), *at)
+            choices = log_softmax(discouraged(logits, said, how.penalties.repetition), *at)
         self.ranks = choices
         choices = how.constraints.restrict(choices, said)
         if how.constraints.required:
             choices = leave_room(choices, said, self.limits[self.sentence], how.constraints.required)
         alive = choices.amax(1) > NEVER
-        self.parent = torch.arange(len(last), device=last.device)
+        self.parent = torch.arange(len(logits), device=logits.device)
         if not alive.all():
             self._record(~alive, torch.zeros_like(alive))
             self._select(alive)
             self.log_probs, self.ranks, choices = self.log_probs[alive], self.ranks[alive], choices[alive]
+            self.norms = self.norms[alive]
         return choices
 
     def extend(self, parent: Int[Tensor, " new"], token: Int[Tensor, " new"]) -> Bool[Tensor, " new"]:
         """Continue row `parent[i]` with `token[i]`. Returns which of the new rows are at an end; they are recorded."""
-        log_prob, rank = self.log_probs[parent, token], self.ranks[parent, token]
+        log_prob, rank = self.log_probs[parent, token] - self.norms[parent], self.ranks[parent, token]
         self._select(parent)
         trail = self.trail
         self.trail = Trail(
@@ -137,11 +165,10 @@ class Frontier:
         self.results.record(*reorder(columns, ended.nonzero()[:, 0]))
 
 
-def follow(frontier: Frontier, pick: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """One hypothesis per sentence and copy: `pick(choices, sentence)` says the next token of every row."""
+def follow(frontier: Frontier, pick: Callable[[], Tensor]) -> None:
+    """One hypothesis per sentence and copy: `pick` takes a step and says the next token of every row."""
     with evaluation(frontier.model):
         while len(frontier.sentence):
-            choices = frontier.step()
-            token = pick(choices, frontier.sentence)
+            token = pick()
             ended = frontier.extend(torch.arange(len(token), device=token.device), token)
             frontier.keep(~ended)

@@ -77,12 +77,13 @@ def _search(frontier: Frontier) -> None:
     places = torch.full_like(frontier.limits, beam)  # how many hypotheses each sentence may still grow
     finals = torch.full((batch, how.nbest), NEVER, device=places.device)  # scores of the best finished ones
     while len(frontier.sentence):
-        choices = frontier.step()
-        candidates = (frontier.trail.totals(), choices, frontier.sentence, places, beam)
         if required:
+            choices = frontier.step()
+            candidates = (frontier.trail.totals(), choices, frontier.sentence, places, beam)
             parent, token = allocated_children(*candidates, frontier.trail.tokens, required)
         else:
-            parent, token = best_children(*candidates)
+            best = frontier.best(beam)
+            parent, token = best_children(frontier.trail.totals(), *best, frontier.sentence, places, beam)
         ended = frontier.extend(parent, token)
         sentence, finished, totals = frontier.sentence, token == EOS, frontier.trail.totals()
         places = places.scatter_add(0, sentence, -finished.long())
@@ -95,7 +96,8 @@ def _search(frontier: Frontier) -> None:
 
 def best_children(
     totals: Float[Tensor, " rows"],
-    log_probs: Float[Tensor, "rows vocabulary"],
+    values: Float[Tensor, "rows choices"],
+    tokens: Int[Tensor, "rows choices"],
     sentence: Int[Tensor, " rows"],
     places: Int[Tensor, " batch"],
     beam: int,
@@ -104,12 +106,12 @@ def best_children(
 
     Args:
         totals: sum of the log-probabilities of each row.
-        log_probs: of its next token.
+        values: log-probabilities of the best next tokens of each, as many as the beam where there are so many.
+        tokens: those tokens.
         sentence: to which sentence each row belongs, in rising order.
         places: how many continuations each sentence keeps.
         beam: the most rows that one sentence has.
     """
-    values, tokens = top(log_probs, beam)
     candidates = spread(totals[:, None] + values, sentence, len(places), beam).flatten(1)
     best, where = top(candidates, beam)
     wanted = torch.arange(best.shape[1], device=best.device) < places[:, None]

@@ -82,6 +82,22 @@ class Constraints:
         relative = (int(self.max_ratio * length + 1e-9) + self.max_extra for length in source_lengths)
         return [max(1, self.needed(), min(self.max_length, limit)) for limit in relative]
 
+    def never(
+        self, tokens: Int[Tensor, "rows steps"], logits: Float[Tensor, "rows vocabulary"]
+    ) -> Int[Tensor, " banned"] | None:
+        """Ids that must not follow any of `tokens`, where nothing else is forbidden; None where that depends on them.
+
+        Raises:
+            ValueError: see `restrict`.
+        """
+        step, banned = tokens.shape[1], self.banned_phrases()
+        if not step:
+            self._check_vocabulary(logits.shape[1])
+        if step < len(self.prefix) or 0 < self.no_repeat_ngram <= step or any(len(run) > 1 for run in banned):
+            return None
+        ids = {*(run[0] for run in banned), *((EOS,) if step < self.min_length else ())}
+        return torch.tensor(sorted(ids), device=logits.device)
+
     def restrict(
         self, log_probs: Float[Tensor, "rows vocabulary"], tokens: Int[Tensor, "rows steps"]
     ) -> Float[Tensor, "rows vocabulary"]:

@@ -9,6 +9,7 @@ from heedful.models.protocol import StepModel
 
 from ._evaluation import evaluation
 from ._frontier import Frontier
+from ._rows import top
 from .beam import best_children
 from .hypothesis import Hypothesis
 from .options import Decoding
@@ -76,7 +77,7 @@ def _grow(frontier: Frontier, size: int, groups: int, diversity: float) -> None:
         for group in range(groups):
             judged = choices - diversity * said[sentence // groups]
             own = torch.where(group_of == group, places, 0)
-            parent, token = best_children(totals, judged, sentence, own, size)
+            parent, token = best_children(totals, *top(judged, size), sentence, own, size)
             said.index_put_((sentence[parent] // groups, token), said.new_ones(()), accumulate=True)
             chosen.append((parent, token))
         parent, token = (torch.cat(parts) for parts in zip(*chosen, strict=True))

@@ -47,5 +47,5 @@ def greedy(
     if how.constraints.required:
         raise ValueError("greedy search cannot plan for what is required; use beam_search, with a beam of 1 or more")
     frontier = Frontier(model, source, lengths, how)
-    follow(frontier, lambda choices, _: choices.argmax(1))
+    follow(frontier, lambda: frontier.best(1)[1][:, 0])
     return [best for (best,) in frontier.results.hypotheses(1, how.penalties.length)]

@@ -57,11 +57,12 @@ def sample(
     frontier = Frontier(model, source, lengths, how, copies=how.nbest)
     device = chance.generator.device if chance.generator else source.device
 
-    def draw(choices: Tensor, sentence: Tensor) -> Tensor:
+    def draw() -> Tensor:
+        choices = frontier.step()
         # for the whole batch at every step: a sentence that has ended must not shift the draws of the others
         luck = torch.rand(len(frontier.limits), generator=chance.generator, device=device).to(choices.device)
         head = truncated(choices / chance.temperature, chance.top_k, chance.top_p, chance.min_p)
-        return pick(head.softmax(1), luck[sentence])
+        return pick(head.softmax(1), luck[frontier.sentence])
 
     follow(frontier, draw)
     return frontier.results.hypotheses(how.nbest, how.penalties.length)

@@ -1,7 +1,7 @@
 """GRU and LSTM layers whose state is a value, batch axis first."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -50,11 +50,11 @@ class Recurrent(nn.Module):
     def __init__(self, cell: Cell, input_dim: int, units: int, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         self.input_dim, self.units, self.layers = input_dim, units, layers
-        self.rnn = build_rnn(cell, input_dim, units, layers, dropout)
+        self.rnn: Any = build_rnn(cell, input_dim, units, layers, dropout)
 
     def begin(self, hidden: Float[Tensor, "batch layers units"]) -> RecurrentState:
         """The state that starts from `hidden`; an LSTM's cell starts at 0."""
-        return RecurrentState(hidden, torch.zeros_like(hidden) if isinstance(self.rnn, nn.LSTM) else None)
+        return RecurrentState(hidden, torch.zeros_like(hidden) if self.rnn.mode == "LSTM" else None)
 
     def forward(
         self, inputs: Float[Tensor, "batch steps input_dim"], state: RecurrentState

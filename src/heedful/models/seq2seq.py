@@ -1,5 +1,6 @@
 """The encoder-decoder: one class, whatever its encoder and its wiring."""
 
+import copy
 from typing import Any
 
 import torch
@@ -46,6 +47,13 @@ class OutputLayer(nn.Module):
 
     def forward(self, features: Float[Tensor, "*steps features"]) -> Float[Tensor, "*steps vocab_size"]:
         return linear(self.project(features), self.weight, self.bias)
+
+    def rows(self, ids: Int[Tensor, " tokens"]) -> "OutputLayer":
+        """The same layer with these outputs alone, in this order; for decoding."""
+        part = copy.copy(self)
+        part.vocab_size = len(ids)
+        part._parameters = {name: nn.Parameter(getattr(self, name)[ids], False) for name in ("weight", "bias")}
+        return part
 
     def loss(self, features: Float[Tensor, "batch steps features"], target: TokenTarget) -> Loss:
         """Cross-entropy against the right ids, whose logits are not kept.

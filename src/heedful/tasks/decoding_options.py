@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from .data_options import Section
+from .shortlist import MOST
 
 
 class DecodingOptions(Section):
@@ -35,6 +36,9 @@ class DecodingOptions(Section):
         required: Words or phrases that every translation holds, in any order; needs a search, of one group.
         banned: Words or phrases that none holds, as the tokenizer cuts them.
         replace_unknown: Put the source word looked at most in place of an unknown token.
+        precision: Of the large products, "float32", "bf16" or "int8", on the CPU; attention stays in float32.
+        shortlist: Say only the so many target tokens most often aligned to each source token, and the 256 most frequent
+            ones (`heedful shortlist MODEL` learns which); null for all. Up to 100.
         ensemble: Folders of models of the same vocabularies; `heedful translate` and `evaluate` average with them.
         ensemble_mean: Of what the mean is: "probabilities", or "log_probabilities", where all have to agree.
     """
@@ -62,6 +66,8 @@ class DecodingOptions(Section):
     required: list[str] = Field(default=[], max_length=100)
     banned: list[str] = Field(default=[], max_length=10_000)
     replace_unknown: bool = True
+    precision: Literal["float32", "bf16", "int8"] = "float32"
+    shortlist: int | None = Field(default=None, gt=0, le=MOST)
     ensemble: list[str] = Field(default=[], max_length=100)
     ensemble_mean: Literal["probabilities", "log_probabilities"] = "probabilities"
 
@@ -78,5 +84,7 @@ class DecodingOptions(Section):
         return self
 
     def greedy(self) -> "DecodingOptions":
-        """The same limits and penalties with the quickest search."""
-        return self.model_copy(update={"beam": 1, "groups": 1, "sample": False})
+        """The same limits and penalties with the quickest search; exact, since a model that learns is asked."""
+        return self.model_copy(
+            update={"beam": 1, "groups": 1, "sample": False, "precision": "float32", "shortlist": None}
+        )

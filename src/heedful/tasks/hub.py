@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import heedful
 from heedful._errors import ModelFolderError, OutputError
 
-from .model_folder import FILES, TASKS, find_model
+from .model_folder import FILES, SHORTLIST, TASKS, find_model
 from .recipe import Recipe
 
 CARD = "README.md"
@@ -116,7 +116,7 @@ class HubMixin(ABC):
                     commit_message=commit_message,
                     revision=branch,
                     create_pr=create_pr,
-                    allow_patterns=[*FILES, CARD],
+                    allow_patterns=[*FILES, SHORTLIST, CARD],
                 )
             except Exception as error:  # the network, the hub and the system each have errors of their own
                 raise OutputError(
@@ -140,7 +140,7 @@ def fetch(repo_id: str, **options: Any) -> Path:
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=[*FILES], library_name="heedful", **options))
+        return Path(snapshot_download(repo_id, allow_patterns=[*FILES, SHORTLIST], library_name="heedful", **options))
     except HFValidationError:
         why = f"There is no folder {repo_id}, and it can be no name on the hub, such as somebody/model; check the path."
     except RepositoryNotFoundError:

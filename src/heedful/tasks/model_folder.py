@@ -26,6 +26,7 @@ from heedful.data.tokenizers import TokenizerPair
 
 from .recipe import Recipe, check_recipe, dump_recipe
 from .recipe_yaml import LONGEST_TEXT, parse_yaml
+from .shortlist import Shortlist
 from .weights import read_weights
 
 FORMAT = 1
@@ -42,6 +43,8 @@ WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "recipe.yaml",
     "metrics.json",
 )
+# beside them where `heedful shortlist` learnt one
+SHORTLIST = "shortlist.safetensors"
 # largest size that heedful writes; JSON takes up to thirty times as much memory
 LARGEST = {CONFIG: 2**20, TOKENIZER: 2**24, RECIPE: LONGEST_TEXT, METRICS: 2**20}
 AGAIN = "copy the whole folder again, or train anew"
@@ -49,12 +52,13 @@ AGAIN = "copy the whole folder again, or train anew"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What the five files say: weights by name, tokenisers, the recipe as it was run, and the scores."""
+    """What the five files say: weights by name, tokenisers, the recipe as it was run, the scores, a shortlist."""
 
     weights: Mapping[str, Tensor]
     tokenizers: TokenizerPair
     recipe: Recipe
     metrics: Mapping[str, Any]
+    shortlist: Shortlist | None = None
 
 
 def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
@@ -69,6 +73,10 @@ def save_folder(content: ModelFolder, path: str | os.PathLike[str]) -> Path:
     with whole_folder(path) as folder:
         try:
             save_file(weights, folder / WEIGHTS)
+            if content.shortlist:
+                # whole numbers below 2^24 as floats: one careful reader for both
+                kept = {name: getattr(content.shortlist, name).float() for name in ("aligned", "frequent")}
+                save_file(kept, folder / SHORTLIST)
         except SafetensorError as error:  # a full disk
             raise OSError(str(error)) from error
         content.tokenizers.save(folder / TOKENIZER)
@@ -95,7 +103,8 @@ def load_folder(path: str | os.PathLike[str]) -> ModelFolder:
         config = _read_json(folder / CONFIG)
         _check_config(folder, config)
         weights, metrics = _read_weights(folder / WEIGHTS), _read_json(folder / METRICS)
-        return ModelFolder(weights, TokenizerPair.load(folder / TOKENIZER), _read_recipe(folder, config), metrics)
+        tokenizers, recipe = TokenizerPair.load(folder / TOKENIZER), _read_recipe(folder, config)
+        return ModelFolder(weights, tokenizers, recipe, metrics, _read_shortlist(folder / SHORTLIST, tokenizers))
     except OSError as error:
         raise ModelFolderError(
             f"{error.filename or folder} cannot be read: {error.strerror}; fix its rights or disk."
@@ -135,7 +144,7 @@ def refuse_foreign(path: Path) -> None:
         OutputError: names what is there.
     """
     if path.is_dir():
-        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in FILES)
+        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in (*FILES, SHORTLIST))
     else:
         foreign = [path.name] if path.exists() else []
     if foreign:
@@ -145,11 +154,16 @@ def refuse_foreign(path: Path) -> None:
 def file_hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file of a model but `config.json`, which holds them."""
     hashes = {}
-    for name in FILES:
+    for name in _names(folder):
         if name != CONFIG:
             with (folder / name).open("rb") as file:
                 hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return hashes
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """The files of a model: the shortlist where there is one."""
+    return (*FILES, SHORTLIST) if os.path.lexists(folder / SHORTLIST) else FILES
 
 
 def _check_files(folder: Path) -> None:
@@ -164,7 +178,7 @@ def _check_files(folder: Path) -> None:
     # the cache of the hub keeps files beside its snapshots and links to them
     if home.parent.name == "snapshots" and home.parent.parent.name.startswith("models--"):
         home = home.parent.parent
-    for name in FILES:
+    for name in _names(folder):
         path = folder / name
         if not path.resolve().is_relative_to(home):
             raise ModelFolderError(f"{path} is a link that leads out of the folder; put the file itself there.")
@@ -223,6 +237,20 @@ def _read_recipe(folder: Path, config: dict[str, Any]) -> Recipe:
         fault, writer = str(error).partition("\n")[0], _writer(config)
         way_out = AGAIN if writer == heedful.__version__ else f"install heedful {writer}, which wrote it, or train anew"
         raise ModelFolderError(f"{path} is no recipe of heedful {heedful.__version__} ({fault}); {way_out}.") from None
+
+
+def _read_shortlist(path: Path, tokenizers: TokenizerPair) -> Shortlist | None:
+    if not path.exists():
+        return None
+    found = _read_weights(path)
+    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    shapes = {name: tensor.dim() for name, tensor in found.items()}
+    if shapes != {"aligned": 2, "frequent": 1} or len(found["aligned"]) != sizes[0]:
+        raise ModelFolderError(f"{path} is no shortlist of these tokenizers; run `heedful shortlist` again.")
+    for tensor in found.values():
+        if not (tensor.eq(tensor.round()) & (tensor >= 0) & (tensor < sizes[1])).all():
+            raise ModelFolderError(f"{path} holds what is no id of the tokenizer; run `heedful shortlist` again.")
+    return Shortlist(found["aligned"].long(), found["frequent"].long())
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

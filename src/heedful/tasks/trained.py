@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from heedful._errors import ModelFolderError
+from heedful._errors import DataError, ModelFolderError
 from heedful.data.tokenizers import TokenizerPair
+from heedful.layers.cheaper import Precision
+from heedful.models.cheaper import cheaper
 
 from .hub import HubMixin
 from .model_folder import TASKS, ModelFolder, load_folder, save_folder
 from .rebuild import rebuild, unique_state
 from .recipe import Recipe
+from .shortlist import Shortlist
 
 Model = TypeVar("Model", bound="TrainedModel")
 
@@ -27,6 +30,7 @@ class TrainedModel(HubMixin):
 
     Attributes:
         task: of the recipes whose models it takes.
+        shortlist: what may be said over which source, where `heedful shortlist` learnt it; None otherwise.
     """
 
     task: ClassVar[str]
@@ -37,6 +41,8 @@ class TrainedModel(HubMixin):
         self.model: Any = model
         self.tokenizers, self.recipe = tokenizers, recipe
         self.metrics = dict(metrics or {})
+        self.shortlist: Shortlist | None = None
+        self._cheaper: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
     def load(cls: type[Model], folder: str | os.PathLike[str]) -> Model:
@@ -52,8 +58,27 @@ class TrainedModel(HubMixin):
                 f"{folder} is of a model for {content.recipe.task!r}, which {cls.__name__} does not take; expected one "
                 f"for {cls.task!r}. Load it with {TASKS[content.recipe.task]}."
             )
-        return cls(rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
+        trained = cls(rebuild(content, folder).eval(), content.tokenizers, content.recipe, content.metrics)
+        trained.shortlist = content.shortlist
+        return trained
+
+    def model_in(self, precision: Precision) -> Any:
+        """The model for decoding in a precision; its weights are rounded once, and again where they have changed.
+
+        Raises:
+            DataError: a precision that this machine does not have, or a model that is not in float32 on the CPU.
+        """
+        if precision == "float32":
+            return self.model
+        key = (precision, *((id(one), one._version) for one in self.model.parameters()))
+        if key not in self._cheaper:
+            try:
+                self._cheaper = {key: cheaper(self.model, precision)}
+            except ValueError as error:
+                raise DataError(f"decoding.precision is {precision}: {error}.") from None
+        return self._cheaper[key]
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder, whole or not at all."""
-        return save_folder(ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics), folder)
+        content = ModelFolder(unique_state(self.model), self.tokenizers, self.recipe, self.metrics, self.shortlist)
+        return save_folder(content, folder)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -11,6 +11,8 @@ from heedful.data.batching import pad
 from heedful.data.tokenizers import Segments
 from heedful.data.vocabulary import UNK
 from heedful.decoding import Decoding, Ensemble, Hypothesis, decode
+from heedful.models import Seq2Seq
+from heedful.models.shortlisted import Shortlisted
 from heedful.visual.alignment import Alignment
 from heedful.visual.explorer import Looks
 
@@ -18,6 +20,7 @@ from .decoding import make_decoding
 from .decoding_batches import SENTENCES_PER_BATCH, by_length
 from .decoding_options import DecodingOptions
 from .looking import align, looks_of, with_heads
+from .shortlist import needed_ids, original, renumbered
 from .trained import TrainedModel
 from .translated import Translation, heads_of, least_risk
 
@@ -49,14 +52,15 @@ class Translator(TrainedModel):
 
         Raises:
             ValueError: `nbest` is more than the beam, or than `risk_draws`.
-            DataError: the tokenizer cannot write what the options ask for.
+            DataError: the tokenizer cannot write what the options ask for, or `decoding.precision` cannot be had here.
         """
         options = decoding or self.recipe.decoding
         how = self.search(options, nbest, need_weights, generator)
         sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
+        model, most = self.model_in(options.precision), self._shortlist_size(options)
         for places in self._batches(sources, batch_size):
-            hypotheses = self._decode([sources[place] for place in places], how, options.replace_unknown)
+            hypotheses = self._decode(model, [sources[place] for place in places], how, options.replace_unknown, most)
             for place, best in zip(places, hypotheses, strict=True):
                 written = [self._write(sources[place], one, options.replace_unknown) for one in best]
                 found[place] = least_risk(written)[:nbest] if options.sample and options.risk_draws else written
@@ -110,19 +114,46 @@ class Translator(TrainedModel):
             raise DataError(f"There is nothing to show for {found.text!r}: the translation is empty.")
         return looks_of(self.model, found.source, found.target)
 
-    def _decode(self, sources: Sequence[Segments], how: Decoding, replace_unknown: bool) -> list[list[Hypothesis]]:
+    def _decode(
+        self, model: Any, sources: Sequence[Segments], how: Decoding, replace_unknown: bool, most: int = 0
+    ) -> list[list[Hypothesis]]:
         ids, lengths = pad([source.ids for source in sources])
         device = next(self.model.parameters()).device
-        found = decode(self.model, ids.to(device), lengths.to(device), how)
+        if most and self.shortlist:
+            tokens = (token for source in sources for token in source.ids)
+            said = self.shortlist.ids(tokens, most, needed_ids(how.constraints))
+            short = replace(how, constraints=renumbered(how.constraints, said))
+            numbered = decode(Shortlisted(model, said), ids.to(device), lengths.to(device), short)
+            found = [[original(one, said) for one in best] for best in numbered]
+        else:
+            found = decode(model, ids.to(device), lengths.to(device), how)
         if not replace_unknown or how.need_weights:
             return found
         # what an unknown word looked at is needed to replace it: those few sentences are decoded again
         unknown = [place for place, best in enumerate(found) if any(UNK in one.tokens for one in best)]
         if unknown:
-            again = self._decode([sources[place] for place in unknown], replace(how, need_weights=True), True)
+            again = self._decode(
+                model, [sources[place] for place in unknown], replace(how, need_weights=True), True, most
+            )
             for place, hypotheses in zip(unknown, again, strict=True):
                 found[place] = hypotheses
         return found
+
+    def _shortlist_size(self, options: DecodingOptions) -> int:
+        """Candidates of each source token; 0 for the whole vocabulary.
+
+        Raises:
+            DataError: there is no shortlist, or the model has no use for one.
+        """
+        if options.shortlist is None:
+            return 0
+        if self.shortlist is None or not isinstance(self.model, Seq2Seq):
+            why = "an ensemble has none" if isinstance(self.model, Ensemble) else "the model has none"
+            raise DataError(
+                f"decoding.shortlist is {options.shortlist}, but {why}; learn one by `heedful shortlist MODEL`, or "
+                "set it to null."
+            )
+        return options.shortlist
 
     def _write(self, source: Segments, hypothesis: Hypothesis, replace_unknown: bool) -> Translation:
         target = self.tokenizers.target
