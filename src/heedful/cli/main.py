@@ -6,7 +6,21 @@ import typer
 
 import heedful
 
-from . import classify, compare, demo, doctor, evaluate, explain, export, inspect, listing, serve, shortlist, train, translate
+from . import (
+    classify,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    inspect,
+    listing,
+    serve,
+    shortlist,
+    train,
+    translate,
+)
 from ._shell import examples, told
 
 app = typer.Typer(
