@@ -28,6 +28,7 @@ EXAMPLES = (
     "heedful evaluate heedful-demo pairs.csv --columns english,french",
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "heedful evaluate runs/language_model texts.txt",
+    "heedful evaluate runs/caption features captions.jsonl",
     "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
@@ -56,6 +57,7 @@ def command(
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
+    Captions are written of the pictures of a folder, SOURCE, and scored on the JSON lines TARGET: BLEU and CIDEr-D.
     A language model is scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of
     its texts, a table of text and label, with precision, recall and F1 of each label.
 
@@ -70,7 +72,12 @@ def command(
     wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
     most = translator.recipe.data.max_chars
-    pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
+    if translator.task == "caption":
+        from ._captions import read_captions
+
+        pairs = read_captions(translator, source, target)
+    else:
+        pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
     if writes and bundled:
         pairs = replace(pairs, target=pairs.source)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
@@ -113,14 +120,18 @@ def short_for(beam: int | None) -> dict[str, Any]:
 
 
 def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None") -> "list[Score]":
-    """The scores of a translator or of a language model."""
+    """The scores of a translator, of a language model or of a writer of captions."""
     if translator.task == "language_model":
         from heedful.tasks.language_model import evaluate_writer
 
         return evaluate_writer(translator, pairs)
+    how: Any = decoding or translator.recipe.decoding
+    if translator.task == "caption":
+        from heedful.tasks.captioning import evaluate_captioner
+
+        return evaluate_captioner(translator, pairs, how)
     from heedful.tasks.translation import score
 
-    how: Any = decoding or translator.recipe.decoding
     found = translate(with_ensemble(translator, how), pairs.source, how)
     return score(found, pairs.target, translator.recipe.evaluation)
 

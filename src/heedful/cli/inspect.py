@@ -22,6 +22,7 @@ EXAMPLES = (
     "heedful inspect pairs.csv --columns english,french",
     'heedful inspect "news/*.tsv.gz"',
     "heedful inspect reviews.csv --columns text,label --labels",
+    "heedful inspect features captions.jsonl",
     "heedful inspect tatoeba_en_fr",
 )
 PAIRS_PER_ADVANCE = 1000
@@ -53,7 +54,8 @@ def command(
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz.
     A folder may hold such files, or a data set of Hugging Face. Of a recipe, the pairs it learns from are looked at,
     and how many of its validation sentences are among them. With --labels the targets are labels: how many texts each
-    has, how unequal they are, and texts that have several.
+    has, how unequal they are, and texts that have several. DATA and TARGET may be a folder of pictures as regions and
+    the JSON lines of their captions.
     """
     from rich.console import Console
     from rich.text import Text
@@ -69,6 +71,14 @@ def command(
         raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
     if labels or (recipe and recipe.task == "classification"):
         inspect_labels(recipe, data, target, columns, model or picture)
+        return
+    if pictured := of_pictures(recipe, data, target):
+        if columns or picture or model:
+            raise typer.BadParameter("--columns, --picture and --model are of texts, not of pictures; leave them out")
+        from ._captions import inspect_captions
+
+        for folder, captions in pictured:
+            inspect_captions(folder, captions, MAX_CHARS)
         return
     tokenizers = load_translator(model).tokenizers if model else None
     survey, skipped = Survey(), Counter()
@@ -139,6 +149,17 @@ def find_recipe(name: str) -> "Recipe | None":
 
     is_file = Path(name).suffix in (".yaml", ".yml")
     return load_recipe(name) if is_file or (name in shipped_recipes() and not Path(name).exists()) else None
+
+
+def of_pictures(recipe: "Recipe | None", data: str, target: str | None) -> list[tuple[str, str]]:
+    """Folders of pictures and the files of their captions, where there are such."""
+    if recipe and recipe.task == "caption":
+        from heedful.tasks.recipe import expand_path
+
+        parts = [(part.features or "", part.captions or "") for part in recipe.data.train_parts]
+        return [(str(expand_path(folder)), str(expand_path(captions))) for folder, captions in parts]
+    lines = target is not None and Path(target).suffix == ".jsonl" and Path(data).is_dir()
+    return [(data, str(target))] if lines else []
 
 
 def read_recipe(recipe: "Recipe", skipped: Counter[str]) -> tuple[str, Iterator[tuple[str, str]]]:

@@ -28,7 +28,7 @@ ROWS_PER_READ = 1000
 # what may stand between the cells of CSV, and how much of a file is looked at to see which does
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ROWS_TRIED, CHARS_TRIED = 50, 1 << 20
-Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset"]
+Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset", "features"]
 NAMED = ("json", "parquet", "dataset")
 FORMS: dict[str, Form] = {
     ".tsv": "tsv",
@@ -55,9 +55,10 @@ Row = tuple[Cell, Cell]
 class DataSource:
     """A source of pairs.
 
-    - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet" or "dataset" (Hugging Face's).
-    - `place`: path, folder or pattern; of a data set its folder or its name on the hub.
-    - `target`: the same of the targets, of form "lines" alone.
+    - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet", "dataset" (Hugging Face's) or
+      "features" (captions of pictures, whose rows hold the path of a picture's regions and a caption).
+    - `place`: path, folder or pattern; of a data set its folder or its name on the hub; of captions their JSON lines.
+    - `target`: the same of the targets of form "lines"; of captions the folder with the pictures.
     - `columns`: of source and target. Of "tsv" and "csv", numbers from 0; with names instead, the first row of each
       file holds these. Of the other tables, keys; a dot leads into a nested one, as in "translation.en".
       Cells of "csv" stand between commas, semicolons or tabs, whichever fits its first rows.
@@ -119,6 +120,13 @@ def read_rows(source: DataSource) -> Iterator[Row]:
             )
         for file, target in zip(files, targets, strict=True):
             yield from _aligned_rows(file, target)
+        return
+    if source.form == "features":
+        from .captions import caption_rows
+        from .regions import FEATURES
+
+        for file in files:
+            yield from caption_rows(file, Path(source.target or ""), FEATURES)
         return
     reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[source.form]
     for file in files:

@@ -1,6 +1,7 @@
 """Metrics: quality of translations, and properties of attention weights.
 
 - `heedful.metrics.translation`: BLEU, chrF, tokenised BLEU, any of them by sentence length
+- `heedful.metrics.captions`: BLEU, chrF, CIDEr-D and exact matches of captions with several references
 - `heedful.metrics.significance`: whether one translator scores better than another, by the paired bootstrap
 - `heedful.metrics.alignment`: links between words from attention weights, their text form, and their error rate
 - `heedful.metrics.evidence`: entropy, sharpness, coverage and the other numbers that describe an attention map; what

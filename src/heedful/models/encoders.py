@@ -60,7 +60,7 @@ class RecurrentEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: TokenEmbedding | None,
+        embedding: nn.Module | None,
         embedding_dim: int,
         units: int,
         cell: Cell = "gru",

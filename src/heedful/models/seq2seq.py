@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from heedful.functional import Loss, TokenTarget, cross_entropy, linear, output_cross_entropy, padding_mask
@@ -13,6 +13,7 @@ from ._sizes import check_size
 from .decoders import Decoder, Encoded
 from .encoders import RecurrentEncoder
 from .protocol import StepOutput
+from .regions import RegionEncoder
 from .transformer import TransformerEncoder
 
 
@@ -114,7 +115,7 @@ class Seq2Seq(nn.Module):
 
     def __init__(
         self,
-        encoder: RecurrentEncoder | TransformerEncoder,
+        encoder: RecurrentEncoder | RegionEncoder | TransformerEncoder,
         embedding: TokenEmbedding,
         decoder: Decoder,
         output: OutputLayer,
@@ -131,11 +132,12 @@ class Seq2Seq(nn.Module):
         check_size("output's vocab_size", output.vocab_size, embedding.vocab_size, "the embedding's: it is fed back")
         self.encoder, self.embedding, self.decoder, self.output = encoder, embedding, decoder, output
 
-    def encode(self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]) -> Encoded:
+    def encode(self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"]) -> Encoded:
         """Read the source sentences.
 
         Args:
-            source: token ids, `[batch, source_len]`, padding behind each sentence (`functional.align_left` puts it so).
+            source: token ids, `[batch, source_len]`, padding behind each sentence (`functional.align_left` puts it so);
+                or what else the encoder reads, such as vectors `[batch, source_len, features]`.
             lengths: real tokens of each sentence, at least 1.
         """
         return self.decoder.remember(self.encoder(source, lengths), padding_mask(lengths, source.shape[1]))
@@ -157,7 +159,7 @@ class Seq2Seq(nn.Module):
 
     def align(
         self,
-        source: Int[Tensor, "batch source_len"],
+        source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
     ) -> Float[Tensor, "batch target_len source_len"] | None:
@@ -174,7 +176,7 @@ class Seq2Seq(nn.Module):
 
     def align_heads(
         self,
-        source: Int[Tensor, "batch source_len"],
+        source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
     ) -> tuple[
@@ -204,7 +206,7 @@ class Seq2Seq(nn.Module):
 
     def forward(
         self,
-        source: Int[Tensor, "batch source_len"],
+        source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
         teacher_forcing: float = 1.0,

@@ -272,7 +272,7 @@ class TransformerEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: TokenEmbedding | None,
+        embedding: nn.Module | None,
         layers: Sequence[TransformerEncoderLayer],
         positions: Positions | None = None,
         dropout: float = 0.0,

@@ -110,6 +110,8 @@ def source_of_part(part: DataPart) -> DataSource:
     first, second = part.columns
     if part.source:
         return DataSource("lines", str(expand_path(part.source)), str(expand_path(part.target or "")))
+    if part.captions:
+        return DataSource("features", str(expand_path(part.captions)), str(expand_path(part.features or "")))
     if part.dataset:
         local = expand_path(part.dataset)
         place = str(local) if local.exists() else part.dataset
@@ -200,7 +202,9 @@ def _fingerprint(data: DataOptions) -> dict[str, Any]:
 
 def _files(data_source: DataSource) -> list[Path]:
     """The files of a data source that there are; none of a data set, which says itself what it reads."""
-    places = [] if data_source.form == "dataset" else [data_source.place, data_source.target]
+    # of pictures their captions tell
+    places = [data_source.place, None if data_source.form == "features" else data_source.target]
+    places = [] if data_source.form == "dataset" else places
     return [file for place in places if place for file in find_files(place) if file.is_file()]
 
 

@@ -58,7 +58,7 @@ class Translator(TrainedModel):
         # a second draw would say something else, so an unknown word's look is kept at the first
         keep = need_weights or (options.sample and options.replace_unknown)
         how = make_decoding(options, self.tokenizers.target, draws or nbest, keep, generator)
-        sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
+        sources = [self._segment(sentence) for sentence in sentences]
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
         for places in self._batches(sources, batch_size):
             hypotheses = self._decode([sources[place] for place in places], how, options.replace_unknown)
@@ -99,6 +99,10 @@ class Translator(TrainedModel):
         if not found.target.ids:
             raise DataError(f"There is nothing to show for {found.text!r}: the translation is empty.")
         return looks_of(self.model, found.source, found.target)
+
+    def _segment(self, sentence: str) -> Segments:
+        """What is read, cut into pieces."""
+        return self.tokenizers.source.segment(sentence)
 
     def _decode(self, sources: Sequence[Segments], how: Decoding, replace_unknown: bool) -> list[list[Hypothesis]]:
         ids, lengths = pad([source.ids for source in sources])
