@@ -272,7 +272,7 @@ def check_metrics(evaluation: EvaluationOptions) -> None:
     Raises:
         RecipeError: one of them cannot be computed.
     """
-    if not {"bleu", "chrf", "tokenized_bleu"} & {*evaluation.metrics}:
+    if not {*evaluation.metrics} <= {"bleu", "chrf", "tokenized_bleu"}:
         return
     try:
         score(["word"], ["word"], evaluation)
