@@ -1,6 +1,8 @@
 """Pictures from PNG, JPEG and other files that pillow reads, none of them trusted."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -32,25 +34,24 @@ def read_picture(path: str | PathLike[str], grey: bool = False) -> np.ndarray:
 
 def picture_size(path: str | PathLike[str]) -> tuple[int, int]:
     """Height and width of a picture, from the beginning of its file. Raises `DataError` as `read_picture` does."""
-    with _opened(Path(path), load=False) as image:
+    with _opened(Path(path)) as image:
         width, height = image.size
         turned = image.getexif().get(0x0112, 1) >= 5
         return (width, height) if turned else (height, width)
 
 
-def _opened(path: Path, load: bool = True) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture whose size is known to be fit for the memory; what goes wrong with it is told as a fault of the file."""
     try:
         with warnings.catch_warnings():
             # the size is checked below, at one limit
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
+        with image:
             if image.width * image.height > MOST_PIXELS:
-                raise DataError(
-                    f"{path} has {image.width:,} x {image.height:,} pixels, more than {MOST_PIXELS:,}; make it smaller."
-                )
-            if load:
-                image.load()
-        return image
+                raise Image.DecompressionBombError
+            yield image
     except UnidentifiedImageError:
         raise DataError(f"{path} is no picture; give PNG or JPEG.") from None
     except Image.DecompressionBombError:

@@ -67,9 +67,12 @@ class ShapesPicture:
         return cells
 
     def regions(self) -> np.ndarray:
-        """The pixels of every cell, from 0 to 1, and its row and column as ones among zeros: [rows, columns, features]."""
+        """Of every cell its pixels, 0 where it is empty, and its row and column as ones among zeros.
+
+        [rows, columns, CELL * CELL * 3 + 2 * LARGEST].
+        """
         cells = self.pixels.reshape(self.rows, CELL, self.columns, CELL, 3).swapaxes(1, 2)
-        pixels = cells.reshape(self.rows, self.columns, -1) / 255
+        pixels = (cells.reshape(self.rows, self.columns, -1) - _BACKGROUND) / 60.0
         place = np.eye(LARGEST)
         rows = np.broadcast_to(place[: self.rows, None], (self.rows, self.columns, LARGEST))
         columns = np.broadcast_to(place[None, : self.columns], (self.rows, self.columns, LARGEST))
