@@ -50,7 +50,7 @@ def test_names_lead_to_files_of_the_folder_and_faults_are_counted(tmp_path):
     ]
     assert pairs.skipped == {"empty line": 1, "no caption": 2, "no such picture": 4, "not a JSON object": 3}
     assert by_picture(pairs)[1] == [["a dog"], ["a cat", "it sleeps"], ["a cow"], ["a hen"]]
-    with pytest.raises(DataError, match="There is no folder .*nowhere; name the one that holds the pictures"):
+    with pytest.raises(DataError, match=r"There is no folder .*nowhere; name the one that holds the pictures"):
         gather(DataSource("features", str(captions), str(tmp_path / "nowhere")))
 
 
@@ -75,7 +75,8 @@ def test_regions_come_row_after_row_and_a_square_is_a_grid(tmp_path, array, shap
 
 def test_arrays_that_are_no_regions_are_refused(tmp_path):
     whole = np.zeros((4, 3))
-    for name, array in {"flat": whole[0], "deep": whole[None, None], "text": np.array([["a"]]), "none": whole[:0]}.items():
+    odd = {"flat": whole[0], "deep": whole[None, None], "text": np.array([["a"]]), "none": whole[:0]}
+    for name, array in odd.items():
         np.save(tmp_path / f"{name}.npy", array)
         with pytest.raises(DataError, match=r"expected numbers \[regions, features\] or \[rows, columns, features\]"):
             read_regions(tmp_path / f"{name}.npy")
@@ -145,10 +146,11 @@ def test_made_pictures_show_what_their_captions_say():
             assert (cell is None) == (word in ("a", "above", "beside"))
             if word in COLORS:
                 row, column = divmod(int(cell), picture.columns)
-                pixels = picture.pixels[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL].reshape(-1, 3)
+                at = np.ix_(*(np.arange(place * CELL, (place + 1) * CELL) for place in (row, column)))
+                pixels = picture.pixels[at].reshape(-1, 3)
                 # what is brightest relative to the ground, whatever its brightness
-                vivid = pixels[(pixels.max(1) > 110)].mean(0)
-                distances = {name: np.abs(vivid / vivid.max() - np.array(own) / max(own)).sum() for name, own in COLORS.items()}
-                assert min(distances, key=lambda name: distances[name]) == word
+                vivid = pixels[pixels.max(1) > 110].mean(0)
+                apart = [abs(vivid / vivid.max() - np.array(own) / max(own)).sum() for own in COLORS.values()]
+                assert [*COLORS][int(np.argmin(apart))] == word
                 assert regions[row, column, : CELL * CELL * 3].max() > 0.6
                 assert (regions[row, column, -12:-6].argmax(), regions[row, column, -6:].argmax()) == (row, column)

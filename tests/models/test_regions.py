@@ -27,12 +27,13 @@ def test_every_region_is_projected_by_itself_and_the_summary_is_their_mean():
 
 
 @pytest.mark.parametrize("encoder", ["regions", "recurrent", "transformer"])
-@pytest.mark.parametrize(("decoder", "attention"), [("recurrent", "bahdanau"), ("recurrent", "none"), ("transformer", "luong")])
+@pytest.mark.parametrize(
+    ("decoder", "attention"), [("recurrent", "bahdanau"), ("recurrent", "none"), ("transformer", "luong")]
+)
 def test_every_decoder_writes_over_regions_and_padding_has_no_influence(encoder, decoder, attention):
     options = {"feature_dim": 5, "embedding_dim": 8, "units": 8, "dropout": 0.0, "transformer": {"heads": 2}}
-    model = build_captioner(
-        ModelOptions(encoder=encoder, decoder=decoder, attention=attention, **options), vocab=11
-    ).double().eval()
+    options = ModelOptions(encoder=encoder, decoder=decoder, attention=attention, **options)
+    model = build_captioner(options, vocab=11).double().eval()
     pictures, lengths = torch.randn(2, 6, 5, dtype=torch.float64), torch.tensor([6, 4])
     target_in = torch.tensor([[2, 4, 5], [2, 6, 7]])
     both = model(pictures, lengths, target_in)

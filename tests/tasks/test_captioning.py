@@ -86,7 +86,8 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert found.stdout.startswith(caption + "\n")
     assert re.search(r"row \d, column \d, \d+%", found.stdout)
     for name in ("look.html", "look.png", "look.json"):
-        found = shell("explain", run.folder, picture, "--picture", test / "images" / "0.png", "--output", tmp_path / name)
+        over = ["--picture", test / "images" / "0.png", "--output", tmp_path / name]
+        found = shell("explain", run.folder, picture, *over)
         assert found.exit_code == 0, found.output
     page = (tmp_path / "look.html").read_text()
     words = caption.split()
@@ -118,7 +119,7 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "translation", "training": {"max_steps": 1}}, "the task is 'translation', but a part of data has captions"),
+        ({"task": "translation", "training": {"max_steps": 1}}, "the task is 'translation', but a part of data has"),
         ({"data": {"train": {"tsv": "a.tsv"}}}, "the task is 'caption', but a part of data has no captions"),
         ({"data": {"train": {"captions": "a.jsonl"}}}, "features and captions, or one of .* alone; came captions"),
         ({"evaluation": {"metrics": ["tokenized_bleu"], "language": "de"}}, "captions have some of bleu, cider"),

@@ -53,7 +53,8 @@ def command(
 ) -> None:
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
 
-    Of a picture, whose file stands in the place of the sentence, its caption, and where in the picture each word looked.
+    Of a picture, whose file stands in the place of the sentence, its caption, and where in it each word looked.
+
     Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
 
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word

@@ -1,4 +1,4 @@
-"""Captions of pictures: JSON lines that name a picture and say what is on it, and the folder that holds the pictures."""
+"""Captions of pictures: JSON lines that name a picture and say what is on it, and the folder that holds it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ NO_PICTURE = "no such picture"
 def caption_rows(path: Path, folder: Path, endings: Sequence[str]) -> Iterator[Row]:
     """A row for every caption: the path of its picture, and the caption.
 
-    A line is `{"image": NAME, "caption": TEXT}` or `{"image": NAME, "captions": [TEXT, ...]}`. NAME is that of a file in
-    the folder, or below it; its ending may be another, so that `dog.jpg` finds `dog.npy`, or `dog.jpg.npy`.
+    A line is `{"image": NAME, "caption": TEXT}` or `{"image": NAME, "captions": [TEXT, ...]}`. NAME is that of a file
+    in the folder, or below it; its ending may be another, so that `dog.jpg` finds `dog.npy`, or `dog.jpg.npy`.
 
     - `path`: the JSON lines, plain or packed.
     - `folder`: the pictures.

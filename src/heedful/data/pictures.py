@@ -42,7 +42,7 @@ def picture_size(path: str | PathLike[str]) -> tuple[int, int]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """A picture whose size is known to be fit for the memory; what goes wrong with it is told as a fault of the file."""
+    """A picture whose size is known to be fit for the memory; what goes wrong with it is told as its fault."""
     try:
         with warnings.catch_warnings():
             # the size is checked below, at one limit

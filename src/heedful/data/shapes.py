@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class ShapesPicture:
     def caption(self) -> str:
         """Every shape in the order of reading, "beside" the one before in the same row, which else is "above" it."""
         words = f"a {self.things[0].name}"
-        for before, thing in zip(self.things, self.things[1:], strict=False):
+        for before, thing in pairwise(self.things):
             words += f" {'beside' if before.row == thing.row else 'above'} a {thing.name}"
         return words
 
@@ -110,7 +111,7 @@ def held_out(picture: ShapesPicture) -> bool:
     0.2
     """
     numbers = [[*COLORS].index(thing.color) * len(SHAPES) + SHAPES.index(thing.shape) for thing in picture.things]
-    return any((first + 2 * second) % 5 == 0 for first, second in zip(numbers, numbers[1:], strict=False))
+    return any((first + 2 * second) % 5 == 0 for first, second in pairwise(numbers))
 
 
 def shapes_pictures(count: int, seed: int, unseen: bool) -> Iterator[ShapesPicture]:

@@ -12,7 +12,7 @@ from .translation import Score, make_metric
 
 # CIDEr-D: n-grams of up to so many words, and the width of the penalty for another length (section 5)
 LONGEST, WIDTH = 4, 6.0
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile("[^\\W_]+(?:['\u2019][^\\W_]+)*")
 
 References = Sequence[Sequence[str]]
 Vector = dict[tuple[str, ...], float]
@@ -43,8 +43,8 @@ def score_captions(captions: Sequence[str], references: References, metrics: Seq
     """
     if len(captions) != len(references) or not captions or not all(references):
         raise ValueError(
-            f"{len(captions)} captions came with {len(references)} lists of references; give each caption a list of one "
-            "reference or more"
+            f"{len(captions)} captions came with {len(references)} lists of references; give each caption a list of "
+            "one reference or more"
         )
     known: dict[str, Callable[[Sequence[str], References], Score]] = {
         "bleu": lambda ours, theirs: _sacre("BLEU", "bleu", ours, theirs),
@@ -113,9 +113,7 @@ def _vectors(words: Sequence[str], rarity: Mapping[tuple[str, ...], float], unse
 
 def _ngrams(words: Sequence[str]) -> list[tuple[str, ...]]:
     return [
-        tuple(words[first : first + size])
-        for size in range(1, LONGEST + 1)
-        for first in range(len(words) - size + 1)
+        tuple(words[first : first + size]) for size in range(1, LONGEST + 1) for first in range(len(words) - size + 1)
     ]
 
 

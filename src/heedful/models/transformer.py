@@ -27,7 +27,6 @@ from heedful.layers import (
     LearnedPositions,
     SinusoidalPositions,
     StochasticDepth,
-    TokenEmbedding,
 )
 
 from ._sizes import check_size

@@ -240,7 +240,9 @@ def _self_look(options: ModelOptions) -> Decoder:
     return SelfLookDecoder(look_back, recurrent, readout, dropout)
 
 
-def _encoder(options: ModelOptions, embedding: TokenEmbedding | RegionProjection) -> RecurrentEncoder | TransformerEncoder:
+def _encoder(
+    options: ModelOptions, embedding: TokenEmbedding | RegionProjection
+) -> RecurrentEncoder | TransformerEncoder:
     if options.encoder == "transformer":
         return transformer_encoder(options, embedding)
     return RecurrentEncoder(

@@ -10,9 +10,9 @@ import numpy as np
 from torch import nn
 
 from heedful._errors import DataError
+from heedful.data.batching import BatchSampler
 from heedful.data.captions import by_picture
 from heedful.data.ids import Ids
-from heedful.data.batching import BatchSampler
 from heedful.data.readers import Pairs
 from heedful.data.regions import RegionFiles, read_regions, region_shape
 from heedful.data.tokenizers import Segments, TokenizerPair
@@ -27,7 +27,7 @@ from .batches import Limits, encode_side, make_batches, make_tokenizer
 from .corpora import Say
 from .decoding_options import DecodingOptions
 from .looking import align, with_heads
-from .recipe import EvaluationOptions, Recipe
+from .recipe import Recipe
 from .translated import Translation
 from .translation import VALIDATION_TOKENS, Material, Task, gather_sets, keep_tokenizers
 from .translator import Translator

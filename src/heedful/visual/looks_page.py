@@ -44,8 +44,8 @@ def looks_page(picture: np.ndarray, words: Sequence[str], weights: np.ndarray, t
     (3, True, False)
     """
     picture, weights = checked_looks(picture, words, weights)
-    height, width = picture.shape[0] / picture.shape[1], 1.0
-    box = f'viewBox="0 0 {width:g} {height:.4f}"'
+    height = picture.shape[0] / picture.shape[1]
+    box = f'viewBox="0 0 1 {height:.4f}"'
     heading = escape(visible(title))
     items = "\n".join(
         f'<li><svg {box} role="img" aria-label="{_told(word, grid)}"><use href="#picture"/>\n'
@@ -59,7 +59,7 @@ def looks_page(picture: np.ndarray, words: Sequence[str], weights: np.ndarray, t
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>\n{style}\n</style></head>\n<body>\n<h1>{heading}</h1>\n"
         f'<svg width="0" height="0" style="position: absolute" aria-hidden="true"><defs><image id="picture" '
-        f'width="{width:g}" height="{height:.4f}" preserveAspectRatio="none" href="{_embedded(picture)}"/></defs></svg>\n'
+        f'width="1" height="{height:.4f}" preserveAspectRatio="none" href="{_embedded(picture)}"/></defs></svg>\n'
         f'<ul class="words">\n{items}\n</ul>\n</body>\n</html>\n'
     )
 
