@@ -75,7 +75,7 @@ def count(captioner: Captioner, pictures: list[ShapesPicture], folder: Path) -> 
         if best.text != picture.caption:
             continue
         right += 1
-        for cell, weights in zip(picture.looks(), best.word_weights, strict=True):
+        for cell, weights in zip(picture.looks(), best.alignment.weights, strict=True):
             if cell is not None:
                 named += 1
                 hits += int(weights.argmax()) == cell

@@ -103,7 +103,8 @@ class RegionFiles(Sequence[np.ndarray]):
         return len(self.paths)
 
     def __getitem__(self, place: Any) -> Any:
-        return read_regions(self.paths[place]).ids
+        path: Any = self.paths[place]
+        return read_regions(path).ids
 
 
 def _tensor_shape(path: Path) -> tuple[tuple[int, ...], bool]:

@@ -135,9 +135,9 @@ def usable(pairs: Pairs, feature_dim: int | None, say: Say = lambda _: None) -> 
     unread = [path for path, shape in shapes.items() if shape is None]
     other = [path for path, shape in shapes.items() if shape and shape[-1] != wanted]
     if len(unread) + len(other) == len(shapes):
-        example = [*unread, *other][0]
-        detail = f"has {shapes[example][-1]:,} features a region" if other and not unread else "is no array of regions"
-        raise DataError(f"No picture of {pairs.origin} can be used: {example}, for one, {detail}; {wanted} are wanted.")
+        detail = f"have other than {wanted:,} features a region" if other else "are no arrays of regions"
+        example = [*other, *unread][0]
+        raise DataError(f"No picture of {pairs.origin} can be used: they {detail}, such as {example}; make them anew.")
     for paths, why in ((unread, "cannot be read"), (other, f"have other than {wanted:,} features a region")):
         if paths:
             say(f"Left out {len(paths):,} pictures of {pairs.origin} that {why}, such as {Path(paths[0]).name}.")
