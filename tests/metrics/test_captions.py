@@ -30,7 +30,7 @@ def test_cider_is_that_of_a_calculation_by_hand():
 def test_other_scores_take_the_best_of_several_references():
     captions = ["a dog runs over the grass", "two cats sleep on a sofa"]
     references = [["the dog runs over the grass", "a dog is on the grass"], ["Two cats sleep on a sofa."]]
-    bleu, chrf, exact = score_captions(captions, references, ["bleu", "chrf", "exact"])
+    bleu, chrf, exact = score_captions(captions, references, ["bleu", "chrf", "exact_match"])
     streams = [["the dog runs over the grass", "Two cats sleep on a sofa."], ["a dog is on the grass", None]]
     assert bleu.value == pytest.approx(sacrebleu.corpus_bleu(captions, streams).score)
     assert chrf.value == pytest.approx(sacrebleu.corpus_chrf(captions, streams).score)
@@ -42,5 +42,5 @@ def test_what_cannot_be_scored_is_refused():
     for captions, references in (([], []), (["a"], []), (["a"], [[]])):
         with pytest.raises(ValueError, match="give each caption a list of one reference or more"):
             score_captions(captions, references, ["bleu"])
-    with pytest.raises(ValueError, match="metric is 'meteor'; choose one of bleu, chrf, cider, exact"):
+    with pytest.raises(ValueError, match="metric is 'meteor'; choose one of bleu, chrf, cider, exact_match"):
         score_captions(["a"], [["a"]], ["meteor"])

@@ -60,7 +60,7 @@ def test_it_trains_over_what_it_cannot_use_and_comes_back_from_its_folder(traine
     ours, theirs = ([best[0].text for best in one.translate(pictures)] for one in (run.translator, again))
     assert ours == theirs
     captions = [json.loads(line)["caption"] for line in (folder / "test" / "captions.jsonl").read_text().splitlines()]
-    assert run.scores["test"] == score_captions(ours, [[one] for one in captions], ["bleu", "cider", "exact"])
+    assert run.scores["test"] == score_captions(ours, [[one] for one in captions], ["bleu", "cider", "exact_match"])
     regions = np.load(pictures[0])
     found = again.explain(pictures[0])
     assert found.source.grid == regions.shape[:2]

@@ -28,7 +28,7 @@ def caption_words(text: str) -> list[str]:
 
 
 def score_captions(captions: Sequence[str], references: References, metrics: Sequence[str]) -> list[Score]:
-    """Some of "bleu", "chrf", "cider" and "exact" of captions.
+    """Some of "bleu", "chrf", "cider" and "exact_match" of captions.
 
     Args:
         captions: one of each picture.
@@ -38,7 +38,7 @@ def score_captions(captions: Sequence[str], references: References, metrics: Seq
     Raises:
         ValueError: there are no captions, not as many lists of references, or an empty one; an unknown metric.
 
-    >>> [one.value for one in score_captions(["a red dog"], [["A dog", "a red dog"]], ["exact"])]
+    >>> [one.value for one in score_captions(["a red dog"], [["A dog", "a red dog"]], ["exact_match"])]
     [100.0]
     """
     if len(captions) != len(references) or not captions or not all(references):
@@ -50,20 +50,20 @@ def score_captions(captions: Sequence[str], references: References, metrics: Seq
         "bleu": lambda ours, theirs: _sacre("BLEU", "bleu", ours, theirs),
         "chrf": lambda ours, theirs: _sacre("chrF2", "chrf", ours, theirs),
         "cider": cider,
-        "exact": exact,
+        "exact_match": exact_match,
     }
     if odd := {*metrics} - {*known}:
         raise ValueError(f"metric is {min(odd)!r}; choose one of {', '.join(known)}")
     return [known[name](captions, references) for name in metrics]
 
 
-def exact(captions: Sequence[str], references: References) -> Score:
+def exact_match(captions: Sequence[str], references: References) -> Score:
     """Per cent of the captions that have the words of one of their references."""
     hits = [
         caption_words(one) in [caption_words(other) for other in own]
         for one, own in zip(captions, references, strict=True)
     ]
-    return Score("exact", 100 * sum(hits) / len(hits), f"{_facts(references)}|case:lower|punctuation:no")
+    return Score("exact match", 100 * sum(hits) / len(hits), f"{_facts(references)}|case:lower|punctuation:no")
 
 
 def cider(captions: Sequence[str], references: References) -> Score:

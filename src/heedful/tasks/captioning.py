@@ -233,7 +233,7 @@ def validator(
     pictures, references = by_picture(valid.pairs)
     quick = recipe.decoding.greedy()
     best_by = recipe.training.best_by
-    names = dict.fromkeys((*recipe.evaluation.metrics, *({best_by} & {"bleu", "chrf", "cider", "exact"})))
+    names = dict.fromkeys((*recipe.evaluation.metrics, *({best_by} & {"bleu", "chrf", "cider", "exact_match"})))
 
     def validate(model: nn.Module) -> dict[str, float]:
         found = processes.gather([best[0].text for best in captioner.translate(pictures[own], decoding=quick)])

@@ -19,7 +19,7 @@ from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
-CAPTION_METRICS = ("bleu", "cider", "chrf", "exact")
+CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match")
 LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
 # faults of one recipe that are reported
 MOST_FAULTS = 20
@@ -161,7 +161,7 @@ class EvaluationOptions(Section):
     Args:
         metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text. Of a
             language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1" and
-            "calibration_error"; of captions any of "bleu", "cider" (CIDEr-D), "chrf" and "exact" (the share of those
+            "calibration_error"; of captions any of "bleu", "cider" (CIDEr-D), "chrf" and "exact_match" (the share of those
             that are word by word one of a picture's captions).
         language: Code of the target language, which "tokenized_bleu" needs.
     """
@@ -176,7 +176,7 @@ class EvaluationOptions(Section):
             "macro_f1",
             "calibration_error",
             "cider",
-            "exact",
+            "exact_match",
         ]
     ] = Field(default=["bleu", "chrf"], min_length=1)
     language: str | None = None
@@ -223,7 +223,7 @@ class Recipe(Section):
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
         known = {
             "classification": ("loss", "accuracy", "macro_f1"),
-            "caption": (*VALIDATION_METRICS, "cider", "exact"),
+            "caption": (*VALIDATION_METRICS, "cider", "exact_match"),
         }.get(self.task, VALIDATION_METRICS)
         if self.training.best_by not in known:
             raise ValueError(
@@ -257,7 +257,7 @@ class Recipe(Section):
             raise ValueError("model.encoder 'regions' reads pictures; it goes with task: caption")
         if wanted and (odd := {*self.evaluation.metrics} - {*CAPTION_METRICS}):
             raise ValueError(f"evaluation.metrics name {min(odd)}; captions have some of {', '.join(CAPTION_METRICS)}")
-        if not wanted and (odd := {"cider", "exact"} & {*self.evaluation.metrics}):
+        if not wanted and (odd := {"cider", "exact_match"} & {*self.evaluation.metrics}):
             raise ValueError(f"evaluation.metrics name {min(odd)}, which measures captions; leave it out")
         if wanted and self.model.share_embeddings:
             raise ValueError("pictures are not text; leave model.share_embeddings out")
