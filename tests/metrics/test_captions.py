@@ -42,5 +42,5 @@ def test_what_cannot_be_scored_is_refused():
     for captions, references in (([], []), (["a"], []), (["a"], [[]])):
         with pytest.raises(ValueError, match="give each caption a list of one reference or more"):
             score_captions(captions, references, ["bleu"])
-    with pytest.raises(ValueError, match="metric is 'meteor'; choose one of bleu, chrf, cider, exact_match"):
+    with pytest.raises(ValueError, match="metric is 'meteor'; choose one of bleu, chrf, cider, exact_match, cer"):
         score_captions(["a"], [["a"]], ["meteor"])

@@ -100,6 +100,7 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert np.shape(sentence["weights"]) == (len(words), rows * columns)
     found = shell("inspect", folder / "train" / "features", folder / "train" / "captions.jsonl")
     assert "23 pictures with 23 captions" in found.stdout
+    assert "left out 1 (1 no such picture)" in found.stdout
     assert "4 x 7" in found.stdout
     assert "cannot be read" in found.stdout
     listed = tmp_path / "pictures.txt"
@@ -116,12 +117,45 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert (found.exit_code, "0.npy is no array that can be read" in found.stderr) == (1, True)
 
 
+def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(trained, shell, tmp_path):
+    folder, _, _ = trained
+    train = tmp_path / "train"
+    write_shapes(train, 10, 1, unseen=False)
+    (train / "images" / "0.png").write_text("no picture")
+    Image.new("L", (900, 2)).save(train / "images" / "1.png")
+    data = f"data.train={{images: {train}/images, captions: {train}/captions.jsonl}}"
+    sizes = ["model.units=8", "model.decoder_units=8", "model.embedding_dim=8", "decoding.max_length=5"]
+    steps = ["training.max_steps=2", "training.warmup_steps=1", "training.tensorboard=false", "training.device=cpu"]
+    more = [f"output={tmp_path}/run", "data.valid=null", "evaluation.metrics=[cer]", *sizes, *steps]
+    picture = "model.picture={height: 16, width: null, grey: true, channels: [4, 4]}"
+    said: list[str] = []
+    run = train_recipe(load_recipe("read_lines", [data, *more, picture]), said.append)
+    told = " ".join(said)
+    assert "Left out 1 pictures" in told
+    assert "that cannot be read, such as 0.png" in told
+    assert "that are too large, such as 1.png" in told
+    image = folder / "test" / "images" / "0.png"
+    (score,) = run.scores["valid"]
+    assert (score.name, score.value > 0) == ("CER", True)
+    found = load_model(run.model).explain(str(image))
+    with Image.open(image) as pixels:
+        width = round(pixels.width * 16 / pixels.height)
+    assert found.source.grid == (1, -(-width // 4))
+    output = tmp_path / "look.html"
+    assert shell("explain", run.folder, image, "--output", output).exit_code == (0 if found.target.ids else 1)
+    found = shell("evaluate", run.folder, folder / "test" / "images", folder / "test" / "captions.jsonl")
+    assert found.stdout.startswith("CER ")
+    found = shell("inspect", train / "images", train / "captions.jsonl")
+    assert "2 x 900" in found.stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"task": "translation", "training": {"max_steps": 1}}, "the task is 'translation', but a part of data has"),
         ({"data": {"train": {"tsv": "a.tsv"}}}, "the task is 'caption', but a part of data has no captions"),
-        ({"data": {"train": {"captions": "a.jsonl"}}}, "features and captions, or one of .* alone; came captions"),
+        ({"data": {"train": {"captions": "a.jsonl"}}}, "features or images with captions, or one of .* came captions"),
+        ({"model": {"encoder": "convolutional"}}, "model.encoder 'convolutional' reads images; name them with"),
         ({"evaluation": {"metrics": ["tokenized_bleu"], "language": "de"}}, "captions have some of bleu, cider"),
         ({"tokenizer": {"joint": True}, "model": {"share_embeddings": True}}, "pictures are not text"),
     ],

@@ -35,9 +35,12 @@ def read_captions(captioner: "Captioner", folder: Path | None, captions: Path | 
     from heedful.data.readers import gather
     from heedful.data.sources import DataSource
     from heedful.tasks.captioning import usable
+    from heedful.tasks.picture_reading import make_reader
 
-    pairs = gather(DataSource("features", str(captions), str(folder)), captioner.recipe.data.max_chars)
-    return usable(pairs, captioner.recipe.model.feature_dim, say)
+    options = captioner.recipe.model
+    kind = "images" if options.encoder == "convolutional" else "features"
+    pairs = gather(DataSource(kind, str(captions), str(folder)), captioner.recipe.data.max_chars)
+    return usable(pairs, make_reader(options), say)
 
 
 def show_caption(captioner: "Captioner", path: str, output: Path | None, picture: Path | None) -> None:
@@ -64,7 +67,7 @@ def draw(found: "Translation", output: Path, picture: Path | None, path: str) ->
     from heedful.visual.picture import write_looks
 
     rows, columns = _grid(found)
-    pixels = _pixels(picture, rows, columns)
+    pixels = _pixels(picture or _own(path), rows, columns)
     weights = found.alignment.weights.reshape(-1, rows, columns)
     write = write_looks_page if kind == ".html" else write_looks
     write(pixels, found.alignment.target, weights, output, found.text)
@@ -79,15 +82,16 @@ def caption_report(pairs: "Pairs", counts: Counter[str]) -> Iterator[RenderableT
     """
     from heedful.data.captions import by_picture
     from heedful.metrics.captions import caption_words
-    from heedful.tasks.captioning import shape_of
 
     pictures, captions = by_picture(pairs)
     left_out = f"; left out {skipped_lines(counts)}" if counts else ""
     yield Text(f"{len(pictures):,} pictures with {len(pairs):,} captions from {pairs.origin}{left_out}.\n")
-    shapes = Counter(shape_of(path) for path in pictures)
-    table = _table("pictures", "shape of the file")
+    shapes = Counter(map(_shape, pictures))
+    table = _table("pictures", "shape")
     for shape, count in shapes.most_common(SHOWN):
-        table.add_row(f"{count:,}", " x ".join(map(str, shape)) if shape else "cannot be read")
+        table.add_row(f"{count:,}", shape)
+    if len(shapes) > SHOWN:
+        table.add_row(f"{sum(shapes.values()) - sum(count for _, count in shapes.most_common(SHOWN)):,}", "others")
     yield table
     lengths = np.array([len(caption_words(one)) for one in pairs.target])
     words = Counter(word for one in pairs.target for word in caption_words(one))
@@ -110,7 +114,8 @@ def inspect_captions(folder: str, captions: str, max_chars: int) -> None:
     from heedful.data.readers import Pairs, stream, why_nothing
     from heedful.data.sources import DataSource
 
-    source, skipped = DataSource("features", captions, folder), Counter[str]()
+    kind = "images" if any(_own(str(file)) for file in Path(folder).iterdir()) else "features"
+    source, skipped = DataSource(kind, captions, folder), Counter[str]()
     found = [*stream(source, skipped, max_chars)]
     if not found:
         raise DataError(f"{source} gives no caption to look at: {why_nothing(skipped)}.")
@@ -120,8 +125,26 @@ def inspect_captions(folder: str, captions: str, max_chars: int) -> None:
         console.print(part, soft_wrap=isinstance(part, Text))
 
 
+def _shape(path: str) -> str:
+    """Of the array in a file, or of its pixels."""
+    from heedful.data.pictures import picture_size
+    from heedful.data.regions import region_shape
+
+    try:
+        return " x ".join(map(str, picture_size(path) if _own(path) else region_shape(Path(path))))
+    except DataError:
+        return "cannot be read"
+
+
 def _grid(found: "Translation") -> tuple[int, int]:
     return getattr(found.source, "grid", (1, len(found.source.words)))
+
+
+def _own(path: str) -> Path | None:
+    """The file that was read, where it is a picture."""
+    from heedful.data.pictures import IMAGES
+
+    return Path(path) if Path(path).suffix.lower() in IMAGES else None
 
 
 def _pixels(picture: Path | None, rows: int, columns: int) -> np.ndarray:

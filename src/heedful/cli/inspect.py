@@ -156,7 +156,7 @@ def of_pictures(recipe: "Recipe | None", data: str, target: str | None) -> list[
     if recipe and recipe.task == "caption":
         from heedful.tasks.recipe import expand_path
 
-        parts = [(part.features or "", part.captions or "") for part in recipe.data.train_parts]
+        parts = [(part.features or part.images or "", part.captions or "") for part in recipe.data.train_parts]
         return [(str(expand_path(folder)), str(expand_path(captions))) for folder, captions in parts]
     lines = target is not None and Path(target).suffix == ".jsonl" and Path(data).is_dir()
     return [(data, str(target))] if lines else []

@@ -4,19 +4,21 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from heedful._errors import DataError
 
 from .files import read_raw_lines
+from .pictures import IMAGES
 from .readers import Pairs
+from .regions import FEATURES
 from .sources import NO_JSON, Fault, Row
 
 NO_CAPTION = "no caption"
 NO_PICTURE = "no such picture"
 
 
-def caption_rows(path: Path, folder: Path, endings: Sequence[str]) -> Iterator[Row]:
+def caption_rows(path: Path, folder: Path, kind: Literal["features", "images"]) -> Iterator[Row]:
     """A row for every caption: the path of its picture, and the caption.
 
     A line is `{"image": NAME, "caption": TEXT}` or `{"image": NAME, "captions": [TEXT, ...]}`. NAME is that of a file
@@ -24,7 +26,7 @@ def caption_rows(path: Path, folder: Path, endings: Sequence[str]) -> Iterator[R
 
     - `path`: the JSON lines, plain or packed.
     - `folder`: the pictures.
-    - `endings`: of the files that count as pictures.
+    - `kind`: what the files in it are.
 
     Raises `DataError` where there is no such folder.
     """
@@ -33,7 +35,7 @@ def caption_rows(path: Path, folder: Path, endings: Sequence[str]) -> Iterator[R
 
     @lru_cache(maxsize=1 << 16)
     def find(name: str) -> str | None:
-        return _find(folder, name, endings)
+        return _find(folder, name, FEATURES if kind == "features" else IMAGES)
 
     for line in read_raw_lines(path):
         if not line.strip():

@@ -1,6 +1,6 @@
 """Pictures as regions: a vector for each part of one, as people store them, in a .npy or .safetensors file each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from os import PathLike
@@ -93,18 +93,19 @@ class RegionFiles(Sequence[np.ndarray]):
     """The vectors of many pictures, each read when it is asked for: they need not fit into memory together.
 
     - `paths`: the files; one picture may occur several times.
-    - `lengths`: how many regions each has, [pictures].
+    - `lengths`: how many vectors each has, [pictures].
+    - `read`: a path to regions.
     """
 
-    def __init__(self, paths: Sequence[str], lengths: np.ndarray):
-        self.paths, self.lengths = paths, lengths
+    def __init__(self, paths: Sequence[str], lengths: np.ndarray, read: Callable[[str], "Regions"] = read_regions):
+        self.paths, self.lengths, self.read = paths, lengths, read
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, place: Any) -> Any:
         path: Any = self.paths[place]
-        return read_regions(path).ids
+        return self.read(path).ids
 
 
 def _tensor_shape(path: Path) -> tuple[tuple[int, ...], bool]:

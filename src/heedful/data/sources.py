@@ -28,7 +28,7 @@ ROWS_PER_READ = 1000
 # what may stand between the cells of CSV, and how much of a file is looked at to see which does
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ROWS_TRIED, CHARS_TRIED = 50, 1 << 20
-Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset", "features"]
+Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset", "features", "images"]
 NAMED = ("json", "parquet", "dataset")
 FORMS: dict[str, Form] = {
     ".tsv": "tsv",
@@ -55,8 +55,8 @@ Row = tuple[Cell, Cell]
 class DataSource:
     """A source of pairs.
 
-    - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet", "dataset" (Hugging Face's) or
-      "features" (captions of pictures, whose rows hold the path of a picture's regions and a caption).
+    - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet", "dataset" (Hugging Face's), or
+      "features" or "images" (captions, whose rows hold the path of a picture's regions or pixels, and a caption).
     - `place`: path, folder or pattern; of a data set its folder or its name on the hub; of captions their JSON lines.
     - `target`: the same of the targets of form "lines"; of captions the folder with the pictures.
     - `columns`: of source and target. Of "tsv" and "csv", numbers from 0; with names instead, the first row of each
@@ -121,12 +121,11 @@ def read_rows(source: DataSource) -> Iterator[Row]:
         for file, target in zip(files, targets, strict=True):
             yield from _aligned_rows(file, target)
         return
-    if source.form == "features":
+    if source.form in ("features", "images"):
         from .captions import caption_rows
-        from .regions import FEATURES
 
         for file in files:
-            yield from caption_rows(file, Path(source.target or ""), FEATURES)
+            yield from caption_rows(file, Path(source.target or ""), source.form)
         return
     reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[source.form]
     for file in files:

@@ -28,7 +28,7 @@ def caption_words(text: str) -> list[str]:
 
 
 def score_captions(captions: Sequence[str], references: References, metrics: Sequence[str]) -> list[Score]:
-    """Some of "bleu", "chrf", "cider" and "exact_match" of captions.
+    """Some of "bleu", "chrf", "cider", "exact_match" and "cer" of captions.
 
     Args:
         captions: one of each picture.
@@ -51,6 +51,7 @@ def score_captions(captions: Sequence[str], references: References, metrics: Seq
         "chrf": lambda ours, theirs: _sacre("chrF2", "chrf", ours, theirs),
         "cider": cider,
         "exact_match": exact_match,
+        "cer": character_error_rate,
     }
     if odd := {*metrics} - {*known}:
         raise ValueError(f"metric is {min(odd)!r}; choose one of {', '.join(known)}")
@@ -64,6 +65,33 @@ def exact_match(captions: Sequence[str], references: References) -> Score:
         for one, own in zip(captions, references, strict=True)
     ]
     return Score("exact match", 100 * sum(hits) / len(hits), f"{_facts(references)}|case:lower|punctuation:no")
+
+
+def character_error_rate(captions: Sequence[str], references: References) -> Score:
+    """Least number of characters to insert, delete or replace, per cent of those of the nearest reference.
+
+    >>> character_error_rate(["abxd"], [["abcd"]]).value
+    25.0
+    """
+    edits, characters = 0, 0
+    for caption, own in zip(captions, references, strict=True):
+        nearest, length = min((edit_distance(caption, one), len(one)) for one in own)
+        edits, characters = edits + nearest, characters + length
+    return Score("CER", 100 * edits / max(characters, 1), f"{_facts(references)}|case:mixed|unit:code point")
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Characters to insert, delete or replace, at least (Levenshtein).
+
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = [*range(len(second) + 1)]
+    for place, one in enumerate(first, start=1):
+        diagonal, row[0] = row[0], place
+        for column, other in enumerate(second, start=1):
+            diagonal, row[column] = row[column], min(diagonal + (one != other), row[column] + 1, row[column - 1] + 1)
+    return row[-1]
 
 
 def cider(captions: Sequence[str], references: References) -> Score:

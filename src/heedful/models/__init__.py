@@ -1,5 +1,6 @@
 """Encoders, decoders and what they make together."""
 
+from .convolutional import ConvolutionalEncoder as ConvolutionalEncoder
 from .decoders import Decoder as Decoder
 from .decoders import DecoderState as DecoderState
 from .decoders import Encoded as Encoded

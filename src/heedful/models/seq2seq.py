@@ -10,8 +10,9 @@ from heedful.functional import Loss, TokenTarget, cross_entropy, linear, output_
 from heedful.layers import Linear, TokenEmbedding
 
 from ._sizes import check_size
+from .convolutional import ConvolutionalEncoder
 from .decoders import Decoder, Encoded
-from .encoders import RecurrentEncoder
+from .encoders import EncoderOutput, RecurrentEncoder
 from .protocol import StepOutput
 from .regions import RegionEncoder
 from .transformer import TransformerEncoder
@@ -115,7 +116,7 @@ class Seq2Seq(nn.Module):
 
     def __init__(
         self,
-        encoder: RecurrentEncoder | RegionEncoder | TransformerEncoder,
+        encoder: ConvolutionalEncoder | RecurrentEncoder | RegionEncoder | TransformerEncoder,
         embedding: TokenEmbedding,
         decoder: Decoder,
         output: OutputLayer,
@@ -140,7 +141,12 @@ class Seq2Seq(nn.Module):
                 or what else the encoder reads, such as vectors `[batch, source_len, features]`.
             lengths: real tokens of each sentence, at least 1.
         """
-        return self.decoder.remember(self.encoder(source, lengths), padding_mask(lengths, source.shape[1]))
+        return self._remember(self.encoder(source, lengths), lengths)
+
+    def _remember(self, read: EncoderOutput, lengths: Tensor) -> Encoded:
+        """What the decoder looks at: what is left of so many steps of the source."""
+        left = self.encoder.regions_of(lengths) if isinstance(self.encoder, ConvolutionalEncoder) else lengths
+        return self.decoder.remember(read, padding_mask(left, read.outputs.shape[1]))
 
     def start(self, encoded: Encoded) -> Any:
         """The state before the first token."""
@@ -162,7 +168,7 @@ class Seq2Seq(nn.Module):
         source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
-    ) -> Float[Tensor, "batch target_len source_len"] | None:
+    ) -> Float[Tensor, "batch target_len regions"] | None:
         """What each target position looks at when it is fed a given target; `None` without attention.
 
         Args:
@@ -180,7 +186,7 @@ class Seq2Seq(nn.Module):
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
     ) -> tuple[
-        Float[Tensor, "batch layers heads target_len source_len"] | None,
+        Float[Tensor, "batch layers heads target_len regions"] | None,
         Float[Tensor, "batch source_layers source_heads source_len source_len"] | None,
         Float[Tensor, "batch layers heads target_len target_len"] | None,
     ]:
@@ -197,7 +203,7 @@ class Seq2Seq(nn.Module):
         """
         attends = isinstance(self.encoder, TransformerEncoder)
         read = self.encoder(source, lengths, need_weights=True) if attends else self.encoder(source, lengths)
-        encoded = self.decoder.remember(read, padding_mask(lengths, source.shape[1]))
+        encoded = self._remember(read, lengths)
         output = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True)
         weights = output.weights
         if weights is not None:

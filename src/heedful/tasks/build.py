@@ -43,6 +43,7 @@ from heedful.attention.windows import CausalWindow, EverywhereWindow
 from heedful.data.vocabulary import BOS, SPECIAL_TOKENS
 from heedful.layers import Dropout, Recurrent, TokenEmbedding
 from heedful.models import (
+    ConvolutionalEncoder,
     Decoder,
     LanguageModel,
     LookBetweenDecoder,
@@ -133,16 +134,18 @@ def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:
     Raises:
         RecipeError: the parts do not fit each other, or the features of a region are not known.
     """
-    if options.feature_dim is None:
+    if options.feature_dim is None and options.encoder != "convolutional":
         raise RecipeError("model.feature_dim is null; set it to the number of features of a region")
-    dim, dropout = options.embedding_dim, options.dropout
+    dim, dropout, features = options.embedding_dim, options.dropout, options.feature_dim or 0
     matrix = _matrix(options.target_embeddings, "target_embeddings")
     target = _embedding(vocab, dim, 0.0 if options.decoder == "transformer" else dropout, matrix, "target_embeddings")
-    if options.encoder == "regions":
-        encoder = RegionEncoder(RegionProjection(options.feature_dim, options.encoder_units, dropout))
+    if options.encoder == "convolutional":
+        encoder = _convolutional(options)
+    elif options.encoder == "regions":
+        encoder = RegionEncoder(RegionProjection(features, options.encoder_units, dropout))
     else:
         rate = 0.0 if options.encoder == "transformer" else dropout
-        encoder = _encoder(options, RegionProjection(options.feature_dim, dim, rate))
+        encoder = _encoder(options, RegionProjection(features, dim, rate))
     return _joined(options, encoder, target)
 
 
@@ -238,6 +241,22 @@ def _self_look(options: ModelOptions) -> Decoder:
     inner.window = CausalWindow()
     look_back = attention if isinstance(attention, MultiHeadAttention) else inner
     return SelfLookDecoder(look_back, recurrent, readout, dropout)
+
+
+def _convolutional(options: ModelOptions) -> ConvolutionalEncoder:
+    """Convolutions, and above them recurrent layers where the recipe has some."""
+    picture, units, layers = options.picture, options.encoder_units, options.picture.recurrent_layers
+    sides = (options.cell, layers, options.bidirectional, options.merge, options.dropout)
+    return ConvolutionalEncoder(
+        picture.height,
+        picture.planes,
+        picture.channels,
+        picture.strides,
+        units,
+        lines=picture.width is None,
+        above=RecurrentEncoder(None, units, units, *sides) if layers else None,
+        dropout=options.dropout,
+    )
 
 
 def _encoder(

@@ -14,7 +14,7 @@ from heedful.data.batching import BatchSampler
 from heedful.data.captions import by_picture
 from heedful.data.ids import Ids
 from heedful.data.readers import Pairs
-from heedful.data.regions import RegionFiles, read_regions, region_shape
+from heedful.data.regions import RegionFiles
 from heedful.data.tokenizers import Segments, TokenizerPair
 from heedful.metrics.captions import score_captions
 from heedful.metrics.translation import Score
@@ -27,7 +27,8 @@ from .batches import Limits, encode_side, make_batches, make_tokenizer
 from .corpora import Say
 from .decoding_options import DecodingOptions
 from .looking import align, with_heads
-from .recipe import Recipe
+from .picture_reading import PictureReader, make_reader, shape_of
+from .recipe import CAPTION_METRICS, Recipe
 from .translated import Translation
 from .translation import VALIDATION_TOKENS, Material, Task, gather_sets, keep_tokenizers
 from .translator import Translator
@@ -37,7 +38,7 @@ PICTURES_PER_GROUP = 256
 
 
 class Captioner(Translator):
-    """A writer of captions: a `Translator` whose sentences are paths of files that hold the regions of a picture."""
+    """A writer of captions: a `Translator` whose sentences are paths of pictures: files of regions, or of pixels."""
 
     task = "caption"
 
@@ -52,7 +53,7 @@ class Captioner(Translator):
             options: as there.
 
         Raises:
-            DataError: a file that cannot be read, or has other than the model's features.
+            DataError: a file that cannot be read or used.
         """
         how = (decoding or self.recipe.decoding).model_copy(update={"replace_unknown": False})
         found: list[list[Translation]] = []
@@ -82,13 +83,7 @@ class Captioner(Translator):
         return align(self.model, self._segment(source), caption)
 
     def _segment(self, sentence: str) -> Segments:
-        regions, wanted = read_regions(sentence), self.recipe.model.feature_dim
-        if regions.ids.shape[1] != wanted:
-            raise DataError(
-                f"{sentence} has {regions.ids.shape[1]:,} features a region, but the model reads {wanted}; make the "
-                "file as those that it was trained on."
-            )
-        return regions
+        return make_reader(self.recipe.model).read(sentence)
 
 
 @dataclass(frozen=True)
@@ -111,40 +106,27 @@ class Captions:
         return DatasetBatches(sampler, self.regions, self.targets)
 
 
-def shape_of(path: str) -> tuple[int, ...] | None:
-    """The shape of the array in a file, `None` where it cannot be used."""
-    try:
-        return region_shape(Path(path))
-    except DataError:
-        return None
-
-
-def usable(pairs: Pairs, feature_dim: int | None, say: Say = lambda _: None) -> Pairs:
-    """The pairs whose pictures can be read and have so many features a region; the others are counted.
+def usable(pairs: Pairs, reader: PictureReader, say: Say = lambda _: None) -> Pairs:
+    """The pairs whose pictures can be used; the others are counted.
 
     Args:
         pairs: paths and captions.
-        feature_dim: wanted; that of most pictures where it is `None`.
+        reader: of the pictures.
         say: takes what was left out.
 
     Raises:
         DataError: nothing is left.
     """
-    shapes = {path: shape_of(path) for path in dict.fromkeys(pairs.source)}
-    wanted = feature_dim or most_common_dim(shapes.values())
-    unread = [path for path, shape in shapes.items() if shape is None]
-    other = [path for path, shape in shapes.items() if shape and shape[-1] != wanted]
-    if len(unread) + len(other) == len(shapes):
-        detail = f"have other than {wanted:,} features a region" if other else "are no arrays of regions"
-        example = [*other, *unread][0]
-        raise DataError(f"No picture of {pairs.origin} can be used: they {detail}, such as {example}; make them anew.")
-    for paths, why in ((unread, "cannot be read"), (other, f"have other than {wanted:,} features a region")):
-        if paths:
-            say(f"Left out {len(paths):,} pictures of {pairs.origin} that {why}, such as {Path(paths[0]).name}.")
-    left_out = {*unread, *other}
-    if not left_out:
+    faults = {path: fault for path in dict.fromkeys(pairs.source) if (fault := reader.fault(path))}
+    by_fault = {fault: [path for path in faults if faults[path] == fault] for fault in dict.fromkeys(faults.values())}
+    if len(faults) == len({*pairs.source}):
+        why = "; ".join(f"{len(paths):,} {fault}, such as {paths[0]}" for fault, paths in by_fault.items())
+        raise DataError(f"No picture of {pairs.origin} can be used: {why}.")
+    for fault, paths in by_fault.items():
+        say(f"Left out {len(paths):,} pictures of {pairs.origin} that {fault}, such as {Path(paths[0]).name}.")
+    if not faults:
         return pairs
-    return pairs.select(place for place, path in enumerate(pairs.source) if path not in left_out)
+    return pairs.select(place for place, path in enumerate(pairs.source) if path not in faults)
 
 
 def most_common_dim(shapes: Any) -> int | None:
@@ -160,6 +142,7 @@ def most_common_dim(shapes: Any) -> int | None:
 def encode_captions(
     pairs: Pairs,
     tokenizers: TokenizerPair,
+    reader: PictureReader,
     limits: Limits,
     say: Say = lambda _: None,
     dropout: float = 0.0,
@@ -170,6 +153,7 @@ def encode_captions(
     Args:
         pairs: paths of files that are known to be usable, and captions.
         tokenizers: of a captioner.
+        reader: of the pictures.
         limits: of which `max_length` counts tokens of a caption.
         say: takes what was left out.
         dropout: of merges, see `SubwordSampler`.
@@ -186,9 +170,9 @@ def encode_captions(
     if len(keep) < len(pairs):
         say(f"Left out {len(pairs) - len(keep):,} captions of {pairs.origin}: no token, or more than {most}.")
         pairs, targets = pairs.select(keep.tolist()), targets.take(keep)
-    counts = {path: int(np.prod(region_shape(Path(path))[:-1])) for path in dict.fromkeys(pairs.source)}
+    counts = {path: reader.steps(path) for path in dict.fromkeys(pairs.source)}
     lengths = np.array([counts[path] for path in pairs.source], dtype=np.int64)
-    return Captions(pairs, RegionFiles(pairs.source, lengths), targets)
+    return Captions(pairs, RegionFiles(pairs.source, lengths, reader.read), targets)
 
 
 def prepare_captions(recipe: Recipe, folder: Path, say: Say) -> Material:
@@ -201,8 +185,11 @@ def prepare_captions(recipe: Recipe, folder: Path, say: Say) -> Material:
     """
     material, to_score = gather_sets(recipe, folder, say)
     sample = material.sample()
-    dim = recipe.model.feature_dim or most_common_dim(map(shape_of, dict.fromkeys(sample.source)))
-    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"feature_dim": dim})})
+    pixels = recipe.model.encoder == "convolutional"
+    if not pixels and recipe.model.feature_dim is None:
+        dim = most_common_dim(map(shape_of, dict.fromkeys(sample.source)))
+        recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"feature_dim": dim})})
+    reader = make_reader(recipe.model)
     options = recipe.tokenizer
 
     def make() -> TokenizerPair:
@@ -211,14 +198,15 @@ def prepare_captions(recipe: Recipe, folder: Path, say: Say) -> Material:
         return TokenizerPair(tokenizer, tokenizer, joint=True)
 
     tokenizers = keep_tokenizers(recipe, folder, make)
-    say(f"Vocabulary: {tokenizers.target.vocab_size:,} tokens. Regions have {dim} features.")
+    regions = "" if pixels else f" Regions have {recipe.model.feature_dim} features."
+    say(f"Vocabulary: {tokenizers.target.vocab_size:,} tokens.{regions}")
 
     def encode(pairs: Pairs, own: TokenizerPair, limits: Limits, tell: Say = say, *rest: Any) -> Captions:
-        return encode_captions(usable(pairs, dim, tell), own, limits, tell, *rest)
+        return encode_captions(usable(pairs, reader, tell), own, reader, limits, tell, *rest)
 
     batches = make_batches(material, tokenizers, recipe, say, encode)
-    to_score = {name: usable(pairs, dim, say) for name, pairs in to_score.items()}
-    valid = encode_captions(to_score["valid"], tokenizers, Limits(), say)
+    to_score = {name: usable(pairs, reader, say) for name, pairs in to_score.items()}
+    valid = encode_captions(to_score["valid"], tokenizers, reader, Limits(), say)
     return Material(tokenizers, batches, material.num_pairs, valid, to_score, recipe=recipe)
 
 
@@ -233,7 +221,7 @@ def validator(
     pictures, references = by_picture(valid.pairs)
     quick = recipe.decoding.greedy()
     best_by = recipe.training.best_by
-    names = dict.fromkeys((*recipe.evaluation.metrics, *({best_by} & {"bleu", "chrf", "cider", "exact_match"})))
+    names = dict.fromkeys((*recipe.evaluation.metrics, *({best_by} & {*CAPTION_METRICS})))
 
     def validate(model: nn.Module) -> dict[str, float]:
         found = processes.gather([best[0].text for best in captioner.translate(pictures[own], decoding=quick)])

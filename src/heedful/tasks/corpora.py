@@ -111,12 +111,13 @@ def source_of_part(part: DataPart) -> DataSource:
     if part.source:
         return DataSource("lines", str(expand_path(part.source)), str(expand_path(part.target or "")))
     if part.captions:
-        return DataSource("features", str(expand_path(part.captions)), str(expand_path(part.features or "")))
+        form: Form = "features" if part.features else "images"
+        return DataSource(form, str(expand_path(part.captions)), str(expand_path(part.features or part.images or "")))
     if part.dataset:
         local = expand_path(part.dataset)
         place = str(local) if local.exists() else part.dataset
         return DataSource("dataset", place, columns=(first, second), subset=part.subset, split=part.split or "train")
-    form: Form = "tsv" if part.tsv else "csv" if part.csv else "json" if part.jsonl else "parquet"
+    form = "tsv" if part.tsv else "csv" if part.csv else "json" if part.jsonl else "parquet"
     place = part.tsv or part.csv or part.jsonl or part.parquet or ""
     return DataSource(form, str(expand_path(place)), columns=(first, second))
 
@@ -203,7 +204,7 @@ def _fingerprint(data: DataOptions) -> dict[str, Any]:
 def _files(data_source: DataSource) -> list[Path]:
     """The files of a data source that there are; none of a data set, which says itself what it reads."""
     # of pictures their captions tell
-    places = [data_source.place, None if data_source.form == "features" else data_source.target]
+    places = [data_source.place, None if data_source.form in ("features", "images") else data_source.target]
     places = [] if data_source.form == "dataset" else places
     return [file for place in places if place for file in find_files(place) if file.is_file()]
 

@@ -12,7 +12,7 @@ SPLITS = {"train": "train", "valid": "val", "test": "test"}
 DATASET_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 NAMED = ("jsonl", "parquet", "dataset")
 FORMS = ("tsv", "csv", *NAMED, "bundled")
-PLACES = ("source", "target", "features", "captions", *FORMS)
+PLACES = ("source", "target", "features", "images", "captions", *FORMS)
 # what pydantic calls the two forms of `train` in the place of a fault
 TAGS = ("<one>", "<several>")
 Text = Annotated[str | None, Field(min_length=1)]
@@ -41,6 +41,7 @@ class DataPart(Section):
         dataset: A data set of Hugging Face: a folder, or a name on the hub.
         bundled: Name of a set that ships with heedful.
         features: Folder of pictures as regions, a .npy or .safetensors file each; goes with `captions`.
+        images: Folder of PNG, JPEG or other pictures; goes with `captions`.
         captions: JSON lines, `{"image": "dog.jpg", "caption": "a dog"}` or a list as `captions`; the name finds
             `dog.npy` in the folder, too.
         columns: Where source and target stand. In `tsv` and `csv`, numbers from 0, or names, which the first row then
@@ -59,6 +60,7 @@ class DataPart(Section):
     dataset: Text = None
     bundled: Text = None
     features: Text = None
+    images: Text = None
     captions: Text = None
     columns: list[int | str] = [0, 1]
     subset: Text = None
@@ -75,11 +77,12 @@ class DataPart(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> "DataPart":
         given = [name for name in PLACES if getattr(self, name) is not None]
-        two = given in (["source", "target"], ["features", "captions"])
+        two = given in (["source", "target"], ["features", "captions"], ["images", "captions"])
         if not two and not (len(given) == 1 and given[0] in FORMS):
             came = " and ".join(given) or "none of them"
             raise ValueError(
-                f"expected source and target, features and captions, or one of {', '.join(FORMS)} alone; came {came}"
+                f"expected source and target, features or images with captions, or one of {', '.join(FORMS)} alone; "
+                f"came {came}"
             )
         if given[0] in NAMED and not all(isinstance(column, str) for column in self.columns):
             raise ValueError(f"the columns of {given[0]} have names; set columns, such as [en, fr]")

@@ -15,11 +15,12 @@ from heedful.training.options import TrainingOptions
 
 from .data_options import TAGS, DataOptions, Section, TokenizerOptions
 from .decoding_options import DecodingOptions
+from .picture_options import PictureOptions
 from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
-CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match")
+CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match", "cer")
 LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
 # faults of one recipe that are reported
 MOST_FAULTS = 20
@@ -39,7 +40,8 @@ class ModelOptions(Section):
     Args:
         architecture: "recurrent" or "transformer"; sets the defaults of `encoder` and `decoder`.
         encoder, decoder: Each side's own architecture, where they are mixed. The encoder of captions may be "regions",
-            each region of a picture by itself; the others read them row after row.
+            each region of a picture by itself, or "convolutional", which reads pixels, of `images`; the others read
+            regions row after row.
         transformer: What only a Transformer has.
         attention: Which mechanism a recurrent decoder looks with, "none" for a plain encoder-decoder; sets the defaults
             of `wiring` and `score`.
@@ -70,10 +72,13 @@ class ModelOptions(Section):
             "channel_statistics", or without attention "mean", "max" and "last".
         looks: How many times "structured" looks.
         feature_dim: Of captions, features of a region; null for what the files of the training pictures have.
+        picture: What only a convolutional encoder has.
     """
 
     architecture: Literal["recurrent", "transformer"] = "recurrent"
-    encoder: Literal["recurrent", "transformer", "regions"] = Field(default_factory=_same_as("architecture"))
+    encoder: Literal["recurrent", "transformer", "regions", "convolutional"] = Field(
+        default_factory=_same_as("architecture")
+    )
     decoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
     transformer: TransformerOptions = Field(default_factory=TransformerOptions)
     attention: Literal[
@@ -134,6 +139,7 @@ class ModelOptions(Section):
     ] = "attention"
     looks: int = Field(default=4, gt=0)
     feature_dim: int | None = Field(default=None, gt=0)
+    picture: PictureOptions = Field(default_factory=PictureOptions)
 
     @model_validator(mode="after")
     def _agree(self) -> "ModelOptions":
@@ -161,8 +167,8 @@ class EvaluationOptions(Section):
     Args:
         metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text. Of a
             language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1" and
-            "calibration_error"; of captions any of "bleu", "cider" (CIDEr-D), "chrf" and "exact_match" (the share of those
-            that are word by word one of a picture's captions).
+            "calibration_error"; of captions any of "bleu", "cider" (CIDEr-D), "chrf", "exact_match" (the share of
+            those that are word by word one of a picture's captions) and "cer" (edits a character, of lines of text).
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
@@ -177,6 +183,7 @@ class EvaluationOptions(Section):
             "calibration_error",
             "cider",
             "exact_match",
+            "cer",
         ]
     ] = Field(default=["bleu", "chrf"], min_length=1)
     language: str | None = None
@@ -223,7 +230,7 @@ class Recipe(Section):
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
         known = {
             "classification": ("loss", "accuracy", "macro_f1"),
-            "caption": (*VALIDATION_METRICS, "cider", "exact_match"),
+            "caption": (*VALIDATION_METRICS, "cider", "exact_match", "cer"),
         }.get(self.task, VALIDATION_METRICS)
         if self.training.best_by not in known:
             raise ValueError(
@@ -253,11 +260,15 @@ class Recipe(Section):
         if odd := next((part for part in parts if (part.captions is not None) != wanted), None):
             came = "captions" if odd.captions else "no captions"
             raise ValueError(f"the task is {self.task!r}, but a part of data has {came}; they belong together")
-        if not wanted and self.model.encoder == "regions":
-            raise ValueError("model.encoder 'regions' reads pictures; it goes with task: caption")
+        if not wanted and self.model.encoder in ("regions", "convolutional"):
+            raise ValueError(f"model.encoder {self.model.encoder!r} reads pictures; it goes with task: caption")
+        pixels = self.model.encoder == "convolutional"
+        if wanted and any((part.images is not None) != pixels for part in parts):
+            need = "images" if pixels else "features"
+            raise ValueError(f"model.encoder {self.model.encoder!r} reads {need}; name them with the captions in data")
         if wanted and (odd := {*self.evaluation.metrics} - {*CAPTION_METRICS}):
             raise ValueError(f"evaluation.metrics name {min(odd)}; captions have some of {', '.join(CAPTION_METRICS)}")
-        if not wanted and (odd := {"cider", "exact_match"} & {*self.evaluation.metrics}):
+        if not wanted and (odd := {"cider", "exact_match", "cer"} & {*self.evaluation.metrics}):
             raise ValueError(f"evaluation.metrics name {min(odd)}, which measures captions; leave it out")
         if wanted and self.model.share_embeddings:
             raise ValueError("pictures are not text; leave model.share_embeddings out")
