@@ -152,5 +152,6 @@ def test_made_pictures_show_what_their_captions_say():
                 vivid = pixels[pixels.max(1) > 110].mean(0)
                 apart = [abs(vivid / vivid.max() - np.array(own) / max(own)).sum() for own in COLORS.values()]
                 assert [*COLORS][int(np.argmin(apart))] == word
-                assert regions[row, column, : CELL * CELL * 3].max() > 0.6
+                expected = (picture.pixels[at].astype(float).reshape(-1) - 70) / 60
+                assert regions[row, column, : CELL * CELL * 3] == pytest.approx(expected, abs=1e-6)
                 assert (regions[row, column, -12:-6].argmax(), regions[row, column, -6:].argmax()) == (row, column)

@@ -16,6 +16,10 @@ IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MOST_PIXELS = 40_000_000
 
 
+class TooLargeError(DataError):
+    """A picture with more pixels than can be read."""
+
+
 def read_picture(path: str | PathLike[str], grey: bool = False) -> np.ndarray:
     """The pixels of a file from 0 to 255, upright: [height, width, 3], or [height, width] of a grey one.
 
@@ -52,10 +56,12 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             yield image
+    except DataError:
+        raise
     except UnidentifiedImageError:
         raise DataError(f"{path} is no picture; give PNG or JPEG.") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels; make it smaller.") from None
+        raise TooLargeError(f"{path} has more than {MOST_PIXELS:,} pixels; make it smaller.") from None
     except FileNotFoundError:
         raise DataError(f"There is no picture {path}; check the path.") from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:

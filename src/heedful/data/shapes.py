@@ -73,7 +73,7 @@ class ShapesPicture:
         [rows, columns, CELL * CELL * 3 + 2 * LARGEST].
         """
         cells = self.pixels.reshape(self.rows, CELL, self.columns, CELL, 3).swapaxes(1, 2)
-        pixels = (cells.reshape(self.rows, self.columns, -1) - _BACKGROUND) / 60.0
+        pixels = (cells.reshape(self.rows, self.columns, -1).astype(np.float64) - _BACKGROUND) / 60
         place = np.eye(LARGEST)
         rows = np.broadcast_to(place[: self.rows, None], (self.rows, self.columns, LARGEST))
         columns = np.broadcast_to(place[None, : self.columns], (self.rows, self.columns, LARGEST))

@@ -74,8 +74,10 @@ class ImageReader:
         """See `PictureReader`."""
         try:
             self.steps(path)
-        except DataError as error:
-            return "are too large" if "pixels" in str(error) else "cannot be read"
+        except TooLargeError:
+            return "are too large"
+        except DataError:
+            return "cannot be read"
         return None
 
     def steps(self, path: str) -> int:
