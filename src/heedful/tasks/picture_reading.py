@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from heedful._errors import DataError
-from heedful.data.pictures import read_picture
+from heedful.data.pictures import TooLargeError, read_picture
 from heedful.data.regions import Regions, named_regions, read_regions, region_shape
 from heedful.models.convolutional import halved
 
@@ -100,9 +100,7 @@ class ImageReader:
         """Columns of the scaled picture."""
         columns = self.options.width or max(1, round(width * self.options.height / height))
         if columns > WIDEST:
-            raise DataError(
-                f"{path} has {columns:,} columns of pixels when it is scaled, more than {WIDEST:,}; cut it."
-            )
+            raise TooLargeError(f"{path} has {columns:,} columns when it is scaled, more than {WIDEST:,}; cut it.")
         return columns
 
 
