@@ -19,8 +19,7 @@ def test_every_region_is_projected_by_itself_and_the_summary_is_their_mean():
     for picture, length in enumerate(lengths.tolist()):
         rows = []
         for region in range(length):
-            inner = weight @ pictures[picture, region] + bias
-            rows.append((inner - inner.mean()) / (inner.var(unbiased=False) + 1e-5).sqrt())
+            rows.append(weight @ pictures[picture, region] + bias)
             assert_close(encoded.outputs[picture, region], rows[-1])
         assert_close(encoded.summary[picture], sum(rows) / length)
     assert encoded.outputs[1, 3].tolist() == [0, 0, 0]

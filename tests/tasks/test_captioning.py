@@ -34,7 +34,13 @@ def trained(tmp_path_factory):
     (train / "features" / "2.npy").unlink()
     sizes = ["model.units=16", "model.decoder_units=16", "model.embedding_dim=8", "decoding.beam=2"]
     steps = ["training.max_steps=12", "training.validate_every=12", "training.warmup_steps=2"]
-    more = ["training.tensorboard=false", "training.device=cpu", f"output={folder}/run", "decoding.max_length=9"]
+    more = [
+        "training.tensorboard=false",
+        "training.device=cpu",
+        f"output={folder}/run",
+        "decoding.max_length=9",
+        "decoding.min_length=3",
+    ]
     parts = [part(folder, name) for name in ("train", "valid", "test")]
     said: list[str] = []
     return folder, train_recipe(load_recipe("caption", [*parts, *sizes, *steps, *more]), said.append), said
@@ -124,7 +130,13 @@ def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(train
     (train / "images" / "0.png").write_text("no picture")
     Image.new("L", (900, 2)).save(train / "images" / "1.png")
     data = f"data.train={{images: {train}/images, captions: {train}/captions.jsonl}}"
-    sizes = ["model.units=8", "model.decoder_units=8", "model.embedding_dim=8", "decoding.max_length=5"]
+    sizes = [
+        "model.units=8",
+        "model.decoder_units=8",
+        "model.embedding_dim=8",
+        "decoding.max_length=5",
+        "decoding.min_length=2",
+    ]
     steps = ["training.max_steps=2", "training.warmup_steps=1", "training.tensorboard=false", "training.device=cpu"]
     more = [f"output={tmp_path}/run", "data.valid=null", "evaluation.metrics=[cer]", *sizes, *steps]
     picture = "model.picture={height: 16, width: null, grey: true, channels: [4, 4]}"
@@ -142,7 +154,7 @@ def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(train
         width = round(pixels.width * 16 / pixels.height)
     assert found.source.grid == (1, -(-width // 4))
     output = tmp_path / "look.html"
-    assert shell("explain", run.folder, image, "--output", output).exit_code == (0 if found.target.ids else 1)
+    assert shell("explain", run.folder, image, "--output", output).exit_code == 0
     found = shell("evaluate", run.folder, folder / "test" / "images", folder / "test" / "captions.jsonl")
     assert found.stdout.startswith("CER ")
     found = shell("inspect", train / "images", train / "captions.jsonl")

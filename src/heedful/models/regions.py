@@ -10,7 +10,9 @@ from .encoders import EncoderOutput, check_lengths
 
 
 class RegionProjection(nn.Module):
-    """`norm(W vector + b)`: vectors of any size and scale in the place of embedded tokens.
+    """`W vector + b`: vectors of any size in the place of embedded tokens.
+
+    There is no norm behind it: regions with nothing on them have small vectors in many sets, and so they stay small.
 
     Args:
         features: of a vector.
@@ -25,10 +27,10 @@ class RegionProjection(nn.Module):
     def __init__(self, features: int, dim: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dim = dim
-        self.project, self.norm, self.dropout = Linear(features, dim), nn.LayerNorm(dim), Dropout(dropout)
+        self.project, self.dropout = Linear(features, dim), Dropout(dropout)
 
     def forward(self, vectors: Float[Tensor, "batch regions features"]) -> Float[Tensor, "batch regions dim"]:
-        return self.dropout(self.norm(self.project(vectors)))
+        return self.dropout(self.project(vectors))
 
 
 class RegionEncoder(nn.Module):
