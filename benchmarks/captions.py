@@ -27,6 +27,7 @@ SETTINGS = [
     "model.dropout=0.0",
     "training.tokens_per_batch=1200",
     "training.max_steps=900",
+    "training.patience=null",
     "training.learning_rate=0.004",
     "training.warmup_steps=50",
     "training.validate_every=100",
