@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from heedful.attention.regularizers import doubly_stochastic_loss
 from heedful.functional import Loss, TokenTarget, cross_entropy, linear, output_cross_entropy, padding_mask
 from heedful.layers import Linear, TokenEmbedding
 
@@ -91,6 +92,8 @@ class Seq2Seq(nn.Module):
         embedding: target ids to vectors.
         decoder: one of the wirings.
         output: features to logits.
+        even_looks: how much it counts in the loss of a training that regions of a picture are left out, as
+            `doubly_stochastic_loss` says (Xu et al. 2015, equation 14).
 
     Raises:
         ValueError: blocks that do not fit each other.
@@ -120,8 +123,10 @@ class Seq2Seq(nn.Module):
         embedding: TokenEmbedding,
         decoder: Decoder,
         output: OutputLayer,
+        even_looks: float = 0.0,
     ) -> None:
         super().__init__()
+        self.even_looks = even_looks
         attention = getattr(decoder, "attention", None)
         if attention is not None:
             check_size(
@@ -145,8 +150,10 @@ class Seq2Seq(nn.Module):
 
     def _remember(self, read: EncoderOutput, lengths: Tensor) -> Encoded:
         """What the decoder looks at: what is left of so many steps of the source."""
-        left = self.encoder.regions_of(lengths) if isinstance(self.encoder, ConvolutionalEncoder) else lengths
-        return self.decoder.remember(read, padding_mask(left, read.outputs.shape[1]))
+        return self.decoder.remember(read, padding_mask(self._left(lengths), read.outputs.shape[1]))
+
+    def _left(self, lengths: Tensor) -> Tensor:
+        return self.encoder.regions_of(lengths) if isinstance(self.encoder, ConvolutionalEncoder) else lengths
 
     def start(self, encoded: Encoded) -> Any:
         """The state before the first token."""
@@ -236,8 +243,27 @@ class Seq2Seq(nn.Module):
         encoded = self.encode(source, lengths)
         state = self.start(encoded)
         if teacher_forcing == 1:
-            features = self.decoder(self.embedding(target_in), state, encoded).features
-            return self.output(features) if target is None else self.output.loss(features, target)
+            evenly = self.training and self.even_looks > 0 and target is not None
+            output = self.decoder(self.embedding(target_in), state, encoded, need_weights=evenly)
+            if target is None:
+                return self.output(output.features)
+            loss = self.output.loss(output.features, target)
+            return self._with_looks(loss, output.weights, target, lengths) if evenly else loss
+        return self._sampled(encoded, state, target_in, teacher_forcing, target)
+
+    def _with_looks(self, loss: Loss, weights: Tensor | None, target: TokenTarget, lengths: Tensor) -> Loss:
+        """With what the looks cost that leave regions out, for every picture."""
+        if weights is None:
+            return loss
+        looks, real = mean_of_heads(weights), target.ids != target.ignored
+        seen = padding_mask(self._left(lengths), looks.shape[2]).squeeze(1)
+        cost = doubly_stochastic_loss(looks, real, seen) * real.any(1).sum()
+        return loss._replace(total=loss.total + self.even_looks * cost)
+
+    def _sampled(
+        self, encoded: Encoded, state: Any, target_in: Tensor, teacher_forcing: float, target: TokenTarget | None
+    ) -> Tensor | Loss:
+        """Step by step, each fed the true last token or the best guess."""
         logits = []
         tokens = target_in[:, 0]
         for true in target_in.unbind(1):

@@ -38,7 +38,9 @@ from heedful.attention import (
     StepwiseAttention,
     StructuredSelfAttention,
     TacotronAttention,
+    VisualAttention,
 )
+from heedful.attention.normalizers import StraightThroughNormalizer
 from heedful.attention.windows import CausalWindow, EverywhereWindow
 from heedful.data.vocabulary import BOS, SPECIAL_TOKENS
 from heedful.layers import Dropout, Recurrent, TokenEmbedding
@@ -66,7 +68,7 @@ from .recipe import ModelOptions, expand_path
 from .weights import read_weights
 
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
-MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
+MECHANISMS: dict[str, Callable[[int, int, int], DecoderAttention]] = {
     "coverage": CoverageAttention,
     "dynamic_convolution": DynamicConvolutionAttention,
     "forward": ForwardAttention,
@@ -83,6 +85,8 @@ MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
     "neural_coverage": NeuralCoverageAttention,
     "sine": SineAttention,
     "stepwise": StepwiseAttention,
+    "visual": VisualAttention,
+    "visual_hard": lambda *sizes: VisualAttention(*sizes, normalizer=StraightThroughNormalizer()),
 }
 
 
@@ -121,7 +125,7 @@ def _joined(options: ModelOptions, encoder: Any, target: TokenEmbedding) -> Seq2
     else:
         decoder = _decoder(options, encoder.output_dim)
     output = OutputLayer(decoder.output_dim, target.vocab_size, target if options.tie_embeddings else None)
-    return Seq2Seq(encoder, target, decoder, output)
+    return Seq2Seq(encoder, target, decoder, output, options.even_looks)
 
 
 def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:

@@ -72,6 +72,8 @@ class ModelOptions(Section):
             "channel_statistics", or without attention "mean", "max" and "last".
         looks: How many times "structured" looks.
         feature_dim: Of captions, features of a region; null for what the files of the training pictures have.
+        even_looks: How much it counts in the loss that each region is looked at once in total (Xu et al. 2015, equation
+            14, who take 1); of texts, each token of the source.
         picture: What only a convolutional encoder has.
     """
 
@@ -101,6 +103,8 @@ class ModelOptions(Section):
         "neural_coverage",
         "sine",
         "stepwise",
+        "visual",
+        "visual_hard",
         "none",
     ] = "bahdanau"
     wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "add_norm", "none"] = Field(
@@ -139,6 +143,7 @@ class ModelOptions(Section):
     ] = "attention"
     looks: int = Field(default=4, gt=0)
     feature_dim: int | None = Field(default=None, gt=0)
+    even_looks: float = Field(default=0.0, ge=0)
     picture: PictureOptions = Field(default_factory=PictureOptions)
 
     @model_validator(mode="after")
