@@ -66,7 +66,7 @@ class ConvolutionalEncoder(nn.Module):
         if len(channels) != len(strides):
             raise ValueError(f"there are {len(channels)} channels and {len(strides)} strides; give one of each")
         self.height, self.planes, self.lines = height, planes, lines
-        self.strides = [tuple(one) for one in strides]
+        self.strides = [(down, across) for down, across in strides]
         sizes = [planes, *channels]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, 3, stride, padding=1)
