@@ -69,17 +69,12 @@ def command(
     writes, labels = translator.task == "language_model", translator.task == "classification"
     if odd := (beam or changes) if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
-    wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
-    most = translator.recipe.data.max_chars
-    if translator.task == "caption":
-        from ._captions import read_captions
-
-        pairs = read_captions(translator, source, target)
+    if bundled:
+        pairs = read_bundled(bundled, split)
+        pairs = replace(pairs, target=pairs.source) if writes else pairs
     else:
-        pairs = read_files(source, target, wanted, most) if source else read_bundled(str(bundled), split)
-    if writes and bundled:
-        pairs = replace(pairs, target=pairs.source)
+        pairs = read_given(translator, source, target, columns)
     left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
     say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
     from . import _labels
@@ -102,6 +97,17 @@ def command(
         **(_labels.as_json(report) if report else {}),
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def read_given(translator: Any, source: Path | None, target: Path | None, columns: str | None) -> "Pairs":
+    """The pairs of the files on the command line, as the model's task reads them."""
+    if translator.task == "caption":
+        from ._captions import read_captions
+
+        return read_captions(translator, source, target)
+    alone = translator.task == "language_model" and not target and not columns
+    wanted = (0, 0) if alone else parse_columns(columns)
+    return read_files(source or Path(STANDARD_INPUT), target, wanted, translator.recipe.data.max_chars)
 
 
 def check_use(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:

@@ -73,12 +73,7 @@ def command(
         inspect_labels(recipe, data, target, columns, model or picture)
         return
     if pictured := of_pictures(recipe, data, target):
-        if columns or picture or model:
-            raise typer.BadParameter("--columns, --picture and --model are of texts, not of pictures; leave them out")
-        from ._captions import inspect_captions
-
-        for folder, captions in pictured:
-            inspect_captions(folder, captions, MAX_CHARS)
+        inspect_pictures(pictured, columns or picture or model)
         return
     tokenizers = load_translator(model).tokenizers if model else None
     survey, skipped = Survey(), Counter()
@@ -149,6 +144,16 @@ def find_recipe(name: str) -> "Recipe | None":
 
     is_file = Path(name).suffix in (".yaml", ".yml")
     return load_recipe(name) if is_file or (name in shipped_recipes() and not Path(name).exists()) else None
+
+
+def inspect_pictures(pictured: list[tuple[str, str]], unused: object) -> None:
+    """Count pictures and captions."""
+    if unused:
+        raise typer.BadParameter("--columns, --picture and --model are of texts, not of pictures; leave them out")
+    from ._captions import inspect_captions
+
+    for folder, captions in pictured:
+        inspect_captions(folder, captions, MAX_CHARS)
 
 
 def of_pictures(recipe: "Recipe | None", data: str, target: str | None) -> list[tuple[str, str]]:
