@@ -57,9 +57,9 @@ def command(
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
-    Captions are written of the pictures of a folder, SOURCE, and scored on the JSON lines TARGET: BLEU and CIDEr-D.
-    A language model is scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of
-    its texts, a table of text and label, with precision, recall and F1 of each label.
+    Captions are written of the pictures in the folder SOURCE and scored on the JSON lines TARGET. A language model is
+    scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of its texts, a table
+    of text and label, with precision, recall and F1 of each label.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
@@ -70,13 +70,12 @@ def command(
     if odd := (beam or changes) if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
-    if bundled:
+    if bundled and translator.task != "caption":
         pairs = read_bundled(bundled, split)
         pairs = replace(pairs, target=pairs.source) if writes else pairs
     else:
         pairs = read_given(translator, source, target, columns)
-    left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
-    say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
+    say_read(pairs)
     from . import _labels
 
     report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
@@ -97,6 +96,12 @@ def command(
         **(_labels.as_json(report) if report else {}),
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def say_read(pairs: "Pairs") -> None:
+    """How many pairs were read, and left out."""
+    left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
+    say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
 
 
 def read_given(translator: Any, source: Path | None, target: Path | None, columns: str | None) -> "Pairs":

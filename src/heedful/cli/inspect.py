@@ -54,8 +54,7 @@ def command(
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz.
     A folder may hold such files, or a data set of Hugging Face. Of a recipe, the pairs it learns from are looked at,
     and how many of its validation sentences are among them. With --labels the targets are labels: how many texts each
-    has, how unequal they are, and texts that have several. DATA and TARGET may be a folder of pictures as regions and
-    the JSON lines of their captions.
+    has, how unequal they are, and texts that have several. DATA may be a folder of pictures, TARGET their captions.
     """
     from rich.console import Console
     from rich.text import Text
@@ -70,17 +69,15 @@ def command(
     if recipe and columns:
         raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
     if labels or (recipe and recipe.task == "classification"):
-        inspect_labels(recipe, data, target, columns, model or picture)
-        return
+        return inspect_labels(recipe, data, target, columns, model or picture)
     if pictured := of_pictures(recipe, data, target):
-        inspect_pictures(pictured, columns or picture or model)
-        return
+        return inspect_pictures(pictured, columns or picture or model)
     tokenizers = load_translator(model).tokenizers if model else None
     survey, skipped = Survey(), Counter()
     origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(data, target, columns, skipped)
     with progress("pairs", None) as advance:
-        for number, (source, translation) in enumerate(pairs, start=1):
-            survey.see(source, translation, tokenizers)
+        for number, pair in enumerate(pairs, start=1):
+            survey.see(*pair, tokenizers)
             if number % PAIRS_PER_ADVANCE == 0:
                 advance(PAIRS_PER_ADVANCE)
     if not survey.count:
