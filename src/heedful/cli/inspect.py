@@ -56,6 +56,21 @@ def command(
     and how many of its validation sentences are among them. With --labels the targets are labels: how many texts each
     has, how unequal they are, and texts that have several. DATA may be a folder of pictures, TARGET their captions.
     """
+    recipe = None if target else find_recipe(data)
+    if recipe and columns:
+        raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
+    if labels or (recipe and recipe.task == "classification"):
+        inspect_labels(recipe, data, target, columns, model or picture)
+    elif pictured := of_pictures(recipe, data, target):
+        inspect_pictures(pictured, columns or picture or model)
+    else:
+        inspect_pairs(recipe, (data, target, columns), picture, model)
+
+
+def inspect_pairs(
+    recipe: "Recipe | None", files: tuple[str, str | None, str | None], picture: Path | None, model: Path | None
+) -> None:
+    """Count and measure pairs."""
     from rich.console import Console
     from rich.text import Text
 
@@ -65,16 +80,9 @@ def command(
 
     from ._survey import report
 
-    recipe = None if target else find_recipe(data)
-    if recipe and columns:
-        raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
-    if labels or (recipe and recipe.task == "classification"):
-        return inspect_labels(recipe, data, target, columns, model or picture)
-    if pictured := of_pictures(recipe, data, target):
-        return inspect_pictures(pictured, columns or picture or model)
     tokenizers = load_translator(model).tokenizers if model else None
     survey, skipped = Survey(), Counter()
-    origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(data, target, columns, skipped)
+    origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(*files, skipped)
     with progress("pairs", None) as advance:
         for number, pair in enumerate(pairs, start=1):
             survey.see(*pair, tokenizers)
