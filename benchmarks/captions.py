@@ -21,6 +21,9 @@ from heedful.tasks.recipe_files import load_recipe
 
 TRAIN, VALID, TEST = 4000, 150, 500
 SETTINGS = [
+    # a state that sees nothing of the picture must look at what it names, and the attention itself knows where it was
+    "model.attention=location",
+    "model.wiring=luong",
     "model.units=64",
     "model.decoder_units=96",
     "model.embedding_dim=32",
