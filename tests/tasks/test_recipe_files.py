@@ -139,7 +139,10 @@ def test_a_model_that_is_not_there_is_named(write, tmp_path):
 
 TABLES = ["data.train={tsv: a.tsv}", "data.valid={tsv: b.tsv}"]
 # Where a value needs others beside it, or none of the plain ones is a value.
+PICTURED = "{features: f, captions: c}"
 BESIDE = {
+    "data.*.features": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
+    "data.*.captions": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
     "data.*.columns": ["data.{part}={tsv: a.tsv}"],
     "data.*.weight": ["data.train=[{tsv: a.tsv, weight: 1.5}]"],
     "data.*.split": ["data.{part}={bundled: tatoeba_en_fr}"],

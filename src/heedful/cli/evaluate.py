@@ -30,6 +30,7 @@ EXAMPLES = (
     "heedful evaluate heedful-demo --bundled tatoeba_en_fr",
     "heedful evaluate runs/cmudict",
     "heedful evaluate runs/language_model texts.txt",
+    "heedful evaluate runs/caption features captions.jsonl",
     "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
@@ -58,8 +59,9 @@ def command(
 ) -> None:
     """Score a model: BLEU, chrF, or whatever its recipe asks for, each with the signature that makes it comparable.
 
-    A language model is scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of
-    its texts, a table of text and label, with precision, recall and F1 of each label.
+    Captions are written of the pictures in the folder SOURCE and scored on the JSON lines TARGET. A language model is
+    scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of its texts, a table
+    of text and label, with precision, recall and F1 of each label.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
@@ -69,14 +71,13 @@ def command(
     writes, labels = translator.task == "language_model", translator.task == "classification"
     if odd := (beam or changes) if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
-    wanted = (0, 0) if writes and source and not target and not columns else parse_columns(columns)
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
-    data = translator.recipe.data
-    pairs = read_files(source, target, wanted, data.max_chars) if source else read_set(bundled, split, data)
-    if writes and bundled:
-        pairs = replace(pairs, target=pairs.source)
-    left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
-    say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
+    if source or (bundled and translator.task == "caption"):
+        pairs = read_given(translator, source, target, columns)
+    else:
+        pairs = read_set(bundled, split, translator.recipe.data)
+        pairs = replace(pairs, target=pairs.source) if writes and bundled else pairs
+    say_read(pairs)
     from . import _labels
 
     report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
@@ -99,6 +100,23 @@ def command(
     typer.echo(json.dumps(content, ensure_ascii=False))
 
 
+def say_read(pairs: "Pairs") -> None:
+    """How many pairs were read, and left out."""
+    left_out = f"; left out {skipped_lines(pairs.skipped)}" if pairs.skipped else ""
+    say(f"Read {len(pairs):,} pairs from {pairs.origin}{left_out}.")
+
+
+def read_given(translator: Any, source: Path | None, target: Path | None, columns: str | None) -> "Pairs":
+    """The pairs of the files on the command line, as the model's task reads them."""
+    if translator.task == "caption":
+        from ._captions import read_captions
+
+        return read_captions(translator, source, target)
+    alone = translator.task == "language_model" and not target and not columns
+    wanted = (0, 0) if alone else parse_columns(columns)
+    return read_files(source or Path(STANDARD_INPUT), target, wanted, translator.recipe.data.max_chars)
+
+
 def check_use(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:
     """Refuse arguments that do not go together."""
     if source and bundled:
@@ -115,14 +133,18 @@ def short_for(beam: int | None) -> dict[str, Any]:
 
 
 def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None") -> "list[Score]":
-    """The scores of a translator or of a language model."""
+    """The scores of a translator, of a language model or of a writer of captions."""
     if translator.task == "language_model":
         from heedful.tasks.language_model import evaluate_writer
 
         return evaluate_writer(translator, pairs)
+    how: Any = decoding or translator.recipe.decoding
+    if translator.task == "caption":
+        from heedful.tasks.captioning import evaluate_captioner
+
+        return evaluate_captioner(translator, pairs, how)
     from heedful.tasks.scoring import score_translator
 
-    how: Any = decoding or translator.recipe.decoding
     together = with_ensemble(translator, how)
     return score_translator(
         together, lambda: translate(together, pairs.source, how), pairs, translator.recipe.evaluation

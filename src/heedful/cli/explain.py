@@ -17,6 +17,7 @@ EXAMPLES = (
     'heedful explain heedful-demo "I love you." --output look.html',
     'heedful explain heedful-demo "I love you." --faithfulness',
     'heedful explain heedful-demo "I love you." --explore --output explore.html',
+    "heedful explain runs/caption features/dog.npy --picture dog.jpg --output dog.html",
     'heedful explain runs/classify "A lovely film." --output words.html',
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
@@ -38,6 +39,9 @@ def command(
             "--faithfulness", help="Also measure whether the model needed what it looked at, by hiding it; a table."
         ),
     ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a caption: the picture to draw on, PNG or JPEG.")
+    ] = None,
     explorable: Annotated[
         bool,
         typer.Option(
@@ -48,6 +52,8 @@ def command(
     ] = False,
 ) -> None:
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
+
+    Of a picture, whose file stands in the place of the sentence, its caption, and where in it each word looked.
 
     Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
 
@@ -69,7 +75,7 @@ def command(
     if explorable and output:
         explore(model, [check_sentence(sentence) for sentence in sentences], output)
     else:
-        explain(model, sentences[0], output, faithful)
+        explain(model, sentences[0], output, faithful, picture)
 
 
 def check_use(sentences: list[str], output: Path | None, faithful: bool, explorable: bool) -> None:
@@ -93,13 +99,20 @@ def check_use(sentences: list[str], output: Path | None, faithful: bool, explora
         )
 
 
-def explain(model: Path, sentence: str, output: Path | None, faithful: bool) -> None:
+def explain(model: Path, sentence: str, output: Path | None, faithful: bool, picture: Path | None = None) -> None:
     """The look of one sentence on standard output, or in a file."""
     translator: Any = load_any(model)
     checked = check_sentence(sentence, translator.recipe.data.max_chars)
+    if picture and translator.task != "caption":
+        raise typer.BadParameter(f"--picture is of captions, but {model} is for {translator.task}; leave it out")
+    if faithful and translator.task in ("classification", "caption"):
+        raise typer.BadParameter(f"--faithfulness is of a translator, and {model} is none; leave it out")
+    if translator.task == "caption":
+        from ._captions import show_caption
+
+        show_caption(translator, checked, output, picture)
+        return
     if translator.task == "classification":
-        if faithful:
-            raise typer.BadParameter(f"--faithfulness is of a translator, and {model} is none; leave it out")
         from ._labels import show_answer
 
         show_answer(translator.explain(checked), output)
@@ -124,6 +137,8 @@ def explore(model: Path, sentences: list[str], output: Path) -> None:
     from heedful.visual.explorer import write_explorer
 
     translator = load_translator(model)
+    if translator.task == "caption":
+        raise typer.BadParameter(f"--explore is of texts, but {model} writes captions; leave it out")
     explored, steps = explore(translator, sentences, kept_weights(find_model(model)))
     for one in explored:
         typer.echo(one.answer or one.text)

@@ -22,6 +22,7 @@ EXAMPLES = (
     "heedful inspect pairs.csv --columns english,french",
     'heedful inspect "news/*.tsv.gz"',
     "heedful inspect reviews.csv --columns text,label --labels",
+    "heedful inspect features captions.jsonl",
     "heedful inspect tatoeba_en_fr",
 )
 PAIRS_PER_ADVANCE = 1000
@@ -53,8 +54,23 @@ def command(
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz.
     A folder may hold such files, or a data set of Hugging Face. Of a recipe, the pairs it learns from are looked at,
     and how many of its validation sentences are among them. With --labels the targets are labels: how many texts each
-    has, how unequal they are, and texts that have several.
+    has, how unequal they are, and texts that have several. DATA may be a folder of pictures, TARGET their captions.
     """
+    recipe = None if target else find_recipe(data)
+    if recipe and columns:
+        raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
+    if labels or (recipe and recipe.task == "classification"):
+        inspect_labels(recipe, data, target, columns, model or picture)
+    elif pictured := of_pictures(recipe, data, target):
+        inspect_pictures(pictured, columns or picture or model)
+    else:
+        inspect_pairs(recipe, (data, target, columns), picture, model)
+
+
+def inspect_pairs(
+    recipe: "Recipe | None", files: tuple[str, str | None, str | None], picture: Path | None, model: Path | None
+) -> None:
+    """Count and measure pairs."""
     from rich.console import Console
     from rich.text import Text
 
@@ -64,18 +80,12 @@ def command(
 
     from ._survey import report
 
-    recipe = None if target else find_recipe(data)
-    if recipe and columns:
-        raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
-    if labels or (recipe and recipe.task == "classification"):
-        inspect_labels(recipe, data, target, columns, model or picture)
-        return
     tokenizers = load_translator(model).tokenizers if model else None
     survey, skipped = Survey(), Counter()
-    origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(data, target, columns, skipped)
+    origin, pairs = read_recipe(recipe, skipped) if recipe else read_files(*files, skipped)
     with progress("pairs", None) as advance:
-        for number, (source, translation) in enumerate(pairs, start=1):
-            survey.see(source, translation, tokenizers)
+        for number, pair in enumerate(pairs, start=1):
+            survey.see(*pair, tokenizers)
             if number % PAIRS_PER_ADVANCE == 0:
                 advance(PAIRS_PER_ADVANCE)
     if not survey.count:
@@ -139,6 +149,27 @@ def find_recipe(name: str) -> "Recipe | None":
 
     is_file = Path(name).suffix in (".yaml", ".yml")
     return load_recipe(name) if is_file or (name in shipped_recipes() and not Path(name).exists()) else None
+
+
+def inspect_pictures(pictured: list[tuple[str, str]], unused: object) -> None:
+    """Count pictures and captions."""
+    if unused:
+        raise typer.BadParameter("--columns, --picture and --model are of texts, not of pictures; leave them out")
+    from ._captions import inspect_captions
+
+    for folder, captions in pictured:
+        inspect_captions(folder, captions, MAX_CHARS)
+
+
+def of_pictures(recipe: "Recipe | None", data: str, target: str | None) -> list[tuple[str, str]]:
+    """Folders of pictures and the files of their captions, where there are such."""
+    if recipe and recipe.task == "caption":
+        from heedful.tasks.recipe import expand_path
+
+        parts = [(part.features or part.images or "", part.captions or "") for part in recipe.data.train_parts]
+        return [(str(expand_path(folder)), str(expand_path(captions))) for folder, captions in parts]
+    lines = target is not None and Path(target).suffix == ".jsonl" and Path(data).is_dir()
+    return [(data, str(target))] if lines else []
 
 
 def read_recipe(recipe: "Recipe", skipped: Counter[str]) -> tuple[str, Iterator[tuple[str, str]]]:

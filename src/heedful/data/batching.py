@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from heedful.data.vocabulary import BOS, EOS, PAD
@@ -18,14 +18,14 @@ Sentence = Sequence[int] | np.ndarray
 class Batch:
     """Sentence pairs as padded tensors of ids (int64, `PAD` after the end of each sentence).
 
-    - `source` [batch, source_len], `source_lengths` [batch].
+    - `source` [batch, source_len], of regions of pictures [batch, source_len, features]; `source_lengths` [batch].
     - `target_in` [batch, target_len]: BOS and the sentence, what the decoder is fed.
     - `target_out` [batch, target_len]: the sentence and EOS, what it should answer.
     - `target_lengths` [batch]: real tokens of `target_out`, EOS included.
     - `index` [batch]: the place of each pair in the data set.
     """
 
-    source: Int[Tensor, "batch source_len"]
+    source: Shaped[Tensor, "batch source_len ..."]
     source_lengths: Int[Tensor, "batch"]
     target_in: Int[Tensor, "batch target_len"]
     target_out: Int[Tensor, "batch target_len"]
@@ -137,8 +137,8 @@ class BatchSampler:
 
 def pad(
     sentences: Sequence[Sentence], before: Sequence[int] = (), after: Sequence[int] = ()
-) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch"]]:
-    """Sentences of ids as one tensor with `PAD` after the end of each, and their lengths.
+) -> tuple[Shaped[Tensor, "batch length ..."], Int[Tensor, "batch"]]:
+    """Sentences of ids as one tensor with `PAD` after the end of each, and their lengths; of vectors, with zeros.
 
     - `before`, `after`: ids to put around every sentence; they count in its length.
 
@@ -146,6 +146,8 @@ def pad(
     (tensor([[5, 6, 3],
             [7, 3, 0]]), tensor([3, 2]))
     """
+    if len(sentences) and np.ndim(sentences[0]) == 2:
+        return _pad_vectors([np.asarray(one, dtype=np.float32) for one in sentences])
     first = len(before)
     lengths = np.array([first + len(sentence) + len(after) for sentence in sentences], dtype=np.int64)
     padded = np.full((len(sentences), lengths.max(initial=0)), PAD, dtype=np.int64)
@@ -153,6 +155,17 @@ def pad(
     for row, sentence, length in zip(padded, sentences, lengths, strict=True):
         row[first : first + len(sentence)] = sentence
         row[length - len(after) : length] = after
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
+
+
+def _pad_vectors(
+    pictures: Sequence[np.ndarray],
+) -> tuple[Float[Tensor, "batch length features"], Int[Tensor, "batch"]]:
+    """Vectors [steps, features] of several as one tensor."""
+    lengths = np.array([len(one) for one in pictures], dtype=np.int64)
+    padded = np.zeros((len(pictures), lengths.max(), pictures[0].shape[1]), dtype=np.float32)
+    for row, one in zip(padded, pictures, strict=True):
+        row[: len(one)] = one
     return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 

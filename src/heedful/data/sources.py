@@ -30,7 +30,7 @@ SHOWN = 20
 # what may stand between the cells of CSV, and how much of a file is looked at to see which does
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ROWS_TRIED, CHARS_TRIED = 50, 1 << 20
-Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset"]
+Form = Literal["lines", "tsv", "csv", "json", "parquet", "dataset", "features", "images"]
 NAMED = ("json", "parquet", "dataset")
 FORMS: dict[str, Form] = {
     ".tsv": "tsv",
@@ -61,9 +61,10 @@ Columns = Column | tuple[Column, ...]
 class DataSource:
     """A source of pairs.
 
-    - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet" or "dataset" (Hugging Face's).
-    - `place`: path, folder or pattern; of a data set its folder or its name on the hub.
-    - `target`: the same of the targets, of form "lines" alone.
+    - `form`: "lines" (two files), "tsv", "csv", "json" (an object a line), "parquet", "dataset" (Hugging Face's), or
+      "features" or "images" (captions, whose rows hold the path of a picture's regions or pixels, and a caption).
+    - `place`: path, folder or pattern; of a data set its folder or its name on the hub; of captions their JSON lines.
+    - `target`: the same of the targets of form "lines"; of captions the folder with the pictures.
     - `columns`: of source and target. Of "tsv" and "csv", numbers from 0; with names instead, the first row of each
       file holds these. Of the other tables, keys; a dot leads into a nested one, as in "translation.en".
       Cells of "csv" stand between commas, semicolons or tabs, whichever fits its first rows. In the place of one column
@@ -177,6 +178,12 @@ def _table_rows(source: DataSource, wanted: Sequence[Column]) -> Iterator[Cells]
     """The wanted cells of every row."""
     if source.form == "dataset":
         yield from _dataset_rows(source, wanted)
+        return
+    if source.form in ("features", "images"):
+        from .captions import caption_rows
+
+        for file in files:
+            yield from caption_rows(file, Path(source.target or ""), source.form)
         return
     reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[source.form]
     for file in find_files(source.place):

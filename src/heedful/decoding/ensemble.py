@@ -91,7 +91,7 @@ class Ensemble(nn.Module):
 
     def align(
         self,
-        source: Int[Tensor, "batch source_len"],
+        source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
     ) -> Float[Tensor, "batch target_len source_len"] | None:

@@ -1,5 +1,6 @@
 """Encoders, decoders and what they make together."""
 
+from .convolutional import ConvolutionalEncoder as ConvolutionalEncoder
 from .decoders import Decoder as Decoder
 from .decoders import DecoderState as DecoderState
 from .decoders import Encoded as Encoded
@@ -16,6 +17,8 @@ from .language_model import SelfLookDecoder as SelfLookDecoder
 from .language_model import SelfLookState as SelfLookState
 from .protocol import StepModel as StepModel
 from .protocol import StepOutput as StepOutput
+from .regions import RegionEncoder as RegionEncoder
+from .regions import RegionProjection as RegionProjection
 from .seq2seq import OutputLayer as OutputLayer
 from .seq2seq import Seq2Seq as Seq2Seq
 from .sequence_classifier import Prediction as Prediction

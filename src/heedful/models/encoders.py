@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from heedful._pytree import register_pytree
-from heedful.layers import Dropout, TokenEmbedding
+from heedful.layers import Dropout
 from heedful.layers.gru import gru, suits_gru
 from heedful.layers.recurrent import Cell, build_rnn
 
@@ -60,7 +60,7 @@ class RecurrentEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: TokenEmbedding | None,
+        embedding: nn.Module | None,
         embedding_dim: int,
         units: int,
         cell: Cell = "gru",

@@ -4,16 +4,19 @@ import copy
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from heedful.attention.regularizers import doubly_stochastic_loss
 from heedful.functional import Loss, TokenTarget, cross_entropy, linear, output_cross_entropy, padding_mask
 from heedful.layers import Linear, TokenEmbedding
 
 from ._sizes import check_size
+from .convolutional import ConvolutionalEncoder
 from .decoders import Decoder, Encoded
-from .encoders import RecurrentEncoder
+from .encoders import EncoderOutput, RecurrentEncoder
 from .protocol import StepOutput
+from .regions import RegionEncoder
 from .transformer import TransformerEncoder
 
 
@@ -97,6 +100,8 @@ class Seq2Seq(nn.Module):
         embedding: target ids to vectors.
         decoder: one of the wirings.
         output: features to logits.
+        even_looks: how much it counts in the loss of a training that regions of a picture are left out, as
+            `doubly_stochastic_loss` says (Xu et al. 2015, equation 14).
 
     Raises:
         ValueError: blocks that do not fit each other.
@@ -122,12 +127,14 @@ class Seq2Seq(nn.Module):
 
     def __init__(
         self,
-        encoder: RecurrentEncoder | TransformerEncoder,
+        encoder: ConvolutionalEncoder | RecurrentEncoder | RegionEncoder | TransformerEncoder,
         embedding: TokenEmbedding,
         decoder: Decoder,
         output: OutputLayer,
+        even_looks: float = 0.0,
     ) -> None:
         super().__init__()
+        self.even_looks = even_looks
         attention = getattr(decoder, "attention", None)
         if attention is not None:
             check_size(
@@ -139,14 +146,22 @@ class Seq2Seq(nn.Module):
         check_size("output's vocab_size", output.vocab_size, embedding.vocab_size, "the embedding's: it is fed back")
         self.encoder, self.embedding, self.decoder, self.output = encoder, embedding, decoder, output
 
-    def encode(self, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]) -> Encoded:
+    def encode(self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"]) -> Encoded:
         """Read the source sentences.
 
         Args:
-            source: token ids, `[batch, source_len]`, padding behind each sentence (`functional.align_left` puts it so).
+            source: token ids, `[batch, source_len]`, padding behind each sentence (`functional.align_left` puts it so);
+                or what else the encoder reads, such as vectors `[batch, source_len, features]`.
             lengths: real tokens of each sentence, at least 1.
         """
-        return self.decoder.remember(self.encoder(source, lengths), padding_mask(lengths, source.shape[1]))
+        return self._remember(self.encoder(source, lengths), lengths)
+
+    def _remember(self, read: EncoderOutput, lengths: Tensor) -> Encoded:
+        """What the decoder looks at: what is left of so many steps of the source."""
+        return self.decoder.remember(read, padding_mask(self._left(lengths), read.outputs.shape[1]))
+
+    def _left(self, lengths: Tensor) -> Tensor:
+        return self.encoder.regions_of(lengths) if isinstance(self.encoder, ConvolutionalEncoder) else lengths
 
     def start(self, encoded: Encoded) -> Any:
         """The state before the first token."""
@@ -165,10 +180,10 @@ class Seq2Seq(nn.Module):
 
     def align(
         self,
-        source: Int[Tensor, "batch source_len"],
+        source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
-    ) -> Float[Tensor, "batch target_len source_len"] | None:
+    ) -> Float[Tensor, "batch target_len regions"] | None:
         """What each target position looks at when it is fed a given target; `None` without attention.
 
         Args:
@@ -182,11 +197,11 @@ class Seq2Seq(nn.Module):
 
     def align_heads(
         self,
-        source: Int[Tensor, "batch source_len"],
+        source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
     ) -> tuple[
-        Float[Tensor, "batch layers heads target_len source_len"] | None,
+        Float[Tensor, "batch layers heads target_len regions"] | None,
         Float[Tensor, "batch source_layers source_heads source_len source_len"] | None,
         Float[Tensor, "batch layers heads target_len target_len"] | None,
     ]:
@@ -203,7 +218,7 @@ class Seq2Seq(nn.Module):
         """
         attends = isinstance(self.encoder, TransformerEncoder)
         read = self.encoder(source, lengths, need_weights=True) if attends else self.encoder(source, lengths)
-        encoded = self.decoder.remember(read, padding_mask(lengths, source.shape[1]))
+        encoded = self._remember(read, lengths)
         output = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True)
         weights = output.weights
         if weights is not None:
@@ -212,7 +227,7 @@ class Seq2Seq(nn.Module):
 
     def forward(
         self,
-        source: Int[Tensor, "batch source_len"],
+        source: Shaped[Tensor, "batch source_len ..."],
         lengths: Int[Tensor, " batch"],
         target_in: Int[Tensor, "batch target_len"],
         teacher_forcing: float = 1.0,
@@ -236,8 +251,27 @@ class Seq2Seq(nn.Module):
         encoded = self.encode(source, lengths)
         state = self.start(encoded)
         if teacher_forcing == 1:
-            features = self.decoder(self.embedding(target_in), state, encoded).features
-            return self.output(features) if target is None else self.output.loss(features, target)
+            evenly = self.training and self.even_looks > 0 and target is not None
+            output = self.decoder(self.embedding(target_in), state, encoded, need_weights=evenly)
+            if target is None:
+                return self.output(output.features)
+            loss = self.output.loss(output.features, target)
+            return self._with_looks(loss, output.weights, target, lengths) if evenly else loss
+        return self._sampled(encoded, state, target_in, teacher_forcing, target)
+
+    def _with_looks(self, loss: Loss, weights: Tensor | None, target: TokenTarget, lengths: Tensor) -> Loss:
+        """With what the looks cost that leave regions out, for every picture."""
+        if weights is None:
+            return loss
+        looks, real = mean_of_heads(weights), target.ids != target.ignored
+        seen = padding_mask(self._left(lengths), looks.shape[2]).squeeze(1)
+        cost = doubly_stochastic_loss(looks, real, seen) * real.any(1).sum()
+        return loss._replace(total=loss.total + self.even_looks * cost)
+
+    def _sampled(
+        self, encoded: Encoded, state: Any, target_in: Tensor, teacher_forcing: float, target: TokenTarget | None
+    ) -> Tensor | Loss:
+        """Step by step, each fed the true last token or the best guess."""
         logits = []
         tokens = target_in[:, 0]
         for true in target_in.unbind(1):

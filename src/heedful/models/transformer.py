@@ -27,7 +27,6 @@ from heedful.layers import (
     LearnedPositions,
     SinusoidalPositions,
     StochasticDepth,
-    TokenEmbedding,
 )
 
 from ._sizes import check_size
@@ -272,7 +271,7 @@ class TransformerEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: TokenEmbedding | None,
+        embedding: nn.Module | None,
         layers: Sequence[TransformerEncoderLayer],
         positions: Positions | None = None,
         dropout: float = 0.0,

@@ -1,6 +1,7 @@
 """From a recipe's numbers to a model of blocks: the one place that knows both."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,11 +38,14 @@ from heedful.attention import (
     StepwiseAttention,
     StructuredSelfAttention,
     TacotronAttention,
+    VisualAttention,
 )
+from heedful.attention.normalizers import StraightThroughNormalizer
 from heedful.attention.windows import CausalWindow, EverywhereWindow
 from heedful.data.vocabulary import BOS, SPECIAL_TOKENS
 from heedful.layers import Dropout, Recurrent, TokenEmbedding
 from heedful.models import (
+    ConvolutionalEncoder,
     Decoder,
     LanguageModel,
     LookBetweenDecoder,
@@ -49,6 +53,8 @@ from heedful.models import (
     OutputLayer,
     PlainDecoder,
     RecurrentEncoder,
+    RegionEncoder,
+    RegionProjection,
     SelfLookDecoder,
     Seq2Seq,
     SequenceClassifier,
@@ -62,7 +68,7 @@ from .recipe import ModelOptions, expand_path
 from .weights import read_weights
 
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
-MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
+MECHANISMS: dict[str, Callable[[int, int, int], DecoderAttention]] = {
     "coverage": CoverageAttention,
     "dynamic_convolution": DynamicConvolutionAttention,
     "forward": ForwardAttention,
@@ -79,6 +85,8 @@ MECHANISMS: dict[str, Callable[[int, int, int], Attention]] = {
     "neural_coverage": NeuralCoverageAttention,
     "sine": SineAttention,
     "stepwise": StepwiseAttention,
+    "visual": VisualAttention,
+    "visual_hard": lambda *sizes: VisualAttention(*sizes, normalizer=StraightThroughNormalizer()),
 }
 
 
@@ -107,23 +115,50 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
     if not options.share_embeddings:
         matrix = _matrix(options.source_embeddings, "source_embeddings")
         source = _embedding(source_vocab, dim, rates[options.encoder], matrix, "source_embeddings")
-    encoder = _encoder(options, source)
+    return _joined(options, _encoder(options, source), target)
+
+
+def _joined(options: ModelOptions, encoder: Any, target: TokenEmbedding) -> Seq2Seq:
+    """An encoder, and the decoder of the section."""
     if options.decoder == "transformer":
         decoder = transformer_decoder(options, encoder.output_dim)
     else:
         decoder = _decoder(options, encoder.output_dim)
-    return Seq2Seq(
-        encoder,
-        target,
-        decoder,
-        OutputLayer(decoder.output_dim, target_vocab, target if options.tie_embeddings else None),
-    )
+    output = OutputLayer(decoder.output_dim, target.vocab_size, target if options.tie_embeddings else None)
+    return Seq2Seq(encoder, target, decoder, output, options.even_looks)
+
+
+def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:
+    """The model of pictures and captions that a recipe's `model` section describes, with fresh weights.
+
+    Args:
+        options: the section.
+        vocab: number of ids of the captions.
+
+    Raises:
+        RecipeError: the parts do not fit each other, or the features of a region are not known.
+    """
+    if options.feature_dim is None and options.encoder != "convolutional":
+        raise RecipeError("model.feature_dim is null; set it to the number of features of a region")
+    dim, dropout, features = options.embedding_dim, options.dropout, options.feature_dim or 0
+    matrix = _matrix(options.target_embeddings, "target_embeddings")
+    target = _embedding(vocab, dim, 0.0 if options.decoder == "transformer" else dropout, matrix, "target_embeddings")
+    if options.encoder == "convolutional":
+        encoder = _convolutional(options)
+    elif options.encoder == "regions":
+        encoder = RegionEncoder(RegionProjection(features, options.encoder_units, dropout))
+    else:
+        rate = 0.0 if options.encoder == "transformer" else dropout
+        encoder = _encoder(options, RegionProjection(features, dim, rate))
+    return _joined(options, encoder, target)
 
 
 def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> nn.Module:
     """What the function for the recipe's `task` makes of the section; of a classifier the targets are its labels."""
     if task == "classification":
         return build_classifier(options, source_vocab, target_vocab - len(SPECIAL_TOKENS))
+    if task == "caption":
+        return build_captioner(options, target_vocab)
     if task == "language_model":
         return build_language_model(options, target_vocab)
     return build_model(options, source_vocab, target_vocab)
@@ -212,7 +247,25 @@ def _self_look(options: ModelOptions) -> Decoder:
     return SelfLookDecoder(look_back, recurrent, readout, dropout)
 
 
-def _encoder(options: ModelOptions, embedding: TokenEmbedding) -> RecurrentEncoder | TransformerEncoder:
+def _convolutional(options: ModelOptions) -> ConvolutionalEncoder:
+    """Convolutions, and above them recurrent layers where the recipe has some."""
+    picture, units, layers = options.picture, options.encoder_units, options.picture.recurrent_layers
+    sides = (options.cell, layers, options.bidirectional, options.merge, options.dropout)
+    return ConvolutionalEncoder(
+        picture.height,
+        picture.planes,
+        picture.channels,
+        picture.strides,
+        units,
+        lines=picture.width is None,
+        above=RecurrentEncoder(None, units, units, *sides) if layers else None,
+        dropout=options.dropout,
+    )
+
+
+def _encoder(
+    options: ModelOptions, embedding: TokenEmbedding | RegionProjection
+) -> RecurrentEncoder | TransformerEncoder:
     if options.encoder == "transformer":
         return transformer_encoder(options, embedding)
     return RecurrentEncoder(

@@ -23,6 +23,7 @@ from heedful.layers import (
     TokenEmbedding,
 )
 from heedful.models import (
+    RegionProjection,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
@@ -37,7 +38,7 @@ from .transformer_options import PlaceOptions
 SHAW_REACH = 16
 
 
-def transformer_encoder(options: ModelOptions, embedding: TokenEmbedding) -> TransformerEncoder:
+def transformer_encoder(options: ModelOptions, embedding: TokenEmbedding | RegionProjection) -> TransformerEncoder:
     """The encoder of the section.
 
     Raises:

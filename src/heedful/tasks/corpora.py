@@ -111,11 +111,14 @@ def source_of_part(part: DataPart) -> DataSource:
     where = (part.where.column, str(part.where.equals)) if part.where else None
     if part.source:
         return DataSource("lines", str(expand_path(part.source)), str(expand_path(part.target or "")))
+    if part.captions:
+        form: Form = "features" if part.features else "images"
+        return DataSource(form, str(expand_path(part.captions)), str(expand_path(part.features or part.images or "")))
     if part.dataset:
         local = expand_path(part.dataset)
         place = str(local) if local.exists() else part.dataset
         return DataSource("dataset", place, None, (first, second), part.subset, part.split or "train", where)
-    form: Form = "tsv" if part.tsv else "csv" if part.csv else "json" if part.jsonl else "parquet"
+    form = "tsv" if part.tsv else "csv" if part.csv else "json" if part.jsonl else "parquet"
     place = part.tsv or part.csv or part.jsonl or part.parquet or ""
     return DataSource(form, str(expand_path(place)), columns=(first, second), where=where)
 
@@ -202,7 +205,9 @@ def _fingerprint(data: DataOptions) -> dict[str, Any]:
 
 def _files(data_source: DataSource) -> list[Path]:
     """The files of a data source that there are; none of a data set, which says itself what it reads."""
-    places = [] if data_source.form == "dataset" else [data_source.place, data_source.target]
+    # of pictures their captions tell
+    places = [data_source.place, None if data_source.form in ("features", "images") else data_source.target]
+    places = [] if data_source.form == "dataset" else places
     return [file for place in places if place for file in find_files(place) if file.is_file()]
 
 

@@ -13,6 +13,7 @@ DATASET_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 NAMED = ("jsonl", "parquet", "dataset")
 Kind = Literal["word", "character", "letter", "symbol", "bpe", "byte_bpe"]
 FORMS = ("tsv", "csv", *NAMED, "bundled")
+PLACES = ("source", "target", "features", "images", "captions", *FORMS)
 # what pydantic calls the two forms of `train` in the place of a fault
 TAGS = ("<one>", "<several>")
 Text = Annotated[str | None, Field(min_length=1)]
@@ -54,6 +55,10 @@ class DataPart(Section):
         parquet: Parquet files.
         dataset: A data set of Hugging Face: a folder, or a name on the hub.
         bundled: Name of a set that ships with heedful.
+        features: Folder of pictures as regions, a .npy or .safetensors file each; goes with `captions`.
+        images: Folder of PNG, JPEG or other pictures; goes with `captions`.
+        captions: JSON lines, `{"image": "dog.jpg", "caption": "a dog"}` or a list as `captions`; the name finds
+            `dog.npy` in the folder, too.
         columns: Where source and target stand. In `tsv` and `csv`, numbers from 0, or names, which the first row then
             holds; in `jsonl`, `parquet` and `dataset`, names, of which `translation.en` leads into a nested one. A list
             in the place of one, as in `[[1, 2], 3]`, joins the cells of several by a space.
@@ -70,6 +75,9 @@ class DataPart(Section):
     parquet: Text = None
     dataset: Text = None
     bundled: Text = None
+    features: Text = None
+    images: Text = None
+    captions: Text = None
     columns: list[int | str | list[int | str]] = [0, 1]
     subset: Text = None
     split: Text = None
@@ -95,10 +103,14 @@ class DataPart(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "DataPart":
-        given = [name for name in ("source", "target", *FORMS) if getattr(self, name) is not None]
-        if given != ["source", "target"] and not (len(given) == 1 and given[0] in FORMS):
+        given = [name for name in PLACES if getattr(self, name) is not None]
+        two = given in (["source", "target"], ["features", "captions"], ["images", "captions"])
+        if not two and not (len(given) == 1 and given[0] in FORMS):
             came = " and ".join(given) or "none of them"
-            raise ValueError(f"expected source and target, or one of {', '.join(FORMS)} alone; came {came}")
+            raise ValueError(
+                f"expected source and target, features or images with captions, or one of {', '.join(FORMS)} alone; "
+                f"came {came}"
+            )
         if given[0] in NAMED and not all(isinstance(column, str) for column in self.flat_columns()):
             raise ValueError(f"the columns of {given[0]} have names; set columns, such as [en, fr]")
         if self.split and given[0] not in ("bundled", "dataset"):
@@ -196,7 +208,7 @@ class DataOptions(Section):
     def paths(self) -> Iterator[tuple[str, str]]:
         """Every path as it is written, with its key."""
         for place, part in self._parts():
-            for name in ("source", "target", *FORMS):
+            for name in PLACES:
                 if name not in ("dataset", "bundled"):
                     yield f"{place}.{name}", getattr(part, name) or ""
 

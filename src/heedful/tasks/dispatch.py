@@ -2,6 +2,7 @@
 
 import os
 
+from .captioning import CAPTION
 from .classification import CLASSIFICATION
 from .corpora import Say
 from .language_model import LANGUAGE_MODEL
@@ -11,7 +12,7 @@ from .trained import TrainedModel
 from .translation import TRANSLATION, Run, train_translator
 from .translator import Translator
 
-TASKS = {task.kind.task: task for task in (TRANSLATION, LANGUAGE_MODEL, CLASSIFICATION)}
+TASKS = {task.kind.task: task for task in (TRANSLATION, LANGUAGE_MODEL, CLASSIFICATION, CAPTION)}
 
 
 def train_recipe(recipe: Recipe, say: Say = lambda _: None) -> Run:
@@ -20,7 +21,7 @@ def train_recipe(recipe: Recipe, say: Say = lambda _: None) -> Run:
 
 
 def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
-    """What lies in a model folder: a translator, the writer of a language model, or a classifier.
+    """What lies in a model folder: a translator, the writer of a language model or of captions, or a classifier.
 
     Raises:
         ModelFolderError: see `TrainedModel.load`.

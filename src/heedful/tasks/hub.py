@@ -19,6 +19,7 @@ _USES = {
     "translation": ("translation", "Translator", "translator", 'translate(["..."])[0][0].text'),
     "language_model": ("text-generation", "Writer", "writer", 'translate(["..."])[0][0].text'),
     "classification": ("text-classification", "Classifier", "classifier", 'classify(["..."])[0].label'),
+    "caption": ("image-to-text", "Captioner", "captioner", 'translate(["dog.npy"])[0][0].text'),
 }
 Model = TypeVar("Model", bound="HubMixin")
 
@@ -181,6 +182,8 @@ def _what_it_is(recipe: Recipe) -> str:
     model = recipe.model
     if recipe.task == "classification":
         return f"A classifier ({model.encoder} encoder, pooling: {model.pooling})"
+    if recipe.task == "caption":
+        return f"A writer of captions ({model.encoder} encoder, {model.decoder} decoder)"
     if recipe.task == "language_model":
         return "A Transformer language model" if model.decoder == "transformer" else "A recurrent language model"
     if model.encoder != model.decoder:

@@ -35,6 +35,7 @@ TASKS = {
     "translation": "heedful.tasks.translator.Translator",
     "language_model": "heedful.tasks.language_model.Writer",
     "classification": "heedful.tasks.classification.Classifier",
+    "caption": "heedful.tasks.captioning.Captioner",
 }
 WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "model.safetensors",

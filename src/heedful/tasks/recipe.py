@@ -15,11 +15,13 @@ from heedful.training.options import TrainingOptions
 
 from .data_options import TAGS, DataOptions, Section, TokenizerOptions
 from .decoding_options import DecodingOptions
+from .picture_options import PictureOptions
 from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
 TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match")
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", *TEXT_METRICS)
+CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match", "cer")
 LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
 # faults of one recipe that are reported
 MOST_FAULTS = 20
@@ -38,7 +40,9 @@ class ModelOptions(Section):
 
     Args:
         architecture: "recurrent" or "transformer"; sets the defaults of `encoder` and `decoder`.
-        encoder, decoder: Each side's own architecture, where they are mixed.
+        encoder, decoder: Each side's own architecture, where they are mixed. The encoder of captions may be "regions",
+            each region of a picture by itself, or "convolutional", which reads pixels, of `images`; the others read
+            regions row after row.
         transformer: What only a Transformer has.
         attention: Which mechanism a recurrent decoder looks with, "none" for a plain encoder-decoder; sets the defaults
             of `wiring` and `score`.
@@ -68,10 +72,16 @@ class ModelOptions(Section):
             "att_blstm", "gated", "last_state" (the last state asks), "structured" (several looks), "statistics" and
             "channel_statistics", or without attention "mean", "max" and "last".
         looks: How many times "structured" looks.
+        feature_dim: Of captions, features of a region; null for what the files of the training pictures have.
+        even_looks: How much it counts in the loss that each region is looked at once in total (Xu et al. 2015, equation
+            14, who take 1); of texts, each token of the source.
+        picture: What only a convolutional encoder has.
     """
 
     architecture: Literal["recurrent", "transformer"] = "recurrent"
-    encoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
+    encoder: Literal["recurrent", "transformer", "regions", "convolutional"] = Field(
+        default_factory=_same_as("architecture")
+    )
     decoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
     transformer: TransformerOptions = Field(default_factory=TransformerOptions)
     attention: Literal[
@@ -94,6 +104,8 @@ class ModelOptions(Section):
         "neural_coverage",
         "sine",
         "stepwise",
+        "visual",
+        "visual_hard",
         "none",
     ] = "bahdanau"
     wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "add_norm", "none"] = Field(
@@ -131,6 +143,9 @@ class ModelOptions(Section):
         "last",
     ] = "attention"
     looks: int = Field(default=4, gt=0)
+    feature_dim: int | None = Field(default=None, gt=0)
+    even_looks: float = Field(default=0.0, ge=0)
+    picture: PictureOptions = Field(default_factory=PictureOptions)
 
     @model_validator(mode="after")
     def _agree(self) -> "ModelOptions":
@@ -159,7 +174,9 @@ class EvaluationOptions(Section):
         metrics: Any of "bleu", "chrf" and "tokenized_bleu" (the last is of lower-cased, Moses-tokenised text); "wer",
             "per" and "exact_match" of outputs that are right or wrong as a whole, see `heedful.metrics.strings`; and
             "perplexity" of the targets. Of a language model "perplexity", and nothing else; of a classifier any of
-            "accuracy", "macro_f1" and "calibration_error".
+            "accuracy", "macro_f1" and "calibration_error"; of captions any of "bleu", "cider" (CIDEr-D), "chrf",
+            "exact_match" (the share of those that are word by word one of a picture's captions) and "cer" (edits a
+            character, of lines of text).
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
@@ -175,6 +192,8 @@ class EvaluationOptions(Section):
             "accuracy",
             "macro_f1",
             "calibration_error",
+            "cider",
+            "cer",
         ]
     ] = Field(default=["bleu", "chrf"], min_length=1)
     language: str | None = None
@@ -194,7 +213,8 @@ class Recipe(Section):
         task: "translation", or "language_model", which learns from the targets and reads no source: give both columns
             the same text, as in `{tsv: texts.txt, columns: [0, 0]}`. Of its model `decoder` alone is built;
             `attention` is what the states of a recurrent one look back with. "classification" learns the label in
-            the second column of the text in the first; of its model `encoder` and `pooling` are built.
+            the second column of the text in the first; of its model `encoder` and `pooling` are built. "caption" says
+            what is on pictures; its data have `captions`.
         seed: Of the weights' first values, the order of the batches and dropout.
         output: Folder of the run; may begin with a variable of the environment, see `DataPart`.
         start_from: Model folder, or folder of the run that holds it, whose weights the training begins with; its
@@ -203,7 +223,7 @@ class Recipe(Section):
     """
 
     name: str = Field(min_length=1)
-    task: Literal["translation", "language_model", "classification"] = "translation"
+    task: Literal["translation", "language_model", "classification", "caption"] = "translation"
     seed: int = Field(default=1, ge=0, lt=2**63)
     output: str = Field(min_length=1)
     start_from: str | None = Field(default=None, min_length=1)
@@ -218,7 +238,10 @@ class Recipe(Section):
     def _sections_agree(self) -> "Recipe":
         if self.model.share_embeddings and not self.tokenizer.joint:
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
-        known = ("loss", "accuracy", "macro_f1") if self.task == "classification" else VALIDATION_METRICS
+        known = {
+            "classification": ("loss", "accuracy", "macro_f1"),
+            "caption": ("loss", "perplexity", "accuracy", *CAPTION_METRICS),
+        }.get(self.task, VALIDATION_METRICS)
         if self.training.best_by not in known:
             raise ValueError(
                 f"training.best_by is {brief(self.training.best_by)}; it should be one of {', '.join(known)}"
@@ -241,8 +264,29 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _caption(self) -> "Recipe":
+        wanted = self.task == "caption"
+        parts = [*self.data.train_parts, *(part for part in (self.data.valid, self.data.test) if part)]
+        if odd := next((part for part in parts if (part.captions is not None) != wanted), None):
+            came = "captions" if odd.captions else "no captions"
+            raise ValueError(f"the task is {self.task!r}, but a part of data has {came}; they belong together")
+        if not wanted and self.model.encoder in ("regions", "convolutional"):
+            raise ValueError(f"model.encoder {self.model.encoder!r} reads pictures; it goes with task: caption")
+        pixels = self.model.encoder == "convolutional"
+        if wanted and any((part.images is not None) != pixels for part in parts):
+            need = "images" if pixels else "features"
+            raise ValueError(f"model.encoder {self.model.encoder!r} reads {need}; name them with the captions in data")
+        if wanted and (odd := {*self.evaluation.metrics} - {*CAPTION_METRICS}):
+            raise ValueError(f"evaluation.metrics name {min(odd)}; captions have some of {', '.join(CAPTION_METRICS)}")
+        if not wanted and (odd := {"cider", "cer"} & {*self.evaluation.metrics}):
+            raise ValueError(f"evaluation.metrics name {min(odd)}, which measures captions; leave it out")
+        if wanted and self.model.share_embeddings:
+            raise ValueError("pictures are not text; leave model.share_embeddings out")
+        return self
+
+    @model_validator(mode="after")
     def _task(self) -> "Recipe":
-        if self.task == "classification":
+        if self.task in ("classification", "caption"):
             return self
         if self.task == "language_model" and not self.tokenizer.joint:
             raise ValueError("a language model has one vocabulary; set tokenizer.joint: true")

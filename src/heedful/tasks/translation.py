@@ -114,6 +114,7 @@ def train_translator(
             if processes.first:
                 claim_folder(folder, recipe)
             material = (task.prepare or prepare)(recipe, folder / "training", tell)
+            recipe = material.recipe or recipe
         translator = fresh_translator(recipe, material.tokenizers, tell, task.kind)
         parameters = translator.metrics["parameters"]
         tell(f"Model: {parameters:,} parameters; training on {material.num_pairs:,} pairs.")
@@ -141,7 +142,10 @@ def train_translator(
 
 @dataclass(frozen=True)
 class Material:
-    """The inputs of a training: vocabularies, batches, validation set, the sets to score, what the loss is told."""
+    """The inputs of a training: vocabularies, batches, validation set, the sets to score, what the loss is told.
+
+    And the recipe, where the data said more than stood in it.
+    """
 
     tokenizers: TokenizerPair
     batches: Batches
@@ -149,6 +153,7 @@ class Material:
     valid: Any
     to_score: dict[str, Pairs]
     loss_options: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe | None = None
 
 
 def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:

@@ -56,7 +56,7 @@ class Translator(TrainedModel):
         """
         options = decoding or self.recipe.decoding
         how = self.search(options, nbest, need_weights, generator)
-        sources = [self.tokenizers.source.segment(sentence) for sentence in sentences]
+        sources = [self._segment(sentence) for sentence in sentences]
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
         model, most = self.model_in(options.precision), self._shortlist_size(options)
         for places in self._batches(sources, batch_size):
@@ -113,6 +113,10 @@ class Translator(TrainedModel):
         if not found.target.ids:
             raise DataError(f"There is nothing to show for {found.text!r}: the translation is empty.")
         return looks_of(self.model, found.source, found.target)
+
+    def _segment(self, sentence: str) -> Segments:
+        """What is read, cut into pieces."""
+        return self.tokenizers.source.segment(sentence)
 
     def _decode(
         self, model: Any, sources: Sequence[Segments], how: Decoding, replace_unknown: bool, most: int = 0

@@ -10,6 +10,7 @@
 - `heedful.visual.grids`: the weights of many examples side by side with the truth; frames joined to a GIF
 - `heedful.visual.bars`: weights as bars
 - `heedful.visual.picture`: what each word looked at, over the picture it tells of
+- `heedful.visual.looks_page`: the same as a page
 - `heedful.visual.highlight`: a page of texts whose words are marked
 - `heedful.visual.terminal_reading`: a text with marked words in the terminal
 - `heedful.visual.confusion`: a confusion matrix, and beside it the calibration

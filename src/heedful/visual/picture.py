@@ -29,7 +29,7 @@ def draw_looks(picture: np.ndarray, words: Sequence[str], weights: np.ndarray, t
     >>> [axes.get_title() for axes in figure.axes]
     ['a', 'dog']
     """
-    picture, weights = _checked(picture, words, weights)
+    picture, weights = checked_looks(picture, words, weights)
     shown = [visible(word, 24) for word in words]
     families = font_families([*shown, title])
     columns = min(_COLUMNS, len(words))
@@ -68,7 +68,8 @@ def _lit(picture: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return picture * (0.25 + 0.75 * (light / top if top > 0 else light))[..., None]
 
 
-def _checked(picture: np.ndarray, words: Sequence[str], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked_looks(picture: np.ndarray, words: Sequence[str], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture as [height, width, 3] from 0 to 1, and the weights; raises ValueError as `draw_looks` says."""
     picture, weights = np.asarray(picture), np.asarray(weights, dtype=np.float64)
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], 3, axis=2)
