@@ -18,7 +18,9 @@ from heedful.data.labelled import collate_labelled
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
 from heedful.tasks.build import build_task
-from heedful.tasks.classification import Classifier, judge, label_weights, make_vocabularies
+from heedful.tasks.classification import Classifier
+from heedful.tasks.classification_batches import label_weights, make_vocabularies
+from heedful.tasks.classification_report import judge
 from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import TokenizerOptions
 from heedful.tasks.dispatch import load_model, train_recipe

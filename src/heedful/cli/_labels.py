@@ -18,7 +18,8 @@ from ._shell import one_line, say, skipped_lines
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
     from heedful.data.survey import Survey
-    from heedful.tasks.classification import Answer, Classifier, Report
+    from heedful.tasks.classification import Answer, Classifier
+    from heedful.tasks.classification_report import Report
 
 # labels that a list shows, the others in one line
 SHOWN = 40
@@ -29,7 +30,7 @@ WORDS_DRAWN = 60
 
 def evaluate_labels(classifier: "Classifier", pairs: "Pairs", picture: Path | None) -> "Report":
     """Judge a classifier; what was left out goes to standard error, the picture into its file."""
-    from heedful.tasks.classification import judge
+    from heedful.tasks.classification_report import judge
 
     report = judge(classifier, pairs)
     for line in report.left_out:

@@ -1,48 +1,38 @@
 """Classifiers from a recipe: text in one column, its label in another, macro-F1 and a confusion matrix to judge by."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-import heedful
 from heedful._errors import DataError, brief
 from heedful.data.ids import Ids
 from heedful.data.labelled import LabelledBatches
-from heedful.data.readers import Pairs
-from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
-from heedful.data.vocabulary import SPECIAL_TOKENS, UNK
-from heedful.metrics.classification import (
-    BINS,
-    LabelScore,
-    accuracy,
-    calibration,
-    confusion_matrix,
-    expected_calibration_error,
-    label_scores,
-    macro_f1,
-)
-from heedful.metrics.translation import Score
+from heedful.data.vocabulary import UNK
+from heedful.metrics.classification import accuracy, confusion_matrix, macro_f1
 from heedful.training import label_loss
 from heedful.training.processes import Processes
-from heedful.visual.confusion import write_confusion
 from heedful.visual.highlight import Reading
 
-from .batches import Limits, encode_side, make_batches, make_tokenizer
+from .batches import Limits, make_batches
+from .classification_batches import (
+    FIRST_LABEL,
+    Documents,
+    cut,
+    encode_documents,
+    label_weights,
+    labels_of,
+    make_vocabularies,
+)
+from .classification_report import draw_last, judge
 from .corpora import Say
-from .data_options import TokenizerOptions
-from .recipe import LABEL_METRICS, Recipe
+from .recipe import Recipe
 from .trained import TrainedModel
 from .translation import UNKNOWN, VALIDATION_TOKENS, Material, Task, gather_sets, keep_tokenizers
-
-FIRST_LABEL = len(SPECIAL_TOKENS)
-# labels that a message names
-NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -149,102 +139,6 @@ def _answer(labels: Sequence[str], probabilities: np.ndarray) -> Answer:
     return Answer(labels[order[0]], {labels[place]: float(probabilities[place]) for place in order})
 
 
-@dataclass(frozen=True)
-class Documents:
-    """Texts as ids, and the place of each one's label."""
-
-    texts: Ids
-    answers: np.ndarray
-
-    def batches(self, tokens_per_batch: int, seed: int) -> LabelledBatches:
-        """Batches of them, in an order that is a pure function of (seed, epoch)."""
-        return LabelledBatches(self.texts, self.answers, tokens_per_batch, seed)
-
-
-def labels_of(tokenizers: TokenizerPair) -> list[str]:
-    """The labels that the target side of a classifier holds, in their order."""
-    return [tokenizers.target.decode([number]) for number in range(FIRST_LABEL, tokenizers.target.vocab_size)]
-
-
-def cut(texts: Ids, max_length: int) -> tuple[Ids, int]:
-    """The first `max_length` ids of each text, and how many texts have more."""
-    longer = int((texts.lengths > max_length).sum())
-    return (Ids.pack([ids[:max_length] for ids in texts]) if longer else texts), longer
-
-
-def encode_documents(
-    pairs: Pairs,
-    tokenizers: TokenizerPair,
-    limits: Limits,
-    say: Say = lambda _: None,
-    dropout: float = 0.0,
-    seed: Sequence[int] = (),
-) -> Documents:
-    """Texts and labels as numbers; what has no token, or a label that is not known, is left out and reported.
-
-    Args:
-        pairs: texts, and their labels as targets.
-        tokenizers: of a classifier.
-        limits: of which `max_length` says how many tokens of a text are read.
-        say: takes what was left out, and how many texts are cut.
-        dropout: of merges, see `SubwordSampler`.
-        seed: of that dropout.
-
-    Raises:
-        DataError: nothing is left.
-    """
-    texts = encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0])
-    answers = np.array([(ids or [UNK])[0] for ids in tokenizers.target.encode_batch(pairs.target)]) - FIRST_LABEL
-    unseen = Counter(pairs.target[place] for place in np.flatnonzero(answers < 0))
-    keep = np.flatnonzero((answers >= 0) & (texts.lengths > 0))
-    if not len(keep):
-        raise DataError(
-            f"No text of {pairs.origin} has a token and a label that training saw, {name_some(labels_of(tokenizers))}"
-            f"; its labels are {name_some([*unseen])}. See that the columns are the text, then the label."
-        )
-    if unseen:
-        say(
-            f"Left out {unseen.total():,} texts of {pairs.origin}: training never saw their labels, "
-            f"{name_some([label for label, _ in unseen.most_common()])}."
-        )
-    if empty := int((texts.lengths == 0).sum()):
-        say(f"Left out {empty:,} texts of {pairs.origin}: no token.")
-    texts, longer = cut(texts.take(keep), limits.max_length or texts.lengths.max())
-    if longer:
-        say(f"Of {longer:,} texts of {pairs.origin} only the first {limits.max_length:,} tokens are read.")
-    return Documents(texts, answers[keep])
-
-
-def name_some(labels: Sequence[str]) -> str:
-    """Labels as a message has them, the first few of many.
-
-    >>> name_some(["a", "b", "c", "d", "e", "f", "g"])
-    "'a', 'b', 'c', 'd', 'e' and 2 more"
-    """
-    named = ", ".join(map(brief, labels[:NAMED])) or "none"
-    return named if len(labels) <= NAMED else f"{named} and {len(labels) - NAMED:,} more"
-
-
-def make_vocabularies(pairs: Pairs, options: TokenizerOptions) -> TokenizerPair:
-    """The tokeniser of the texts and the labels, in the order of the alphabet, numbers in theirs.
-
-    Raises:
-        DataError: there is one label alone, or as many as texts.
-    """
-    counts = Counter(pairs.target)
-    if len(counts) == 1:
-        raise DataError(f"All texts of {pairs.origin} have the label {brief(pairs.target[0])}; a classifier needs two.")
-    if len(counts) == len(pairs) > 2:
-        raise DataError(
-            f"No label of {pairs.origin} occurs twice, such as {name_some([*counts])}; see that data.train.columns "
-            "names the column of the text, then that of the label."
-        )
-    ordered = sorted(counts, key=lambda label: (len(label) if label.isdecimal() else 0, label))
-    return TokenizerPair(
-        make_tokenizer("source", pairs.source, options), Tokenizer.from_entries(ordered, LABEL), joint=False
-    )
-
-
 def prepare_documents(recipe: Recipe, folder: Path, say: Say) -> Material:
     """Read the data and turn them into ids, as `heedful.tasks.translation.prepare` does for pairs.
 
@@ -278,16 +172,6 @@ def prepare_documents(recipe: Recipe, folder: Path, say: Say) -> Material:
     return Material(tokenizers, batches, material.num_pairs, valid, to_score, options)
 
 
-def label_weights(counts: np.ndarray) -> torch.Tensor:
-    """What a text counts by its label, so that every label counts the same and a text 1 in the mean: `[labels]`.
-
-    >>> label_weights(np.array([3, 1])).tolist()
-    [0.6666666865348816, 2.0]
-    """
-    weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return torch.tensor(np.where(counts > 0, weights, 1.0), dtype=torch.float32)
-
-
 def validator(
     classifier: Classifier, valid: Documents, processes: Processes
 ) -> Callable[[nn.Module], Mapping[str, float]]:
@@ -310,78 +194,6 @@ def validator(
         return {"loss": sums[-1] / matrix.sum(), "accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
 
     return validate
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a classifier said of texts whose labels are known.
-
-    Attributes:
-        labels: all that there are.
-        probabilities: `[texts, labels]`.
-        right: `[texts]`, the place of each one's label.
-        left_out: lines about texts that could not be judged.
-    """
-
-    labels: Sequence[str]
-    probabilities: np.ndarray
-    right: np.ndarray
-    left_out: Sequence[str] = field(default=())
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """Texts by right label (rows) and given label (columns): `[labels, labels]`."""
-        return confusion_matrix(self.right, self.probabilities.argmax(1), len(self.labels))
-
-    @property
-    def by_label(self) -> dict[str, LabelScore]:
-        """Precision, recall and F1 of each label."""
-        return dict(zip(self.labels, label_scores(self.matrix), strict=True))
-
-    @property
-    def certainty(self) -> tuple[np.ndarray, np.ndarray]:
-        """The probability of each answer, and whether it is right: `[texts]` each."""
-        return self.probabilities.max(1), self.probabilities.argmax(1) == self.right
-
-    def scores(self, metrics: Sequence[str] = LABEL_METRICS) -> list[Score]:
-        """All or some of accuracy, macro_f1 and calibration_error, in per cent."""
-        facts = f"labels:{len(self.labels)}|texts:{len(self.right)}|version:{heedful.__version__}"
-        found = {
-            "accuracy": lambda: Score("accuracy", 100 * accuracy(self.matrix), facts),
-            "macro_f1": lambda: Score("macro_f1", 100 * macro_f1(self.matrix), f"average:macro|{facts}"),
-            "calibration_error": lambda: Score(
-                "calibration_error", 100 * expected_calibration_error(*self.certainty), f"bins:{BINS}|{facts}"
-            ),
-        }
-        return [found[name]() for name in metrics]
-
-    def draw(self, path: str | Path, title: str) -> Path:
-        """Write the confusion matrix and the calibration to a .png or .svg file."""
-        bins = [(one.confidence, one.accuracy, one.count) for one in calibration(*self.certainty)]
-        return write_confusion(self.matrix, self.labels, path, title, bins)
-
-
-def judge(classifier: Classifier, pairs: Pairs) -> Report:
-    """Let a classifier label texts whose labels are known.
-
-    Args:
-        classifier: what to judge.
-        pairs: texts, and their labels as targets.
-
-    Raises:
-        DataError: no label of the pairs is one that it knows.
-    """
-    said: list[str] = []
-    documents = encode_documents(pairs, classifier.tokenizers, Limits(classifier.recipe.data.max_length), said.append)
-    return Report(classifier.labels, classifier.probabilities(documents.texts), documents.answers, said)
-
-
-def draw_last(classifier: Classifier, to_score: Mapping[str, Pairs], folder: Path) -> None:
-    """Draw `confusion.png` of a run: of its test set, or of the validation set where there is none."""
-    name, pairs = list(to_score.items())[-1]
-    report = judge(classifier, pairs)
-    scores = ", ".join(f"{one.name} {one.value:.1f}" for one in report.scores(["accuracy", "macro_f1"]))
-    report.draw(folder / "confusion.png", f"{classifier.recipe.name}, {name}: {scores}")
 
 
 CLASSIFICATION = Task(
