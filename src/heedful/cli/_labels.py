@@ -18,8 +18,10 @@ from ._shell import one_line, say, skipped_lines
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
     from heedful.data.survey import Survey
+    from heedful.metrics.translation import Score
     from heedful.tasks.classification import Answer, Classifier
     from heedful.tasks.classification_report import Report
+    from heedful.tasks.recipe import Recipe
 
 # labels that a list shows, the others in one line
 SHOWN = 40
@@ -39,6 +41,13 @@ def evaluate_labels(classifier: "Classifier", pairs: "Pairs", picture: Path | No
         report.draw(picture, f"{classifier.recipe.name} on {Path(pairs.origin).name}")
         say(f"Wrote {picture}: right labels beside given ones, and how often the model is as sure as it is right.")
     return report
+
+
+def scores(report: "Report", recipe: "Recipe") -> "list[Score]":
+    """What any labels are judged by, and what the recipe measures besides."""
+    from heedful.tasks.classification_report import SCORES
+
+    return report.scores([*dict.fromkeys((*SCORES, *recipe.evaluation.metrics))])
 
 
 def print_labels(report: "Report") -> None:
@@ -92,8 +101,15 @@ def _draw(answer: "Answer", output: Path) -> None:
     elif kind == ".json":
         readings = [{"name": one.caption or "all", "weights": one.weights.tolist()} for one in answer.readings]
         content = {"label": answer.label, "probabilities": answer.probabilities, "words": list(first.words)}
+        lines = [
+            {"words": [first.words[place] for place in range(*line.indices(len(first.words)))], "weight": weight}
+            for line, weight in zip(first.line_slices, first.line_weights.tolist(), strict=True)
+        ]
+        sentences = {"sentences": lines} if first.lines else {}
         needed = answer.needed.weights.tolist() if answer.needed else []
-        write_whole(output, json.dumps(content | {"looks": readings, "needed": needed}, ensure_ascii=False) + "\n")
+        write_whole(
+            output, json.dumps(content | {"looks": readings, "needed": needed} | sentences, ensure_ascii=False) + "\n"
+        )
     elif len(first.words) > WORDS_DRAWN:
         raise typer.BadParameter(
             f"--output {output}: the text has {len(first.words)} words, and a picture shows {WORDS_DRAWN} at most; "

@@ -1,14 +1,14 @@
 """A document in, its label out: words make sentences, sentences the document (Yang et al. 2016)."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from heedful.attention import HierarchicalAttention
 from heedful.data.vocabulary import EOS
 from heedful.functional import padding_mask
 
-from .sequence_classifier import Prediction
+from .sequence_classifier import Prediction, keep_some
 
 
 class DocumentClassifier(nn.Module):
@@ -17,6 +17,7 @@ class DocumentClassifier(nn.Module):
     Args:
         levels: reads words to sentences and sentences to a document.
         head: maps its vectors `[batch, features]` to `[batch, labels]`.
+        word_dropout: share of the words that are left out in training (Iyyer et al. 2015, section 3).
 
     >>> from heedful.attention import AttentionPooling
     >>> from heedful.layers import TokenEmbedding
@@ -29,9 +30,9 @@ class DocumentClassifier(nn.Module):
     (torch.Size([2, 2]), [1.0, 1.0])
     """
 
-    def __init__(self, levels: HierarchicalAttention, head: nn.Module) -> None:
+    def __init__(self, levels: HierarchicalAttention, head: nn.Module, word_dropout: float = 0.0) -> None:
         super().__init__()
-        self.levels, self.head = levels, head
+        self.levels, self.head, self.word_dropout = levels, head, word_dropout
 
     def forward(
         self, inputs: Int[Tensor, "batch steps"], lengths: Int[Tensor, " batch"], need_weights: bool = False
@@ -44,7 +45,10 @@ class DocumentClassifier(nn.Module):
             need_weights: return what was looked at, too: for each id the weight of its word in its sentence times that
                 of the sentence, so that the sum over a sentence is the sentence's; 0 at its end.
         """
-        documents, sizes, places = cut_sentences(inputs, lengths)
+        kept = None
+        if self.training and self.word_dropout:
+            kept = keep_some(inputs.shape, self.word_dropout, inputs.device)
+        documents, sizes, places = cut_sentences(inputs, lengths, kept)
         read = self.levels(documents, sizes, need_weights)
         weights = None
         if read.word_weights is not None and read.sentence_weights is not None:
@@ -56,25 +60,27 @@ class DocumentClassifier(nn.Module):
 
 
 def cut_sentences(
-    ids: Int[Tensor, "batch steps"], lengths: Int[Tensor, " batch"]
-) -> tuple[Int[Tensor, "batch sentences words"], Int[Tensor, "batch sentences"], Int[Tensor, "4 words"]]:
+    ids: Int[Tensor, "batch steps"], lengths: Int[Tensor, " batch"], kept: Bool[Tensor, "batch steps"] | None = None
+) -> tuple[Int[Tensor, "batch sentences words"], Int[Tensor, "batch sentences"], Int[Tensor, "4 found"]]:
     """Documents cut behind each `EOS`, how many words each sentence has, and where every word went.
 
-    The last are row and step of each word in `ids`, and its sentence and its place there.
+    The last are row and step of each word in `ids`, and its sentence and its place there. Words that are not `kept` are
+    left out, and those behind them move up.
 
     >>> documents, sizes, _ = cut_sentences(torch.tensor([[4, 5, 3, 6], [7, 3, 0, 0]]), torch.tensor([4, 2]))
     >>> documents.tolist(), sizes.tolist()
     ([[[4, 5], [6, 0]], [[7, 0], [0, 0]]], [[2, 1], [1, 0]])
     """
-    steps = torch.arange(ids.shape[1], device=ids.device)
     real = padding_mask(lengths, ids.shape[1]).view(ids.shape)
     ends = real & ids.eq(EOS)
     sentences = ends.cumsum(1) - ends.long()
-    # a sentence begins behind the end of the one before
-    behind = torch.where(ends, steps + 1, 0).cummax(1).values
-    begins = torch.cat([torch.zeros_like(behind[:, :1]), behind[:, :-1]], 1)
-    row, step = (real & ~ends).nonzero(as_tuple=True)
-    sentence, place = sentences[row, step], (steps - begins)[row, step]
+    word = real & ~ends if kept is None else real & ~ends & kept
+    # words before each step, and before its sentence
+    before = word.cumsum(1) - word.long()
+    earlier = torch.where(ends, before, 0).cummax(1).values
+    earlier = torch.cat([torch.zeros_like(earlier[:, :1]), earlier[:, :-1]], 1)
+    row, step = word.nonzero(as_tuple=True)
+    sentence, place = sentences[row, step], (before - earlier)[row, step]
     shape = len(ids), *((int(one.max()) + 1 if len(one) else 1) for one in (sentence, place))
     documents = ids.new_zeros(shape)
     documents[row, sentence, place] = ids[row, step]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import nn
 from heedful._errors import DataError, brief
 from heedful.data.ids import Ids
 from heedful.data.labelled import LabelledBatches
-from heedful.data.vocabulary import UNK
-from heedful.metrics.classification import accuracy, confusion_matrix, macro_f1
+from heedful.data.vocabulary import EOS, UNK
+from heedful.metrics.classification import accuracy, confusion_matrix, is_relation, macro_f1, relation_f1
 from heedful.training import label_loss
 from heedful.training.processes import Processes
 from heedful.visual.highlight import Reading
@@ -22,11 +23,16 @@ from .batches import Limits, make_batches
 from .classification_batches import (
     FIRST_LABEL,
     Documents,
+    Words,
     cut,
     encode_documents,
+    encode_texts,
+    has_sentences,
     label_weights,
     labels_of,
     make_vocabularies,
+    name_some,
+    words_of,
 )
 from .classification_report import draw_last, judge
 from .corpora import Say
@@ -78,34 +84,33 @@ class Classifier(TrainedModel):
         Raises:
             DataError: the text is empty.
         """
-        segments = self.tokenizers.source.segment(text)
-        ids = segments.ids[: self.recipe.data.max_length]
+        read = words_of(self.tokenizers.source, text, has_sentences(self.recipe), self.recipe.data.max_length)
+        ids, words = read.ids, read.words
         if not ids:
             raise DataError("The text is empty; give at least one word.")
-        word_of = segments.word_of[: len(ids)]
-        words = segments.words[: word_of[-1] + 1]
         with torch.inference_mode(), evaluating(self.model) as model:
             device = next(model.parameters()).device
             found = model(torch.tensor([ids], device=device), torch.tensor([len(ids)], device=device), True)
         looks = found.weights[0].double().cpu().reshape(-1, len(ids)).numpy()
 
         def reading(weights: np.ndarray, caption: str = "") -> Reading:
-            return Reading(words, np.bincount(word_of, weights, len(words)), caption)
+            return Reading(words, np.bincount(read.word_of, weights, len(words)), caption, read.lines)
 
         readings = [reading(looks.mean(0))]
         if self.recipe.model.pooling == "structured":
             readings += [reading(one, f"look {number}") for number, one in enumerate(looks, start=1)]
         answer = _answer(self.labels, found.answer[0].double().softmax(-1).cpu().numpy())
-        needed = Reading(words, self._needed(ids, word_of, answer), "needed")
+        needed = Reading(words, self._needed(read, answer), "needed", read.lines)
         return Answer(answer.label, answer.probabilities, readings, needed)
 
-    def _needed(self, ids: Sequence[int], word_of: Sequence[int], answer: Answer) -> np.ndarray:
+    def _needed(self, read: Words, answer: Answer) -> np.ndarray:
         """What the probability of the label loses without each word, 0 where it gains: `[words]`."""
-        num_words, place = word_of[-1] + 1, self.labels.index(answer.label)
+        num_words, place = len(read.words), self.labels.index(answer.label)
         if num_words == 1:  # without it there is no text
             return np.array([answer.probabilities[answer.label]])
-        pairs = list(zip(ids, word_of, strict=True))
-        without = Ids.pack([[one for one, own in pairs if own != word] for word in range(num_words)])
+        pairs = list(zip(read.ids, read.word_of, strict=True))
+        # the ends of sentences stay
+        without = Ids.pack([[one for one, own in pairs if own != word or one == EOS] for word in range(num_words)])
         return np.maximum(answer.probabilities[answer.label] - self.probabilities(without)[:, place], 0)
 
     @torch.inference_mode()
@@ -121,7 +126,13 @@ class Classifier(TrainedModel):
         return found
 
     def _ids(self, texts: Sequence[str]) -> tuple[Ids, int]:
-        return cut(self.tokenizers.source.encode_all(texts), self.recipe.data.max_length)
+        ids = encode_texts(self.tokenizers.source, texts, has_sentences(self.recipe))
+        return cut(ids, self.recipe.data.max_length)
+
+
+def wants_relations(recipe: Recipe) -> bool:
+    """Whether the labels are scored as relations."""
+    return "relation_f1" in (*recipe.evaluation.metrics, recipe.training.best_by)
 
 
 @contextmanager
@@ -150,7 +161,8 @@ def prepare_documents(recipe: Recipe, folder: Path, say: Say) -> Material:
     material, to_score = gather_sets(recipe, folder, say)
     sample = material.sample()
     tokenizers = keep_tokenizers(recipe, folder, lambda: make_vocabularies(sample, recipe.tokenizer))
-    documents = encode_documents(sample, tokenizers, Limits(recipe.data.max_length))
+    encode = partial(encode_documents, nested=has_sentences(recipe))
+    documents = encode(sample, tokenizers, Limits(recipe.data.max_length))
     counts = np.bincount(documents.answers, minlength=tokenizers.target.vocab_size - FIRST_LABEL)
     labels = labels_of(tokenizers)
     least, most = int(counts.argmin()), int(counts.argmax())
@@ -158,16 +170,21 @@ def prepare_documents(recipe: Recipe, folder: Path, say: Say) -> Material:
         f"Vocabulary: {tokenizers.source.vocab_size:,} tokens. Labels: {len(labels):,}, from {brief(labels[least])} "
         f"({counts[least]:,} texts) to {brief(labels[most])} ({counts[most]:,})."
     )
-    batches = make_batches(material, tokenizers, recipe, say, encode_documents)
-    valid = encode_documents(material.valid, tokenizers, Limits(recipe.data.max_length), say)
+    batches = make_batches(material, tokenizers, recipe, say, encode)
+    valid = encode(material.valid, tokenizers, Limits(recipe.data.max_length), say)
     unknown = float(np.mean(valid.texts.flat == UNK))
     if unknown > UNKNOWN:
         say(
             f"Warning: the vocabulary does not know {unknown:.0%} of the tokens of the validation texts; "
             "use tokenizer.kind: byte_bpe, or raise tokenizer.vocab_size."
         )
+    if wants_relations(recipe) and not any(map(is_relation, labels)):
+        raise DataError(
+            f"relation_f1 is of labels such as 'Cause-Effect(e2,e1)', but the labels are {name_some(labels)}; "
+            "measure them by macro_f1."
+        )
     if "test" in to_score:  # told before anything takes time
-        encode_documents(to_score["test"], tokenizers, Limits(recipe.data.max_length), say)
+        encode(to_score["test"], tokenizers, Limits(recipe.data.max_length), say)
     options = {"weights": label_weights(counts)} if recipe.data.balance_labels else {}
     return Material(tokenizers, batches, material.num_pairs, valid, to_score, options)
 
@@ -179,6 +196,7 @@ def validator(
     order = valid.batches(VALIDATION_TOKENS, seed=0).epoch(0)
     batches = [order[place] for place in range(len(order))[processes.rank :: processes.count]]
     num_labels = len(classifier.labels)
+    relations = wants_relations(classifier.recipe)
 
     def validate(model: nn.Module) -> dict[str, float]:
         device = next(model.parameters()).device
@@ -191,7 +209,10 @@ def validator(
             sums[:-1] += torch.from_numpy(matrix).flatten()
         sums = processes.total(sums).numpy()
         matrix = sums[:-1].reshape(num_labels, num_labels)
-        return {"loss": sums[-1] / matrix.sum(), "accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
+        found = {"loss": sums[-1] / matrix.sum(), "accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix)}
+        if relations:
+            found["relation_f1"] = relation_f1(matrix, classifier.labels)
+        return found
 
     return validate
 

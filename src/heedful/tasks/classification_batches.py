@@ -11,12 +11,14 @@ from heedful._errors import DataError, brief
 from heedful.data.ids import Ids
 from heedful.data.labelled import LabelledBatches
 from heedful.data.readers import Pairs
+from heedful.data.sentences import join_sentences, split_sentences, with_ends
 from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
-from heedful.data.vocabulary import SPECIAL_TOKENS, UNK
+from heedful.data.vocabulary import EOS, SPECIAL_TOKENS, UNK
 
 from .batches import Limits, encode_side, make_tokenizer
 from .corpora import Say
 from .data_options import TokenizerOptions
+from .recipe import Recipe
 
 FIRST_LABEL = len(SPECIAL_TOKENS)
 # labels that a message names
@@ -33,6 +35,59 @@ class Documents:
     def batches(self, tokens_per_batch: int, seed: int) -> LabelledBatches:
         """Batches of them, in an order that is a pure function of (seed, epoch)."""
         return LabelledBatches(self.texts, self.answers, tokens_per_batch, seed)
+
+
+def has_sentences(recipe: Recipe) -> bool:
+    """Whether texts are cut into sentences."""
+    return recipe.model.encoder == "hierarchical"
+
+
+def encode_texts(
+    tokenizer: Tokenizer, texts: Sequence[str], nested: bool, dropout: float = 0.0, seed: Sequence[int] = ()
+) -> Ids:
+    """Texts as ids, with an end after each sentence where they are `nested`."""
+    if not nested:
+        return encode_side(tokenizer, texts, dropout, seed)
+    cut_texts = [split_sentences(text) for text in texts]
+    sentences = [sentence for parts in cut_texts for sentence in parts]
+    return join_sentences(encode_side(tokenizer, sentences, dropout, seed), [*map(len, cut_texts)])
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text as a model reads it and as a person does.
+
+    Attributes:
+        ids: as `encode_texts` gives them.
+        words: as they stand in the text.
+        word_of: for each id, the place of its word; an end of a sentence belongs to the word before.
+        lines: words of each sentence, in their order; of a text that is not nested, none.
+    """
+
+    ids: list[int]
+    words: list[str]
+    word_of: list[int]
+    lines: list[int]
+
+
+def words_of(tokenizer: Tokenizer, text: str, nested: bool, max_length: int) -> Words:
+    """The words of a text, as far as they are read."""
+    found = Words([], [], [], [])
+    for sentence in split_sentences(text) if nested else [text]:
+        segments, first = tokenizer.segment(sentence), len(found.words)
+        places = range(len(segments.ids))
+        order = with_ends(np.array(places, dtype=np.int64), end=-1) if nested else np.array(places, dtype=np.int64)
+        for place in order.tolist():
+            if len(found.ids) == max_length:
+                break
+            if place >= 0:
+                word = first + segments.word_of[place]
+                found.words.extend(segments.words[len(found.words) - first : word - first + 1])
+            found.ids.append(segments.ids[place] if place >= 0 else EOS)
+            found.word_of.append(len(found.words) - 1)
+        if nested and len(found.words) > first:
+            found.lines.append(len(found.words) - first)
+    return found
 
 
 def labels_of(tokenizers: TokenizerPair) -> list[str]:
@@ -53,6 +108,7 @@ def encode_documents(
     say: Say = lambda _: None,
     dropout: float = 0.0,
     seed: Sequence[int] = (),
+    nested: bool = False,
 ) -> Documents:
     """Texts and labels as numbers; what has no token, or a label that is not known, is left out and reported.
 
@@ -63,11 +119,12 @@ def encode_documents(
         say: takes what was left out, and how many texts are cut.
         dropout: of merges, see `SubwordSampler`.
         seed: of that dropout.
+        nested: cut them into sentences.
 
     Raises:
         DataError: nothing is left.
     """
-    texts = encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0])
+    texts = encode_texts(tokenizers.source, pairs.source, nested, dropout, [*seed, 0])
     answers = np.array([(ids or [UNK])[0] for ids in tokenizers.target.encode_batch(pairs.target)]) - FIRST_LABEL
     unseen = Counter(pairs.target[place] for place in np.flatnonzero(answers < 0))
     keep = np.flatnonzero((answers >= 0) & (texts.lengths > 0))

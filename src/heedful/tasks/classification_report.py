@@ -18,13 +18,16 @@ from heedful.metrics.classification import (
     expected_calibration_error,
     label_scores,
     macro_f1,
+    relation_f1,
 )
 from heedful.metrics.translation import Score
 from heedful.visual.confusion import write_confusion
 
 from .batches import Limits
-from .classification_batches import encode_documents
-from .recipe import LABEL_METRICS
+from .classification_batches import encode_documents, has_sentences
+
+# that any labels have
+SCORES = ("accuracy", "macro_f1", "calibration_error")
 
 if TYPE_CHECKING:
     from .classification import Classifier
@@ -61,14 +64,17 @@ class Report:
         """The probability of each answer, and whether it is right: `[texts]` each."""
         return self.probabilities.max(1), self.probabilities.argmax(1) == self.right
 
-    def scores(self, metrics: Sequence[str] = LABEL_METRICS) -> list[Score]:
-        """All or some of accuracy, macro_f1 and calibration_error, in per cent."""
+    def scores(self, metrics: Sequence[str] = SCORES) -> list[Score]:
+        """Some of accuracy, macro_f1, calibration_error and relation_f1, in per cent."""
         facts = f"labels:{len(self.labels)}|texts:{len(self.right)}|version:{heedful.__version__}"
         found = {
             "accuracy": lambda: Score("accuracy", 100 * accuracy(self.matrix), facts),
             "macro_f1": lambda: Score("macro_f1", 100 * macro_f1(self.matrix), f"average:macro|{facts}"),
             "calibration_error": lambda: Score(
                 "calibration_error", 100 * expected_calibration_error(*self.certainty), f"bins:{BINS}|{facts}"
+            ),
+            "relation_f1": lambda: Score(
+                "relation_f1", 100 * relation_f1(self.matrix, self.labels), f"average:macro|directed|{facts}"
             ),
         }
         return [found[name]() for name in metrics]
@@ -90,7 +96,8 @@ def judge(classifier: "Classifier", pairs: Pairs) -> Report:
         DataError: no label of the pairs is one that it knows.
     """
     said: list[str] = []
-    documents = encode_documents(pairs, classifier.tokenizers, Limits(classifier.recipe.data.max_length), said.append)
+    limits, nested = Limits(classifier.recipe.data.max_length), has_sentences(classifier.recipe)
+    documents = encode_documents(pairs, classifier.tokenizers, limits, said.append, nested=nested)
     return Report(classifier.labels, classifier.probabilities(documents.texts), documents.answers, said)
 
 

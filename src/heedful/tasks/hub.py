@@ -180,7 +180,8 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
 def _what_it_is(recipe: Recipe) -> str:
     model = recipe.model
     if recipe.task == "classification":
-        return f"A classifier ({model.encoder} encoder, pooling: {model.pooling})"
+        reads = "without an encoder" if model.encoder == "none" else f"{model.encoder} encoder"
+        return f"A classifier ({reads}, pooling: {model.pooling})"
     if recipe.task == "language_model":
         return "A Transformer language model" if model.decoder == "transformer" else "A recurrent language model"
     if model.encoder != model.decoder:

@@ -19,7 +19,7 @@ from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", "bleu", "chrf")
-LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
+LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error", "relation_f1")
 # faults of one recipe that are reported
 MOST_FAULTS = 20
 # every other attention is asked with the state after the update, and brings its own score
@@ -37,7 +37,9 @@ class ModelOptions(Section):
 
     Args:
         architecture: "recurrent" or "transformer"; sets the defaults of `encoder` and `decoder`.
-        encoder, decoder: Each side's own architecture, where they are mixed.
+        encoder, decoder: Each side's own architecture, where they are mixed. The encoder of a classifier may also be
+            "none", the embeddings and n-grams as they are, or "hierarchical" (Yang et al. 2016), which reads words to
+            sentences and sentences to a document, both with `pooling`.
         transformer: What only a Transformer has.
         attention: Which mechanism a recurrent decoder looks with, "none" for a plain encoder-decoder; sets the defaults
             of `wiring` and `score`.
@@ -67,10 +69,16 @@ class ModelOptions(Section):
             "att_blstm", "gated", "last_state" (the last state asks), "structured" (several looks), "statistics" and
             "channel_statistics", or without attention "mean", "max" and "last".
         looks: How many times "structured" looks.
+        word_encoder: Of "hierarchical", what reads the words of a sentence; its sentences have a recurrent one.
+        word_dropout: Of a classifier, share of the words hidden in training.
+        ngrams: Where words have no encoder, tokens of the longest n-gram that has a vector; 1 for words alone.
+        ngram_rows: Rows of the table in which n-grams find their vectors by hashing.
     """
 
     architecture: Literal["recurrent", "transformer"] = "recurrent"
-    encoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
+    encoder: Literal["recurrent", "transformer", "none", "hierarchical"] = Field(
+        default_factory=_same_as("architecture")
+    )
     decoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
     transformer: TransformerOptions = Field(default_factory=TransformerOptions)
     attention: Literal[
@@ -130,6 +138,10 @@ class ModelOptions(Section):
         "last",
     ] = "attention"
     looks: int = Field(default=4, gt=0)
+    word_encoder: Literal["recurrent", "none"] = "recurrent"
+    word_dropout: float = Field(default=0.0, ge=0, lt=1)
+    ngrams: int = Field(default=1, gt=0, le=9)
+    ngram_rows: int = Field(default=20_000, gt=0)
 
     @model_validator(mode="after")
     def _agree(self) -> "ModelOptions":
@@ -141,6 +153,11 @@ class ModelOptions(Section):
             raise ValueError(
                 f"attention {self.attention!r} does not go with score {self.score!r}; "
                 "leave score out, or set it to null with an attention that brings its own"
+            )
+        if self.encoder == "hierarchical" and self.pooling in ("structured", "channel_statistics"):
+            raise ValueError(
+                f"pooling {self.pooling!r} has several weights for a word; a hierarchical encoder needs one with one, "
+                "such as attention"
             )
         if self.wiring == "look_between" and self.decoder_layers < 2:
             raise ValueError("wiring 'look_between' looks between two layers; set decoder_layers to 2 or more")
@@ -156,13 +173,15 @@ class EvaluationOptions(Section):
 
     Args:
         metrics: Any of "bleu", "chrf" and "tokenized_bleu"; the last is of lower-cased, Moses-tokenised text. Of a
-            language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1" and
-            "calibration_error".
+            language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1",
+            "calibration_error" and, where labels are relations such as "Cause-Effect(e2,e1)", "relation_f1".
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
     metrics: list[
-        Literal["bleu", "chrf", "tokenized_bleu", "perplexity", "accuracy", "macro_f1", "calibration_error"]
+        Literal[
+            "bleu", "chrf", "tokenized_bleu", "perplexity", "accuracy", "macro_f1", "calibration_error", "relation_f1"
+        ]
     ] = Field(default=["bleu", "chrf"], min_length=1)
     language: str | None = None
 
@@ -205,7 +224,12 @@ class Recipe(Section):
     def _sections_agree(self) -> "Recipe":
         if self.model.share_embeddings and not self.tokenizer.joint:
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
-        known = ("loss", "accuracy", "macro_f1") if self.task == "classification" else VALIDATION_METRICS
+        if self.task != "classification" and self.model.encoder in ("none", "hierarchical"):
+            raise ValueError(
+                f"model.encoder is {self.model.encoder!r}, which only a classification has; use recurrent "
+                "or transformer"
+            )
+        known = ("loss", "accuracy", "macro_f1", "relation_f1") if self.task == "classification" else VALIDATION_METRICS
         if self.training.best_by not in known:
             raise ValueError(
                 f"training.best_by is {brief(self.training.best_by)}; it should be one of {', '.join(known)}"
