@@ -4,6 +4,7 @@ import json
 import math
 import random
 import re
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -17,9 +18,10 @@ from heedful.cli.main import app
 from heedful.data.labelled import collate_labelled
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
+from heedful.data.vocabulary import EOS
 from heedful.tasks.build import build_task
 from heedful.tasks.classification import Classifier
-from heedful.tasks.classification_batches import label_weights, make_vocabularies
+from heedful.tasks.classification_batches import encode_texts, label_weights, make_vocabularies, words_of
 from heedful.tasks.classification_report import judge
 from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import TokenizerOptions
@@ -159,14 +161,25 @@ def test_what_was_looked_at_is_shown_by_word_and_the_rest_of_a_long_text_is_not_
 
 
 @pytest.mark.parametrize("pooling", get_args(ModelOptions.model_fields["pooling"].annotation))
-@pytest.mark.parametrize("encoder", ["recurrent", "transformer"])
+@pytest.mark.parametrize("encoder", ["recurrent", "transformer", "none", "hierarchical"])
 def test_every_pooling_over_every_encoder_learns_is_kept_and_explains(trained, tmp_path, encoder, pooling):
-    options = {"encoder": encoder, "pooling": pooling, "looks": 3, "transformer": TransformerOptions(heads=2)}
+    options = {
+        "encoder": encoder,
+        "pooling": pooling,
+        "looks": 3,
+        "ngrams": 2,
+        "transformer": TransformerOptions(heads=2),
+    }
     recipe = trained[0].translator.recipe.model_copy(deep=True)
-    recipe.model = recipe.model.model_copy(update=options)
+    try:
+        recipe.model = ModelOptions.model_validate(recipe.model.model_dump(exclude={"transformer"}) | options)
+    except ValueError as error:
+        assert (encoder, pooling) in (("hierarchical", "structured"), ("hierarchical", "channel_statistics"))
+        assert "has several weights for a word" in str(error)
+        return
     tokenizers = trained[0].translator.tokenizers
     model = build_task(recipe.task, recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
-    batch = collate_labelled([np.array([5, 6, 7]), np.array([8])], np.array([2, 0]), [0, 1])
+    batch = collate_labelled([np.array([5, 6, 3, 7]), np.array([8])], np.array([2, 0]), [0, 1])
     label_loss(model, batch).total.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     Classifier(model, tokenizers, recipe).save(tmp_path / "model")
@@ -208,6 +221,80 @@ def test_a_word_of_several_pieces_is_looked_at_as_much_as_all_of_them(trained):
     assert reading.weights.tolist() == pytest.approx([weights[:3].sum().item(), weights[3:].sum().item()], abs=1e-6)
 
 
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory):
+    """A classifier of documents, whose labels are relations."""
+    whole = content(tmp_path_factory.mktemp("documents"))
+    for part in PARTS:
+        path = Path(whole["data"][part]["csv"])
+        rows = [line.rsplit(",", 1) for line in path.read_text().splitlines()[1:]]
+        labels = {"good": "likes(e1;e2)", "bad": "likes(e2;e1)"}
+        rows = [f'"It rained. {text}! We left.","{labels.get(label, label).replace(";", ",")}"' for text, label in rows]
+        path.write_text("\n".join(["text,label", *rows]) + "\n")
+    whole["model"] |= {"encoder": "hierarchical", "word_encoder": "none", "word_dropout": 0.1}
+    whole["evaluation"] = {"metrics": ["relation_f1", "accuracy"]}
+    whole["training"]["best_by"] = "relation_f1"
+    whole["data"]["max_length"] = 30
+    return train_recipe(check_recipe(whole, "the recipe"))
+
+
+def test_documents_are_read_sentence_by_sentence_and_explained_at_both_levels(nested, tmp_path):
+    classifier, text = load_model(nested.model), "It rained. the superb film! We left."
+    answer = classifier.explain(text)
+    reading = answer.readings[0]
+    assert [*reading.lines] == [3, 4, 3]
+    assert reading.words == ["It", "rained", ".", "the", "superb", "film", "!", "We", "left", "."]
+    assert reading.weights.sum() == pytest.approx(1, abs=1e-6)
+    ids = encode_texts(classifier.tokenizers.source, [text], nested=True)[0].tolist()
+    assert words_of(classifier.tokenizers.source, text, True, 99).ids == ids
+    encode = classifier.tokenizers.source.encode
+    assert ids == [*encode("It rained."), EOS, *encode("the superb film!"), EOS, *encode("We left."), EOS]
+    sizes = torch.tensor([[3, 4, 3]])
+    sentences = torch.tensor([[[*ids[:3], 0], ids[4:8], [*ids[9:12], 0]]])
+    read = classifier.model.levels(sentences, sizes, need_weights=True)
+    assert reading.line_weights == pytest.approx(read.sentence_weights[0].detach().numpy(), abs=1e-6)
+    assert answer.needed.weights.argmax() == 4
+    assert answer.label == "likes(e1,e2)"
+    assert answer.probabilities == pytest.approx(classifier.classify([text])[0].probabilities, abs=1e-6)
+    shown = CliRunner().invoke(app, ["explain", str(nested.model), text, "--output", str(tmp_path / "look.json")])
+    assert shown.exit_code == 0, shown.output
+    lines = json.loads((tmp_path / "look.json").read_text())["sentences"]
+    assert [line["words"] for line in lines] == [reading.words[:3], reading.words[3:7], reading.words[7:]]
+    seen = CliRunner().invoke(app, ["explain", str(nested.model), text]).stdout.splitlines()
+    assert [line.split("% ")[-1] for line in seen if "%" in line][:3] == [
+        "It rained .",
+        "the superb film !",
+        "We left .",
+    ]
+
+
+def test_relations_are_scored_by_relation_and_direction(nested):
+    scores = {score.name: score for score in nested.scores["test"]}
+    assert list(scores) == ["relation_f1", "accuracy"]
+    test = read_part(nested.translator.recipe.data.test)
+    report = judge(nested.translator, test)
+    known = [pair for pair in zip(test.source, test.target, strict=True) if pair[1] in report.labels]
+    said = [(right, nested.translator.classify([text])[0].label) for text, right in known]
+    hits = sum(right == given for right, given in said if "likes" in right)
+    counts = sum("likes" in right for right, _ in said) + sum("likes" in given for _, given in said)
+    assert scores["relation_f1"].value == pytest.approx(200 * hits / counts)
+    assert scores["relation_f1"].value > 90
+
+
+def test_relation_f1_is_refused_where_no_label_has_a_direction(tmp_path):
+    with pytest.raises(DataError, match=r"but the labels are 'bad', 'good', 'so so'; measure them by macro_f1"):
+        train_recipe(check_recipe(content(tmp_path, evaluation={"metrics": ["relation_f1"]}), "the recipe"))
+
+
+def test_a_long_sentence_is_cut_and_a_document_is_read_as_far_as_it_may_be(nested):
+    tokenizer = nested.translator.tokenizers.source
+    read = words_of(tokenizer, "a film " * 30 + "end. Next one.", True, 70)
+    assert (len(read.ids), read.lines) == (70, [62, 3])
+    assert read.ids == encode_texts(tokenizer, ["a film " * 30 + "end. Next one."], nested=True)[0].tolist()[:70]
+    assert read.word_of[49:52] == [49, 49, 50]
+    assert words_of(tokenizer, "One. Two. ", True, 3).lines == [2]
+
+
 def test_balanced_labels_count_the_same():
     counts = np.array([30, 0, 10, 5])
     weights = label_weights(counts).double().numpy()
@@ -243,12 +330,16 @@ def test_texts_that_no_classifier_can_learn_from_are_refused(tmp_path):
         ({"evaluation": {}}, "evaluation.metrics are bleu, chrf; a classification is measured by some of accuracy"),
         (
             {"task": "translation", "training": {"max_steps": 1}},
-            "a classification is measured by some of accuracy, macro_f1, calibration_error, and",
+            "a classification is measured by some of accuracy, macro_f1, calibration_error, relation_f1, and",
         ),
         ({"evaluation": {"metrics": ["accuracy", "bleu"]}}, "evaluation.metrics name bleu, which measures no labels"),
         ({"tokenizer": {"joint": True}}, "labels are not text; leave tokenizer.joint and"),
         ({"training": {"max_steps": 1, "best_by": "bleu"}}, "best_by is 'bleu'; it should be one of loss, accuracy, m"),
         ({"model": {"pooling": "median"}}, "model.pooling is 'median'"),
+        (
+            {"task": "translation", "model": {"encoder": "none"}},
+            "'none', which only a classification has; use recurrent",
+        ),
     ],
 )
 def test_a_recipe_that_fits_no_classifier_is_refused(tmp_path, changes, message):

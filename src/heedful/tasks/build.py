@@ -1,6 +1,7 @@
 """From a recipe's numbers to a model of blocks: the one place that knows both."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -189,7 +190,7 @@ def _bag(options: ModelOptions, embedding: TokenEmbedding) -> EmbeddingEncoder:
     return EmbeddingEncoder(embedding, dim, ngrams, options.dropout)
 
 
-def _pooling(options: ModelOptions, dim: int) -> tuple[nn.Module, int]:
+def _pooling(options: ModelOptions, dim: int) -> tuple[Any, int]:
     """The pooling, and how many features it gives."""
     units, looks = options.attention_units, options.looks
     match options.pooling:
