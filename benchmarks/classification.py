@@ -1,4 +1,4 @@
-"""How right are the classifiers of the recipes? python benchmarks/classification.py FOLDER TASK [SEED ...] [--set KEY=VALUE]
+"""How right are the classifiers of the recipes? python benchmarks/classification.py FOLDER TASK [SEED ...] [--set K=V].
 
 Each training chooses its model on texts that it holds out of the training set, and is judged once on the official test.
 A seed whose row stands in the results is not run again; a run that was cut off goes on.

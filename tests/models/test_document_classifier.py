@@ -1,4 +1,4 @@
-"""Documents and bags of words: sentences cut as a loop cuts them, padding without influence, words hidden in training."""
+"""Documents and bags of words: sentences cut as by a loop, padding without influence, words hidden in training."""
 
 import pytest
 import torch
