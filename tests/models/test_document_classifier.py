@@ -16,7 +16,7 @@ END = 3
 def documents() -> DocumentClassifier:
     words, sentences = EmbeddingEncoder(TokenEmbedding(17, 3), 3, NgramEmbedding(3, 7)), RecurrentEncoder(None, 3, 2)
     levels = HierarchicalAttention(words, AttentionPooling(3, 5), sentences, AttentionPooling(4, 7))
-    return DocumentClassifier(levels, nn.Linear(4, 2)).double().eval()
+    return DocumentClassifier(levels, nn.Linear(4, 2), END).double().eval()
 
 
 TEXTS = [
@@ -75,7 +75,7 @@ def test_words_that_are_not_kept_are_as_if_they_were_not_there():
     kept = torch.ones_like(ids, dtype=torch.bool)
     kept[0, [0, 4]] = False
     kept[1] = False
-    found, sizes, places = cut_sentences(ids, lengths, kept)
+    found, sizes, places = cut_sentences(ids, lengths, END, kept)
     assert found[0].tolist() == [[5, 0], [6, 8], [9, 0], [0, 0]]
     assert sizes[:2].tolist() == [[1, 2, 1, 0], [0, 0, 0, 0]]
     row, step, sentence, place = places
@@ -89,7 +89,7 @@ def test_words_are_hidden_in_training_alone_and_none_of_them_may_be_left(kind):
     model = SequenceClassifier(encoder, MeanPooling(), nn.Linear(4, 2, bias=False), word_dropout=0.5)
     if kind == "document":
         levels = HierarchicalAttention(encoder, MeanPooling(), EmbeddingEncoder(None, 4), MeanPooling())
-        model = DocumentClassifier(levels, nn.Linear(4, 2, bias=False), word_dropout=0.5)
+        model = DocumentClassifier(levels, nn.Linear(4, 2, bias=False), END, word_dropout=0.5)
     ids, lengths = torch.full((2000, 2), 5), torch.full((2000,), 2)
     ids[:, 1] = 6
     torch.manual_seed(1)

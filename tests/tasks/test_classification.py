@@ -30,6 +30,7 @@ from heedful.tasks.hub import card
 from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import ModelOptions, check_recipe
 from heedful.tasks.recipe_files import load_recipe
+from heedful.tasks.text_faithfulness import classifier_faithfulness
 from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.translator import Translator
 from heedful.training import label_loss
@@ -219,6 +220,26 @@ def test_a_word_of_several_pieces_is_looked_at_as_much_as_all_of_them(trained):
     assert reading.words == ["the", "superb"]
     # a space belongs to the word after it
     assert reading.weights.tolist() == pytest.approx([weights[:3].sum().item(), weights[3:].sum().item()], abs=1e-6)
+
+
+def test_what_the_label_loses_without_the_words_looked_at_is_measured(trained, shell, tmp_path):
+    classifier, text = trained[0].translator, "the superb film"
+    found = classifier_faithfulness(classifier, text)
+    assert [*found] == ["attention", "leave one out"]
+    whole = classifier.classify([text])[0].probabilities["good"]
+    without = {rest: classifier.classify([rest])[0].probabilities["good"] for rest in ("the film", "the", "film")}
+    order = np.argsort(-classifier.explain(text).needed.weights)
+    assert order[0] == 1
+    # up to a fifth of three words is one, a half is two
+    last = without["the" if order[1] == 2 else "film"]
+    expected = (4 * (whole - without["the film"]) + whole - last) / 5
+    assert found["leave one out"].comprehensiveness.given == pytest.approx(expected, abs=1e-6)
+    assert found["leave one out"].agreement == 1
+    assert not np.isnan(classifier_faithfulness(classifier, "lovely")["attention"].sufficiency.given)
+    seen = shell("explain", trained[0].folder, text, "--faithfulness", "--output", tmp_path / "look.json")
+    assert "leave one out" in seen.stdout
+    numbers = json.loads((tmp_path / "look.json").read_text())["faithfulness"]
+    assert numbers["attention"] == pytest.approx(found["attention"].numbers(), abs=1e-6)
 
 
 @pytest.fixture(scope="module")

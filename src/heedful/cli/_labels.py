@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,10 +65,10 @@ def print_labels(report: "Report") -> None:
     Console(highlight=False).print(table)
 
 
-def show_answer(answer: "Answer", output: Path | None) -> None:
-    """The label and the next ones, and the text with its words marked, in the terminal or in a file."""
+def show_answer(answer: "Answer", output: Path | None, numbers: Mapping[str, object] | None = None) -> None:
+    """The label, the next ones and the text with its words marked, in the terminal or a file; .json has the numbers."""
     if output:
-        _draw(answer, output)
+        _draw(answer, output, numbers or {})
     for label, probability in list(answer.probabilities.items())[:5]:
         typer.echo(f"{one_line(label)}\t{probability:.4f}")
     if output:
@@ -84,7 +84,7 @@ def show_answer(answer: "Answer", output: Path | None) -> None:
             console.print()
 
 
-def _draw(answer: "Answer", output: Path) -> None:
+def _draw(answer: "Answer", output: Path, numbers: Mapping[str, object]) -> None:
     from dataclasses import replace
 
     from heedful._files import write_whole
@@ -99,17 +99,8 @@ def _draw(answer: "Answer", output: Path) -> None:
         needed = [replace(answer.needed, caption="what the label loses without the word")] if answer.needed else []
         write_highlights([replace(first, caption=f"looked at; {ranked}"), *needed, *looks], output, title)
     elif kind == ".json":
-        readings = [{"name": one.caption or "all", "weights": one.weights.tolist()} for one in answer.readings]
-        content = {"label": answer.label, "probabilities": answer.probabilities, "words": list(first.words)}
-        lines = [
-            {"words": [first.words[place] for place in range(*line.indices(len(first.words)))], "weight": weight}
-            for line, weight in zip(first.line_slices, first.line_weights.tolist(), strict=True)
-        ]
-        sentences = {"sentences": lines} if first.lines else {}
-        needed = answer.needed.weights.tolist() if answer.needed else []
-        write_whole(
-            output, json.dumps(content | {"looks": readings, "needed": needed} | sentences, ensure_ascii=False) + "\n"
-        )
+        content = _as_values(answer) | ({"faithfulness": numbers} if numbers else {})
+        write_whole(output, json.dumps(content, ensure_ascii=False) + "\n")
     elif len(first.words) > WORDS_DRAWN:
         raise typer.BadParameter(
             f"--output {output}: the text has {len(first.words)} words, and a picture shows {WORDS_DRAWN} at most; "
@@ -117,6 +108,22 @@ def _draw(answer: "Answer", output: Path) -> None:
         )
     else:
         write_bars(first.weights, output, first.words, title)
+
+
+def _as_values(answer: "Answer") -> dict[str, object]:
+    """An answer as plain values; of a document its sentences, too."""
+    first, words = answer.readings[0], [*answer.readings[0].words]
+    content = {
+        "label": answer.label,
+        "probabilities": answer.probabilities,
+        "words": words,
+        "looks": [{"name": one.caption or "all", "weights": one.weights.tolist()} for one in answer.readings],
+        "needed": answer.needed.weights.tolist() if answer.needed else [],
+    }
+    if not first.lines:
+        return content
+    lines = zip(first.line_slices, first.line_weights.tolist(), strict=True)
+    return content | {"sentences": [{"words": words[line], "weight": weight} for line, weight in lines]}
 
 
 def label_report(

@@ -41,7 +41,7 @@ from heedful.attention import (
     TacotronAttention,
 )
 from heedful.attention.windows import CausalWindow, EverywhereWindow
-from heedful.data.vocabulary import BOS, SPECIAL_TOKENS
+from heedful.data.vocabulary import BOS, EOS, SPECIAL_TOKENS
 from heedful.layers import Dropout, NgramEmbedding, Recurrent, TokenEmbedding
 from heedful.models import (
     Decoder,
@@ -175,7 +175,7 @@ def build_classifier(options: ModelOptions, vocab: int, num_labels: int) -> Sequ
         sentences = _recurrent(options, None, features)
         sentence_pooling, width = _pooling(options, sentences.output_dim)
         levels = HierarchicalAttention(encoder, pooling, sentences, sentence_pooling)
-        return DocumentClassifier(levels, _head(options, width, num_labels), options.word_dropout)
+        return DocumentClassifier(levels, _head(options, width, num_labels), EOS, options.word_dropout)
     return SequenceClassifier(encoder, pooling, _head(options, features, num_labels), word_dropout=options.word_dropout)
 
 

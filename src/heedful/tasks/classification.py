@@ -13,7 +13,7 @@ from torch import nn
 from heedful._errors import DataError, brief
 from heedful.data.ids import Ids
 from heedful.data.labelled import LabelledBatches
-from heedful.data.vocabulary import EOS, UNK
+from heedful.data.vocabulary import UNK
 from heedful.metrics.classification import accuracy, confusion_matrix, is_relation, macro_f1, relation_f1
 from heedful.training import label_loss
 from heedful.training.processes import Processes
@@ -84,10 +84,8 @@ class Classifier(TrainedModel):
         Raises:
             DataError: the text is empty.
         """
-        read = words_of(self.tokenizers.source, text, has_sentences(self.recipe), self.recipe.data.max_length)
+        read = self.read(text)
         ids, words = read.ids, read.words
-        if not ids:
-            raise DataError("The text is empty; give at least one word.")
         with torch.inference_mode(), evaluating(self.model) as model:
             device = next(model.parameters()).device
             found = model(torch.tensor([ids], device=device), torch.tensor([len(ids)], device=device), True)
@@ -103,14 +101,24 @@ class Classifier(TrainedModel):
         needed = Reading(words, self._needed(read, answer), "needed", read.lines)
         return Answer(answer.label, answer.probabilities, readings, needed)
 
+    def read(self, text: str) -> Words:
+        """The words of a text as far as they are read.
+
+        Raises:
+            DataError: the text is empty.
+        """
+        read = words_of(self.tokenizers.source, text, has_sentences(self.recipe), self.recipe.data.max_length)
+        if not read.ids:
+            raise DataError("The text is empty; give at least one word.")
+        return read
+
     def _needed(self, read: Words, answer: Answer) -> np.ndarray:
         """What the probability of the label loses without each word, 0 where it gains: `[words]`."""
         num_words, place = len(read.words), self.labels.index(answer.label)
         if num_words == 1:  # without it there is no text
             return np.array([answer.probabilities[answer.label]])
-        pairs = list(zip(read.ids, read.word_of, strict=True))
-        # the ends of sentences stay
-        without = Ids.pack([[one for one, own in pairs if own != word or one == EOS] for word in range(num_words)])
+        words = set(range(num_words))
+        without = Ids.pack([read.kept(words - {word}) for word in range(num_words)])
         return np.maximum(answer.probabilities[answer.label] - self.probabilities(without)[:, place], 0)
 
     @torch.inference_mode()

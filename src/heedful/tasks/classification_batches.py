@@ -1,7 +1,7 @@
 """Texts and labels as batches of a classifier: vocabularies, ids as far as they are read, and what a label counts."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,10 @@ class Words:
     words: list[str]
     word_of: list[int]
     lines: list[int]
+
+    def kept(self, words: Set[int]) -> list[int]:
+        """The ids of some of the words, and the ends of all sentences."""
+        return [one for one, own in zip(self.ids, self.word_of, strict=True) if own in words or one == EOS]
 
 
 def words_of(tokenizer: Tokenizer, text: str, nested: bool, max_length: int) -> Words:
