@@ -98,7 +98,7 @@ class Classifier(TrainedModel):
         if self.recipe.model.pooling == "structured":
             readings += [reading(one, f"look {number}") for number, one in enumerate(looks, start=1)]
         answer = _answer(self.labels, found.answer[0].double().softmax(-1).cpu().numpy())
-        needed = Reading(words, self._needed(read, answer), "needed", read.lines)
+        needed = Reading(words, self._needed(read, answer), "needed")
         return Answer(answer.label, answer.probabilities, readings, needed)
 
     def read(self, text: str) -> Words:
