@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -110,10 +110,10 @@ def _draw(answer: "Answer", output: Path, numbers: Mapping[str, object]) -> None
         write_bars(first.weights, output, first.words, title)
 
 
-def _as_values(answer: "Answer") -> dict[str, object]:
+def _as_values(answer: "Answer") -> dict[str, Any]:
     """An answer as plain values; of a document its sentences, too."""
     first, words = answer.readings[0], [*answer.readings[0].words]
-    content = {
+    content: dict[str, Any] = {
         "label": answer.label,
         "probabilities": answer.probabilities,
         "words": words,
