@@ -21,7 +21,6 @@ from heedful.visual.highlight import Reading
 
 from .batches import Limits, make_batches
 from .classification_batches import (
-    FIRST_LABEL,
     Documents,
     Words,
     cut,
@@ -32,6 +31,7 @@ from .classification_batches import (
     labels_of,
     make_vocabularies,
     name_some,
+    places_of,
     words_of,
 )
 from .classification_report import draw_last, judge
@@ -170,9 +170,8 @@ def prepare_documents(recipe: Recipe, folder: Path, say: Say) -> Material:
     sample = material.sample()
     tokenizers = keep_tokenizers(recipe, folder, lambda: make_vocabularies(sample, recipe.tokenizer))
     encode = partial(encode_documents, nested=has_sentences(recipe))
-    documents = encode(sample, tokenizers, Limits(recipe.data.max_length))
-    counts = np.bincount(documents.answers, minlength=tokenizers.target.vocab_size - FIRST_LABEL)
-    labels = labels_of(tokenizers)
+    labels, places = labels_of(tokenizers), places_of(sample.target, tokenizers)
+    counts = np.bincount(places[places >= 0], minlength=len(labels))
     least, most = int(counts.argmin()), int(counts.argmax())
     say(
         f"Vocabulary: {tokenizers.source.vocab_size:,} tokens. Labels: {len(labels):,}, from {brief(labels[least])} "

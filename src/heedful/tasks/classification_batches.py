@@ -99,6 +99,11 @@ def labels_of(tokenizers: TokenizerPair) -> list[str]:
     return [tokenizers.target.decode([number]) for number in range(FIRST_LABEL, tokenizers.target.vocab_size)]
 
 
+def places_of(labels: Sequence[str], tokenizers: TokenizerPair) -> np.ndarray:
+    """The place of each label among those that training saw, below 0 where it did not: `[texts]`."""
+    return np.array([(ids or [UNK])[0] for ids in tokenizers.target.encode_batch(labels)]) - FIRST_LABEL
+
+
 def cut(texts: Ids, max_length: int) -> tuple[Ids, int]:
     """The first `max_length` ids of each text, and how many texts have more."""
     longer = int((texts.lengths > max_length).sum())
@@ -129,7 +134,7 @@ def encode_documents(
         DataError: nothing is left.
     """
     texts = encode_texts(tokenizers.source, pairs.source, nested, dropout, [*seed, 0])
-    answers = np.array([(ids or [UNK])[0] for ids in tokenizers.target.encode_batch(pairs.target)]) - FIRST_LABEL
+    answers = places_of(pairs.target, tokenizers)
     unseen = Counter(pairs.target[place] for place in np.flatnonzero(answers < 0))
     keep = np.flatnonzero((answers >= 0) & (texts.lengths > 0))
     if not len(keep):
