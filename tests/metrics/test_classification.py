@@ -10,6 +10,7 @@ from heedful.metrics.classification import (
     expected_calibration_error,
     label_scores,
     macro_f1,
+    relation_f1,
 )
 
 LABELS = 5
@@ -83,3 +84,17 @@ def test_calibration_is_the_sum_over_bins_written_out(bins):
 def test_what_cannot_be_scored_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
+
+
+def test_relation_f1_counts_as_the_official_scorer_does():
+    labels = ["A(e1,e2)", "A(e2,e1)", "B(e1,e2)", "Other"]
+    matrix = np.array([[5, 2, 1, 3], [0, 4, 0, 1], [2, 0, 3, 1], [1, 1, 0, 7]])
+    # of A 9 right of 16 there are, 15 answers (13 where A is, 2 of the wrong direction among them, and 4 elsewhere)
+    precision, recall = 9 / 15, 9 / 16
+    first = 2 * precision * recall / (precision + recall)
+    second = 2 * (3 / 4) * (3 / 6) / (3 / 4 + 3 / 6)
+    assert relation_f1(matrix, labels) == pytest.approx((first + second) / 2)
+    # a relation that nobody has and nobody is given counts as 0
+    assert relation_f1(np.diag([4, 0]), ["A(e1,e2)", "B(e2,e1)"]) == 0.5
+    with pytest.raises(ValueError, match="no label names a relation and its direction"):
+        relation_f1(np.eye(2, dtype=int), ["A", "(e1,e2)"])

@@ -4,6 +4,7 @@ import json
 import math
 import random
 import re
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -17,8 +18,11 @@ from heedful.cli.main import app
 from heedful.data.labelled import collate_labelled
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
+from heedful.data.vocabulary import EOS
 from heedful.tasks.build import build_task
-from heedful.tasks.classification import Classifier, judge, label_weights, make_vocabularies
+from heedful.tasks.classification import Classifier
+from heedful.tasks.classification_batches import encode_texts, label_weights, make_vocabularies, words_of
+from heedful.tasks.classification_report import judge
 from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import TokenizerOptions
 from heedful.tasks.dispatch import load_model, train_recipe
@@ -26,6 +30,7 @@ from heedful.tasks.hub import card
 from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import ModelOptions, check_recipe
 from heedful.tasks.recipe_files import load_recipe
+from heedful.tasks.text_faithfulness import classifier_faithfulness
 from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.translator import Translator
 from heedful.training import label_loss
@@ -157,14 +162,25 @@ def test_what_was_looked_at_is_shown_by_word_and_the_rest_of_a_long_text_is_not_
 
 
 @pytest.mark.parametrize("pooling", get_args(ModelOptions.model_fields["pooling"].annotation))
-@pytest.mark.parametrize("encoder", ["recurrent", "transformer"])
+@pytest.mark.parametrize("encoder", ["recurrent", "transformer", "none", "hierarchical"])
 def test_every_pooling_over_every_encoder_learns_is_kept_and_explains(trained, tmp_path, encoder, pooling):
-    options = {"encoder": encoder, "pooling": pooling, "looks": 3, "transformer": TransformerOptions(heads=2)}
+    options = {
+        "encoder": encoder,
+        "pooling": pooling,
+        "looks": 3,
+        "ngrams": 2,
+        "transformer": TransformerOptions(heads=2),
+    }
     recipe = trained[0].translator.recipe.model_copy(deep=True)
-    recipe.model = recipe.model.model_copy(update=options)
+    values = recipe.model.model_dump(exclude={"transformer"}) | options
+    if encoder == "hierarchical" and pooling in ("structured", "channel_statistics"):
+        with pytest.raises(ValueError, match=f"pooling '{pooling}' has several weights for a word"):
+            ModelOptions.model_validate(values)
+        return
+    recipe.model = ModelOptions.model_validate(values)
     tokenizers = trained[0].translator.tokenizers
     model = build_task(recipe.task, recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
-    batch = collate_labelled([np.array([5, 6, 7]), np.array([8])], np.array([2, 0]), [0, 1])
+    batch = collate_labelled([np.array([5, 6, 3, 7]), np.array([8])], np.array([2, 0]), [0, 1])
     label_loss(model, batch).total.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     Classifier(model, tokenizers, recipe).save(tmp_path / "model")
@@ -206,6 +222,100 @@ def test_a_word_of_several_pieces_is_looked_at_as_much_as_all_of_them(trained):
     assert reading.weights.tolist() == pytest.approx([weights[:3].sum().item(), weights[3:].sum().item()], abs=1e-6)
 
 
+def test_what_the_label_loses_without_the_words_looked_at_is_measured(trained, shell, tmp_path):
+    classifier, text = trained[0].translator, "the superb film"
+    found = classifier_faithfulness(classifier, text)
+    assert [*found] == ["attention", "leave one out"]
+    whole = classifier.classify([text])[0].probabilities["good"]
+    without = {rest: classifier.classify([rest])[0].probabilities["good"] for rest in ("the film", "the", "film")}
+    order = np.argsort(-classifier.explain(text).needed.weights)
+    assert order[0] == 1
+    # up to a fifth of three words is one, a half is two
+    last = without["the" if order[1] == 2 else "film"]
+    expected = (4 * (whole - without["the film"]) + whole - last) / 5
+    assert found["leave one out"].comprehensiveness.given == pytest.approx(expected, abs=1e-6)
+    assert found["leave one out"].agreement == 1
+    assert not np.isnan(classifier_faithfulness(classifier, "lovely")["attention"].sufficiency.given)
+    seen = shell("explain", trained[0].folder, text, "--faithfulness", "--output", tmp_path / "look.json")
+    assert "leave one out" in seen.stdout
+    numbers = json.loads((tmp_path / "look.json").read_text())["faithfulness"]
+    assert numbers["attention"] == pytest.approx(found["attention"].numbers(), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory):
+    """A classifier of documents, whose labels are relations."""
+    whole = content(tmp_path_factory.mktemp("documents"))
+    for part in PARTS:
+        path = Path(whole["data"][part]["csv"])
+        rows = [line.rsplit(",", 1) for line in path.read_text().splitlines()[1:]]
+        labels = {"good": "likes(e1;e2)", "bad": "likes(e2;e1)"}
+        rows = [f'"It rained. {text}! We left.","{labels.get(label, label).replace(";", ",")}"' for text, label in rows]
+        path.write_text("\n".join(["text,label", *rows]) + "\n")
+    whole["model"] |= {"encoder": "hierarchical", "word_encoder": "none", "word_dropout": 0.1}
+    whole["evaluation"] = {"metrics": ["relation_f1", "accuracy"]}
+    whole["training"]["best_by"] = "relation_f1"
+    whole["data"]["max_length"] = 30
+    return train_recipe(check_recipe(whole, "the recipe"))
+
+
+def test_documents_are_read_sentence_by_sentence_and_explained_at_both_levels(nested, tmp_path):
+    classifier, text = load_model(nested.model), "It rained. the superb film! We left."
+    answer = classifier.explain(text)
+    reading = answer.readings[0]
+    assert [*reading.lines] == [3, 4, 3]
+    assert reading.words == ["It", "rained", ".", "the", "superb", "film", "!", "We", "left", "."]
+    assert reading.weights.sum() == pytest.approx(1, abs=1e-6)
+    ids = encode_texts(classifier.tokenizers.source, [text], nested=True)[0].tolist()
+    assert words_of(classifier.tokenizers.source, text, True, 99).ids == ids
+    encode = classifier.tokenizers.source.encode
+    assert ids == [*encode("It rained."), EOS, *encode("the superb film!"), EOS, *encode("We left."), EOS]
+    sizes = torch.tensor([[3, 4, 3]])
+    sentences = torch.tensor([[[*ids[:3], 0], ids[4:8], [*ids[9:12], 0]]])
+    read = classifier.model.levels(sentences, sizes, need_weights=True)
+    assert reading.line_weights == pytest.approx(read.sentence_weights[0].detach().numpy(), abs=1e-6)
+    assert answer.needed.weights.argmax() == 4
+    assert answer.label == "likes(e1,e2)"
+    assert answer.probabilities == pytest.approx(classifier.classify([text])[0].probabilities, abs=1e-6)
+    shown = CliRunner().invoke(app, ["explain", str(nested.model), text, "--output", str(tmp_path / "look.json")])
+    assert shown.exit_code == 0, shown.output
+    lines = json.loads((tmp_path / "look.json").read_text())["sentences"]
+    assert [line["words"] for line in lines] == [reading.words[:3], reading.words[3:7], reading.words[7:]]
+    seen = CliRunner().invoke(app, ["explain", str(nested.model), text]).stdout.splitlines()
+    assert [line.split("% ")[-1] for line in seen if "%" in line][:3] == [
+        "It rained .",
+        "the superb film !",
+        "We left .",
+    ]
+
+
+def test_relations_are_scored_by_relation_and_direction(nested):
+    scores = {score.name: score for score in nested.scores["test"]}
+    assert list(scores) == ["relation_f1", "accuracy"]
+    test = read_part(nested.translator.recipe.data.test)
+    report = judge(nested.translator, test)
+    known = [pair for pair in zip(test.source, test.target, strict=True) if pair[1] in report.labels]
+    said = [(right, nested.translator.classify([text])[0].label) for text, right in known]
+    hits = sum(right == given for right, given in said if "likes" in right)
+    counts = sum("likes" in right for right, _ in said) + sum("likes" in given for _, given in said)
+    assert scores["relation_f1"].value == pytest.approx(200 * hits / counts)
+    assert scores["relation_f1"].value > 90
+
+
+def test_relation_f1_is_refused_where_no_label_has_a_direction(tmp_path):
+    with pytest.raises(DataError, match=r"but the labels are 'bad', 'good', 'so so'; measure them by macro_f1"):
+        train_recipe(check_recipe(content(tmp_path, evaluation={"metrics": ["relation_f1"]}), "the recipe"))
+
+
+def test_a_long_sentence_is_cut_and_a_document_is_read_as_far_as_it_may_be(nested):
+    tokenizer = nested.translator.tokenizers.source
+    read = words_of(tokenizer, "a film " * 30 + "end. Next one.", True, 66)
+    assert (len(read.ids), read.lines) == (66, [62, 2])
+    assert read.ids == encode_texts(tokenizer, ["a film " * 30 + "end. Next one."], nested=True)[0].tolist()[:66]
+    assert read.word_of[49:52] == [49, 49, 50]
+    assert words_of(tokenizer, "One. Two. ", True, 3).lines == [2]
+
+
 def test_balanced_labels_count_the_same():
     counts = np.array([30, 0, 10, 5])
     weights = label_weights(counts).double().numpy()
@@ -241,12 +351,16 @@ def test_texts_that_no_classifier_can_learn_from_are_refused(tmp_path):
         ({"evaluation": {}}, "evaluation.metrics are bleu, chrf; a classification is measured by some of accuracy"),
         (
             {"task": "translation", "training": {"max_steps": 1}},
-            "a classification is measured by some of accuracy, macro_f1, calibration_error, and",
+            "a classification is measured by some of accuracy, macro_f1, calibration_error, relation_f1, and",
         ),
         ({"evaluation": {"metrics": ["accuracy", "bleu"]}}, "evaluation.metrics name bleu, which measures no labels"),
         ({"tokenizer": {"joint": True}}, "labels are not text; leave tokenizer.joint and"),
         ({"training": {"max_steps": 1, "best_by": "bleu"}}, "best_by is 'bleu'; it should be one of loss, accuracy, m"),
         ({"model": {"pooling": "median"}}, "model.pooling is 'median'"),
+        (
+            {"task": "translation", "model": {"encoder": "none"}},
+            "'none', which only a classification has; use recurrent",
+        ),
     ],
 )
 def test_a_recipe_that_fits_no_classifier_is_refused(tmp_path, changes, message):

@@ -79,3 +79,15 @@ def test_what_does_not_fit_is_refused(words, weights, message):
 def test_no_readings_are_refused():
     with pytest.raises(ValueError, match=r"there are no readings; expected at least one"):
         highlights([])
+
+
+def test_a_document_has_a_line_a_sentence_marked_by_the_sum_of_its_words():
+    reading = Reading(["so", "good", "it", "is"], np.array([0.1, 0.3, 0.4, 0.2]), "", [1, 3])
+    assert reading.line_weights.tolist() == pytest.approx([0.1, 0.9])
+    page = highlights([reading])
+    assert page.count("<p>") == 2
+    marks = found(page)
+    assert marks.words == ["10%", "so", "90%", "good", "it", "is"]
+    assert marks.shares == pytest.approx([1 / 9, 0.25, 1, 0.75, 1, 0.5], abs=6e-4)
+    with pytest.raises(ValueError, match=r"lines are \[2, 1\] but there are 4 words"):
+        Reading(reading.words, reading.weights, "", [2, 1])

@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -18,7 +18,10 @@ from ._shell import one_line, say, skipped_lines
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
     from heedful.data.survey import Survey
-    from heedful.tasks.classification import Answer, Classifier, Report
+    from heedful.metrics.translation import Score
+    from heedful.tasks.classification import Answer, Classifier
+    from heedful.tasks.classification_report import Report
+    from heedful.tasks.recipe import Recipe
 
 # labels that a list shows, the others in one line
 SHOWN = 40
@@ -29,7 +32,7 @@ WORDS_DRAWN = 60
 
 def evaluate_labels(classifier: "Classifier", pairs: "Pairs", picture: Path | None) -> "Report":
     """Judge a classifier; what was left out goes to standard error, the picture into its file."""
-    from heedful.tasks.classification import judge
+    from heedful.tasks.classification_report import judge
 
     report = judge(classifier, pairs)
     for line in report.left_out:
@@ -38,6 +41,13 @@ def evaluate_labels(classifier: "Classifier", pairs: "Pairs", picture: Path | No
         report.draw(picture, f"{classifier.recipe.name} on {Path(pairs.origin).name}")
         say(f"Wrote {picture}: right labels beside given ones, and how often the model is as sure as it is right.")
     return report
+
+
+def scores(report: "Report", recipe: "Recipe") -> "list[Score]":
+    """What any labels are judged by, and what the recipe measures besides."""
+    from heedful.tasks.classification_report import SCORES
+
+    return report.scores([*dict.fromkeys((*SCORES, *recipe.evaluation.metrics))])
 
 
 def print_labels(report: "Report") -> None:
@@ -55,10 +65,10 @@ def print_labels(report: "Report") -> None:
     Console(highlight=False).print(table)
 
 
-def show_answer(answer: "Answer", output: Path | None) -> None:
-    """The label and the next ones, and the text with its words marked, in the terminal or in a file."""
+def show_answer(answer: "Answer", output: Path | None, numbers: Mapping[str, object] | None = None) -> None:
+    """The label, the next ones and the text with its words marked, in the terminal or a file; .json has the numbers."""
     if output:
-        _draw(answer, output)
+        _draw(answer, output, numbers or {})
     for label, probability in list(answer.probabilities.items())[:5]:
         typer.echo(f"{one_line(label)}\t{probability:.4f}")
     if output:
@@ -74,7 +84,7 @@ def show_answer(answer: "Answer", output: Path | None) -> None:
             console.print()
 
 
-def _draw(answer: "Answer", output: Path) -> None:
+def _draw(answer: "Answer", output: Path, numbers: Mapping[str, object]) -> None:
     from dataclasses import replace
 
     from heedful._files import write_whole
@@ -89,10 +99,8 @@ def _draw(answer: "Answer", output: Path) -> None:
         needed = [replace(answer.needed, caption="what the label loses without the word")] if answer.needed else []
         write_highlights([replace(first, caption=f"looked at; {ranked}"), *needed, *looks], output, title)
     elif kind == ".json":
-        readings = [{"name": one.caption or "all", "weights": one.weights.tolist()} for one in answer.readings]
-        content = {"label": answer.label, "probabilities": answer.probabilities, "words": list(first.words)}
-        needed = answer.needed.weights.tolist() if answer.needed else []
-        write_whole(output, json.dumps(content | {"looks": readings, "needed": needed}, ensure_ascii=False) + "\n")
+        content = _as_values(answer) | ({"faithfulness": numbers} if numbers else {})
+        write_whole(output, json.dumps(content, ensure_ascii=False) + "\n")
     elif len(first.words) > WORDS_DRAWN:
         raise typer.BadParameter(
             f"--output {output}: the text has {len(first.words)} words, and a picture shows {WORDS_DRAWN} at most; "
@@ -100,6 +108,22 @@ def _draw(answer: "Answer", output: Path) -> None:
         )
     else:
         write_bars(first.weights, output, first.words, title)
+
+
+def _as_values(answer: "Answer") -> dict[str, Any]:
+    """An answer as plain values; of a document its sentences, too."""
+    first, words = answer.readings[0], [*answer.readings[0].words]
+    content: dict[str, Any] = {
+        "label": answer.label,
+        "probabilities": answer.probabilities,
+        "words": words,
+        "looks": [{"name": one.caption or "all", "weights": one.weights.tolist()} for one in answer.readings],
+        "needed": answer.needed.weights.tolist() if answer.needed else [],
+    }
+    if not first.lines:
+        return content
+    lines = zip(first.line_slices, first.line_weights.tolist(), strict=True)
+    return content | {"sentences": [{"words": words[line], "weight": weight} for line, weight in lines]}
 
 
 def label_report(

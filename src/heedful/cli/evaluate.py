@@ -81,7 +81,7 @@ def command(
     from . import _labels
 
     report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
-    scores = report.scores() if report else measure(translator, pairs, decoding)
+    scores = _labels.scores(report, translator.recipe) if report else measure(translator, pairs, decoding)
     if not as_json:
         for one in scores:
             typer.echo(str(one))

@@ -8,6 +8,7 @@ import typer
 from ._shell import Model, check_sentence, load_any, load_translator, say
 
 if TYPE_CHECKING:
+    from heedful.tasks.classification import Classifier
     from heedful.tasks.translated import Translation
     from heedful.tasks.translator import Translator
     from heedful.visual.alignment import Alignment
@@ -65,7 +66,7 @@ def command(
     pieces of the largest scores are hidden from attention at its step (erased: large where they were needed), and when
     all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
     tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
-    holds it, too.
+    holds it, too. Of a classifier the words of the text are left out, and the chance is that of its label.
 
     With --explore, the page holds every layer and head of all sentences, piece by piece, and computes the weights anew
     when temperature, window or mask are changed. Given the folder of a run, it also offers the steps of training that
@@ -115,7 +116,10 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     if translator.task == "classification":
         from ._labels import show_answer
 
-        show_answer(translator.explain(checked), output)
+        numbers = measure_text(translator, checked) if faithful else {}
+        show_answer(translator.explain(checked), output, numbers)
+        if numbers:
+            print_measures(numbers)
         return
     found = translator.explain(checked)
     typer.echo(found.text)
@@ -154,6 +158,13 @@ def measure(translator: "Translator", found: "Translation") -> dict[str, dict[st
 
     measured = translator_faithfulness(translator, [(found.source.ids, found.target.ids)])
     return {name: one.numbers() for name, one in measured.items()}
+
+
+def measure_text(classifier: "Classifier", text: str) -> dict[str, dict[str, float | None]]:
+    """The same for the words of a text and its label."""
+    from heedful.tasks.text_faithfulness import classifier_faithfulness
+
+    return {name: one.numbers() for name, one in classifier_faithfulness(classifier, text).items()}
 
 
 def print_measures(numbers: dict[str, dict[str, float | None]]) -> None:

@@ -5,6 +5,7 @@ from .embeddings import TokenEmbedding as TokenEmbedding
 from .feed_forward import FeedForward as FeedForward
 from .initializers import init_like_keras as init_like_keras
 from .linear import Linear as Linear
+from .ngrams import NgramEmbedding as NgramEmbedding
 from .positions import LearnedPositions as LearnedPositions
 from .positions import RotaryPositions as RotaryPositions
 from .positions import SinusoidalPositions as SinusoidalPositions

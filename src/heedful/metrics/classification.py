@@ -1,11 +1,14 @@
 """Scores of a classifier: accuracy, precision, recall and F1 by label, their means, and calibration."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 # Guo et al. 2017, section 4
 BINS = 15
+_RELATION = re.compile(r"(.+)\((?:e1,e2|e2,e1)\)")
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,44 @@ def macro_f1(matrix: np.ndarray) -> float:
     0.762
     """
     return float(np.mean([one.f1 for one in label_scores(matrix) if one.support + one.answered]))
+
+
+def is_relation(label: str) -> bool:
+    """Whether a label names a relation and its direction.
+
+    >>> is_relation("Cause-Effect(e2,e1)"), is_relation("Other")
+    (True, False)
+    """
+    return bool(_RELATION.fullmatch(label))
+
+
+def relation_f1(matrix: np.ndarray, labels: Sequence[str]) -> float:
+    """The official score of SemEval-2010 task 8 (Hendrickx et al. 2010, section 4.3): mean F1 of the relations.
+
+    A label such as `Cause-Effect(e2,e1)` is a relation with a direction; one without, such as `Other`, has no F1 of its
+    own. An answer is right where relation and direction are; one with the wrong direction counts among the answers of
+    its relation, which has one precision and one recall for both directions.
+
+    Args:
+        matrix: of confusion, rows the right labels.
+        labels: their names, in its order.
+
+    Raises:
+        ValueError: no label has a direction.
+
+    >>> labels = ["Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Other"]
+    >>> round(relation_f1(np.array([[3, 1, 0], [0, 2, 0], [1, 0, 5]]), labels), 3)
+    0.769
+    """
+    relations = [match and match[1] for match in map(_RELATION.fullmatch, labels)]
+    scores = []
+    for relation in dict.fromkeys(name for name in relations if name):
+        own = np.array([name == relation for name in relations])
+        hits, known, answered = np.trace(matrix[own][:, own]), matrix[own].sum(), matrix[:, own].sum()
+        scores.append(2 * hits / max(known + answered, 1))
+    if not scores:
+        raise ValueError("no label names a relation and its direction, as Cause-Effect(e2,e1) does")
+    return float(np.mean(scores))
 
 
 def calibration(confidences: np.ndarray, hits: np.ndarray, bins: int = BINS) -> list[Bin]:

@@ -9,6 +9,8 @@ from .decoders import LookThenUpdateDecoder as LookThenUpdateDecoder
 from .decoders import PlainDecoder as PlainDecoder
 from .decoders import UpdateLookAddDecoder as UpdateLookAddDecoder
 from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
+from .document_classifier import DocumentClassifier as DocumentClassifier
+from .embedding_encoder import EmbeddingEncoder as EmbeddingEncoder
 from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder
 from .language_model import LanguageModel as LanguageModel

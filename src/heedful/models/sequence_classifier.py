@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from heedful.functional import padding_mask
@@ -34,6 +34,7 @@ class SequenceClassifier(nn.Module):
             A matrix, as `heedful.StructuredSelfAttention` gives, is read row after row.
         head: maps its vectors to `[batch, 1]`, or to `[batch, labels]`.
         masked: whether what stands behind the lengths is hidden; without, every step counts, padding too.
+        word_dropout: share of the steps that the pooling does not see in training (after Iyyer et al. 2015, section 3).
 
     >>> import torch
     >>> from heedful.attention import LastStateAttention
@@ -45,9 +46,12 @@ class SequenceClassifier(nn.Module):
     torch.Size([2])
     """
 
-    def __init__(self, encoder: nn.Module, pooling: nn.Module, head: nn.Module, masked: bool = True) -> None:
+    def __init__(
+        self, encoder: nn.Module, pooling: nn.Module, head: nn.Module, masked: bool = True, word_dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.encoder, self.pooling, self.head, self.masked = encoder, pooling, head, masked
+        self.encoder, self.pooling, self.head = encoder, pooling, head
+        self.masked, self.word_dropout = masked, word_dropout
 
     def forward(
         self,
@@ -65,8 +69,16 @@ class SequenceClassifier(nn.Module):
         lengths = lengths if self.masked else None
         outputs = self.encoder(inputs, lengths).outputs
         mask = None if lengths is None else padding_mask(lengths, outputs.shape[1])
+        if self.training and self.word_dropout:
+            kept = keep_some(outputs.shape[:2], self.word_dropout, outputs.device)
+            mask = kept if mask is None else mask.view(kept.shape) & kept
         vector, weights = self.pooling(outputs, mask, need_weights)
         return Prediction(self.head(vector.flatten(1)).squeeze(-1), weights)
+
+
+def keep_some(shape: tuple[int, ...], dropout: float, device: torch.device) -> Bool[Tensor, "batch steps"]:
+    """Which steps are seen in training, each with probability `1 - dropout`: `[batch, steps]`."""
+    return torch.rand(shape, device=device) >= dropout
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from heedful.attention import (
     ForwardTransitionAttention,
     GatedPooling,
     GaussianMixtureAttention,
+    HierarchicalAttention,
     IntraTemporalAttention,
     LastPooling,
     LastStateAttention,
@@ -42,11 +43,13 @@ from heedful.attention import (
 )
 from heedful.attention.normalizers import StraightThroughNormalizer
 from heedful.attention.windows import CausalWindow, EverywhereWindow
-from heedful.data.vocabulary import BOS, SPECIAL_TOKENS
-from heedful.layers import Dropout, Recurrent, TokenEmbedding
+from heedful.data.vocabulary import BOS, EOS, SPECIAL_TOKENS
+from heedful.layers import Dropout, NgramEmbedding, Recurrent, TokenEmbedding
 from heedful.models import (
     ConvolutionalEncoder,
     Decoder,
+    DocumentClassifier,
+    EmbeddingEncoder,
     LanguageModel,
     LookBetweenDecoder,
     LookThenUpdateDecoder,
@@ -182,7 +185,7 @@ def build_language_model(options: ModelOptions, vocab: int) -> LanguageModel:
     return LanguageModel(embedding, decoder, output, BOS)
 
 
-def build_classifier(options: ModelOptions, vocab: int, num_labels: int) -> SequenceClassifier:
+def build_classifier(options: ModelOptions, vocab: int, num_labels: int) -> SequenceClassifier | DocumentClassifier:
     """The classifier that a recipe's `model` section describes, with fresh weights.
 
     Args:
@@ -197,14 +200,31 @@ def build_classifier(options: ModelOptions, vocab: int, num_labels: int) -> Sequ
     if num_labels < 2:
         raise RecipeError(f"there are {num_labels} labels; a classifier needs two to choose from")
     matrix = _matrix(options.source_embeddings, "source_embeddings")
-    rate = 0.0 if options.encoder == "transformer" else options.dropout
-    encoder = _encoder(options, _embedding(vocab, options.embedding_dim, rate, matrix, "source_embeddings"))
+    reads = options.word_encoder if options.encoder == "hierarchical" else options.encoder
+    rate = options.dropout if reads == "recurrent" else 0.0  # the others drop the sum of what they add
+    embedding = _embedding(vocab, options.embedding_dim, rate, matrix, "source_embeddings")
+    encoder = _bag(options, embedding) if reads == "none" else _encoder(options, embedding)
     pooling, features = _pooling(options, encoder.output_dim)
-    head = nn.Sequential(Dropout(options.dropout), nn.Linear(features, num_labels))
-    return SequenceClassifier(encoder, pooling, head)
+    if options.encoder == "hierarchical":
+        sentences = _recurrent(options, None, features)
+        sentence_pooling, width = _pooling(options, sentences.output_dim)
+        levels = HierarchicalAttention(encoder, pooling, sentences, sentence_pooling)
+        return DocumentClassifier(levels, _head(options, width, num_labels), EOS, options.word_dropout)
+    return SequenceClassifier(encoder, pooling, _head(options, features, num_labels), word_dropout=options.word_dropout)
 
 
-def _pooling(options: ModelOptions, dim: int) -> tuple[nn.Module, int]:
+def _head(options: ModelOptions, features: int, num_labels: int) -> nn.Module:
+    return nn.Sequential(Dropout(options.dropout), nn.Linear(features, num_labels))
+
+
+def _bag(options: ModelOptions, embedding: TokenEmbedding) -> EmbeddingEncoder:
+    """The embeddings as they are, with n-grams where the section wants them."""
+    dim, longest = options.embedding_dim, options.ngrams
+    ngrams = NgramEmbedding(dim, options.ngram_rows, longest) if longest > 1 else None
+    return EmbeddingEncoder(embedding, dim, ngrams, options.dropout)
+
+
+def _pooling(options: ModelOptions, dim: int) -> tuple[Any, int]:
     """The pooling, and how many features it gives."""
     units, looks = options.attention_units, options.looks
     match options.pooling:
@@ -268,9 +288,13 @@ def _encoder(
 ) -> RecurrentEncoder | TransformerEncoder:
     if options.encoder == "transformer":
         return transformer_encoder(options, embedding)
+    return _recurrent(options, embedding, options.embedding_dim)
+
+
+def _recurrent(options: ModelOptions, embedding: TokenEmbedding | None, input_dim: int) -> RecurrentEncoder:
     return RecurrentEncoder(
         embedding,
-        options.embedding_dim,
+        input_dim,
         options.encoder_units,
         options.cell,
         options.encoder_layers,

@@ -181,7 +181,8 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
 def _what_it_is(recipe: Recipe) -> str:
     model = recipe.model
     if recipe.task == "classification":
-        return f"A classifier ({model.encoder} encoder, pooling: {model.pooling})"
+        reads = "without an encoder" if model.encoder == "none" else f"{model.encoder} encoder"
+        return f"A classifier ({reads}, pooling: {model.pooling})"
     if recipe.task == "caption":
         return f"A writer of captions ({model.encoder} encoder, {model.decoder} decoder)"
     if recipe.task == "language_model":

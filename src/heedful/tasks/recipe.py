@@ -22,7 +22,14 @@ from .transformer_options import TransformerOptions
 TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match")
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", *TEXT_METRICS)
 CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match", "cer")
-LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error")
+LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error", "relation_f1")
+# encoders that one task alone has
+ONLY_OF = {
+    "none": "classification",
+    "hierarchical": "classification",
+    "regions": "caption",
+    "convolutional": "caption",
+}
 # faults of one recipe that are reported
 MOST_FAULTS = 20
 # every other attention is asked with the state after the update, and brings its own score
@@ -40,9 +47,11 @@ class ModelOptions(Section):
 
     Args:
         architecture: "recurrent" or "transformer"; sets the defaults of `encoder` and `decoder`.
-        encoder, decoder: Each side's own architecture, where they are mixed. The encoder of captions may be "regions",
-            each region of a picture by itself, or "convolutional", which reads pixels, of `images`; the others read
-            regions row after row.
+        encoder, decoder: Each side's own architecture, where they are mixed. The encoder of a classifier may also be
+            "none", the embeddings and n-grams as they are, or "hierarchical" (Yang et al. 2016), which reads words to
+            sentences and sentences to a document, both with `pooling`. That of captions may be "regions", each region
+            of a picture by itself, or "convolutional", which reads pixels, of `images`; the others read regions row
+            after row.
         transformer: What only a Transformer has.
         attention: Which mechanism a recurrent decoder looks with, "none" for a plain encoder-decoder; sets the defaults
             of `wiring` and `score`.
@@ -72,6 +81,10 @@ class ModelOptions(Section):
             "att_blstm", "gated", "last_state" (the last state asks), "structured" (several looks), "statistics" and
             "channel_statistics", or without attention "mean", "max" and "last".
         looks: How many times "structured" looks.
+        word_encoder: Of "hierarchical", what reads the words of a sentence; its sentences have a recurrent one.
+        word_dropout: Of a classifier, share of the words hidden in training.
+        ngrams: Where words have no encoder, tokens of the longest n-gram that has a vector; 1 for words alone.
+        ngram_rows: Rows of the table in which n-grams find their vectors by hashing.
         feature_dim: Of captions, features of a region; null for what the files of the training pictures have.
         even_looks: How much it counts in the loss that each region is looked at once in total (Xu et al. 2015, equation
             14, who take 1); of texts, each token of the source.
@@ -79,7 +92,7 @@ class ModelOptions(Section):
     """
 
     architecture: Literal["recurrent", "transformer"] = "recurrent"
-    encoder: Literal["recurrent", "transformer", "regions", "convolutional"] = Field(
+    encoder: Literal["recurrent", "transformer", "none", "hierarchical", "regions", "convolutional"] = Field(
         default_factory=_same_as("architecture")
     )
     decoder: Literal["recurrent", "transformer"] = Field(default_factory=_same_as("architecture"))
@@ -146,6 +159,10 @@ class ModelOptions(Section):
     feature_dim: int | None = Field(default=None, gt=0)
     even_looks: float = Field(default=0.0, ge=0)
     picture: PictureOptions = Field(default_factory=PictureOptions)
+    word_encoder: Literal["recurrent", "none"] = "recurrent"
+    word_dropout: float = Field(default=0.0, ge=0, lt=1)
+    ngrams: int = Field(default=1, gt=0, le=9)
+    ngram_rows: int = Field(default=20_000, gt=0)
 
     @model_validator(mode="after")
     def _agree(self) -> "ModelOptions":
@@ -157,6 +174,11 @@ class ModelOptions(Section):
             raise ValueError(
                 f"attention {self.attention!r} does not go with score {self.score!r}; "
                 "leave score out, or set it to null with an attention that brings its own"
+            )
+        if self.encoder == "hierarchical" and self.pooling in ("structured", "channel_statistics"):
+            raise ValueError(
+                f"pooling {self.pooling!r} has several weights for a word; a hierarchical encoder needs one with one, "
+                "such as attention"
             )
         if self.wiring == "look_between" and self.decoder_layers < 2:
             raise ValueError("wiring 'look_between' looks between two layers; set decoder_layers to 2 or more")
@@ -174,9 +196,10 @@ class EvaluationOptions(Section):
         metrics: Any of "bleu", "chrf" and "tokenized_bleu" (the last is of lower-cased, Moses-tokenised text); "wer",
             "per" and "exact_match" of outputs that are right or wrong as a whole, see `heedful.metrics.strings`; and
             "perplexity" of the targets. Of a language model "perplexity", and nothing else; of a classifier any of
-            "accuracy", "macro_f1" and "calibration_error"; of captions any of "bleu", "cider" (CIDEr-D), "chrf",
-            "exact_match" (the share of those that are word by word one of a picture's captions) and "cer" (edits a
-            character, of lines of text).
+            "accuracy", "macro_f1", "calibration_error" and, where labels are relations such as
+            "Cause-Effect(e2,e1)", "relation_f1"; of captions any of "bleu", "cider" (CIDEr-D), "chrf", "exact_match"
+            (the share of those that are word by word one of a picture's captions) and "cer" (edits a character, of
+            lines of text).
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
@@ -192,6 +215,7 @@ class EvaluationOptions(Section):
             "accuracy",
             "macro_f1",
             "calibration_error",
+            "relation_f1",
             "cider",
             "cer",
         ]
@@ -238,8 +262,13 @@ class Recipe(Section):
     def _sections_agree(self) -> "Recipe":
         if self.model.share_embeddings and not self.tokenizer.joint:
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
+        if (task := ONLY_OF.get(self.model.encoder, self.task)) != self.task:
+            raise ValueError(
+                f"model.encoder is {self.model.encoder!r}, which goes with task: {task} alone; use recurrent or "
+                "transformer"
+            )
         known = {
-            "classification": ("loss", "accuracy", "macro_f1"),
+            "classification": ("loss", "accuracy", "macro_f1", "relation_f1"),
             "caption": ("loss", "perplexity", "accuracy", *CAPTION_METRICS),
         }.get(self.task, VALIDATION_METRICS)
         if self.training.best_by not in known:
@@ -270,8 +299,6 @@ class Recipe(Section):
         if odd := next((part for part in parts if (part.captions is not None) != wanted), None):
             came = "captions" if odd.captions else "no captions"
             raise ValueError(f"the task is {self.task!r}, but a part of data has {came}; they belong together")
-        if not wanted and self.model.encoder in ("regions", "convolutional"):
-            raise ValueError(f"model.encoder {self.model.encoder!r} reads pictures; it goes with task: caption")
         pixels = self.model.encoder == "convolutional"
         if wanted and any((part.images is not None) != pixels for part in parts):
             need = "images" if pixels else "features"

@@ -19,6 +19,9 @@ h1 { font-size: 1.3rem; }
 article { border-top: 1px solid #8886; padding: 1rem 0; }
 .caption { color: #777; font-size: 0.9rem; margin: 0 0 0.4rem; }
 mark { color: inherit; background: rgb(255 200 0 / var(--share)); border-radius: 0.2em; padding: 0.1em 0.15em; }
+p:has(.sentence) { margin: 0.3rem 0; padding-left: 3.4rem; text-indent: -3.4rem; }
+.sentence { background: rgb(70 140 255 / var(--share)); display: inline-block; width: 2.9rem; }
+.sentence { text-align: right; text-indent: 0; }
 """.strip()
 
 
@@ -29,6 +32,7 @@ class Reading:
     words: as a person should read them
     weights: [words], finite and from 0 up
     caption: a line to stand above the text, for example what the model answered
+    lines: of a document, how many words each of its sentences has; each then is a line, marked by the sum of its words
 
     Raises ValueError when the weights do not fit the words.
     """
@@ -36,6 +40,7 @@ class Reading:
     words: Sequence[str]
     weights: np.ndarray
     caption: str = ""
+    lines: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         weights = np.asarray(self.weights, dtype=np.float64)
@@ -43,7 +48,20 @@ class Reading:
             raise ValueError(f"weights have shape {weights.shape} but there are {len(self.words)} words; give one each")
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError("weights hold negative numbers, NaN or infinity; expected finite numbers from 0 up")
+        if self.lines and (sum(self.lines) != len(self.words) or min(self.lines) < 1):
+            raise ValueError(f"lines are {[*self.lines]} but there are {len(self.words)} words; give each a line")
         object.__setattr__(self, "weights", weights)
+
+    @property
+    def line_slices(self) -> list[slice]:
+        """Where the words of each line stand; one line for all where there are no `lines`."""
+        ends = np.cumsum(self.lines or [len(self.words)]).tolist()
+        return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    @property
+    def line_weights(self) -> np.ndarray:
+        """The sum over the words of each line."""
+        return np.array([self.weights[line].sum() for line in self.line_slices])
 
 
 def highlights(readings: Sequence[Reading], title: str = "Attention") -> str:
@@ -71,10 +89,21 @@ def write_highlights(readings: Sequence[Reading], path: str | os.PathLike[str], 
 
 
 def _article(reading: Reading) -> str:
-    top = float(reading.weights.max(initial=0)) or 1.0
-    words = " ".join(
-        f'<mark style="--share:{weight / top:.3f}" title="{100 * weight:.1f} %">{escape(visible(word))}</mark>'
-        for word, weight in zip(reading.words, reading.weights, strict=True)
-    )
+    words = _marks(reading.words, reading.weights)
+    sentences = _marks([f"{weight:.0%}" for weight in reading.line_weights], reading.line_weights, "sentence")
+    lines = [" ".join(words[line]) for line in reading.line_slices]
+    if reading.lines:
+        lines = [f"{sentence} {line}" for sentence, line in zip(sentences, lines, strict=True)]
     caption = f'<p class="caption">{escape(visible(reading.caption))}</p>\n' if reading.caption else ""
-    return f'<article dir="auto">\n{caption}<p>{words}</p>\n</article>'
+    paragraphs = "\n".join(f"<p>{line}</p>" for line in lines)
+    return f'<article dir="auto">\n{caption}{paragraphs}\n</article>'
+
+
+def _marks(texts: Sequence[str], weights: np.ndarray, kind: str = "") -> list[str]:
+    """Each text marked by its share of the largest weight."""
+    top = float(weights.max(initial=0)) or 1.0
+    start = f'<mark class="{kind}"' if kind else "<mark"
+    return [
+        f'{start} style="--share:{weight / top:.3f}" title="{100 * weight:.1f} %">{escape(visible(text))}</mark>'
+        for text, weight in zip(texts, weights, strict=True)
+    ]
