@@ -359,7 +359,7 @@ def test_texts_that_no_classifier_can_learn_from_are_refused(tmp_path):
         ({"model": {"pooling": "median"}}, "model.pooling is 'median'"),
         (
             {"task": "translation", "model": {"encoder": "none"}},
-            "'none', which only a classification has; use recurrent",
+            "'none', which goes with task: classification alone; use recurrent",
         ),
     ],
 )
