@@ -123,6 +123,12 @@ def read_rows(source: DataSource) -> Iterator[Row]:
     if source.form == "lines":
         yield from _lines_rows(source)
         return
+    if source.form in ("features", "images"):
+        from .captions import caption_rows
+
+        for file in find_files(source.place):
+            yield from caption_rows(file, Path(source.target or ""), source.form)
+        return
     first, second = map(_each, source.columns)
     wanted = [*first, *second, *([source.where[0]] if source.where else [])]
     passed_over: dict[str, None] = {}
@@ -178,12 +184,6 @@ def _table_rows(source: DataSource, wanted: Sequence[Column]) -> Iterator[Cells]
     """The wanted cells of every row."""
     if source.form == "dataset":
         yield from _dataset_rows(source, wanted)
-        return
-    if source.form in ("features", "images"):
-        from .captions import caption_rows
-
-        for file in files:
-            yield from caption_rows(file, Path(source.target or ""), source.form)
         return
     reader = {"tsv": _tsv_rows, "csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[source.form]
     for file in find_files(source.place):
