@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 extra_folder, work_folder, architecture, precision = sys.argv[1:]
 # behind the packages that all sides share
@@ -62,7 +63,8 @@ def build(given):
     words = ["<pad>", "<unk>", "<s>", "</s>", *map(str, range(4, given["vocab_size"]))]
     spec.register_source_vocabulary(words)
     spec.register_target_vocabulary(words)
-    spec.config.add_source_bos = spec.config.add_source_eos = False
+    config: Any = spec.config
+    config.add_source_bos = config.add_source_eos = False
     spec.validate()
     with tempfile.TemporaryDirectory() as folder:
         spec.save(folder)

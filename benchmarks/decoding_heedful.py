@@ -6,6 +6,7 @@ python decoding_heedful.py NOTHING WORK_FOLDER recurrent|transformer float32|bf1
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from heedful_side import RECURRENT, SHARED, TRANSFORMER
@@ -32,8 +33,9 @@ def main(_: str, work_folder: str, architecture: str, precision: str) -> None:
     """Answer until the input ends."""
     keep_freed_memory()
     given = json.loads((Path(work_folder) / "work.json").read_text())
-    trained, (precision, _, shortlist) = build(given, architecture), precision.partition("/")
-    model, parameters = cheaper(trained, precision), sum(parameter.numel() for parameter in trained.parameters())
+    name: Any
+    trained, (name, _, shortlist) = build(given, architecture), precision.partition("/")
+    model, parameters = cheaper(trained, name), sum(parameter.numel() for parameter in trained.parameters())
     model = Shortlisted(model, torch.arange(int(shortlist))) if shortlist else model
     limits = Constraints(min_length=given["tokens"], max_length=given["tokens"])
 

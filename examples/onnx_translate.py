@@ -43,7 +43,7 @@ class Translator:
         tokens, said = np.full(len(sources), ids["bos"]), [[] for _ in sources]
         looked, unfinished = [[] for _ in sources], set(range(len(sources)))
         while unfinished:
-            output = run(self.step, {"tokens": tokens, **memory})
+            output: dict = run(self.step, {"tokens": tokens, **memory})
             output["logits"][:, [ids["pad"], ids["bos"]]] = -np.inf
             tokens = output["logits"].argmax(1)
             for row in sorted(unfinished):

@@ -24,6 +24,7 @@ COMMANDS = (
     "export",
     "inspect",
     "list",
+    "shortlist",
     "doctor",
 )
 

@@ -75,6 +75,7 @@ def test_a_model_over_pixels_writes_and_looks_at_its_regions():
     changes = {"picture": picture, "attention": "location", "wiring": "bahdanau", "score": None}
     model = build_captioner(ModelOptions.model_validate(options.model_dump() | changes), vocab=11).eval()
     weights = model.align(torch.randn(2, 9, 16), torch.tensor([9, 4]), torch.tensor([[2, 4, 5], [2, 6, 7]]))
+    assert weights is not None
     assert weights.shape == (2, 3, 5)
     assert not weights[1, :, 2:].any()
 

@@ -102,10 +102,11 @@ def test_words_are_hidden_in_training_alone_and_none_of_them_may_be_left(kind):
 
 
 def test_a_bag_is_the_sum_of_words_and_ngrams_and_hides_padding():
-    encoder = EmbeddingEncoder(TokenEmbedding(17, 3), 3, NgramEmbedding(3, 7)).eval()
+    ngrams = NgramEmbedding(3, 7)
+    encoder = EmbeddingEncoder(TokenEmbedding(17, 3), 3, ngrams).eval()
     ids = torch.tensor([[4, 5, 6], [7, 9, 9]])
     read = encoder(ids, torch.tensor([3, 1]))
-    assert_close(read.outputs[0], (encoder.embedding(ids) + encoder.ngrams(ids))[0])
+    assert_close(read.outputs[0], (encoder.embedding(ids) + ngrams(ids))[0])
     assert_close(read.outputs[1, 0], encoder.embedding(ids)[1, 0])
     assert not read.outputs[1, 1:].any()
     assert_close(read.summary, torch.stack([read.outputs[0].mean(0), read.outputs[1, 0]]))

@@ -57,6 +57,7 @@ def test_looks_that_leave_regions_out_cost_in_training_alone(decoder):
     pictures, lengths = torch.randn(2, 6, 5), torch.tensor([6, 4])
     target_in, target = torch.tensor([[2, 4, 5], [2, 6, 0]]), TokenTarget(torch.tensor([[4, 5, 3], [6, 3, 0]]), 0.0, 0)
     weights = model.align(pictures, lengths, target_in)
+    assert weights is not None
     plain, dear = (
         model.eval()(pictures, lengths, target_in, target=target),
         model.train()(pictures, lengths, target_in, target=target),

@@ -1,6 +1,7 @@
 """What a step promises: it equals teacher forcing, carries its state, sees no padding and survives reordering."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -129,8 +130,9 @@ def test_padding_of_the_source_has_no_influence_even_if_it_embeds_to_nan(wiring,
     source, lengths, target = batch_of(extra=0)
     wider = torch.cat((source, torch.zeros_like(source[:, :2])), 1)
     narrow = _logits_and_gradients(model, source, lengths, target)
+    encoder: Any = model.encoder
     with torch.no_grad():
-        model.encoder.embedding.weight[0] = float("nan")
+        encoder.embedding.weight[0] = float("nan")
     for one, other in zip(narrow, _logits_and_gradients(model, wider, lengths, target), strict=True):
         assert_close(other, one)
 

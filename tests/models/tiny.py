@@ -1,5 +1,7 @@
 """Tiny models in which no two sizes are equal, of every wiring, and batches for them."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -67,10 +69,11 @@ def fresh_model_of(wiring: str, cell: str = "gru", layers: int = 1, score: str =
 def model_of(wiring: str, *args, **kwargs) -> Seq2Seq:
     """In float64, with every parameter moved off its start: biases of 0 would hide a bias that is forgotten."""
     model = fresh_model_of(wiring, *args, **kwargs).double()
+    encoder: Any = model.encoder
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
-        model.encoder.embedding.weight[0], model.embedding.weight[0] = 0, 0
+        encoder.embedding.weight[0], model.embedding.weight[0] = 0, 0
     return model
 
 

@@ -164,7 +164,11 @@ def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(train
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "translation", "training": {"max_steps": 1}}, "the task is 'translation', but a part of data has"),
+        ({"task": "translation", "training": {"max_steps": 1}}, "'regions', which goes with task: caption alone"),
+        (
+            {"task": "translation", "training": {"max_steps": 1}, "model": {"encoder": "recurrent"}},
+            "the task is 'translation', but a part of data has",
+        ),
         ({"data": {"train": {"tsv": "a.tsv"}}}, "the task is 'caption', but a part of data has no captions"),
         ({"data": {"train": {"captions": "a.jsonl"}}}, "features or images with captions, or one of .* came captions"),
         ({"model": {"encoder": "convolutional"}}, "model.encoder 'convolutional' reads images; name them with"),

@@ -357,8 +357,8 @@ def test_any_byte_changed_and_hashed_anew_gives_one_sentence_or_a_model_that_wor
         ({"format": 2, "heedful": "1.0; rm -rf ~"}, "names no format and version"),
         (
             {"task": "captioning"},
-            "config.json is of a model for 'captioning'; expected one for 'translation', 'language_model' or "
-            "'classification'.",
+            "config.json is of a model for 'captioning'; expected one for 'translation', 'language_model', "
+            "'classification' or 'caption'.",
         ),
     ],
 )

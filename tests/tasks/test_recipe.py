@@ -174,7 +174,7 @@ def test_a_shipped_recipe_is_found_by_its_name(monkeypatch, tmp_path):
         ),
         (
             "data.train={tsv: a, csv: b}",
-            r"data\.train: expected source and target, or one of tsv, csv, .*; came tsv and c",
+            r"data\.train: expected source and target, features .* or one of tsv, csv, .*; came tsv and c",
         ),
         ("data.train=[]", r"data\.train is \[\]; the list should have at least 1 item"),
         ("data.train=[{tsv: a}, {tvs: b}]", r"data\.train\.1\.tvs is no key of a recipe; did you mean tsv\?"),

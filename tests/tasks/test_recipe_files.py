@@ -139,10 +139,15 @@ def test_a_model_that_is_not_there_is_named(write, tmp_path):
 
 TABLES = ["data.train={tsv: a.tsv}", "data.valid={tsv: b.tsv}"]
 # Where a value needs others beside it, or none of the plain ones is a value.
-PICTURED = "{features: f, captions: c}"
+PICTURED, PIXELS = "{features: f, captions: c}", "{images: f, captions: c}"
 BESIDE = {
     "data.*.features": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
     "data.*.captions": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
+    "data.*.images": [
+        "task=caption",
+        "model.encoder=convolutional",
+        *(f"data.{part}={PIXELS}" for part in ("train", "valid", "test")),
+    ],
     "data.*.columns": ["data.{part}={tsv: a.tsv}"],
     "data.*.weight": ["data.train=[{tsv: a.tsv, weight: 1.5}]"],
     "data.*.split": ["data.{part}={bundled: tatoeba_en_fr}"],
@@ -160,6 +165,7 @@ VALUES: dict[str, list[Any]] = {
     "data.*.columns": [[2, 5]],
     "data.*.tsv": ["x.tsv"],
     "training.best_by": ["bleu"],
+    "model.picture.channels": [[8, 24]],
     "training.betas": [[0.5, 0.6]],
     "evaluation.metrics": [["chrf"]],
     "decoding.groups": [5],

@@ -18,7 +18,7 @@ EXAMPLES = (
     'heedful explain heedful-demo "I love you." --output look.html',
     'heedful explain heedful-demo "I love you." --faithfulness',
     'heedful explain heedful-demo "I love you." --explore --output explore.html',
-    "heedful explain runs/caption features/dog.npy --picture dog.jpg --output dog.html",
+    "heedful explain runs/caption f/dog.npy --picture dog.jpg --output a.html",
     'heedful explain runs/classify "A lovely film." --output words.html',
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
@@ -106,8 +106,8 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     checked = check_sentence(sentence, translator.recipe.data.max_chars)
     if picture and translator.task != "caption":
         raise typer.BadParameter(f"--picture is of captions, but {model} is for {translator.task}; leave it out")
-    if faithful and translator.task in ("classification", "caption"):
-        raise typer.BadParameter(f"--faithfulness is of a translator, and {model} is none; leave it out")
+    if faithful and translator.task == "caption":
+        raise typer.BadParameter(f"--faithfulness is of texts, but {model} writes captions; leave it out")
     if translator.task == "caption":
         from ._captions import show_caption
 

@@ -14,6 +14,7 @@ from heedful.layers.gru import gru, suits_gru
 from heedful.layers.recurrent import Cell, build_rnn
 
 from ._sizes import check_size
+from .protocol import Embedding
 
 Merge = Literal["concat", "sum"]
 
@@ -60,7 +61,7 @@ class RecurrentEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Module | None,
+        embedding: Embedding | None,
         embedding_dim: int,
         units: int,
         cell: Cell = "gru",

@@ -1,4 +1,4 @@
-"""The protocol that every decoding method needs of a model."""
+"""The protocols of models: what every decoding method needs of one, and an encoder of its embedding."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -22,6 +22,18 @@ class StepOutput:
     logits: Float[Tensor, "batch vocab_size"]
     weights: Float[Tensor, "batch source_len"] | None = None
     heads: tuple[Float[Tensor, "batch _ _ source_len"], ...] = ()
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """What an encoder reads through: ids of tokens, or regions of a picture, to vectors of `dim` features."""
+
+    @property
+    def dim(self) -> int:
+        """Features of a vector."""
+        ...
+
+    def __call__(self, source: Any, /) -> Tensor: ...
 
 
 @runtime_checkable

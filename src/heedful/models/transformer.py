@@ -32,6 +32,7 @@ from heedful.layers import (
 from ._sizes import check_size
 from .decoders import Decoder, DecoderOutput, Encoded
 from .encoders import EncoderOutput, check_lengths
+from .protocol import Embedding
 
 Norm = Literal["layer", "rms"]
 Positions = SinusoidalPositions | LearnedPositions
@@ -271,7 +272,7 @@ class TransformerEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Module | None,
+        embedding: Embedding | None,
         layers: Sequence[TransformerEncoderLayer],
         positions: Positions | None = None,
         dropout: float = 0.0,

@@ -291,7 +291,9 @@ def _encoder(
     return _recurrent(options, embedding, options.embedding_dim)
 
 
-def _recurrent(options: ModelOptions, embedding: TokenEmbedding | None, input_dim: int) -> RecurrentEncoder:
+def _recurrent(
+    options: ModelOptions, embedding: TokenEmbedding | RegionProjection | None, input_dim: int
+) -> RecurrentEncoder:
     return RecurrentEncoder(
         embedding,
         input_dim,
