@@ -9,7 +9,7 @@ from ._shell import Model, load_translator, say
 
 EXAMPLES = (
     "heedful shortlist runs/multi30k_en_de",
-    "heedful translate runs/multi30k_en_de english.txt --set decoding.shortlist=20",
+    "heedful shortlist runs/multi30k_en_de --output runs/short",
 )
 
 

@@ -24,6 +24,7 @@ class NgramEmbedding(nn.Module):
     Raises:
         ValueError: a size is not positive, or `longest` is below 2.
 
+    >>> import torch
     >>> NgramEmbedding(3, rows=7)(torch.tensor([[4, 5, 6]])).shape
     torch.Size([1, 3, 3])
     """

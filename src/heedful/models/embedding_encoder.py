@@ -23,6 +23,7 @@ class EmbeddingEncoder(nn.Module):
     Raises:
         ValueError: n-grams of what has no ids; in a call, a length that does not fit.
 
+    >>> import torch
     >>> encoder = EmbeddingEncoder(TokenEmbedding(11, 3), 3, NgramEmbedding(3, rows=7))
     >>> encoded = encoder(torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1]))
     >>> encoded.outputs.shape, bool(encoded.outputs[1, 1:].any())

@@ -52,7 +52,7 @@ class RecurrentEncoder(nn.Module):
     Raises:
         ValueError: an unknown cell or merge, or sizes that do not fit; in a call, a length that does not.
 
-    >>> import torch
+    >>> from heedful.layers import TokenEmbedding
     >>> encoder = RecurrentEncoder(TokenEmbedding(11, 3), embedding_dim=3, units=5)
     >>> encoded = encoder(torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1]))
     >>> encoded.outputs.shape, encoded.summary.shape, bool(encoded.outputs[1, 1:].any())

@@ -263,6 +263,7 @@ class TransformerEncoder(nn.Module):
         ValueError: blocks that do not fit each other; in a call, lengths that do not fit, or a sentence beyond a
             learned table of positions.
 
+    >>> from heedful.layers import TokenEmbedding
     >>> layers = [TransformerEncoderLayer(MultiHeadAttention(8, 2), FeedForward(8, 16)) for _ in range(3)]
     >>> encoder = TransformerEncoder(TokenEmbedding(11, 8), layers, SinusoidalPositions(8))
     >>> encoded = encoder(torch.tensor([[4, 5, 6], [7, 0, 0]]), torch.tensor([3, 1]))
