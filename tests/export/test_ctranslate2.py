@@ -1,4 +1,4 @@
-"""A Transformer in CTranslate2 says what it says here; what that engine has no form for is named."""
+"""A Transformer in CTranslate2 says what it says here; what is not written for that engine is named."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_it_says_the_same(name, tmp_path):
     ("options", "named"),
     [
         ({}, "RecurrentEncoder and LookThenUpdateDecoder"),
-        ({"transformer": {"positions": "rotary"}}, "rotated or normalised queries and keys"),
+        ({"transformer": {"positions": "rotary"}}, "what rotates or normalises queries and keys"),
         ({"transformer": {"positions": "alibi"}}, "AlibiBias"),
         ({"transformer": {"positions": "t5"}}, "BucketedRelativeBias"),
         ({"transformer": {"kv_heads": 1}}, "1 heads of keys for 2 of queries"),
@@ -51,8 +51,8 @@ def test_it_says_the_same(name, tmp_path):
         ({"transformer": {"cross": {"score": "additive"}}}, "AdditiveScore"),
     ],
 )
-def test_what_has_no_form_there_is_named(options, named):
-    with pytest.raises(ExportError, match=f"CTranslate2 has no form for {named}.*; export to onnx or torch instead"):
+def test_what_is_not_written_is_named(options, named):
+    with pytest.raises(ExportError, match=f"{named}.* is not written for CTranslate2; export to onnx or torch instead"):
         refuse_unrepresentable(small_model(tokenizer_pair(), **options))
 
 

@@ -38,7 +38,7 @@ def export_ctranslate2(
         constraints: how long a translation may be.
 
     Raises:
-        ExportError: ctranslate2 is not installed, or the model holds what it has no form for, which is named.
+        ExportError: ctranslate2 is not installed, or the model holds what is not written for it, which is named.
         OutputError: the place cannot be written, or holds anything but an export.
     """
     refuse_unrepresentable(model)
@@ -59,7 +59,7 @@ def export_ctranslate2(
 
 
 def refuse_unrepresentable(model: Seq2Seq) -> None:
-    """Refuse what CTranslate2 has no form for.
+    """Refuse what heedful does not write for CTranslate2.
 
     Raises:
         ExportError: names it.
@@ -67,32 +67,35 @@ def refuse_unrepresentable(model: Seq2Seq) -> None:
     sides: Any = (model.encoder, model.decoder)
     if not (isinstance(sides[0], TransformerEncoder) and isinstance(sides[1], TransformerDecoder)):
         names = " and ".join(type(side).__name__ for side in sides)
-        raise _no_form(f"{names} (it takes a Transformer on both sides)")
+        raise _not_written(f"{names} (only a Transformer on both sides is)")
     for stack in (side.stack for side in sides):
         if stack.positions is not None and not isinstance(stack.positions, SinusoidalPositions | LearnedPositions):
-            raise _no_form(type(stack.positions).__name__)
+            raise _not_written(type(stack.positions).__name__)
         for layer in stack.layers:
             for attention in (layer.self_attention, getattr(layer, "attention", None)):
                 if attention is not None:
                     _refuse_attention(attention)
+    layers = [layer for side in sides for layer in side.stack.layers]
+    if len({(layer.self_residual.norm_first, layer.feed_forward.activation) for layer in layers}) > 1:
+        raise _not_written("layers of several activations or orders of norms")
     if not isinstance(model.output.project, nn.Identity):
-        raise _no_form("an output tied to an embedding of another size")
+        raise _not_written("an output tied to an embedding of another size")
 
 
 def _refuse_attention(attention: MultiHeadAttention) -> None:
     inner = attention.attention
     if attention.transform is not None or attention.finish is not None:
-        raise _no_form("rotated or normalised queries and keys (positions: rotary, qk_norm) in this form of export")
+        raise _not_written("what rotates or normalises queries and keys (positions: rotary, qk_norm)")
     known = ScaledDotScore, EverywhereWindow | CausalWindow, SoftmaxNormalizer
     for part, kind in zip((inner.score, inner.window, inner.normalizer), known, strict=True):
         if not isinstance(part, kind) or (kind is SoftmaxNormalizer and not part.is_plain_softmax):
-            raise _no_form(type(part).__name__)
+            raise _not_written(type(part).__name__)
     if attention.num_kv_heads != attention.num_heads:
-        raise _no_form(f"{attention.num_kv_heads} heads of keys for {attention.num_heads} of queries (kv_heads)")
+        raise _not_written(f"{attention.num_kv_heads} heads of keys for {attention.num_heads} of queries (kv_heads)")
 
 
-def _no_form(what: str) -> ExportError:
-    return ExportError(f"CTranslate2 has no form for {what}; export to onnx or torch instead.")
+def _not_written(what: str) -> ExportError:
+    return ExportError(f"{what} is not written for CTranslate2; export to onnx or torch instead.")
 
 
 def _spec(model: Any) -> Any:
