@@ -105,7 +105,7 @@ def check_value(value: Tensor, key: Tensor) -> None:
 
 def first_state(kept: Tensor, position: int) -> AttentionState:
     """The state before the first query, whose place is `position`, over what is `kept [batch, ...]` of the keys."""
-    return AttentionState(torch.full((len(kept),), position, dtype=torch.long, device=kept.device))
+    return AttentionState(torch.full((kept.shape[0],), position, dtype=torch.long, device=kept.device))
 
 
 @runtime_checkable

@@ -111,7 +111,7 @@ class LinearTimeAttention(nn.Module, ABC):
             ValueError: a shape does not fit, the mask is not boolean or hides keys from some queries only.
         """
         check_key(key, self.key_dim, type(self).__name__)
-        check_query(query, len(key), self.query_dim, type(self).__name__)
+        check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         if (self.causal or self.self_only) and query.shape[1] != key.shape[1]:
             raise ValueError(
                 f"there are {query.shape[1]} queries and {key.shape[1]} keys; this {type(self).__name__} expected one "
@@ -204,7 +204,7 @@ class LinearTimeAttention(nn.Module, ABC):
                 "and knows the single keys no longer. Call the layer with all keys, or leave need_weights out."
             )
         state = self.begin(memory) if state is None else state
-        check_query(query, len(state.position), self.query_dim, type(self).__name__)
+        check_query(query, state.position.shape[0], self.query_dim, type(self).__name__)
         if (self.causal or self.self_only) and query.shape[1] != 1:
             raise ValueError(
                 f"there are {query.shape[1]} queries; {type(self).__name__} expected one in a step, at the last key of "
