@@ -86,7 +86,16 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     test = folder / "test"
     found = shell("evaluate", run.folder, test / "features", test / "captions.jsonl", "--json")
     assert json.loads(found.stdout)["scores"] == [vars(one) for one in run.scores["test"]]
+    # without files it is the recipe's own test set, of which what cannot be used is left out, too
     picture = test / "features" / "0.npy"
+    whole = picture.read_bytes()
+    picture.write_bytes(b"no array")
+    found = shell("evaluate", run.folder)
+    picture.write_bytes(whole)
+    assert (found.exit_code, found.stdout[:4]) == (0, "BLEU")
+    assert "that cannot be read, such as 0.npy" in found.stderr
+    found = shell("evaluate", run.folder, "--set", f"decoding.ensemble=[{tmp_path}/nothing]")
+    assert (found.exit_code, "nothing does not exist" in found.stderr) == (1, True)
     found = shell("explain", run.folder, picture)
     caption = run.translator.translate([str(picture)])[0][0].text
     assert found.stdout.startswith(caption + "\n")

@@ -29,18 +29,22 @@ SHADES = " ░▒▓█"
 
 
 def read_captions(captioner: "Captioner", folder: Path | None, captions: Path | None) -> "Pairs":
-    """The pictures of a folder and their captions that a model can be judged by; the others are counted."""
+    """The pictures of a folder and their captions."""
     if folder is None or captions is None:
         raise typer.BadParameter("a writer of captions is scored on two: the folder of pictures, and their captions")
     from heedful.data.readers import gather
     from heedful.data.sources import DataSource
+
+    kind = "images" if captioner.recipe.model.encoder == "convolutional" else "features"
+    return gather(DataSource(kind, str(captions), str(folder)), captioner.recipe.data.max_chars)
+
+
+def usable_pictures(captioner: "Captioner", pairs: "Pairs") -> "Pairs":
+    """Those that a model can be judged by; the others are counted on standard error."""
     from heedful.tasks.captioning import usable
     from heedful.tasks.picture_reading import make_reader
 
-    options = captioner.recipe.model
-    kind = "images" if options.encoder == "convolutional" else "features"
-    pairs = gather(DataSource(kind, str(captions), str(folder)), captioner.recipe.data.max_chars)
-    return usable(pairs, make_reader(options), say)
+    return usable(pairs, make_reader(captioner.recipe.model), say)
 
 
 def show_caption(captioner: "Captioner", path: str, output: Path | None, picture: Path | None) -> None:
