@@ -128,8 +128,16 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
         ("inspect", test / "features", test / "captions.jsonl", "--columns", "a,b"),
     ):
         assert shell(*words).exit_code == 2, words
+    found = shell("shortlist", run.folder)
+    assert (found.exit_code, "is a model for caption" in found.stderr) == (1, True)
     found = shell("explain", run.folder, folder / "train" / "features" / "0.npy")
     assert (found.exit_code, "0.npy is no array that can be read" in found.stderr) == (1, True)
+
+
+def test_no_client_of_a_server_names_files(trained, shell):
+    pytest.importorskip("fastapi")
+    found = shell("serve", trained[1].folder, "--port", "0")
+    assert (found.exit_code, "caption writes captions of files on this machine" in found.stderr) == (1, True)
 
 
 def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(trained, shell, tmp_path):

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 import heedful
+from heedful._errors import HeedfulError
 from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.translated import as_record
 
@@ -101,7 +102,15 @@ def create_app(
         decoding: how, where a request says nothing else; the recipe's own when left out.
         limits: of requests.
         token: what clients must know; None for loopback alone.
+
+    Raises:
+        HeedfulError: the model reads files, whose paths no client has a say in.
     """
+    if translator.recipe.task == "caption":
+        raise HeedfulError(
+            f"{translator.recipe.name} writes captions of files on this machine, which a server does not open for its "
+            "clients; use heedful translate or explain"
+        )
     limits, decoding = limits or Limits(), decoding or translator.recipe.decoding
     name = translator.recipe.name
     metrics = Metrics(queue=lambda: batcher.waiting())
