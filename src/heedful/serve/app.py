@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 import heedful
-from heedful._errors import HeedfulError
+from heedful._errors import DataError, HeedfulError
 from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.translated import as_record
 
@@ -198,6 +198,8 @@ async def answer(future: "Future[Any]", request: Request, seconds: float) -> Any
         if gone.done():
             raise RefusalError(LEFT, "The client has left.")
         raise RefusalError(503, f"It was not translated within {seconds:g} seconds; send less at once.", retry_after=10)
+    except DataError as error:  # such as a precision that this machine does not have
+        raise RefusalError(422, str(error)) from None
     finally:
         gone.cancel()
         found.cancel()
