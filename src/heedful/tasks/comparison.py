@@ -18,7 +18,7 @@ from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, TRANSFORMER, count_parameters, fit_size, refuse_recipe, with_attention
 from .recipe import ModelOptions, Recipe, check_recipe, did_you_mean
 from .recipe_yaml import parse_yaml
-from .scoring import check_metrics
+from .scoring import check_decoding, check_metrics
 from .side_by_side import Job, run_jobs
 from .translation import claim_folder
 
@@ -144,6 +144,7 @@ def plan_comparison(
     """
     refuse_recipe(recipe.model)
     check_metrics(recipe.evaluation)
+    check_decoding(recipe.decoding)
     if odd := {*recipe.evaluation.metrics} - {*METRICS}:
         raise RecipeError(
             f"evaluation.metrics name {min(odd)}, but models are compared by {', '.join(METRICS)}; such as "
