@@ -1,5 +1,6 @@
 """A writer of captions from a recipe: trained on made pictures, scored, explained, told what it cannot use."""
 
+import gzip
 import json
 import re
 
@@ -174,8 +175,10 @@ def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(train
     assert shell("explain", run.folder, image, "--output", output).exit_code == 0
     found = shell("evaluate", run.folder, folder / "test" / "images", folder / "test" / "captions.jsonl")
     assert found.stdout.startswith("CER ")
-    found = shell("inspect", train / "images", train / "captions.jsonl")
-    assert "2 x 900" in found.stdout
+    below = tmp_path / "below.jsonl.gz"
+    below.write_bytes(gzip.compress(b'{"image": "images/1.png", "caption": "a"}'))
+    looked_at = ((train / "images", train / "captions.jsonl"), (train, below), (run.folder / "recipe.yaml",))
+    assert all("2 x 900" in shell("inspect", *where).stdout for where in looked_at)
 
 
 @pytest.mark.parametrize(
