@@ -13,6 +13,7 @@ import pytest
 from heedful._errors import ModelFolderError, OutputError
 from heedful.tasks.hub import card
 from heedful.tasks.model_folder import FILES, SHORTLIST
+from heedful.tasks.recipe_files import load_recipe
 from heedful.tasks.translator import Translator
 
 # what the hub's client speaks through
@@ -220,6 +221,11 @@ def test_the_page_of_a_model_names_its_scores_and_how_to_use_it(small_run):
     for score in small_run.scores["valid"]:
         assert f"| valid | {score.name} | {score.value:.1f} | `{score.signature}` |" in body
     assert "| set |" not in card(small_run.translator.recipe, {})
+
+
+def test_the_page_of_a_captioner_asks_it_about_a_file_that_it_reads():
+    for name, file in (("caption", "dog.npy"), ("read_lines", "dog.jpg")):
+        assert f'captioner.translate(["{file}"])' in card(load_recipe(name), {})
 
 
 def test_a_copy_of_a_repository_is_a_model_folder(small_run, tmp_path):

@@ -163,6 +163,8 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     from huggingface_hub import ModelCardData
 
     tag, name, made, call = _USES[recipe.task]
+    if recipe.model.encoder == "convolutional":
+        call = call.replace("dog.npy", "dog.jpg")
     module = TASKS[recipe.task].rpartition(".")[0]
     data = ModelCardData(library_name="heedful", pipeline_tag=tag, tags=["attention", tag])
     rows = [
