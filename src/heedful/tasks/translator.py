@@ -48,7 +48,8 @@ class Translator(TrainedModel):
             nbest: how many of each sentence, up to the beam; of sampling, how many draws.
             need_weights: keep what each token looked at; "heads" of every layer and head, too.
             generator: the source of chance of sampling; torch's own when left out.
-            batch_size: most sentences decoded side by side; changes speed and memory, and, of sampling, the draws.
+            batch_size: most sentences decoded side by side; changes speed and memory, and, of sampling, the draws; of a
+                shortlist, which the sentences of a batch have together, what may be said.
 
         Raises:
             ValueError: `nbest` is more than the beam, or than `risk_draws`.
