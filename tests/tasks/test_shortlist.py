@@ -70,6 +70,18 @@ def test_a_shortlist_of_everything_changes_nothing(translator, changes):
         assert one[0].hypothesis.score == pytest.approx(other[0].hypothesis.score, abs=1e-4)
 
 
+def test_weights_are_rounded_once_for_each_precision_and_again_when_they_changed(translator, monkeypatch):
+    rounded = []
+    monkeypatch.setattr("heedful.tasks.trained.cheaper", lambda model, precision: (rounded.append(precision), model)[1])
+    for precision in ("int8", "bf16", "float32", "int8", "bf16"):
+        translator.model_in(precision)
+    assert rounded == ["int8", "bf16"]
+    with torch.no_grad():
+        next(translator.model.parameters()).mul_(2)
+    translator.model_in("int8")
+    assert rounded == ["int8", "bf16", "int8"]
+
+
 def test_nothing_beside_the_shortlist_is_said_but_what_is_required(translator):
     few = Shortlist(torch.zeros(translator.tokenizers.source.vocab_size, MOST, dtype=torch.long), torch.tensor([9, 11]))
     translator.shortlist = few
