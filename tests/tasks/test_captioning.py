@@ -120,8 +120,8 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert "4 x 7" in found.stdout
     assert "cannot be read" in found.stdout
     listed = tmp_path / "pictures.txt"
-    listed.write_text(f"{picture}\n")
-    assert shell("translate", run.folder, listed).stdout == caption + "\n"
+    listed.write_text(f"{picture}\n\n{picture}\n")
+    assert shell("translate", run.folder, listed).stdout == f"{caption}\n\n{caption}\n"
     for words in (
         ("evaluate", run.folder, test / "captions.jsonl"),
         ("explain", run.folder, picture, "--faithfulness"),

@@ -83,6 +83,8 @@ class Captioner(Translator):
         return align(self.model, self._segment(source), caption)
 
     def _segment(self, sentence: str) -> Segments:
+        if not sentence:  # a line that cannot be used, whose place is kept
+            return Segments([], [], [], [])
         return make_reader(self.recipe.model).read(sentence)
 
 
