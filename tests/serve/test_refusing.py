@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from heedful._errors import HeedfulError
+from heedful._errors import DataError, HeedfulError
 from heedful.serve.limits import Limits
+from heedful.tasks.decoding_options import DecodingOptions
 
 from .clients import Client, Paced, listening_at, serving, until
 
@@ -51,6 +52,13 @@ def test_a_body_that_cannot_be_used_is_refused_in_one_sentence(client, body, sta
     assert list(answer.json) == ["detail"]
     assert sentence in answer.json["detail"]
     assert "\n" not in answer.json["detail"]
+
+
+def test_decoding_that_the_model_cannot_do_is_told_before_a_client_comes(translator):
+    from heedful.serve.app import create_app
+
+    with pytest.raises(DataError, match=r"decoding\.shortlist is 5, but the model has none"):
+        create_app(translator, decoding=DecodingOptions(shortlist=5))
 
 
 def test_a_precision_that_this_machine_does_not_have_is_refused(client, monkeypatch):

@@ -104,7 +104,7 @@ def create_app(
         token: what clients must know; None for loopback alone.
 
     Raises:
-        HeedfulError: the model reads files, whose paths no client has a say in.
+        HeedfulError: the model reads files, whose paths no client has a say in; `decoding` asks for what it cannot do.
     """
     if translator.recipe.task == "caption":
         raise HeedfulError(
@@ -112,6 +112,7 @@ def create_app(
             "clients; use heedful translate or explain"
         )
     limits, decoding = limits or Limits(), decoding or translator.recipe.decoding
+    translator.search(decoding)
     name = translator.recipe.name
     metrics = Metrics(queue=lambda: batcher.waiting())
     batcher = Batcher(translator, limits, metrics.decoded)
