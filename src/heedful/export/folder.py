@@ -83,6 +83,10 @@ def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
         core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "byte_bpe":
         core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    elif tokenizer.kind == "letter":
+        # a feature, name=value, is put behind a space
+        spaces = [decoders.Replace(hf.Regex("^(?=[^=]+=)"), " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "character":
         core.decoder = decoders.Fuse()
     return core
