@@ -36,7 +36,7 @@ class ModelFolderError(HeedfulError, ValueError):
 
 
 class ExportError(HeedfulError, ValueError):
-    """A model that another runtime has no form for, or a package that the form needs and that is not installed."""
+    """A model that is not written for another runtime, or a package that the form needs and that is not installed."""
 
 
 class OutputError(HeedfulError, OSError):

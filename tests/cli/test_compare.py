@@ -113,6 +113,9 @@ def test_what_is_no_comparison_is_refused_before_any_training(one_sentence, comp
     new = [*words(folder)[:-1], tmp_path / "out"]
     assert "has no attention" in one_sentence(*new, "--set", "model.attention=none")
     assert "decoder is a Transformer" in one_sentence(*new, "--set", "model.architecture=transformer")
+    captions = ["compare", "caption", "--attention", "luong,none", "--set", "evaluation.metrics=[bleu]", "--steps", 900]
+    captions += ["--set", "data.test={features: a, captions: b}", "--output", tmp_path / "out"]
+    assert "the recipe's task is 'caption'; models are compared" in one_sentence(*captions)
     assert "has no data.test" in one_sentence(*new, "--set", "data.test=null")
     (tmp_path / "links").write_text("0-99\n" + "\n" * 11)
     (tmp_path / "few").write_text("0-0\n")

@@ -84,6 +84,7 @@ def test_a_page_to_explore_holds_every_sentence_at_every_kept_step(run, small_ru
         (("--explore",), "--explore makes a page, but --output is None; name a file that ends in .html"),
         (("--explore", "--output", "a.png"), "but --output is a.png; name a file that ends in .html"),
         (("--explore", "--output", "a.html", "--faithfulness"), "leave out one of the two options"),
+        (("--explore", "--output", "a.html", "--picture", "a.png"), "not of a page to explore; leave it out"),
         (("Tom is here.",), "there are 2 sentences; give one, in quotes, or --explore for a page of several"),
     ],
 )

@@ -87,6 +87,15 @@ def test_a_joined_column_that_is_missing_is_counted(tmp_path):
     assert (both(pairs), pairs.skipped) == ([("x y", "z")], {"key missing": 2})
 
 
+def test_a_row_that_does_not_say_whether_it_is_wanted_is_left_out_and_counted(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": "x", "b": "y", "c": "fr"}\n{"a": "v", "b": "w"}\n', encoding="utf-8")
+    source = DataSource("json", str(tmp_path / "a.jsonl"), columns=("a", "b"), where=("c", "fr"))
+    pairs = gather(source)
+    assert (both(pairs), pairs.skipped) == ([("x", "y")], {"key missing": 1})
+    with pytest.raises(DataError, match=r"every line was left out, key missing \(2\)"):
+        gather(replace(source, where=("language", "fr")))
+
+
 @pytest.mark.parametrize("packing", PACKERS)
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_gives_the_same_pairs_however_packed(tmp_path, name, packing):

@@ -1,12 +1,15 @@
 """A Transformer in CTranslate2 says what it says here; what is not written for that engine is named."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
 from heedful._errors import ExportError, OutputError
+from heedful.data.tokenizers import KINDS, Tokenizer
 from heedful.export import export_ctranslate2, make_graphs
 from heedful.export.ctranslate2 import entries, refuse_unrepresentable
+from heedful.export.folder import export_folder, reader
 from tests.export.small import LIMITS, greedy_tokens, sentences, small_model, tokenizer_pair
 
 ROWS = {
@@ -73,6 +76,27 @@ def test_a_folder_of_somebody_is_not_replaced(tmp_path):
     (tmp_path / "letters" / "home.txt").write_text("dear")
     pytest.importorskip("ctranslate2")
     pair = tokenizer_pair()
-    with pytest.raises(OutputError, match="something else is there"):
+    with pytest.raises(OutputError, match=r"home\.txt is there already"):
         export_ctranslate2(small_model(pair, transformer={}), pair, tmp_path / "letters")
     assert [one.name for one in tmp_path.iterdir()] == ["letters"]
+
+
+def test_an_export_is_replaced_but_not_what_somebody_put_beside_it(tmp_path):
+    pair = tokenizer_pair()
+    for _ in range(2):
+        with export_folder(tmp_path / "out", pair):
+            pass
+    (tmp_path / "out" / "notes.txt").write_text("dear")
+    with ExitStack() as stack, pytest.raises(OutputError, match=r"notes\.txt is there already"):
+        stack.enter_context(export_folder(tmp_path / "out", pair))
+    assert (tmp_path / "out" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_written_tokenizer_puts_ids_together_as_ours_does(kind):
+    text = "go home, num=PL,tense=past"
+    tokenizer = Tokenizer.train([text], kind, vocab_size=400)
+    written = reader(tokenizer)
+    ids = tokenizer.encode(text)
+    assert written.encode(text).ids == ids
+    assert written.decode(ids) == tokenizer.decode(ids)

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from heedful._errors import HeedfulError
+from heedful._errors import DataError, HeedfulError
 from heedful.serve.limits import Limits
+from heedful.tasks.decoding_options import DecodingOptions
 
 from .clients import Client, Paced, listening_at, serving, until
 
@@ -40,6 +41,7 @@ from .clients import Client, Paced, listening_at, serving, until
         ({"text": "a", "max_length": 21}, 422, "max_length is 21; this server takes at most 20"),
         ({"text": "a", "groups": 3}, 422, "beam is 2 and groups 3; make the beam a multiple"),
         ({"text": "a", "required": ["漢"]}, 422, "cannot be written with the model's vocabulary"),
+        ({"text": "a", "shortlist": 5}, 422, "decoding.shortlist is 5, but the model has none; learn one by"),
         ({"text": "a", "seed": 1}, 422, "seed is of use in sampling only"),
         (b'{"text": "a", "temperature": NaN}', 422, "temperature is nan; it should be"),
     ],
@@ -50,6 +52,22 @@ def test_a_body_that_cannot_be_used_is_refused_in_one_sentence(client, body, sta
     assert list(answer.json) == ["detail"]
     assert sentence in answer.json["detail"]
     assert "\n" not in answer.json["detail"]
+
+
+def test_decoding_that_the_model_cannot_do_is_told_before_a_client_comes(translator):
+    from heedful.serve.app import create_app
+
+    with pytest.raises(DataError, match=r"decoding\.shortlist is 5, but the model has none"):
+        create_app(translator, decoding=DecodingOptions(shortlist=5))
+
+
+def test_a_precision_that_this_machine_does_not_have_is_refused(client, monkeypatch):
+    def lacking(*_):
+        raise ValueError("no VNNI")
+
+    monkeypatch.setattr("heedful.tasks.trained.cheaper", lacking)
+    answer = client.translate("a", precision="int8")
+    assert (answer.status, answer.json) == (422, {"detail": "decoding.precision is int8: no VNNI."})
 
 
 def test_paths_methods_and_types_that_there_are_not(client):

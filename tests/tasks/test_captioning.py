@@ -1,5 +1,6 @@
 """A writer of captions from a recipe: trained on made pictures, scored, explained, told what it cannot use."""
 
+import gzip
 import json
 import re
 
@@ -86,7 +87,16 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     test = folder / "test"
     found = shell("evaluate", run.folder, test / "features", test / "captions.jsonl", "--json")
     assert json.loads(found.stdout)["scores"] == [vars(one) for one in run.scores["test"]]
+    # without files it is the recipe's own test set, of which what cannot be used is left out, too
     picture = test / "features" / "0.npy"
+    whole = picture.read_bytes()
+    picture.write_bytes(b"no array")
+    found = shell("evaluate", run.folder)
+    picture.write_bytes(whole)
+    assert (found.exit_code, found.stdout[:4]) == (0, "BLEU")
+    assert "that cannot be read, such as 0.npy" in found.stderr
+    found = shell("evaluate", run.folder, "--set", f"decoding.ensemble=[{tmp_path}/nothing]")
+    assert (found.exit_code, "nothing does not exist" in found.stderr) == (1, True)
     found = shell("explain", run.folder, picture)
     caption = run.translator.translate([str(picture)])[0][0].text
     assert found.stdout.startswith(caption + "\n")
@@ -110,8 +120,8 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert "4 x 7" in found.stdout
     assert "cannot be read" in found.stdout
     listed = tmp_path / "pictures.txt"
-    listed.write_text(f"{picture}\n")
-    assert shell("translate", run.folder, listed).stdout == caption + "\n"
+    listed.write_text(f"{picture}\n\n{picture}\n")
+    assert shell("translate", run.folder, listed).stdout == f"{caption}\n\n{caption}\n"
     for words in (
         ("evaluate", run.folder, test / "captions.jsonl"),
         ("explain", run.folder, picture, "--faithfulness"),
@@ -119,8 +129,16 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
         ("inspect", test / "features", test / "captions.jsonl", "--columns", "a,b"),
     ):
         assert shell(*words).exit_code == 2, words
+    found = shell("shortlist", run.folder)
+    assert (found.exit_code, "is a model for caption" in found.stderr) == (1, True)
     found = shell("explain", run.folder, folder / "train" / "features" / "0.npy")
     assert (found.exit_code, "0.npy is no array that can be read" in found.stderr) == (1, True)
+
+
+def test_no_client_of_a_server_names_files(trained, shell):
+    pytest.importorskip("fastapi")
+    found = shell("serve", trained[1].folder, "--port", "0")
+    assert (found.exit_code, "caption writes captions of files on this machine" in found.stderr) == (1, True)
 
 
 def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(trained, shell, tmp_path):
@@ -157,8 +175,10 @@ def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(train
     assert shell("explain", run.folder, image, "--output", output).exit_code == 0
     found = shell("evaluate", run.folder, folder / "test" / "images", folder / "test" / "captions.jsonl")
     assert found.stdout.startswith("CER ")
-    found = shell("inspect", train / "images", train / "captions.jsonl")
-    assert "2 x 900" in found.stdout
+    below = tmp_path / "below.jsonl.gz"
+    below.write_bytes(gzip.compress(b'{"image": "images/1.png", "caption": "a"}'))
+    looked_at = ((train / "images", train / "captions.jsonl"), (train, below), (run.folder / "recipe.yaml",))
+    assert all("2 x 900" in shell("inspect", *where).stdout for where in looked_at)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,21 @@ from safetensors.torch import load_file, save_file
 
 import heedful
 from heedful._errors import ModelFolderError, brief
-from heedful.tasks.model_folder import AGAIN, CONFIG, FILES, LARGEST, METRICS, RECIPE, TOKENIZER, WEIGHTS, load_folder
+from heedful.data.tokenizers import Tokenizer, TokenizerPair
+from heedful.tasks.model_folder import (
+    AGAIN,
+    CONFIG,
+    FILES,
+    LARGEST,
+    METRICS,
+    RECIPE,
+    TOKENIZER,
+    WEIGHTS,
+    ModelFolder,
+    load_folder,
+)
+from heedful.tasks.rebuild import rebuild
+from heedful.tasks.recipe_files import load_recipe
 from heedful.tasks.translator import Translator
 from tests.small import rehash
 
@@ -201,6 +215,13 @@ def test_a_recipe_of_a_giant_is_refused_before_it_is_built(refused, folder, key,
     assert changed != lines
     (folder / RECIPE).write_text("\n".join(changed))
     assert refused().startswith(("The weights in FOLDER do not fit", "No model can be built by", "FOLDER has 2"))
+
+
+def test_layers_above_convolutions_are_counted_before_they_are_built():
+    recipe, letter = load_recipe("read_lines", ["model.picture.recurrent_layers=50"]), Tokenizer.from_entries(["a"])
+    content = ModelFolder({}, TokenizerPair(letter, letter, True), recipe, {})
+    with pytest.raises(ModelFolderError, match="has 0 weights for a recipe of 52 layers"):
+        rebuild(content, "folder")
 
 
 @pytest.mark.parametrize(

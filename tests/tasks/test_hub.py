@@ -12,7 +12,8 @@ import pytest
 
 from heedful._errors import ModelFolderError, OutputError
 from heedful.tasks.hub import card
-from heedful.tasks.model_folder import FILES
+from heedful.tasks.model_folder import FILES, SHORTLIST
+from heedful.tasks.recipe_files import load_recipe
 from heedful.tasks.translator import Translator
 
 # what the hub's client speaks through
@@ -71,6 +72,8 @@ class Hub:
                 entry = json.loads(line)
                 if entry["key"] == "file":
                     files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+                elif entry["key"] == "deletedFile":
+                    del files[entry["value"]["path"]]
             url = f"https://huggingface.co/{name}/commit/{COMMIT}"
             return httpx2.Response(200, json={"commitOid": COMMIT, "commitUrl": url, "success": True})
         return self.file(request, files, file)
@@ -193,9 +196,12 @@ def test_what_was_pushed_comes_back_the_same(small_run, hub):
     assert text(Translator.from_pretrained("somebody/new")) == text(small_run.translator)
 
 
-def test_a_page_that_somebody_wrote_is_left_alone(small_run, hub):
+def test_a_page_that_somebody_wrote_is_left_alone_and_an_older_shortlist_is_not(small_run, hub):
+    pushed = hub.repositories["somebody/small"]
+    pushed[SHORTLIST] = b"of another model"
     small_run.translator.push_to_hub("somebody/small")
-    assert hub.repositories["somebody/small"]["README.md"] == b"Mine."
+    assert (pushed["README.md"], SHORTLIST in pushed) == (b"Mine.", False)
+    assert text(Translator.from_pretrained("somebody/small")) == text(small_run.translator)
 
 
 def test_a_push_that_fails_is_told_in_a_sentence(small_run, hub, monkeypatch):
@@ -215,6 +221,11 @@ def test_the_page_of_a_model_names_its_scores_and_how_to_use_it(small_run):
     for score in small_run.scores["valid"]:
         assert f"| valid | {score.name} | {score.value:.1f} | `{score.signature}` |" in body
     assert "| set |" not in card(small_run.translator.recipe, {})
+
+
+def test_the_page_of_a_captioner_asks_it_about_a_file_that_it_reads():
+    for name, file in (("caption", "dog.npy"), ("read_lines", "dog.jpg")):
+        assert f'captioner.translate(["{file}"])' in card(load_recipe(name), {})
 
 
 def test_a_copy_of_a_repository_is_a_model_folder(small_run, tmp_path):

@@ -6,11 +6,12 @@ from collections import defaultdict
 import pytest
 import torch
 
-from heedful._errors import DataError, ModelFolderError
+from heedful._errors import DataError, ModelFolderError, RecipeError
 from heedful.data.vocabulary import SPECIAL_TOKENS
 from heedful.decoding.constraints import Constraints
 from heedful.tasks.model_folder import SHORTLIST, load_folder
 from heedful.tasks.shortlist import FREQUENT, MOST, Shortlist, learn_shortlist, needed_ids, renumbered
+from heedful.tasks.translation import train_translator
 from heedful.tasks.translator import Translator
 
 SENTENCES = ["I love you.", "Tom is not here today.", "Where do you live?", "Why?", ""]
@@ -69,6 +70,18 @@ def test_a_shortlist_of_everything_changes_nothing(translator, changes):
         assert one[0].hypothesis.score == pytest.approx(other[0].hypothesis.score, abs=1e-4)
 
 
+def test_weights_are_rounded_once_for_each_precision_and_again_when_they_changed(translator, monkeypatch):
+    rounded = []
+    monkeypatch.setattr("heedful.tasks.trained.cheaper", lambda model, precision: (rounded.append(precision), model)[1])
+    for precision in ("int8", "bf16", "float32", "int8", "bf16"):
+        translator.model_in(precision)
+    assert rounded == ["int8", "bf16"]
+    with torch.no_grad():
+        next(translator.model.parameters()).mul_(2)
+    translator.model_in("int8")
+    assert rounded == ["int8", "bf16", "int8"]
+
+
 def test_nothing_beside_the_shortlist_is_said_but_what_is_required(translator):
     few = Shortlist(torch.zeros(translator.tokenizers.source.vocab_size, MOST, dtype=torch.long), torch.tensor([9, 11]))
     translator.shortlist = few
@@ -110,6 +123,20 @@ def test_a_damaged_shortlist_is_refused(translator, small_run, tmp_path):
     shutil.copy(tmp_path / "wide" / SHORTLIST, tmp_path / "foreign")
     with pytest.raises(ModelFolderError, match="has no hash of each of"):
         load_folder(tmp_path / "foreign")
+
+
+@pytest.mark.parametrize(("key", "value"), [("shortlist", 5), ("precision", "int8")])
+def test_a_training_that_could_not_be_scored_is_not_begun(small_run, tmp_path, monkeypatch, key, value):
+    def lacking():
+        raise ValueError("no VNNI")
+
+    monkeypatch.setattr("heedful.tasks.scoring.check_int8", lacking)
+    recipe = small_run.translator.recipe
+    decoding = recipe.decoding.model_copy(update={key: value})
+    recipe = recipe.model_copy(update={"decoding": decoding, "output": str(tmp_path / "run")})
+    with pytest.raises(RecipeError, match=f"decoding.{key} is {value}"):
+        train_translator(recipe)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_shortlist_that_is_not_there_is_asked_for(translator):

@@ -100,6 +100,7 @@ def test_a_language_that_no_row_has_is_told_beside_those_there_are(words):
     ("changes", "message"),
     [
         (["data.valid={bundled: tatoeba_en_fr}"], "where goes with tables, and valid is none"),
+        (["data.valid={features: a, captions: b}"], "where goes with tables, and valid is none"),
         (["data.valid={jsonl: a, columns: [b, c]}"], r"the columns of valid have names; set where\.column to one"),
         (["data.where.column=-1"], "it is -1; expected a name, or a number from 0"),
         (["data.train.columns=[[], 1]"], r"it is \[\[\], 1\]; expected two names"),

@@ -18,6 +18,7 @@ from ._shell import one_line, say, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
+    from heedful.data.sources import DataSource
     from heedful.tasks.captioning import Captioner
     from heedful.tasks.translated import Translation
 
@@ -29,18 +30,22 @@ SHADES = " ░▒▓█"
 
 
 def read_captions(captioner: "Captioner", folder: Path | None, captions: Path | None) -> "Pairs":
-    """The pictures of a folder and their captions that a model can be judged by; the others are counted."""
+    """The pictures of a folder and their captions."""
     if folder is None or captions is None:
         raise typer.BadParameter("a writer of captions is scored on two: the folder of pictures, and their captions")
     from heedful.data.readers import gather
     from heedful.data.sources import DataSource
+
+    kind = "images" if captioner.recipe.model.encoder == "convolutional" else "features"
+    return gather(DataSource(kind, str(captions), str(folder)), captioner.recipe.data.max_chars)
+
+
+def usable_pictures(captioner: "Captioner", pairs: "Pairs") -> "Pairs":
+    """Those that a model can be judged by; the others are counted on standard error."""
     from heedful.tasks.captioning import usable
     from heedful.tasks.picture_reading import make_reader
 
-    options = captioner.recipe.model
-    kind = "images" if options.encoder == "convolutional" else "features"
-    pairs = gather(DataSource(kind, str(captions), str(folder)), captioner.recipe.data.max_chars)
-    return usable(pairs, make_reader(options), say)
+    return usable(pairs, make_reader(captioner.recipe.model), say)
 
 
 def show_caption(captioner: "Captioner", path: str, output: Path | None, picture: Path | None) -> None:
@@ -109,13 +114,19 @@ def caption_report(pairs: "Pairs", counts: Counter[str]) -> Iterator[RenderableT
         yield Text(f"{Path(path).name}: {' | '.join(map(one_line, own[:SHOWN]))}")
 
 
-def inspect_captions(folder: str, captions: str, max_chars: int) -> None:
-    """Count and show them."""
-    from heedful.data.readers import Pairs, stream, why_nothing
+def find_pictures(folder: str, captions: str) -> "DataSource":
+    """A folder and its captions: of pixels where there is a picture in it, or below it."""
     from heedful.data.sources import DataSource
 
-    kind = "images" if any(_own(str(file)) for file in Path(folder).iterdir()) else "features"
-    source, skipped = DataSource(kind, captions, folder), Counter[str]()
+    kind = "images" if any(_own(str(file)) for file in Path(folder).rglob("*")) else "features"
+    return DataSource(kind, captions, folder)
+
+
+def inspect_captions(source: "DataSource", max_chars: int) -> None:
+    """Count and show them."""
+    from heedful.data.readers import Pairs, stream, why_nothing
+
+    skipped = Counter[str]()
     found = [*stream(source, skipped, max_chars)]
     if not found:
         raise DataError(f"{source} gives no caption to look at: {why_nothing(skipped)}.")

@@ -68,16 +68,16 @@ def command(
     """
     check_use(source, target, columns, bundled)
     translator: Any = load_any(model)
-    writes, labels = translator.task == "language_model", translator.task == "classification"
+    labels = translator.task == "classification"
     if odd := (beam or changes) if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
     decoding = None if labels else changed_decoding(translator, changes or [], short_for(beam))
     if source or (bundled and translator.task == "caption"):
         pairs = read_given(translator, source, target, columns)
     else:
-        pairs = read_set(bundled, split, translator.recipe.data)
-        pairs = replace(pairs, target=pairs.source) if writes and bundled else pairs
+        pairs = read_own(translator, bundled, split)
     say_read(pairs)
+    pairs = usable(translator, pairs)
     from . import _labels
 
     report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
@@ -117,6 +117,21 @@ def read_given(translator: Any, source: Path | None, target: Path | None, column
     return read_files(source or Path(STANDARD_INPUT), target, wanted, translator.recipe.data.max_chars)
 
 
+def read_own(translator: Any, bundled: str | None, split: str) -> "Pairs":
+    """The pairs of a set that ships with heedful, or of the model's recipe; a language model reads their sources."""
+    pairs = read_set(bundled, split, translator.recipe.data)
+    return replace(pairs, target=pairs.source) if bundled and translator.task == "language_model" else pairs
+
+
+def usable(translator: Any, pairs: "Pairs") -> "Pairs":
+    """The pairs that the model can be judged by: of captions those whose pictures it can read."""
+    if translator.task != "caption":
+        return pairs
+    from ._captions import usable_pictures
+
+    return usable_pictures(translator, pairs)
+
+
 def check_use(source: Path | None, target: Path | None, columns: str | None, bundled: str | None) -> None:
     """Refuse arguments that do not go together."""
     if source and bundled:
@@ -139,13 +154,13 @@ def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None")
 
         return evaluate_writer(translator, pairs)
     how: Any = decoding or translator.recipe.decoding
+    together: Any = with_ensemble(translator, how)
     if translator.task == "caption":
         from heedful.tasks.captioning import evaluate_captioner
 
-        return evaluate_captioner(translator, pairs, how)
+        return evaluate_captioner(together, pairs, how)
     from heedful.tasks.scoring import score_translator
 
-    together = with_ensemble(translator, how)
     return score_translator(
         together, lambda: translate(together, pairs.source, how), pairs, translator.recipe.evaluation
     )

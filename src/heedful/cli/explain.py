@@ -73,6 +73,8 @@ def command(
     the run keeps: the best, and the last `training.average_last` that were validated.
     """
     check_use(sentences, output, faithful, explorable)
+    if picture and explorable:
+        raise typer.BadParameter("--picture is of a caption, not of a page to explore; leave it out")
     if explorable and output:
         explore(model, [check_sentence(sentence) for sentence in sentences], output)
     else:

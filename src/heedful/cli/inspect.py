@@ -13,6 +13,7 @@ from heedful._errors import DataError
 from ._shell import MAX_CHARS, Columns, load_translator, parse_columns, progress, say
 
 if TYPE_CHECKING:
+    from heedful.data.sources import DataSource
     from heedful.data.survey import Survey
     from heedful.tasks.recipe import Recipe
 
@@ -62,7 +63,7 @@ def command(
     if labels or (recipe and recipe.task == "classification"):
         inspect_labels(recipe, data, target, columns, model or picture)
     elif pictured := of_pictures(recipe, data, target):
-        inspect_pictures(pictured, columns or picture or model)
+        inspect_pictures(pictured, recipe.data.max_chars if recipe else MAX_CHARS, columns or picture or model)
     else:
         inspect_pairs(recipe, (data, target, columns), picture, model)
 
@@ -151,25 +152,27 @@ def find_recipe(name: str) -> "Recipe | None":
     return load_recipe(name) if is_file or (name in shipped_recipes() and not Path(name).exists()) else None
 
 
-def inspect_pictures(pictured: list[tuple[str, str]], unused: object) -> None:
+def inspect_pictures(pictured: "list[DataSource]", max_chars: int, unused: object) -> None:
     """Count pictures and captions."""
     if unused:
         raise typer.BadParameter("--columns, --picture and --model are of texts, not of pictures; leave them out")
     from ._captions import inspect_captions
 
-    for folder, captions in pictured:
-        inspect_captions(folder, captions, MAX_CHARS)
+    for source in pictured:
+        inspect_captions(source, max_chars)
 
 
-def of_pictures(recipe: "Recipe | None", data: str, target: str | None) -> list[tuple[str, str]]:
+def of_pictures(recipe: "Recipe | None", data: str, target: str | None) -> "list[DataSource]":
     """Folders of pictures and the files of their captions, where there are such."""
     if recipe and recipe.task == "caption":
-        from heedful.tasks.recipe import expand_path
+        from heedful.tasks.corpora import source_of_part
 
-        parts = [(part.features or part.images or "", part.captions or "") for part in recipe.data.train_parts]
-        return [(str(expand_path(folder)), str(expand_path(captions))) for folder, captions in parts]
-    lines = target is not None and Path(target).suffix == ".jsonl" and Path(data).is_dir()
-    return [(data, str(target))] if lines else []
+        return [source_of_part(part) for part in recipe.data.train_parts]
+    if target is None or ".jsonl" not in Path(target).suffixes or not Path(data).is_dir():
+        return []
+    from ._captions import find_pictures
+
+    return [find_pictures(data, target)]
 
 
 def read_recipe(recipe: "Recipe", skipped: Counter[str]) -> tuple[str, Iterator[tuple[str, str]]]:

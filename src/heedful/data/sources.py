@@ -134,9 +134,11 @@ def read_rows(source: DataSource) -> Iterator[Row]:
     passed_over: dict[str, None] = {}
     found = False
     for cells in _table_rows(source, wanted):
-        if source.where and (value := _shown(cells[-1])) not in (None, source.where[1]):
-            if len(passed_over) < SHOWN:
-                passed_over[str(value)] = None
+        if source.where and (value := _shown(cells[-1])) != source.where[1]:
+            if isinstance(value, Fault):  # nobody knows whether the row is wanted: it is counted as left out
+                yield value, value
+            elif len(passed_over) < SHOWN:
+                passed_over[value] = None
             continue
         found = True
         yield _joined(cells[: len(first)]), _joined(cells[len(first) : len(first) + len(second)])
@@ -161,10 +163,8 @@ def _joined(cells: Cells) -> Cell:
     return " ".join(texts) if texts else b" ".join(cell for cell in cells if isinstance(cell, bytes))
 
 
-def _shown(cell: Cell) -> str | None:
-    """The text of a cell; None of one that cannot be read, which is reported with its pair."""
-    if isinstance(cell, Fault):
-        return None
+def _shown(cell: Cell) -> str | Fault:
+    """The text of a cell; of one that cannot be read its fault."""
     return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
 
 

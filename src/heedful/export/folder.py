@@ -20,6 +20,11 @@ from heedful.decoding.constraints import Constraints
 
 FORMAT = 1
 MANIFEST = "heedful.json"
+# what the runtimes' own files are called
+FILES = (
+    *("encoder.onnx", "step.onnx", "encoder.pt2", "step.pt2"),
+    *("model.bin", "config.json", "source_vocabulary.json", "target_vocabulary.json", "shared_vocabulary.json"),
+)
 TOKENIZERS = {"source": "source_tokenizer.json", "target": "target_tokenizer.json"}
 
 
@@ -38,8 +43,7 @@ def export_folder(
         OutputError: the place cannot be written, or holds anything but an export.
     """
     path, limits = Path(path), constraints or Constraints()
-    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"cannot write an export to {path}: something else is there; choose a folder of its own")
+    _refuse_foreign(path)
     with whole_folder(path) as folder:
         manifest: dict[str, Any] = {
             "format": FORMAT,
@@ -54,6 +58,19 @@ def export_folder(
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _refuse_foreign(path: Path) -> None:
+    """What an export replaces must be an older one, with nothing of somebody's beside it."""
+    if path.is_dir():
+        found = {one.name for one in path.iterdir()}
+        foreign = sorted(found - {MANIFEST, *TOKENIZERS.values(), *FILES} if MANIFEST in found else found)
+    else:
+        foreign = [path.name] if path.exists() else []
+    if foreign:
+        raise OutputError(
+            f"cannot write an export to {path}: {foreign[0]} is there already; choose a folder of its own"
+        )
+
+
 def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
     """The tokeniser as one of the library `tokenizers`, which can also put ids together to text.
 
@@ -66,6 +83,10 @@ def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
         core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "byte_bpe":
         core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    elif tokenizer.kind == "letter":
+        # a feature, name=value, is put behind a space
+        spaces = [decoders.Replace(hf.Regex("^(?=[^=]+=)"), " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "character":
         core.decoder = decoders.Fuse()
     return core

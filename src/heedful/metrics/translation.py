@@ -16,7 +16,8 @@ _TOKENIZERS = ("13a", "intl", "char", "zh", "none")
 class Score:
     """A corpus score and the signature that lets another person reproduce it.
 
-    `value` lies between 0 and 100, higher is better; a perplexity from 1 up, lower is better.
+    `value` lies between 0 and 100, higher is better, but: CIDEr-D goes up to 1,000; of error rates, which may pass 100,
+    of a calibration error and of a perplexity, from 1 up, lower is better.
 
     >>> print(Score("BLEU", 38.125, "nrefs:1|case:mixed"))
     BLEU 38.1 (nrefs:1|case:mixed)

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 import heedful
+from heedful._errors import DataError, HeedfulError
 from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.translated import as_record
 
@@ -101,8 +102,17 @@ def create_app(
         decoding: how, where a request says nothing else; the recipe's own when left out.
         limits: of requests.
         token: what clients must know; None for loopback alone.
+
+    Raises:
+        HeedfulError: the model reads files, whose paths no client has a say in; `decoding` asks for what it cannot do.
     """
+    if translator.recipe.task == "caption":
+        raise HeedfulError(
+            f"{translator.recipe.name} writes captions of files on this machine, which a server does not open for its "
+            "clients; use heedful translate or explain"
+        )
     limits, decoding = limits or Limits(), decoding or translator.recipe.decoding
+    translator.search(decoding)
     name = translator.recipe.name
     metrics = Metrics(queue=lambda: batcher.waiting())
     batcher = Batcher(translator, limits, metrics.decoded)
@@ -189,6 +199,8 @@ async def answer(future: "Future[Any]", request: Request, seconds: float) -> Any
         if gone.done():
             raise RefusalError(LEFT, "The client has left.")
         raise RefusalError(503, f"It was not translated within {seconds:g} seconds; send less at once.", retry_after=10)
+    except DataError as error:  # such as a precision that this machine does not have
+        raise RefusalError(422, str(error)) from None
     finally:
         gone.cancel()
         found.cancel()

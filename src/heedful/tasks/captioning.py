@@ -80,9 +80,11 @@ class Captioner(Translator):
         caption = self.tokenizers.target.segment(target)
         if not caption.ids:
             raise DataError("The caption is empty; give at least one word.")
-        return align(self.model, self._segment(source), caption)
+        return align(self.model, make_reader(self.recipe.model).read(source), caption)
 
     def _segment(self, sentence: str) -> Segments:
+        if not sentence:  # a line that cannot be used, whose place is kept
+            return Segments([], [], [], [])
         return make_reader(self.recipe.model).read(sentence)
 
 

@@ -1,7 +1,6 @@
 """Classifiers from a recipe: text in one column, its label in another, macro-F1 and a confusion matrix to judge by."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,7 @@ from .classification_batches import (
 )
 from .classification_report import draw_last, judge
 from .corpora import Say
+from .looking import evaluated
 from .recipe import Recipe
 from .trained import TrainedModel
 from .translation import UNKNOWN, VALIDATION_TOKENS, Material, Task, gather_sets, keep_tokenizers
@@ -86,9 +86,9 @@ class Classifier(TrainedModel):
         """
         read = self.read(text)
         ids, words = read.ids, read.words
-        with torch.inference_mode(), evaluating(self.model) as model:
-            device = next(model.parameters()).device
-            found = model(torch.tensor([ids], device=device), torch.tensor([len(ids)], device=device), True)
+        with evaluated(self.model):
+            device = next(self.model.parameters()).device
+            found = self.model(torch.tensor([ids], device=device), torch.tensor([len(ids)], device=device), True)
         looks = found.weights[0].double().cpu().reshape(-1, len(ids)).numpy()
 
         def reading(weights: np.ndarray, caption: str = "") -> Reading:
@@ -121,15 +121,14 @@ class Classifier(TrainedModel):
         without = Ids.pack([read.kept(words - {word}) for word in range(num_words)])
         return np.maximum(answer.probabilities[answer.label] - self.probabilities(without)[:, place], 0)
 
-    @torch.inference_mode()
     def probabilities(self, texts: Ids) -> np.ndarray:
         """Of every label for each text of ids, none of them empty: `[texts, labels]`."""
         found = np.zeros((len(texts), len(self.labels)))
         batches = LabelledBatches(texts, np.zeros(len(texts), np.int64), VALIDATION_TOKENS)
-        with evaluating(self.model) as model:
-            device = next(model.parameters()).device
+        with evaluated(self.model):
+            device = next(self.model.parameters()).device
             for batch in batches.epoch(0):
-                logits = model(batch.inputs.to(device), batch.lengths.to(device)).answer
+                logits = self.model(batch.inputs.to(device), batch.lengths.to(device)).answer
                 found[batch.index.numpy()] = logits.double().softmax(-1).cpu().numpy()
         return found
 
@@ -141,16 +140,6 @@ class Classifier(TrainedModel):
 def wants_relations(recipe: Recipe) -> bool:
     """Whether the labels are scored as relations."""
     return "relation_f1" in (*recipe.evaluation.metrics, recipe.training.best_by)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """A model in evaluation mode for as long as the `with` lasts."""
-    training = model.training
-    try:
-        yield model.eval()
-    finally:
-        model.train(training)
 
 
 def _answer(labels: Sequence[str], probabilities: np.ndarray) -> Answer:

@@ -18,7 +18,7 @@ from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, TRANSFORMER, count_parameters, fit_size, refuse_recipe, with_attention
 from .recipe import ModelOptions, Recipe, check_recipe, did_you_mean
 from .recipe_yaml import parse_yaml
-from .scoring import check_metrics
+from .scoring import check_decoding, check_metrics
 from .side_by_side import Job, run_jobs
 from .translation import claim_folder
 
@@ -138,12 +138,16 @@ def plan_comparison(
         say: takes what was read.
 
     Raises:
-        RecipeError: the recipe has no attention, no test set, or begins with another model.
+        RecipeError: the recipe is for another task than translation, has no attention or no test set, or begins with
+            another model.
         DataError: links that do not fit the test pairs.
         OutputError: the folder holds another comparison, or something else.
     """
+    if recipe.task != "translation":
+        raise RecipeError(f"the recipe's task is {recipe.task!r}; models are compared in translation alone")
     refuse_recipe(recipe.model)
     check_metrics(recipe.evaluation)
+    check_decoding(recipe.decoding)
     if odd := {*recipe.evaluation.metrics} - {*METRICS}:
         raise RecipeError(
             f"evaluation.metrics name {min(odd)}, but models are compared by {', '.join(METRICS)}; such as "
@@ -157,7 +161,7 @@ def plan_comparison(
     plan = json.dumps({"first": names[0], "recipe": common}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     _check_folder(folder, plan)
     tokenizers = _tokenizers(recipe, folder, say)
-    test = read_part(recipe.data.test, say)
+    test = read_part(recipe.data.test, say, recipe.data.max_chars)
     if gold is not None:
         _check_gold(gold, test, tokenizers)
     contenders = size_models(recipe.model, names, (tokenizers.source.vocab_size, tokenizers.target.vocab_size))

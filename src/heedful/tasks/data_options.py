@@ -189,7 +189,7 @@ class DataOptions(Section):
         if where is None:
             return self
         for name, part in self._parts():
-            if part.source or part.bundled:
+            if part.source or part.bundled or part.captions:
                 raise ValueError(f"where goes with tables, and {name} is none; leave it out")
             if isinstance(where.column, int) and any(getattr(part, form) for form in NAMED):
                 raise ValueError(f"the columns of {name} have names; set where.column to one")

@@ -1,4 +1,4 @@
-"""Models on the Hugging Face Hub: fetched by name and shared by name, the same five files and never a pickle."""
+"""Models on the Hugging Face Hub: fetched by name and shared by name, the same files as in a folder, never a pickle."""
 
 import os
 import tempfile
@@ -54,7 +54,7 @@ class HubMixin(ABC):
         force_download: bool = False,
         local_files_only: bool = False,
     ) -> Model:
-        """Read the model in a folder, or one from the hub, of which the five files of a model are fetched and no more.
+        """Read the model in a folder, or one from the hub, of which the files of a model are fetched and no more.
 
         Args:
             name_or_path: a folder, or a name on the hub, such as "somebody/model".
@@ -118,6 +118,8 @@ class HubMixin(ABC):
                     revision=branch,
                     create_pr=create_pr,
                     allow_patterns=[*FILES, SHORTLIST, CARD],
+                    # one of an older model would make the folder unreadable; a new one is put in its place
+                    delete_patterns=[SHORTLIST],
                 )
             except Exception as error:  # the network, the hub and the system each have errors of their own
                 raise OutputError(
@@ -128,7 +130,7 @@ class HubMixin(ABC):
 
 
 def fetch(repo_id: str, **options: Any) -> Path:
-    """The folder in the hub's cache that holds the five files of a model; other files are not fetched.
+    """The folder in the hub's cache that holds the files of a model; others are not fetched.
 
     Args:
         repo_id: name on the hub.
@@ -161,6 +163,8 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     from huggingface_hub import ModelCardData
 
     tag, name, made, call = _USES[recipe.task]
+    if recipe.model.encoder == "convolutional":
+        call = call.replace("dog.npy", "dog.jpg")
     module = TASKS[recipe.task].rpartition(".")[0]
     data = ModelCardData(library_name="heedful", pipeline_tag=tag, tags=["attention", tag])
     rows = [

@@ -7,11 +7,13 @@ from heedful._errors import RecipeError
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import Tokenizer
 from heedful.decoding.ensemble import Ensemble
+from heedful.layers.cheaper import check_int8
 from heedful.metrics import strings
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import validation_loss
 
 from .batches import encode
+from .decoding_options import DecodingOptions
 from .recipe import EvaluationOptions
 from .translator import Translator
 
@@ -94,3 +96,21 @@ def check_metrics(evaluation: EvaluationOptions) -> None:
         score(["word"], ["word"], evaluation.model_copy(update={"metrics": texts}))
     except ValueError as error:
         raise RecipeError(f"evaluation: {error}") from None
+
+
+def check_decoding(decoding: DecodingOptions) -> None:
+    """Refuse before the training what its model could not be scored with after it.
+
+    Raises:
+        RecipeError: a shortlist, which is learnt for a trained model, or a precision that this machine does not have.
+    """
+    if decoding.shortlist:
+        raise RecipeError(
+            f"decoding.shortlist is {decoding.shortlist}, but a model that is to be trained has none; set it to null, "
+            "and after the training run `heedful shortlist MODEL` and give it by --set"
+        )
+    if decoding.precision == "int8":
+        try:
+            check_int8()
+        except ValueError as error:
+            raise RecipeError(f"decoding.precision is int8: {error}") from None

@@ -42,7 +42,8 @@ class TrainedModel(HubMixin):
         self.tokenizers, self.recipe = tokenizers, recipe
         self.metrics = dict(metrics or {})
         self.shortlist: Shortlist | None = None
-        self._cheaper: dict[tuple[Any, ...], Any] = {}
+        # by precision, what the weights were, and the model
+        self._cheaper: dict[str, tuple[list[tuple[int, int]], Any]] = {}
 
     @classmethod
     def load(cls: type[Model], folder: str | os.PathLike[str]) -> Model:
@@ -63,20 +64,22 @@ class TrainedModel(HubMixin):
         return trained
 
     def model_in(self, precision: Precision) -> Any:
-        """The model for decoding in a precision; its weights are rounded once, and again where they have changed.
+        """The model for decoding in a precision; for each, its weights are rounded once, and again where they changed.
 
         Raises:
             DataError: a precision that this machine does not have, or a model that is not in float32 on the CPU.
         """
         if precision == "float32":
             return self.model
-        key = (precision, *((id(one), one._version) for one in self.model.parameters()))
-        if key not in self._cheaper:
+        weights = [(id(one), one._version) for one in self.model.parameters()]
+        rounded, model = self._cheaper.get(precision, (None, None))
+        if rounded != weights:
             try:
-                self._cheaper = {key: cheaper(self.model, precision)}
+                model = cheaper(self.model, precision)
             except ValueError as error:
                 raise DataError(f"decoding.precision is {precision}: {error}.") from None
-        return self._cheaper[key]
+            self._cheaper[precision] = weights, model
+        return model
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder, whole or not at all."""

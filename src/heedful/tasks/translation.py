@@ -35,7 +35,7 @@ from .decoding_options import DecodingOptions
 from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
-from .scoring import VALIDATION_TOKENS, check_metrics, score, score_translator
+from .scoring import VALIDATION_TOKENS, check_decoding, check_metrics, score, score_translator
 from .trained import TrainedModel
 from .translator import Translator
 
@@ -107,6 +107,7 @@ def train_translator(
     if recipe.task != task.kind.task:
         raise RecipeError(f"the recipe's task is {recipe.task!r}; train it by heedful.tasks.dispatch.train_recipe")
     check_metrics(recipe.evaluation)
+    check_decoding(recipe.decoding)
     folder = expand_path(recipe.output)
     with start(recipe.training) as processes, only_run(folder, processes.first):
         tell = say if processes.first else lambda _: None

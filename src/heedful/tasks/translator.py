@@ -48,7 +48,8 @@ class Translator(TrainedModel):
             nbest: how many of each sentence, up to the beam; of sampling, how many draws.
             need_weights: keep what each token looked at; "heads" of every layer and head, too.
             generator: the source of chance of sampling; torch's own when left out.
-            batch_size: most sentences decoded side by side; changes speed and memory, and, of sampling, the draws.
+            batch_size: most sentences decoded side by side; changes speed and memory, and, of sampling, the draws; of a
+                shortlist, which the sentences of a batch have together, what may be said.
 
         Raises:
             ValueError: `nbest` is more than the beam, or than `risk_draws`.
@@ -58,7 +59,7 @@ class Translator(TrainedModel):
         how = self.search(options, nbest, need_weights, generator)
         sources = [self._segment(sentence) for sentence in sentences]
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
-        model, most = self.model_in(options.precision), self._shortlist_size(options)
+        model, most = self.model_in(options.precision), options.shortlist or 0
         for places in self._batches(sources, batch_size):
             hypotheses = self._decode(model, [sources[place] for place in places], how, options.replace_unknown, most)
             for place, best in zip(places, hypotheses, strict=True):
@@ -73,7 +74,8 @@ class Translator(TrainedModel):
         need_weights: bool | Literal["heads"] = False,
         generator: torch.Generator | None = None,
     ) -> Decoding:
-        """How `translate` decodes with these options; raises what it raises, before the model runs."""
+        """How `translate` decodes with these options; raises what it does, but of `precision`, before it runs."""
+        self._check_shortlist(options)
         draws = options.risk_draws if options.sample else None
         if draws and nbest > draws:
             raise ValueError(f"nbest is {nbest}, more than risk_draws, {draws}; draw more, or ask for less")
@@ -143,21 +145,14 @@ class Translator(TrainedModel):
                 found[place] = hypotheses
         return found
 
-    def _shortlist_size(self, options: DecodingOptions) -> int:
-        """Candidates of each source token; 0 for the whole vocabulary.
-
-        Raises:
-            DataError: there is no shortlist, or the model has no use for one.
-        """
-        if options.shortlist is None:
-            return 0
-        if self.shortlist is None or not isinstance(self.model, Seq2Seq):
+    def _check_shortlist(self, options: DecodingOptions) -> None:
+        """Refuse a shortlist where there is none, or the model has no use for one."""
+        if options.shortlist and (self.shortlist is None or not isinstance(self.model, Seq2Seq)):
             why = "an ensemble has none" if isinstance(self.model, Ensemble) else "the model has none"
             raise DataError(
                 f"decoding.shortlist is {options.shortlist}, but {why}; learn one by `heedful shortlist MODEL`, or "
                 "set it to null."
             )
-        return options.shortlist
 
     def _write(self, source: Segments, hypothesis: Hypothesis, replace_unknown: bool) -> Translation:
         target = self.tokenizers.target
