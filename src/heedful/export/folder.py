@@ -68,6 +68,10 @@ def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
         core.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     elif tokenizer.kind == "character":
         core.decoder = decoders.Fuse()
+    elif tokenizer.kind == "letter":
+        # a feature, name=value, stands behind a space
+        features = decoders.Replace(hf.Regex("^(?=..)(?=.*=)"), " ")
+        core.decoder = decoders.Sequence([features, decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return core
 
 
