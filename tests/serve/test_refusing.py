@@ -40,6 +40,7 @@ from .clients import Client, Paced, listening_at, serving, until
         ({"text": "a", "max_length": 21}, 422, "max_length is 21; this server takes at most 20"),
         ({"text": "a", "groups": 3}, 422, "beam is 2 and groups 3; make the beam a multiple"),
         ({"text": "a", "required": ["漢"]}, 422, "cannot be written with the model's vocabulary"),
+        ({"text": "a", "shortlist": 5}, 422, "decoding.shortlist is 5, but the model has none; learn one by"),
         ({"text": "a", "seed": 1}, 422, "seed is of use in sampling only"),
         (b'{"text": "a", "temperature": NaN}', 422, "temperature is nan; it should be"),
     ],

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 import heedful
+from heedful._errors import DataError
 from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.translated import as_record
 
@@ -210,6 +211,10 @@ async def _refused(_: Request, refusal: Any) -> JSONResponse:
     return refusal.response()
 
 
+async def _impossible(_: Request, error: Any) -> JSONResponse:
+    return RefusalError(422, str(error)).response()
+
+
 async def _invalid(_: Request, error: Any) -> JSONResponse:
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
@@ -238,6 +243,8 @@ def _unreadable(why: str) -> JSONResponse:
 
 HANDLERS: dict[Any, Any] = {
     RefusalError: _refused,
+    # what the model cannot do, which only shows when it is asked to
+    DataError: _impossible,
     RequestValidationError: _invalid,
     HTTPException: _http,
     Exception: _failed,
