@@ -137,7 +137,13 @@ def test_a_full_queue_a_slow_answer_and_a_client_that_left(translator):
         assert (full.status, full.headers["retry-after"]) == (503, "1")
         assert full.json["detail"] == "3 sentences wait, and the queue holds 4; try later."
         waiting.close()
+        until(lambda: client.number("heedful_requests_total", status="499") == 1)
+        # who has left has no place in the queue, though the model is at work still
+        later = threading.Thread(target=lambda: client.translate(["e", "f"]))
+        later.start()
+        until(lambda: client.number("heedful_queue_sentences") == 2)
         first.join(20)
+        later.join(20)
         assert (replies[0].status, replies[0].headers["retry-after"]) == (503, "10")
         assert replies[0].json["detail"] == "It was not translated within 1 seconds; send less at once."
         paced.go.set()
