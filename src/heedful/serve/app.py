@@ -144,7 +144,7 @@ def _add_translate(
         responses=REFUSALS,
         description=f"Translate up to {limits.sentences} sentences of up to {limits.chars:,} characters. Left out, a "
         f"key of decoding is the server's own; beam, n_best and risk_draws go up to {limits.hypotheses}, lengths up to "
-        f"{decoding.max_length}.",
+        f"{decoding.max_length}; banned and required hold up to {limits.phrases} phrases each.",
     )
     # pyright takes a model that is made at run time for no type
     async def translate(request: Request, asked: TranslateRequest) -> Any:  # pyright: ignore[reportInvalidTypeForm]
