@@ -185,6 +185,7 @@ def test_without_a_token_only_the_names_of_this_machine_are_answered(client):
         ("127.0.0.1", "", "the token is empty, or holds other than printable ASCII"),
         ("127.0.0.1", "two words", "the token is empty, or holds other than printable ASCII"),
         ("no.such.host.invalid", None, "cannot listen on no.such.host.invalid, port 0"),
+        ("no..host", None, "cannot listen on no..host, port 0"),
     ],
 )
 def test_it_listens_to_others_only_with_a_token(host, token, sentence):
