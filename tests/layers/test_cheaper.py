@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from heedful.layers.cheaper import CheaperLinear, quantize_rows
+from heedful.layers.cheaper import CheaperLinear, check_int8, quantize_rows
 from heedful.layers.cheaper_recurrent import CheaperRecurrent
 from heedful.models.cheaper import cheaper
 from tests.tolerances import assert_close
@@ -41,6 +41,14 @@ def test_products_are_near_to_float32_and_rows_can_be_chosen(precision):
     assert float((found(rows) - layer(rows).detach()).abs().max()) < BOUNDS[precision]
     places = torch.tensor([3, 29, 0])
     assert_close(found.rows(places)(rows), found(rows)[:, places])
+
+
+def test_another_default_device_changes_nothing():
+    weight, rows = torch.randn(9, 16), torch.randn(2, 16)
+    expected = CheaperLinear(weight, None, "int8")(rows)
+    check_int8.cache_clear()
+    with torch.device("meta"):
+        assert CheaperLinear(weight, None, "int8")(rows).equal(expected)
 
 
 def test_broken_numbers_stay_broken():
