@@ -73,9 +73,12 @@ class TrainedModel(HubMixin):
         key = (precision, *((id(one), one._version) for one in self.model.parameters()))
         if key not in self._cheaper:
             try:
-                self._cheaper = {key: cheaper(self.model, precision)}
+                rounded = cheaper(self.model, precision)
             except ValueError as error:
                 raise DataError(f"decoding.precision is {precision}: {error}.") from None
+            # of the same weights both precisions may be in use, by turns
+            same = {one: model for one, model in self._cheaper.items() if one[1:] == key[1:]}
+            self._cheaper = {**same, key: rounded}
         return self._cheaper[key]
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
