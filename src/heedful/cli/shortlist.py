@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from heedful._errors import DataError
+
 from ._shell import Model, load_translator, say
 
 EXAMPLES = (
@@ -31,6 +33,8 @@ def command(
     if str(model).startswith("hf:") and not output:
         raise typer.BadParameter("a model of the hub needs a place of its own; add --output FOLDER")
     translator = load_translator(model)
+    if translator.task != "translation":
+        raise DataError(f"{model} is a model for {translator.task}; a shortlist is of use to one for translation.")
     sources, targets = [], []
     for part in translator.recipe.data.train_parts:
         pairs = read_part(part, say, translator.recipe.data.max_chars)
