@@ -36,6 +36,17 @@ def test_context_and_weights_are_those_of_float64(case, dtype):
 
 
 @each_of_few
+def test_a_step_in_half_precision_gives_half_precision(case):
+    attention = case.compose().bfloat16()
+    query, key, value = draw(attention, dtype=torch.bfloat16)
+    memory = attention.remember(key, value)
+    for need_weights in (False, True):
+        output, _ = attention.step(query[:, :1], memory, need_weights=need_weights)
+        assert output.context.dtype == torch.bfloat16
+    assert weights_of(output).dtype == torch.bfloat16
+
+
+@each_of_few
 def test_gradients_in_float32_are_those_of_float64(case):
     attention = case.compose()
     reference = copy.deepcopy(attention).double()

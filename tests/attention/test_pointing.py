@@ -129,6 +129,7 @@ def test_scores_of_ten_thousand_in_half_precision_and_nothing_at_all():
     log_probs = pointer(*(tensor.half() for tensor in draw()))
     assert log_probs.dtype == torch.float32
     assert log_probs.isfinite().all()
+    assert network(glimpses=2).half()(*(tensor.half() for tensor in draw())).isfinite().all()
     plain = network(1)
     for batch, queries, keys in ((0, 2, 3), (2, 0, 3), (2, 2, 0)):
         query, key = (torch.zeros(batch, size, DIM, dtype=torch.float64) for size in (queries, keys))

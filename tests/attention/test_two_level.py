@@ -119,6 +119,8 @@ def test_nothing_visible_gives_zeros_and_scores_may_be_large(inside):
     output = half(*large, IDS, need_weights=True)
     assert output.context.isfinite().all()
     assert_close(output.weights.sum(2), torch.ones(BATCH, QUERIES), torch.float16)
+    output = network(inside, additive=True).half()(*(one.half() for one in (query, words, sections)), IDS)
+    assert output.context.dtype == torch.half
     assert torch.autograd.gradcheck(lambda *x: layer(*x, IDS).context, (query, words, sections))
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from heedful.functional import additive_attention, additive_scores, remember_keys
+from heedful.functional import additive_attention, additive_scores, remember_keys, remember_values
 from heedful.functional.harmonic import FARTHEST, LEAST, sine_terms, tanh_sines
 from tests.tolerances import assert_close
 
@@ -71,6 +71,9 @@ def test_half_precision_is_computed_in_float32(dtype):
     found = additive_scores(query, key, energy, method="harmonic", tolerance=1e-4)
     assert found.dtype == dtype
     assert_close(found, exact(query, key, energy))
+    own = (query, remember_keys(key), remember_values(key), energy)
+    context, weights = additive_attention(*own, need_weights=True, method="harmonic")
+    assert context.dtype == weights.dtype == additive_attention(*own, method="harmonic").dtype == dtype
 
 
 def test_many_units_round_to_less_than_a_tenth_of_the_least_tolerance():

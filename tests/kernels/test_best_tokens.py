@@ -29,6 +29,16 @@ def test_best_tokens_are_those_of_log_softmax(rows, width, count):
     assert_close(norms, logits.double().logsumexp(1), torch.float32)
 
 
+def test_another_default_device_changes_nothing():
+    logits, banned = torch.randn(3, 8192), torch.tensor([0])
+    expected = best_tokens(logits, 2, banned)
+    with torch.device("meta"):
+        found = best_tokens(logits, 2, banned)
+    assert expected is not None
+    assert found is not None
+    assert all(one.equal(other) for one, other in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), "nothing finite", "nothing allowed"])
 def test_a_row_that_is_broken_or_empty_is_left_to_the_slow_path(odd):
     logits, banned = torch.randn(4, 5000), torch.tensor([0])

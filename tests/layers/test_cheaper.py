@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from heedful.layers.cheaper import CheaperLinear, quantize_rows
+from heedful.layers.cheaper import CheaperLinear, check_int8, quantize_rows
 from heedful.layers.cheaper_recurrent import CheaperRecurrent
 from heedful.models.cheaper import cheaper
 from tests.tolerances import assert_close
@@ -43,6 +43,14 @@ def test_products_are_near_to_float32_and_rows_can_be_chosen(precision):
     assert_close(found.rows(places)(rows), found(rows)[:, places])
 
 
+def test_another_default_device_changes_nothing():
+    weight, rows = torch.randn(9, 16), torch.randn(2, 16)
+    expected = CheaperLinear(weight, None, "int8")(rows)
+    check_int8.cache_clear()
+    with torch.device("meta"):
+        assert CheaperLinear(weight, None, "int8")(rows).equal(expected)
+
+
 def test_broken_numbers_stay_broken():
     layer = CheaperLinear(torch.randn(9, 16), None, "int8")
     for odd in (float("nan"), float("inf")):
@@ -63,9 +71,11 @@ def test_rounding_keeps_the_largest_and_zero():
 def test_recurrent_layers_are_near_to_torchs(kind, precision):
     theirs = kind(13, 6, 2, batch_first=True, bidirectional=True)
     ours, inputs, lengths = CheaperRecurrent(theirs, precision), torch.randn(4, 5, 13), torch.tensor([2, 5, 1, 4])
-    for given in (inputs, pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)):
-        (found, after), (expected, last) = ours(given), theirs(given)
-        if given is not inputs:
+    state = torch.rand(4, 4, 6) if kind is nn.GRU else (torch.rand(4, 4, 6), torch.rand(4, 4, 6))
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    for given, first in ((inputs, None), (inputs, state), (packed, None), (packed, state)):
+        (found, after), (expected, last) = ours(given, first), theirs(given, first)
+        if given is packed:
             found, expected = (pad_packed_sequence(one, batch_first=True)[0] for one in (found, expected))
         assert float((found - expected).detach().abs().max()) < BOUNDS[precision]
         for one, other in zip([after] if kind is nn.GRU else after, [last] if kind is nn.GRU else last, strict=True):

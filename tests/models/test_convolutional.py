@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from heedful.decoding import Constraints, Decoding, Ensemble, Penalties, beam_search
 from heedful.models import ConvolutionalEncoder, RecurrentEncoder
 from heedful.models.convolutional import halved
 from heedful.tasks.build import build_captioner
@@ -78,6 +79,25 @@ def test_a_model_over_pixels_writes_and_looks_at_its_regions():
     assert weights is not None
     assert weights.shape == (2, 3, 5)
     assert not weights[1, :, 2:].any()
+
+
+@pytest.mark.parametrize(
+    ("picture", "lengths", "regions"),
+    [
+        ({"height": 32, "width": 24}, [24, 24], [8 * 6, 8 * 6]),
+        ({"height": 16, "width": None, "width_halvings": 1}, [9, 4], [5, 2]),
+    ],
+)
+def test_a_search_knows_how_many_regions_there_are(picture, lengths, regions):
+    picture |= {"channels": [4, 5], "grey": True}
+    options = ModelOptions(encoder="convolutional", picture=picture, embedding_dim=8, units=8, dropout=0.0)
+    model = build_captioner(options, vocab=11)
+    source = torch.randn(2, max(lengths), picture["height"])
+    how = Decoding(beam=2, need_weights=True, constraints=Constraints(4, 4), penalties=Penalties(coverage=0.2))
+    for searched in (model, Ensemble([model, model])):
+        for (best, *_), number in zip(beam_search(searched, source, torch.tensor(lengths), how), regions, strict=True):
+            assert best.weights.shape == (len(best.tokens), number)
+            assert_close(best.weights.sum(1), torch.ones(len(best.tokens)))
 
 
 @pytest.mark.messages

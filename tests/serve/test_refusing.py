@@ -40,6 +40,7 @@ from .clients import Client, Paced, listening_at, serving, until
         ({"text": "a", "n_best": 4, "sample": True, "risk_draws": 3}, 422, "n_best is 4, more than risk_draws, 3"),
         ({"text": "a", "max_length": 21}, 422, "max_length is 21; this server takes at most 20"),
         ({"text": "a", "groups": 3}, 422, "beam is 2 and groups 3; make the beam a multiple"),
+        ({"text": "a", "banned": ["a b"] * 4}, 422, "banned has 4 phrases; this server takes at most 3"),
         ({"text": "a", "required": ["漢"]}, 422, "cannot be written with the model's vocabulary"),
         ({"text": "a", "shortlist": 5}, 422, "decoding.shortlist is 5, but the model has none; learn one by"),
         ({"text": "a", "seed": 1}, 422, "seed is of use in sampling only"),
@@ -154,7 +155,13 @@ def test_a_full_queue_a_slow_answer_and_a_client_that_left(translator):
         assert (full.status, full.headers["retry-after"]) == (503, "1")
         assert full.json["detail"] == "3 sentences wait, and the queue holds 4; try later."
         waiting.close()
+        until(lambda: client.number("heedful_requests_total", status="499") == 1)
+        # who has left has no place in the queue, though the model is at work still
+        later = threading.Thread(target=lambda: client.translate(["e", "f"]))
+        later.start()
+        until(lambda: client.number("heedful_queue_sentences") == 2)
         first.join(20)
+        later.join(20)
         assert (replies[0].status, replies[0].headers["retry-after"]) == (503, "10")
         assert replies[0].json["detail"] == "It was not translated within 1 seconds; send less at once."
         paced.go.set()
@@ -195,6 +202,7 @@ def test_without_a_token_only_the_names_of_this_machine_are_answered(client):
         ("127.0.0.1", "", "the token is empty, or holds other than printable ASCII"),
         ("127.0.0.1", "two words", "the token is empty, or holds other than printable ASCII"),
         ("no.such.host.invalid", None, "cannot listen on no.such.host.invalid, port 0"),
+        ("no..host", None, "cannot listen on no..host, port 0"),
     ],
 )
 def test_it_listens_to_others_only_with_a_token(host, token, sentence):

@@ -3,9 +3,11 @@
 import re
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from heedful._errors import DataError, HeedfulError
 from heedful.serve.limits import Limits
 from tests.cli.conftest import start
 
@@ -122,3 +124,19 @@ def test_without_the_extra_it_says_how_to_get_it(small_run, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
     result = CliRunner().invoke(app, ["serve", str(small_run.model)])
     assert (result.exit_code, result.stderr) == (1, "Error: uvicorn is missing; pip install 'heedful[serve]'\n")
+
+
+def test_it_does_not_start_with_options_that_the_model_has_no_use_for(translator):
+    from heedful.cli.serve import run
+
+    decoding = translator.recipe.decoding.model_copy(update={"shortlist": 5})
+    with pytest.raises(DataError, match=r"decoding\.shortlist is 5, but the model has none"):
+        run(translator, decoding, Limits(), None, None)
+
+
+def test_a_model_that_reads_pictures_is_not_served():
+    from heedful.cli.serve import run
+
+    captioner = SimpleNamespace(task="caption", recipe=SimpleNamespace(name="dogs"))
+    with pytest.raises(HeedfulError, match="dogs reads pictures, which heedful serve does not take"):
+        run(captioner, None, Limits(), None, None)

@@ -76,6 +76,16 @@ def test_the_order_of_the_input_is_that_of_the_output(translator):
     assert texts[:5] == texts[5:10]
 
 
+def test_weights_are_rounded_once_for_each_precision_and_anew_when_they_change(tmp_path):
+    translator = fresh(tmp_path)
+    half, whole = translator.model_in("bf16"), translator.model_in("int8")
+    assert [translator.model_in(precision) for precision in ("bf16", "int8")] == [half, whole]
+    with torch.no_grad():
+        next(translator.model.parameters()).mul_(2)
+    assert translator.model_in("bf16") is not half
+    assert len(translator._cheaper) == 1
+
+
 def test_nothing_says_nothing(translator):
     assert translator.translate([]) == []
     for sentence in ("", "   ", "\t"):

@@ -123,7 +123,10 @@ class Attention(nn.Module):
         self._check_pair(key, value)
         check_mask(mask, key.shape[0], 1, key.shape[1])
         memory = self._prepare(key, value, mask)
-        return Memory(*self.score.keep(memory.key, memory.value), memory.mask)
+        kept, ready = self.score.keep(memory.key, memory.value)
+        # they may be cast for the fused path, which alone gives their type back
+        biased = self.window.biases or self.window.scales
+        return Memory(kept, ready if self._wants_fusing() and not biased else memory.value, memory.mask)
 
     def extend(
         self,
@@ -265,10 +268,13 @@ class Attention(nn.Module):
     def _can_fuse(self, view: View, need_weights: bool) -> bool:
         """Whether nothing but a plain softmax is wanted, so that no scores need to be held."""
         able = self.score.weighs if need_weights else self.score.fused
+        return able and self._wants_fusing() and view.bias is None and view.gain is None
+
+    def _wants_fusing(self) -> bool:
+        """Whether a plain softmax is wanted, as far as that is known before the window says its bias and gain."""
         # such a window needs the weights
-        able = able and not (self.window.stateful or self.window.reads)
-        plain = self.normalizer.is_plain_softmax and view.bias is None and view.gain is None
-        return able and plain and not (self.training and self.dropout.p > 0)
+        needed = self.window.stateful or self.window.reads or (self.training and self.dropout.p > 0)
+        return self.score.fused and self.normalizer.is_plain_softmax and not needed
 
     def _can_ask(self, memory: Memory) -> bool:
         """Whether the memory is long, and the normaliser needs the scores of a few of its keys only."""

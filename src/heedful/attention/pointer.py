@@ -122,7 +122,7 @@ class PointerAttention(nn.Module):
         for _ in range(self.glimpses):
             scores, visible = _scores(glimpse, query, glimpsed, mask)
             weights = masked_softmax(scores, visible).to(query.dtype)
-            query = torch.einsum("bqk,bkv->bqv", weights, glimpsed.value)
+            query = torch.einsum("bqk,bkv->bqv", weights, glimpsed.value.to(query.dtype))
         scores, visible = _scores(self.pointing, query, pointed, mask)
         return masked_log_softmax(scores if self.clip is None else self.clip * torch.tanh(scores), visible)
 

@@ -1,6 +1,6 @@
 """Two-level attention: weights of words times the weights of their sections (Nallapati et al. 2016, section 2.4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -111,7 +111,9 @@ class TwoLevelAttention(nn.Module):
         filled = torch.zeros(batch, sections.shape[1] + 1, dtype=torch.bool, device=words.device)
         filled = filled.scatter(1, places, value=True)[:, :-1]
         remembered = self.sections.remember(hide(sections, filled))
-        return SectionMemory(self.words.remember(words, mask=visible), remembered, section_ids)
+        # nothing here is fused: the words are read in the type they came in
+        read = replace(self.words.remember(words, mask=visible), value=hide(words, visible.squeeze(1)))
+        return SectionMemory(read, remembered, section_ids)
 
     def look(
         self, query: Float[Tensor, "batch queries query_dim"], memory: SectionMemory, need_weights: bool = False

@@ -34,7 +34,7 @@ def command(
         raise typer.BadParameter("a model of the hub needs a place of its own; add --output FOLDER")
     translator = load_translator(model)
     if translator.task != "translation":
-        raise DataError(f"{model} is a model for {translator.task}; a shortlist is of use to translation alone")
+        raise DataError(f"{model} is a model for {translator.task}; a shortlist is of use to one for translation.")
     sources, targets = [], []
     for part in translator.recipe.data.train_parts:
         pairs = read_part(part, say, translator.recipe.data.max_chars)

@@ -38,6 +38,12 @@ def check_source(source: Tensor, lengths: Tensor) -> None:
         )
 
 
+def keys_of(model: StepModel, lengths: Tensor) -> Tensor:
+    """How many keys a model looks at of sources of such lengths: as many, where it has no `regions_of`."""
+    regions_of = getattr(model, "regions_of", None)
+    return lengths if regions_of is None else regions_of(lengths)
+
+
 def log_softmax(logits: Tensor, sentence: Tensor, step: int) -> Tensor:
     """Log-softmax in at least float32 that leaves a row of minus infinities as it is.
 

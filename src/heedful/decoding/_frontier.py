@@ -11,7 +11,7 @@ from heedful.data.vocabulary import BOS, EOS
 from heedful.kernels.best_tokens.op import best_tokens
 from heedful.models.protocol import StepModel
 
-from ._evaluation import check_source, evaluation, log_softmax
+from ._evaluation import check_source, evaluation, keys_of, log_softmax
 from ._results import Results, Trail
 from ._rows import top
 from .constraints import NEVER
@@ -39,13 +39,15 @@ class Frontier:
     ) -> None:
         check_source(source, lengths)
         self.model, self.decoding, self.copies = model, decoding, copies
-        self.results = Results(lengths.tolist())
-        limits = torch.tensor(decoding.constraints.max_lengths(self.results.lengths), device=source.device)
-        self.lengths, self.limits = repeat((lengths.to(source.device), limits), copies)
-        self.sentence = self.parent = self.memory_of = torch.arange(len(self.lengths), device=source.device)
+        keys = keys_of(model, lengths)
+        self.results = Results(keys.tolist())
+        limits = torch.tensor(decoding.constraints.max_lengths(lengths.tolist()), device=source.device)
+        self.keys, self.limits = repeat((keys.to(source.device), limits), copies)
+        self.sentence = self.parent = self.memory_of = torch.arange(len(self.keys), device=source.device)
         nothing = self.sentence.new_empty(len(self.sentence), 0)
         ranks = nothing.float() if decoding.penalties.repetition > 1 else None
-        covered = nothing.new_zeros(len(nothing), source.shape[1] if decoding.penalties.reads_coverage else 0).float()
+        widest = keys_of(model, lengths.new_full((1,), source.shape[1]))
+        covered = nothing.new_zeros(len(nothing), int(widest) if decoding.penalties.reads_coverage else 0).float()
         self.trail = Trail(nothing, nothing.float(), ranks, nothing, covered)
         # of every token, once `step` or `best` has run; the norm of each row is still to be taken from `log_probs`
         self.log_probs = self.ranks = self.trail.log_probs
@@ -129,7 +131,7 @@ class Frontier:
 
     def penalties(self) -> Float[Tensor, " rows"]:
         """What each row loses for what it has not read so far, or read again; 0 where that is not asked for."""
-        read, how = (self.trail.coverage, self.lengths[self.sentence]), self.decoding.penalties
+        read, how = (self.trail.coverage, self.keys[self.sentence]), self.decoding.penalties
         return coverage_penalty(*read, how.coverage) + overcoverage_penalty(*read, how.overcoverage)
 
     def keep(self, rows: Bool[Tensor, " rows"]) -> None:

@@ -51,12 +51,12 @@ class Results:
     """What ended, sentence by sentence, and the weights of every step.
 
     Args:
-        lengths: of the source sentences.
+        keys: how many there are of each source.
     """
 
-    def __init__(self, lengths: list[int]) -> None:
-        self.lengths = lengths
-        self.ended: list[list[Ended]] = [[] for _ in lengths]
+    def __init__(self, keys: list[int]) -> None:
+        self.keys = keys
+        self.ended: list[list[Ended]] = [[] for _ in keys]
         self.log: list[tuple[Tensor, ...]] = []
         self.first = self.logged = 0
 
@@ -78,16 +78,16 @@ class Results:
         """Up to `most` of what ended, for each sentence: finished ones first, then by score."""
         log = [torch.cat(parts).cpu() for parts in zip(*self.log, strict=True)]
         found = []
-        for source_length, ended in zip(self.lengths, self.ended, strict=True):
+        for keys, ended in zip(self.keys, self.ended, strict=True):
             scored = [(not one.finished, -score_of(one.ranks, length_penalty) - one.penalty, one) for one in ended]
             scored.sort(key=lambda entry: entry[:2])
-            found.append([_hypothesis(one, -cost, log, source_length) for _, cost, one in scored[:most]])
+            found.append([_hypothesis(one, -cost, log, keys) for _, cost, one in scored[:most]])
         return found
 
 
-def _hypothesis(ended: Ended, score: float, log: list[Tensor], source_length: int) -> Hypothesis:
+def _hypothesis(ended: Ended, score: float, log: list[Tensor], keys: int) -> Hypothesis:
     said = len(ended.tokens) - ended.finished  # without EOS
     looks = torch.tensor(ended.looks[:said], dtype=torch.long)
-    parts = [part[looks][..., :source_length] for part in log]
+    parts = [part[looks][..., :keys] for part in log]
     weights, heads = parts[0] if parts else None, tuple(part.movedim(0, 2) for part in parts[1:])
     return Hypothesis(ended.tokens[:said], ended.log_probs, score, weights, ended.finished, heads)

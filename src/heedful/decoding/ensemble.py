@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from heedful.models.protocol import StepModel, StepOutput
 
+from ._evaluation import keys_of
+
 
 class Ensemble(nn.Module):
     """Models that read the same source and say the same ids, averaged at every step; every search takes it.
@@ -56,6 +58,10 @@ class Ensemble(nn.Module):
     def encode(self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"]) -> tuple[Any, ...]:
         """What each model read."""
         return tuple(model.encode(source, lengths) for model in self.members)
+
+    def regions_of(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """How much is left to look at of sources of such lengths, by the first model."""
+        return keys_of(self.members[0], lengths)
 
     def start(self, encoded: tuple[Any, ...]) -> tuple[Any, ...]:
         """Each model's state before the first token."""

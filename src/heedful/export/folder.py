@@ -89,6 +89,10 @@ def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
         core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "character":
         core.decoder = decoders.Fuse()
+    elif tokenizer.kind == "letter":
+        # a feature, name=value, stands behind a space
+        features = decoders.Replace(hf.Regex("^(?=..)(?=.*=)"), " ")
+        core.decoder = decoders.Sequence([features, decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return core
 
 

@@ -147,6 +147,7 @@ def harmonic_attention(
     known = key.key if isinstance(key, AdditiveMemory) else key
     if not _is_for_sines(query, known, energy):
         return op.additive_attention(query, key, value, energy, mask, need_weights)
+    dtype = query.dtype if op.widens(query, key) else value.dtype
     if mask is not None:
         seen = mask.any(1).expand(known.shape[:2])
         known, value = hide(known, seen), hide(value, seen)
@@ -157,7 +158,7 @@ def harmonic_attention(
             # fused kernels ask for an axis of heads
             heads = (part.unsqueeze(1) for part in (asked, features, wide))
             mask = None if mask is None else mask.unsqueeze(1)
-            return scaled_dot_product_attention(*heads, attn_mask=mask, scale=1.0).squeeze(1).to(value.dtype), None
+            return scaled_dot_product_attention(*heads, attn_mask=mask, scale=1.0).squeeze(1).to(dtype), None
         scores = asked @ features.mT
         weights = masked_softmax(scores + _exact(query, known, energy, far) if len(far) else scores, mask)
-        return (weights @ wide).to(value.dtype), weights.to(value.dtype) if need_weights else None
+        return (weights @ wide).to(dtype), weights.to(dtype) if need_weights else None

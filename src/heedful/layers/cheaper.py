@@ -51,7 +51,7 @@ class CheaperLinear(nn.Module):
             )
         self.precision: Precision = precision
         weight = weight.detach()
-        self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().clone()
+        self.bias = weight.new_zeros(len(weight)) if bias is None else bias.detach().clone()
         if precision == "bf16":
             self.weight, self.scale = weight.bfloat16(), None
         else:
@@ -102,10 +102,10 @@ def check_int8() -> None:
     Raises:
         ValueError: this PyTorch has no such product, or it is not exact here.
     """
-    ones = torch.full((16, 512), _LARGEST, dtype=torch.int8)
+    ones = torch.full((16, 512), _LARGEST, dtype=torch.int8, device="cpu")
     try:
         packed = torch.ops.onednn.qlinear_prepack(ones, None)
-        found = _int8_product(ones, packed, torch.ones(16))
+        found = _int8_product(ones, packed, torch.ones(16, device="cpu"))
     except (AttributeError, RuntimeError) as error:
         why = str(error).partition("\n")[0]
         raise ValueError(f"decoding in int8 needs a PyTorch with oneDNN on x86 ({why}); use bf16 or float32") from None
@@ -114,7 +114,7 @@ def check_int8() -> None:
 
 
 def _int8_product(rounded: Tensor, packed: Tensor, scale: Tensor) -> Tensor:
-    rows, nothing = len(rounded), torch.zeros(len(scale), dtype=torch.long)
+    rows, nothing = len(rounded), scale.new_zeros(len(scale), dtype=torch.long)
     # oneDNN has no fast product of one row with 256 features: 19 ms in place of 0.04
     rounded = rounded.expand(2, -1).contiguous() if rows == 1 else rounded
     form = (1.0, 0, torch.float32, "none", [], "")

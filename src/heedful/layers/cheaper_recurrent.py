@@ -34,14 +34,18 @@ class CheaperRecurrent(nn.Module):
         self, inputs: Tensor | PackedSequence, state: State | None = None
     ) -> tuple[Tensor | PackedSequence, State]:
         """Outputs of the last layer and the last state of every layer, as torch's layers give them."""
+        order = back = None
         if isinstance(inputs, PackedSequence):
             data, sizes = inputs.data, inputs.batch_sizes.tolist()
+            # packing sorts by length; states stay in the order of the sentences
+            order, back = inputs.sorted_indices, inputs.unsorted_indices
         else:
             data, sizes = inputs.transpose(0, 1).flatten(0, 1), [inputs.shape[0]] * inputs.shape[1]
         if state is None:
             zeros = data.new_zeros(self.num_layers * self.directions, sizes[0], self.hidden_size)
             state = zeros if self.mode == "GRU" else (zeros, zeros)
-        first = [part.unbind(0) for part in ((state,) if isinstance(state, Tensor) else state)]
+        given = (state,) if isinstance(state, Tensor) else state
+        first = [(part if order is None else part.index_select(1, order)).unbind(0) for part in given]
         last = []
         for layer in range(self.num_layers):
             runs = []
@@ -53,9 +57,7 @@ class CheaperRecurrent(nn.Module):
             data = torch.cat(runs, -1)
         after = tuple(torch.stack(parts) for parts in zip(*last, strict=True))
         if isinstance(inputs, PackedSequence):
-            # lengths sorted by packing; states go back to the order of the sentences
-            order = inputs.unsorted_indices
-            after = tuple(part if order is None else part.index_select(1, order) for part in after)
+            after = tuple(part if back is None else part.index_select(1, back) for part in after)
             outputs = inputs._replace(data=data)
         else:
             outputs = data.unflatten(0, (inputs.shape[1], inputs.shape[0])).transpose(0, 1)

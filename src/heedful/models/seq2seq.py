@@ -158,9 +158,10 @@ class Seq2Seq(nn.Module):
 
     def _remember(self, read: EncoderOutput, lengths: Tensor) -> Encoded:
         """What the decoder looks at: what is left of so many steps of the source."""
-        return self.decoder.remember(read, padding_mask(self._left(lengths), read.outputs.shape[1]))
+        return self.decoder.remember(read, padding_mask(self.regions_of(lengths), read.outputs.shape[1]))
 
-    def _left(self, lengths: Tensor) -> Tensor:
+    def regions_of(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """How much is left to look at of sources of such lengths: all of it, unless the encoder makes it less."""
         return self.encoder.regions_of(lengths) if isinstance(self.encoder, ConvolutionalEncoder) else lengths
 
     def start(self, encoded: Encoded) -> Any:
@@ -264,7 +265,7 @@ class Seq2Seq(nn.Module):
         if weights is None:
             return loss
         looks, real = mean_of_heads(weights), target.ids != target.ignored
-        seen = padding_mask(self._left(lengths), looks.shape[2]).squeeze(1)
+        seen = padding_mask(self.regions_of(lengths), looks.shape[2]).squeeze(1)
         cost = doubly_stochastic_loss(looks, real, seen) * real.any(1).sum()
         return loss._replace(total=loss.total + self.even_looks * cost)
 

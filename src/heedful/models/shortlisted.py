@@ -41,6 +41,10 @@ class Shortlisted(nn.Module):
         """Read the source sentences."""
         return self.model.encode(source, lengths)
 
+    def regions_of(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """How much is left to look at of sources of such lengths."""
+        return self.model.regions_of(lengths)
+
     def start(self, encoded: Any) -> Any:
         """The state before the first token."""
         return self.model.start(encoded)

@@ -153,7 +153,7 @@ def _add_translate(
         responses=REFUSALS,
         description=f"Translate up to {limits.sentences} sentences of up to {limits.chars:,} characters. Left out, a "
         f"key of decoding is the server's own; beam, n_best and risk_draws go up to {limits.hypotheses}, lengths up to "
-        f"{decoding.max_length}.",
+        f"{decoding.max_length}; banned and required hold up to {limits.phrases} phrases each.",
     )
     # pyright takes a model that is made at run time for no type
     async def translate(request: Request, asked: TranslateRequest) -> Any:  # pyright: ignore[reportInvalidTypeForm]
@@ -222,6 +222,10 @@ async def _refused(_: Request, refusal: Any) -> JSONResponse:
     return refusal.response()
 
 
+async def _impossible(_: Request, error: Any) -> JSONResponse:
+    return RefusalError(422, str(error)).response()
+
+
 async def _invalid(_: Request, error: Any) -> JSONResponse:
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
@@ -250,6 +254,8 @@ def _unreadable(why: str) -> JSONResponse:
 
 HANDLERS: dict[Any, Any] = {
     RefusalError: _refused,
+    # what the model cannot do, which only shows when it is asked to
+    DataError: _impossible,
     RequestValidationError: _invalid,
     HTTPException: _http,
     Exception: _failed,

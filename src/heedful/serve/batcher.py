@@ -98,6 +98,8 @@ class Batcher:
             if not self._open:
                 raise RefusalError(503, "The server is stopping; ask another one.", retry_after=5)
             if len(self._queue) + len(texts) > self._limits.queue:
+                self._forget()
+            if len(self._queue) + len(texts) > self._limits.queue:
                 wait = max(1, math.ceil(self._seconds * len(self._queue)))
                 raise RefusalError(
                     503,
@@ -146,7 +148,7 @@ class Batcher:
 
     def _head(self) -> list[_Sentence]:
         """The oldest sentence and those nearest to it in length that are decoded alike, as many as a batch holds."""
-        self._queue = deque(one for one in self._queue if not one.request.future.done())
+        self._forget()
         if not self._queue:
             return []
         first = self._queue[0]
@@ -158,6 +160,10 @@ class Batcher:
                 break
             batch.append(one)
         return batch[:SENTENCES_PER_BATCH]
+
+    def _forget(self) -> None:
+        """Take out what nobody waits for any more."""
+        self._queue = deque(one for one in self._queue if not one.request.future.done())
 
     def _decode(self, batch: Sequence[_Sentence]) -> None:
         """Translate a batch and hand out what was found; where that fails, each request is tried alone."""

@@ -99,6 +99,9 @@ def make_order(
     for name, value in most.items():
         if value is not None and value > limits.hypotheses:
             raise RefusalError(422, f"{name} is {value}; this server takes at most {limits.hypotheses}")
+    for name in ("banned", "required"):
+        if len(said.get(name) or ()) > limits.phrases:
+            raise RefusalError(422, f"{name} has {len(said[name])} phrases; this server takes at most {limits.phrases}")
     longest = max(said.get("max_length") or 0, said.get("min_length") or 0)
     if longest > defaults.max_length:
         raise RefusalError(422, f"max_length is {longest}; this server takes at most {defaults.max_length}")

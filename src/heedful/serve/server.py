@@ -34,9 +34,10 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
                 "127.0.0.1"
             )
         return socket.create_server(address, family=family, backlog=2 * MOST_CONNECTIONS)
-    except OSError as error:
-        # a fault of the name, or of the port
-        raise HeedfulError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another") from None
+    except (OSError, UnicodeError) as error:
+        # a fault of the name, which may be none that a name can be, or of the port
+        why = getattr(error, "strerror", None) or error
+        raise HeedfulError(f"cannot listen on {host}, port {port}: {why}; choose another") from None
 
 
 def address_of(listening: socket.socket) -> str:

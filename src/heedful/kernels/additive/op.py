@@ -74,7 +74,7 @@ class _OnlyKey(torch.autograd.Function):
 
 def additive_scores(query: Tensor, key: Tensor | AdditiveMemory, energy: Tensor) -> Tensor:
     """Scores [batch, queries, keys] by the fastest path for device and mode."""
-    if _widens(query, key):
+    if widens(query, key):
         return additive_scores(query.float(), key, energy.float()).to(query.dtype)
     memory, key = (key, key.key) if isinstance(key, AdditiveMemory) else (None, key)
     if reads_numbers(query, key, energy):
@@ -92,7 +92,7 @@ def additive_attention(
     query: Tensor, key: Tensor | AdditiveMemory, value: Tensor, energy: Tensor, mask: Tensor | None, need_weights: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Context [batch, queries, value_dim], and weights [batch, queries, keys] if asked for; `mask` has three axes."""
-    if _widens(query, key):
+    if widens(query, key):
         wide = additive_attention(query.float(), key, value.float(), energy.float(), mask, need_weights)
         context, weights = (None if one is None else one.to(query.dtype) for one in wide)
         return context, weights  # pyright: ignore[reportReturnType]: there is a context
@@ -120,7 +120,7 @@ def additive_attention(
     return context, weights if need_weights else None
 
 
-def _widens(query: Tensor, key: Tensor | AdditiveMemory) -> bool:
+def widens(query: Tensor, key: Tensor | AdditiveMemory) -> bool:
     """Whether a query of half precision meets keys that were cast to float32 once for all steps."""
     half = query.dtype not in operators.COMPUTED
     return half and isinstance(key, AdditiveMemory) and key.key.dtype == torch.float32

@@ -1,6 +1,5 @@
 """The best tokens of each row: the door to the kernel."""
 
-import torch
 from torch import Tensor
 
 from heedful.kernels.additive.backend import choice, reads_numbers
@@ -27,6 +26,7 @@ def best_tokens(logits: Tensor, count: int, banned: Tensor) -> tuple[Tensor, Ten
         values `[rows, count]`, columns `[rows, count]` and sums `[rows]`; `None` where there is no kernel for such
         logits, a row is broken (NaN, infinity) or has nothing allowed.
 
+    >>> import torch
     >>> logits = torch.zeros(2, 8192)
     >>> logits[0, 5] = logits[1, 7] = 3.0
     >>> found = best_tokens(logits, 2, torch.tensor([0, 5]))
@@ -43,7 +43,7 @@ def best_tokens(logits: Tensor, count: int, banned: Tensor) -> tuple[Tensor, Ten
 
     logits, banned = logits.contiguous(), banned.contiguous()
     values, norms = logits.new_empty(rows, count), logits.new_empty(rows)
-    tokens = torch.empty(rows, count, dtype=torch.long)
+    tokens = banned.new_empty(rows, count)
     record = (address(logits), width, address(banned), len(banned), count)
     left = share(kernel, (*record, address(values), address(tokens), address(norms)), rows, rows * width * _WORK)
     return None if left else (values, tokens, norms)
