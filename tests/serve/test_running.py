@@ -137,6 +137,6 @@ def test_it_does_not_start_with_options_that_the_model_has_no_use_for(translator
 def test_a_model_that_reads_pictures_is_not_served():
     from heedful.cli.serve import run
 
-    captioner = SimpleNamespace(task="caption", recipe=SimpleNamespace(name="dogs"))
-    with pytest.raises(HeedfulError, match="dogs reads pictures, which heedful serve does not take"):
+    captioner = SimpleNamespace(task="caption", recipe=SimpleNamespace(name="dogs", task="caption"))
+    with pytest.raises(HeedfulError, match="dogs writes captions of files on this machine"):
         run(captioner, None, Limits(), None, None)

@@ -71,15 +71,10 @@ def run(translator: Any, decoding: Any, limits: Any, token: str | None, listenin
     from heedful.serve.app import create_app
     from heedful.serve.server import Server, address_of
 
-    if translator.task == "caption":
-        # a client would name files of the server
-        raise HeedfulError(
-            f"{translator.recipe.name} reads pictures, which heedful serve does not take; use heedful translate."
-        )
     # what the model cannot do is told at once, not to every client
+    app = create_app(translator, decoding=decoding, limits=limits, token=token)
     translator.translate(["a"], decoding=decoding)
     # requests that draw without a seed draw otherwise every time
     torch.seed()
-    app = create_app(translator, decoding=decoding, limits=limits, token=token)
     say(f"Serving {translator.recipe.name} at {address_of(listening)}; Ctrl-C stops.")
     Server(app, limits).run(sockets=[listening])
