@@ -1,5 +1,6 @@
 """The best tokens of each row: the door to the kernel."""
 
+import torch
 from torch import Tensor
 
 from heedful.kernels.additive.backend import choice, reads_numbers
