@@ -20,7 +20,7 @@ class AttentionPooling(Pooling):
     Parameters: `weight [attention_dim, dim]`, Glorot uniform; `bias [attention_dim]`, 0; `context_vector
     [attention_dim]`, normal with standard deviation `attention_dim ** -0.5`.
 
-    Cost: time steps * dim * hidden_dim; memory steps * hidden_dim.
+    Cost: time steps * dim * attention_dim; memory steps * attention_dim.
 
     Raises:
         ValueError: a size is not positive.
