@@ -72,14 +72,14 @@ class TrainedModel(HubMixin):
         if precision == "float32":
             return self.model
         weights = [(id(one), one._version) for one in self.model.parameters()]
-        rounded, model = self._cheaper.get(precision, (None, None))
-        if rounded != weights:
+        # what was rounded of other weights is let go
+        self._cheaper = {name: kept for name, kept in self._cheaper.items() if kept[0] == weights}
+        if precision not in self._cheaper:
             try:
-                model = cheaper(self.model, precision)
+                self._cheaper[precision] = weights, cheaper(self.model, precision)
             except ValueError as error:
                 raise DataError(f"decoding.precision is {precision}: {error}.") from None
-            self._cheaper[precision] = weights, model
-        return model
+        return self._cheaper[precision][1]
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder, whole or not at all."""
