@@ -43,7 +43,7 @@ def export_onnx(
     require("onnx", "onnxscript")
     with export_folder(path, tokenizers, constraints) as (folder, manifest):
         graphs = graphs or make_graphs(model)
-        manifest |= {"runtime": "onnx", "opset": OPSET, **graphs.signature}
+        manifest |= {"runtime": "onnx", "opset": OPSET}
         for name, program in (("encoder", graphs.encoder), ("step", graphs.step)):
             manifest[name] = {"file": f"{name}.onnx", **graphs.signature[name]}
             proto = _proto(program, graphs.signature[name])
