@@ -147,6 +147,11 @@ def test_limits_may_change_and_nothing_else(tmp_path):
         changed("name", it="another"),
     ):
         claim_folder(folder, allowed)
+    kept = folder / "recipe.yaml"
+    older = kept.read_text().replace("  max_chars: 10000\n", "").replace("  word_dropout: 0.0\n", "")
+    assert older != kept.read_text()
+    kept.write_text(older)
+    claim_folder(folder, recipe)
     for section, refused in {
         "training": changed("training", learning_rate=0.5),
         "model": changed("model", units=9),

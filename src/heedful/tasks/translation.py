@@ -273,7 +273,7 @@ def claim_folder(folder: Path, recipe: Recipe) -> None:
     if path.exists():
         text = path.read_text(encoding="utf-8", errors="replace")
         if (folder / "training" / "checkpoint.pt").exists():
-            _check_same(parse_yaml(text, str(path)), recipe.model_dump(), folder)
+            _check_same(_kept_recipe(text, str(path)), recipe.model_dump(), folder)
         elif not _is_written_recipe(text):
             raise OutputError(
                 f"cannot write the recipe to {path}: a file of another hand is there already; rename it, or choose "
@@ -357,6 +357,15 @@ def draw_curves(folder: str | os.PathLike[str], unit: str = "token") -> Path:
         "accuracy over real tokens" if unit == "token" else "accuracy": [read_curve(folder, "model", "accuracy")],
     }
     return write_curves(panels, folder / "loss_curve.png")
+
+
+def _kept_recipe(text: str, origin: str) -> Any:
+    """The values of a run's recipe; what is newer than that run has its default."""
+    content = parse_yaml(text, origin)
+    try:
+        return check_recipe(content, origin).model_dump()
+    except RecipeError:
+        return content
 
 
 def _check_same(old: Any, new: dict[str, Any], folder: Path) -> None:
