@@ -1,7 +1,6 @@
 """One row per normaliser: how it is built, its weights for the visible scores of one query. The facts run from it."""
 
 import itertools
-import sys
 from functools import partial
 
 import entmax
@@ -27,9 +26,10 @@ from heedful.attention.normalizers import (
     StraightThroughNormalizer,
     TopKNormalizer,
 )
+from heedful.attention.normalizers._runs import levels_by_cuts
 from heedful.attention.normalizers.alpha_entmax import alpha_entmax as alpha_entmax_of
 from heedful.attention.normalizers.base import finite_rows
-from heedful.attention.normalizers.fusedmax import fuse, levels
+from heedful.attention.normalizers.fusedmax import fuse, levels_in_graphs
 from heedful.attention.scores import DotScore, ScaledDotScore
 from tests.attention.rows import BATCH, KEYS, QUERIES, NormalizerRow, built, exported, written
 from tests.tolerances import assert_close
@@ -358,21 +358,19 @@ def test_fused_weights_are_those_of_the_authors_example_and_run_from_sparsemax_t
     assert_close(slope.diff()[same], torch.zeros(int(same.sum()), dtype=torch.float64))
 
 
-@pytest.mark.parametrize("held", [1, 50, 111])
-def test_runs_are_sought_in_blocks_of_rows_whose_squares_are_never_held_at_once(monkeypatch, held):
-    scores = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
-    strength = torch.nn.functional.pad(torch.full((2, 3, 4), 0.3, dtype=torch.float64), (1, 1))
-    whole = fuse(scores, strength)
-    module, sizes = sys.modules[fuse.__module__], []
-
-    def noted(rows, ties):
-        sizes.append(rows.numel())
-        return levels(rows, ties)
-
-    monkeypatch.setattr(module, "levels", noted)
-    monkeypatch.setattr(module, "BLOCK", held)
-    assert torch.equal(fuse(scores, strength), whole)
-    assert max(sizes) == max(1, held // 25) * 5
+@pytest.mark.parametrize("keys", [1, 2, 3, 7, 64, 100])
+def test_runs_found_by_cuts_are_those_of_the_formula_in_graphs(keys):
+    rows = 3 * torch.randn(30, keys, dtype=torch.float64)
+    rows[10:20] = rows[10:20].round()
+    # each round cuts off one key
+    rows[20:] = 2.0 ** torch.arange(keys, dtype=torch.float64).clamp(max=25)
+    ties = torch.rand(30, keys + 1, dtype=torch.float64) * 2
+    ties[5:25] = 1.0
+    ties[::3].masked_fill_(torch.rand(10, keys + 1) < 0.3, 0.0)
+    ties[:, 0] = ties[:, -1] = 0.0
+    found, expected = levels_by_cuts(rows, ties), levels_in_graphs(rows, ties)
+    assert_close(found, expected)
+    assert torch.equal(found.diff() != 0, expected.diff() != 0)
 
 
 def test_a_hidden_key_is_in_no_run_where_it_would_equal_a_visible_one():

@@ -9,12 +9,9 @@ from torch.nn.functional import pad
 
 from heedful.attention.source import NICULAE_2017
 
+from ._runs import levels_by_cuts
 from .base import Normalizer, erase, finite_rows
 from .sparsemax import sparsemax
-
-# so many numbers of keys x keys are held at once, outside of graphs
-BLOCK = 1 << 18
-
 
 def lowest(
     sums: Float[Tensor, "*batch places"], strength: Float[Tensor, "*batch places"]
@@ -40,17 +37,16 @@ def lowest(
     return upper.minimum(later).masked_fill(steps <= 0, -torch.inf).amax(-1)
 
 
-@torch.no_grad()
-def levels(
+def levels_in_graphs(
     scores: Float[Tensor, "*batch keys"], strength: Float[Tensor, "*batch places"]
 ) -> Float[Tensor, "*batch keys"]:
-    """`argmin 0.5 sum (z - scores)^2 + sum strength |z[k + 1] - z[k]|`: keys of one run hold the very same number.
+    """`levels_by_cuts` by a formula of keys x keys numbers, without a loop whose end depends on the scores.
 
-    >>> levels(torch.tensor([0.0, 1.0, 5.0]), torch.tensor([0.0, 1.0, 1.0, 0.0]))
+    >>> double = torch.float64
+    >>> levels_in_graphs(torch.tensor([0.0, 1.0, 5.0], dtype=double), torch.tensor([0.0, 1.0, 1.0, 0.0], dtype=double))
     tensor([1., 1., 4.], dtype=torch.float64)
     """
-    # small differences of large sums tell where a run ends
-    sums, strength = pad(scores.double().cumsum(-1), (1, 0)), strength.double()
+    sums = pad(scores.cumsum(-1), (1, 0))
     low, high = lowest(sums, strength), -lowest(-sums, strength)
     # from the last key to the first, each takes the value of the next one, within its own bounds
     place = torch.arange(scores.shape[-1], device=scores.device)
@@ -60,15 +56,15 @@ def levels(
     return low.unsqueeze(-2).minimum(bound).masked_fill(before, -torch.inf).amax(-1)
 
 
-def blockwise(
+@torch.no_grad()
+def levels(
     scores: Float[Tensor, "*batch keys"], strength: Float[Tensor, "*batch places"]
 ) -> Float[Tensor, "*batch keys"]:
-    """`levels`, some rows at a time: they need keys x keys numbers each."""
-    rows = max(1, BLOCK // scores.shape[-1] ** 2)
-    if torch.compiler.is_compiling() or rows * scores.shape[-1] >= scores.numel():
-        return levels(scores, strength)
-    parts = zip(scores.flatten(0, -2).split(rows), strength.flatten(0, -2).split(rows), strict=True)
-    return torch.cat([levels(*part) for part in parts]).view(scores.shape)
+    """The values of the runs, in float64: small differences of large sums tell where a run ends."""
+    scores, strength = scores.double(), strength.double()
+    if torch.compiler.is_compiling():
+        return levels_in_graphs(scores, strength)
+    return levels_by_cuts(*(rows.reshape(-1, rows.shape[-1]) for rows in (scores, strength))).view(scores.shape)
 
 
 def fuse(
@@ -79,7 +75,7 @@ def fuse(
     >>> fuse(torch.tensor([0.0, 1.0, 5.0]), torch.tensor([0.0, 1.0, 1.0, 0.0]))
     tensor([1., 1., 4.])
     """
-    step = pad(blockwise(scores, strength), (1, 1)).diff()
+    step = pad(levels(scores, strength), (1, 1)).diff()
     pull = step.sign().to(scores.dtype) * strength
     moved = scores + pull[..., 1:] - pull[..., :-1]
     # keys without a tie are no run, whatever they hold
@@ -94,13 +90,14 @@ class FusedmaxNormalizer(Normalizer):
 
     It is sparse, and neighbouring keys whose scores differ little get one weight together: whole phrases. The keys that
     a query may see are one chain, in their order; what is hidden between two of them is left out. The scores are
-    smoothed first, then sparsemax is taken; the gradient is the mean over each run. The runs are sought in float64
-    among keys x keys numbers for each query, a block of queries at a time (all queries at once in compiled code).
+    smoothed first, then sparsemax is taken; the gradient is the mean over each run. The runs are sought in float64, all
+    queries at once: in as many rounds as cuts lie inside each other, a logarithm of the keys but for scores that grow
+    from key to key; in compiled code by a formula that needs keys x keys numbers for each query.
 
     Args:
         strength: what a step between neighbours costs, from 0 (`SparsemaxNormalizer`) up.
 
-    Cost: time queries * keys^2; memory queries * keys + keys^2.
+    Cost: time queries * keys * log(keys)^2; memory queries * keys.
 
     Raises:
         ValueError: the strength is negative or no number.
