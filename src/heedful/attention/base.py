@@ -12,11 +12,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from heedful import _refusals
-from heedful._pytree import concatenate, map_tensors
 from heedful.functional import check_mask, hide, widen
 from heedful.layers.dropout import Dropout
 
+from .chosen_keys import choose_keys, read_chosen, spread
+from .composition import check_parts, wrong_key
 from .contract import AttentionOutput, AttentionState, Memory, check_key, check_query, check_value, first_state
+from .memory import full_mask, join_memories
 from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
 from .windows import EverywhereWindow, View, Window
@@ -58,7 +60,7 @@ class Attention(nn.Module):
         self.window = EverywhereWindow() if window is None else window
         self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
         self.dropout = Dropout(dropout)
-        self._check_parts()
+        check_parts(self.score, self.window, self.normalizer, dropout)
 
     @property
     def query_dim(self) -> int:
@@ -147,12 +149,7 @@ class Attention(nn.Module):
 
     def join(self, memory: Memory, more: Memory) -> Memory:
         """Two memories as one, the keys of the second behind those of the first."""
-        self._check_continuation(memory.value, more.value)
-        mask = None
-        if memory.mask is not None or more.mask is not None:
-            parts = (self._full_mask(part.mask, part.value) for part in (memory, more))
-            mask = torch.cat(tuple(parts), -1)
-        return Memory(concatenate(memory.key, more.key, 1), concatenate(memory.value, more.value, 1), mask)
+        return join_memories(memory, more)
 
     def begin(self, memory: Memory, position: int = 0) -> AttentionState:
         """The state before the first query.
@@ -205,15 +202,10 @@ class Attention(nn.Module):
         value = key if value is None else value
         if mask is None:
             return Memory(self.score.remember(key), value, None)
-        visible = self._full_mask(mask.any(1, keepdim=True), value)
+        visible = full_mask(mask.any(1, keepdim=True), value)
         hidden_value = hide(value, visible.squeeze(1))
         hidden_key = hidden_value if key is value else hide(key, visible.squeeze(1))
         return Memory(self.score.remember(hidden_key), hidden_value, visible)
-
-    @staticmethod
-    def _full_mask(mask: Tensor | None, value: Tensor) -> Tensor:
-        shape = (value.shape[0], 1, value.shape[1])
-        return torch.ones(shape, dtype=torch.bool, device=value.device) if mask is None else mask.expand(shape)
 
     def first_position(self, queries: int, keys: int) -> int:
         """Place of the first of so many queries in one call over so many keys, as the window wants it."""
@@ -222,8 +214,8 @@ class Attention(nn.Module):
     def _look(
         self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
     ) -> tuple[AttentionOutput, AttentionState]:
-        if self._can_ask(memory):
-            return self._ask(query, memory, mask, state, need_weights)
+        if self._can_choose(memory):
+            return self._choose(query, memory, mask, state, need_weights)
         view, window_state = self._view(query, memory, state)
         if view.mask is not None:
             mask = view.mask if mask is None else mask & view.mask
@@ -262,7 +254,7 @@ class Attention(nn.Module):
             # the common case, and it needs neither lengths nor positions
             return View(), state.window
         keys = memory.value.shape[1]
-        lengths = self._full_mask(memory.mask, memory.value).sum((1, 2))
+        lengths = full_mask(memory.mask, memory.value).sum((1, 2))
         return self.window(query, self._positions(query, state), lengths, keys, state.window)
 
     def _can_fuse(self, view: View, need_weights: bool) -> bool:
@@ -276,29 +268,20 @@ class Attention(nn.Module):
         needed = self.window.stateful or self.window.reads or (self.training and self.dropout.p > 0)
         return self.score.fused and self.normalizer.is_plain_softmax and not needed
 
-    def _can_ask(self, memory: Memory) -> bool:
+    def _can_choose(self, memory: Memory) -> bool:
         """Whether the memory is long, and the normaliser needs the scores of a few of its keys only."""
         able = self.normalizer.online and not self.score.stateful and isinstance(self.window, EverywhereWindow)
         # how many keys are scored depends on the scores, which a traced graph cannot express
         return able and not torch.compiler.is_compiling() and memory.value.shape[1] > _LONG
 
-    def _ask(
+    def _choose(
         self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
     ) -> tuple[AttentionOutput, AttentionState]:
-        def ask(items: Tensor, places: Tensor) -> Tensor:
-            key = map_tensors(lambda tensor: tensor[items.unsqueeze(1), places], memory.key)
-            return widen(self.score(query[items], key)[0])
-
-        value = memory.value
-        visible = self._full_mask(mask, value).squeeze(1)
-        places, weights, normalizer_state = self.normalizer.choose(ask, visible, state.normalizer)
-        weights = weights.to(value.dtype).unsqueeze(1)
-        read = value[torch.arange(len(value), device=value.device).unsqueeze(1), places]
-        output = AttentionOutput(torch.einsum("bqk,bkv->bqv", self.dropout(weights), read))
-        if need_weights:
-            whole = weights.new_zeros(len(value), value.shape[1]).scatter_add(1, places, weights.squeeze(1))
-            output = replace(output, weights=whole.unsqueeze(1))
-        return output, self._next(state, query, state.score, state.window, normalizer_state)
+        visible = full_mask(mask, memory.value).squeeze(1)
+        places, weights, after = choose_keys(self.score, self.normalizer, query, memory, visible, state.normalizer)
+        context = read_chosen(self.dropout(weights), memory.value, places)
+        whole = spread(weights, places, memory.value.shape[1]) if need_weights else None
+        return AttentionOutput(context, whole), self._next(state, query, state.score, state.window, after)
 
     @staticmethod
     def _next(state: AttentionState, query: Tensor, score: Any, window: Any, normalizer: Any) -> AttentionState:
@@ -320,37 +303,9 @@ class Attention(nn.Module):
                 weights.append(output.weights)
         return AttentionOutput(torch.cat(contexts, 1), torch.cat(weights, 1) if need_weights else None), state
 
-    def _check_parts(self) -> None:
-        score, window, normalizer = (type(part).__name__ for part in (self.score, self.window, self.normalizer))
-        if self.window.scales and self.normalizer.chooses:
-            raise _refusals.a_scaled_choice(window, normalizer)
-        if self.score.bounded and self.normalizer.reads_log_odds:
-            raise _refusals.bounded_log_odds(score, normalizer)
-        if self.normalizer.reads_log_weights and not self.score.log_weights:
-            raise _refusals.no_log_weights(score, normalizer)
-        if self.score.energies != self.normalizer.energies:
-            raise _refusals.other_energies(score, self.score.energies, normalizer, self.normalizer.energies)
-        if self.dropout.p and self.normalizer.refuses_dropout:
-            raise _refusals.dropped_twice(normalizer)
-
     def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
         if key.dim() == 3 and key.shape[2] != self.key_dim:
-            raise self._wrong_key(key.shape[2])
+            raise wrong_key(self.score, key.shape[2])
         check_key(key, self.key_dim, type(self.score).__name__)
         if value is not None:
             check_value(value, key)
-
-    def _wrong_key(self, features: int) -> ValueError:
-        score = type(self.score).__name__
-        if self.score.compares_directly:
-            instead = f"GeneralScore(query_dim={self.query_dim}, key_dim={features})"
-            return _refusals.no_direct_comparison(features, self.query_dim, score, instead)
-        return _refusals.other_features("key", features, score, self.key_dim)
-
-    @staticmethod
-    def _check_continuation(old: Tensor, new: Tensor) -> None:
-        if old.shape[0] != new.shape[0] or old.shape[2] != new.shape[2]:
-            raise ValueError(
-                f"the further values have shape {tuple(new.shape)}; expected [{old.shape[0]}, any, {old.shape[2]}] "
-                f"to continue a memory of shape {tuple(old.shape)}."
-            )

@@ -14,6 +14,7 @@ from heedful.layers import Linear, RotaryPositions
 
 from .contract import AttentionOutput, AttentionState, check_key, check_query, first_state
 from .heads import join_heads, split_heads
+from .memory import full_mask, join_masks
 from .source import DEEPSEEK_2024
 from .windows import EverywhereWindow, View, Window
 
@@ -161,9 +162,7 @@ class LatentAttention(nn.Module):
         """Append keys: the cache of self-attention. Returns a new memory; the old one stays as it was."""
         check_key(key, self.key_dim, type(self).__name__)
         more = self._remember(key, mask, memory.latent.shape[1])
-        joined = None
-        if memory.mask is not None or more.mask is not None:
-            joined = torch.cat((_full(memory), _full(more)), -1)
+        joined = join_masks(memory.mask, memory.latent, more.mask, more.latent)
         return LatentMemory(*concatenate((memory.latent, memory.rotated), (more.latent, more.rotated), 1), joined)
 
     def begin(self, memory: LatentMemory, position: int = 0) -> AttentionState:
@@ -232,7 +231,7 @@ class LatentAttention(nn.Module):
         if isinstance(self.window, EverywhereWindow):
             view = View()
         else:
-            lengths = _full(memory).sum((1, 2))
+            lengths = full_mask(memory.mask, memory.latent).sum((1, 2))
             positions = position.unsqueeze(1) + torch.arange(query.shape[1], device=query.device)
             view, _ = self.window(query, positions, lengths, memory.latent.shape[1])
         if view.mask is not None:
@@ -248,9 +247,3 @@ class LatentAttention(nn.Module):
         scores = torch.einsum("bhqd,bhkd->bhqk", widen(query * self.scale), widen(key))
         weights = masked_softmax(scores if bias is None else scores + bias, mask).to(value.dtype)
         return torch.einsum("bhqk,bhkv->bhqv", weights, value), weights if need_weights else None
-
-
-def _full(memory: LatentMemory) -> Tensor:
-    if memory.mask is not None:
-        return memory.mask
-    return torch.ones(memory.latent.shape[0], 1, memory.latent.shape[1], dtype=torch.bool, device=memory.latent.device)

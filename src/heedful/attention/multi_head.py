@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from heedful import _refusals
 from heedful._pytree import map_tensors
 from heedful.functional import check_mask, hide
-from heedful.layers import Linear
 
 from .base import Attention
-from .contract import AttentionOutput, AttentionState, Memory, check_key, check_query, check_value, first_state
+from .contract import AttentionOutput, AttentionState, Memory, check_query, first_state
+from .head_projections import HeadProjections, check_divides, check_head_dim
 from .heads import HeadsMemory, fold, join_heads, split_heads, unfold
 from .projections import copy_weights, merge_heads
 from .query_key_transform import QueryKeyTransform
@@ -20,7 +20,7 @@ from .scores import DotScore, ScaledDotScore
 from .source import VASWANI_2017
 
 
-class MultiHeadAttention(nn.Module):
+class MultiHeadAttention(HeadProjections):
     """`context = W_o [head_1; ..; head_H]`, `head_h = attention(W_q,h query, W_k,h key, W_v,h value)`.
 
     Every head is one `Attention`: any score, window and normaliser. Heads are further items of its batch, so that they
@@ -75,36 +75,13 @@ class MultiHeadAttention(nn.Module):
         transform: QueryKeyTransform | None = None,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        key_dim = query_dim if key_dim is None else key_dim
-        value_dim = key_dim if value_dim is None else value_dim
-        num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
-        _refusals.check_sizes(query_dim=query_dim, key_dim=key_dim, value_dim=value_dim)
-        _refusals.check_sizes(num_heads=num_heads, num_kv_heads=num_kv_heads)
-        _check_divides("num_heads", num_heads, "query_dim", query_dim)
-        _check_divides("num_kv_heads", num_kv_heads, "num_heads", num_heads)
-        head_dim = query_dim // num_heads
+        super().__init__(query_dim, num_heads, key_dim, value_dim, num_kv_heads, bias)
         if attention is None:
             bare = transform is not None and transform.norm == "l2"
-            attention = Attention(DotScore(head_dim) if bare else ScaledDotScore(head_dim))
-        _check_head_dim(attention, transform, head_dim)
-        self.query_dim, self.key_dim, self.value_dim, self.context_dim = query_dim, key_dim, value_dim, query_dim
-        self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, head_dim
+            attention = Attention(DotScore(self.head_dim) if bare else ScaledDotScore(self.head_dim))
+        check_head_dim(attention, transform, self.head_dim)
         self.attention, self.transform = attention, transform
         self.finish: nn.Module | None = None
-        self.query_proj = Linear(query_dim, query_dim, bias)
-        self.key_proj = Linear(key_dim, num_kv_heads * head_dim, bias)
-        self.value_proj = Linear(value_dim, num_kv_heads * head_dim, bias)
-        self.output_proj = Linear(query_dim, query_dim, bias)
-        self._init_parameters()
-
-    def _init_parameters(self) -> None:
-        packed = len({self.query_dim, self.key_dim, self.value_dim, self.num_kv_heads * self.head_dim}) == 1
-        for layer in (self.query_proj, self.key_proj, self.value_proj, self.output_proj):
-            # a third of a matrix with fan-out 3 dim has a bound smaller by sqrt(2)
-            nn.init.xavier_uniform_(layer.weight, 2**-0.5 if packed and layer is not self.output_proj else 1.0)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
 
     @classmethod
     def from_torch(cls, layer: nn.MultiheadAttention) -> "MultiHeadAttention":
@@ -148,7 +125,7 @@ class MultiHeadAttention(nn.Module):
         torch.Size([4, 8])
         """
         _refusals.check_sizes(num_kv_heads=num_kv_heads)
-        _check_divides("num_kv_heads", num_kv_heads, "that of the layer", self.num_kv_heads)
+        check_divides("num_kv_heads", num_kv_heads, "that of the layer", self.num_kv_heads)
         layer = copy.deepcopy(self)
         layer.num_kv_heads = num_kv_heads
         for projection in (layer.key_proj, layer.value_proj):
@@ -178,7 +155,7 @@ class MultiHeadAttention(nn.Module):
             need_weights: return the weights of every head, `[batch, heads, queries, keys]`, beside the same context.
         """
         check_query(query, key.shape[0], self.query_dim, type(self).__name__)
-        value = self._check_pair(key, value)
+        value = self.check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         if mask is not None:
             # before the projections: 0 * NaN is NaN in their gradient
@@ -186,7 +163,7 @@ class MultiHeadAttention(nn.Module):
             key, value = hide(key, visible), hide(value, visible)
             mask = mask if mask.shape[0] == 1 else mask.repeat_interleave(self.num_heads, 0)
         first = self.attention.first_position(query.shape[1], key.shape[1])
-        keys, values = (self._share(heads) for heads in self._project(key, value, 0))
+        keys, values = (self.share(heads) for heads in self._project(key, value, 0))
         output = self.attention(self._project_query(query, first), fold(keys), fold(values), mask, need_weights)
         return self._join(output, query)
 
@@ -266,7 +243,7 @@ class MultiHeadAttention(nn.Module):
         """
         check_query(query, memory.value.shape[0], self.query_dim, type(self).__name__)
         state = self.begin(memory) if state is None else state
-        shared = map_tensors(self._share, (memory.key, memory.value, memory.mask))
+        shared = map_tensors(self.share, (memory.key, memory.value, memory.mask))
         parts = fold((state.score, state.window, state.normalizer))
         position = state.position.repeat_interleave(self.num_heads)
         output, after = self.attention.look(
@@ -279,7 +256,7 @@ class MultiHeadAttention(nn.Module):
         return self._join(output, query), AttentionState(state.position + query.shape[1], *parts)
 
     def _remember(self, key: Tensor, value: Tensor | None, mask: Tensor | None, position: int) -> Memory:
-        value = self._check_pair(key, value)
+        value = self.check_pair(key, value)
         check_mask(mask, key.shape[0], 1, key.shape[1])
         if mask is not None:
             mask = mask.expand(key.shape[0], 1, key.shape[1])
@@ -292,18 +269,12 @@ class MultiHeadAttention(nn.Module):
         return HeadsMemory(*unfold((memory.key, memory.value, memory.mask), self.num_kv_heads))
 
     def _project(self, key: Tensor, value: Tensor, position: int) -> tuple[Tensor, Tensor]:
-        keys = split_heads(self.key_proj(key), self.num_kv_heads)
-        keys = keys if self.transform is None else self.transform.key(keys, position)
-        return keys, split_heads(self.value_proj(value), self.num_kv_heads)
+        keys, values = self.project_pair(key, value)
+        return keys if self.transform is None else self.transform.key(keys, position), values
 
     def _project_query(self, query: Tensor, position: Tensor | int) -> Tensor:
         queries = split_heads(self.query_proj(query), self.num_heads)
         return fold(queries if self.transform is None else self.transform.query(queries, position))
-
-    def _share(self, heads: Tensor) -> Tensor:
-        """One head of keys or values for each head of queries: neighbours share."""
-        times = self.num_heads // self.num_kv_heads
-        return heads if times == 1 else heads.repeat_interleave(times, 1)
 
     def _join(self, output: AttentionOutput, query: Tensor) -> AttentionOutput:
         weights = None if output.weights is None else unfold(output.weights, self.num_heads)
@@ -311,35 +282,3 @@ class MultiHeadAttention(nn.Module):
         if self.finish is not None:
             contexts = self.finish(contexts, query)
         return AttentionOutput(self.output_proj(contexts), weights)
-
-    def _check_pair(self, key: Tensor, value: Tensor | None) -> Tensor:
-        """The values, where they fit the keys, and both fit the layer."""
-        check_key(key, self.key_dim, type(self).__name__)
-        value = key if value is None else value
-        check_value(value, key)
-        if value.shape[2] != self.value_dim:
-            raise _refusals.other_features("value", value.shape[2], type(self).__name__, self.value_dim)
-        return value
-
-
-def _check_divides(name: str, number: int, of_name: str, of: int) -> None:
-    if of % number:
-        fits = [one for one in range(1, of + 1) if of % one == 0]
-        near = sorted(fits, key=lambda one: abs(one - number))[:2]
-        raise ValueError(
-            f"{name} is {number}, which does not divide {of_name}, {of}. Use {' or '.join(map(str, sorted(near)))}."
-        )
-
-
-def _check_head_dim(attention: Attention, transform: QueryKeyTransform | None, head_dim: int) -> None:
-    for name, size in (("query_dim", attention.query_dim), ("key_dim", attention.key_dim)):
-        if size != head_dim:
-            raise ValueError(
-                f"attention has {name} {size}, but a head has {head_dim} features, query_dim / num_heads. "
-                f"Build it for {head_dim}, as Attention(ScaledDotScore({head_dim})) is."
-            )
-    if transform is not None and transform.head_dim != head_dim:
-        raise ValueError(
-            f"transform has head_dim {transform.head_dim}, but a head has {head_dim} features, query_dim / num_heads. "
-            f"Build it with head_dim={head_dim}."
-        )

@@ -21,7 +21,9 @@ def clamped_sums(gain: Float[Tensor, "rows keys"], tie: Float[Tensor, "rows keys
     while reach < gain.shape[-1]:
         # what leads from one key to a later one is again a sum between two walls: join each with the one before
         walls = low[:, reach:], high[:, reach:]
-        lower, upper = ((wall[:, :-reach] + gain[:, reach:]).maximum(walls[0]).minimum(walls[1]) for wall in (low, high))
+        lower, upper = (
+            (wall[:, :-reach] + gain[:, reach:]).maximum(walls[0]).minimum(walls[1]) for wall in (low, high)
+        )
         low, high = torch.cat([low[:, :reach], lower], 1), torch.cat([high[:, :reach], upper], 1)
         gain = torch.cat([gain[:, :reach], gain[:, :-reach] + gain[:, reach:]], 1)
         reach *= 2
@@ -63,8 +65,8 @@ def levels_by_cuts(
         scores: in float64, since small differences of large sums tell where a run ends.
         strength: of the tie between the two keys at each place; 0 at both ends.
 
-    >>> double = torch.float64
-    >>> levels_by_cuts(torch.tensor([[0.0, 1.0, 5.0]], dtype=double), torch.tensor([[0.0, 1.0, 1.0, 0.0]], dtype=double))
+    >>> ties = torch.tensor([[0.0, 1.0, 1.0, 0.0]]).double()
+    >>> levels_by_cuts(torch.tensor([[0.0, 1.0, 5.0]]).double(), ties)
     tensor([[1., 1., 4.]], dtype=torch.float64)
     """
     found = torch.empty_like(scores)

@@ -13,6 +13,7 @@ from ._runs import levels_by_cuts
 from .base import Normalizer, erase, finite_rows
 from .sparsemax import sparsemax
 
+
 def lowest(
     sums: Float[Tensor, "*batch places"], strength: Float[Tensor, "*batch places"]
 ) -> Float[Tensor, "*batch keys"]:
