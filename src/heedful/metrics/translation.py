@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-import sacremoses
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sacremoses.corpus import NonbreakingPrefixes
+
+if TYPE_CHECKING:
+    from sacremoses import MosesTokenizer
 
 # every width sacreBLEU offers without a further package or download
 _TOKENIZERS = ("13a", "intl", "char", "zh", "none")
@@ -89,7 +92,7 @@ def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[str], languag
     """
     _check_sides(hypotheses, references)
     hypotheses, references = (tokenized(side, language) for side in (hypotheses, references))
-    suffix = f"lowercased|moses:{language}|sacremoses:{sacremoses.__version__}"
+    suffix = f"lowercased|moses:{language}|sacremoses:{version('sacremoses')}"
     return _score("tokenised BLEU", make_metric("tokenized_bleu"), hypotheses, references, suffix)
 
 
@@ -156,11 +159,15 @@ def _score(
     return Score(name, float(value), f"{signature}|{suffix}" if suffix else signature)
 
 
-def _moses(language: str) -> sacremoses.MosesTokenizer:
+def _moses(language: str) -> "MosesTokenizer":
+    # a tenth of what starting a command takes, and seldom needed
+    from sacremoses import MosesTokenizer
+    from sacremoses.corpus import NonbreakingPrefixes
+
     known = NonbreakingPrefixes().available_langs.values()
     if language not in known:
         raise ValueError(f"language is {language!r}; Moses has rules for {', '.join(sorted(set(known)))}")
-    return sacremoses.MosesTokenizer(lang=language)
+    return MosesTokenizer(lang=language)
 
 
 def _check_sides(hypotheses: Sequence[str], references: Sequence[str]) -> None:

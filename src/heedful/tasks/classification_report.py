@@ -21,7 +21,6 @@ from heedful.metrics.classification import (
     relation_f1,
 )
 from heedful.metrics.translation import Score
-from heedful.visual.confusion import write_confusion
 
 from .batches import Limits
 from .classification_batches import encode_documents, has_sentences
@@ -81,6 +80,9 @@ class Report:
 
     def draw(self, path: str | Path, title: str) -> Path:
         """Write the confusion matrix and the calibration to a .png or .svg file."""
+        # matplotlib takes a tenth of what starting a command takes
+        from heedful.visual.confusion import write_confusion
+
         bins = [(one.confidence, one.accuracy, one.count) for one in calibration(*self.certainty)]
         return write_confusion(self.matrix, self.labels, path, title, bins)
 

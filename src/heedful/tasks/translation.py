@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from heedful.training.batches import Batches
 from heedful.training.lock import only_run
 from heedful.training.options import FREE_OPTIONS
 from heedful.training.processes import Processes, start
-from heedful.visual.curves import Curve, write_curves
 
 from .batches import Corpus, encode, make_batches, make_tokenizers
 from .build import build_task
@@ -38,6 +37,9 @@ from .recipe_yaml import parse_yaml
 from .scoring import VALIDATION_TOKENS, check_decoding, check_metrics, score, score_translator
 from .trained import TrainedModel
 from .translator import Translator
+
+if TYPE_CHECKING:
+    from heedful.visual.curves import Curve
 
 # unknown tokens that are warned of
 UNKNOWN = 0.1
@@ -325,7 +327,7 @@ def summary(result: TrainingResult, scores: Mapping[str, Sequence[Score]]) -> di
     }
 
 
-def read_curve(folder: Path, label: str, column: str = "loss") -> Curve:
+def read_curve(folder: Path, label: str, column: str = "loss") -> "Curve":
     """One quantity of a run, batch by batch and at each validation, from its CSV files.
 
     Args:
@@ -339,6 +341,9 @@ def read_curve(folder: Path, label: str, column: str = "loss") -> Curve:
     def numbers(rows: Sequence[Mapping[str, str]], name: str) -> np.ndarray:
         return np.array([float(row[name]) for row in rows])
 
+    # matplotlib takes a tenth of what starting a command takes
+    from heedful.visual.curves import Curve
+
     return Curve(
         label, numbers(batches, "step"), numbers(batches, column), numbers(checks, "step"), numbers(checks, column)
     )
@@ -351,6 +356,8 @@ def draw_curves(folder: str | os.PathLike[str], unit: str = "token") -> Path:
         folder: the run's output folder.
         unit: what the loss is a mean over.
     """
+    from heedful.visual.curves import write_curves
+
     folder = Path(folder)
     panels = {
         f"loss per {unit} (nats)": [read_curve(folder, "model", "loss")],
