@@ -156,7 +156,8 @@ def test_pixels_are_read_by_convolutions_and_what_is_no_picture_is_counted(train
         "decoding.min_length=2",
     ]
     steps = ["training.max_steps=2", "training.warmup_steps=1", "training.tensorboard=false", "training.device=cpu"]
-    more = [f"output={tmp_path}/run", "data.valid=null", "evaluation.metrics=[cer]", *sizes, *steps]
+    valid = f"data.valid={{images: {folder}/test/images, captions: {folder}/test/captions.jsonl}}"
+    more = [f"output={tmp_path}/run", valid, "evaluation.metrics=[cer]", *sizes, *steps]
     picture = "model.picture={height: 16, width: null, grey: true, channels: [4, 4]}"
     said: list[str] = []
     run = train_recipe(load_recipe("read_lines", [data, *more, picture]), said.append)
