@@ -1,6 +1,29 @@
-"""`heedful export`: what is refused."""
+"""`heedful export`: what is refused, and what a folder is called."""
 
+from pathlib import Path
+
+import pytest
+
+from heedful.cli.export import _name
 from heedful.export import folder
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("hf:somebody/french", "french"),
+        ("hf:somebody/model", "model"),
+        ("hf:/somebody/french", "french"),
+        ("runs/french", "french"),
+        ("runs/french/model", "french"),
+        ("hf:runs/french/model", "french"),
+        ("/", "model"),
+    ],
+)
+def test_a_folder_is_called_after_the_model(model, name, tmp_path, monkeypatch):
+    (tmp_path / "runs" / "french" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert _name(Path(model)) == name
 
 
 def test_what_cannot_be_exported_is_named_and_nothing_is_left(one_sentence, model, tmp_path):

@@ -8,7 +8,7 @@ import typer
 
 from heedful._errors import ExportError
 
-from ._shell import Model, load_any, say
+from ._shell import ON_HUB, Model, load_any, say
 
 EXAMPLES = (
     "heedful export heedful-demo",
@@ -68,6 +68,13 @@ def export(translator: Any, form: Format, folder: Path) -> Path:
 
 
 def _name(model: Path) -> str:
-    """The name of a model or of the run that holds it as `model`."""
-    path = Path(str(model).removeprefix("hf:"))
-    return path.resolve().parent.name if path.name == "model" else path.resolve().name
+    """What a model is called: its folder, the run that holds it as `model`, or the last part of its name on the hub.
+
+    >>> _name(Path("runs/french/model")), _name(Path("hf:somebody/model"))
+    ('french', 'model')
+    """
+    name = str(model).removeprefix(ON_HUB).lstrip("/") if str(model).startswith(ON_HUB) else str(model)
+    if name != str(model) and not Path(name).is_dir():
+        return Path(name).name
+    place = Path(name).resolve()
+    return (place.parent if place.name == "model" else place).name or "model"

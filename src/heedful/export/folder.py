@@ -50,7 +50,9 @@ def export_folder(
             "heedful": heedful.__version__,
             "ids": {"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS},
             "limits": {name: getattr(limits, name) for name in ("max_length", "max_ratio", "max_extra")},
-            "tokenizers": {**TOKENIZERS, "kind": tokenizers.source.kind},
+            "tokenizers": {
+                side: {"file": name, "kind": getattr(tokenizers, side).kind} for side, name in TOKENIZERS.items()
+            },
         }
         yield folder, manifest
         for side, name in TOKENIZERS.items():
@@ -89,10 +91,6 @@ def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
         core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "character":
         core.decoder = decoders.Fuse()
-    elif tokenizer.kind == "letter":
-        # a feature, name=value, stands behind a space
-        features = decoders.Replace(hf.Regex("^(?=..)(?=.*=)"), " ")
-        core.decoder = decoders.Sequence([features, decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return core
 
 
