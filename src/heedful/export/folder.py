@@ -24,6 +24,8 @@ MANIFEST = "heedful.json"
 FILES = (
     *("encoder.onnx", "step.onnx", "encoder.pt2", "step.pt2"),
     *("model.bin", "config.json", "source_vocabulary.json", "target_vocabulary.json", "shared_vocabulary.json"),
+    *("index.html", "page.css", "app.js", "opened.js", "search.js", "stage.js", "tokenizer.js", "translator.js"),
+    *("onnxruntime-web.js", "onnxruntime-web.wasm", "onnxruntime-web.LICENSE.txt"),
 )
 TOKENIZERS = {"source": "source_tokenizer.json", "target": "target_tokenizer.json"}
 
@@ -90,7 +92,7 @@ def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
         spaces = [decoders.Replace(hf.Regex("^(?=[^=]+=)"), " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
         core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "character":
-        core.decoder = decoders.Fuse()
+        core.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.Fuse()])
     return core
 
 
