@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -111,14 +112,15 @@ def _fetch(kept: Path) -> None:
 
 def _pack(npm: str, folder: str) -> None:
     """The archive of the package, in a folder."""
-    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--loglevel=error"]
+    options = ("--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
+    command = [npm, "pack", f"{PACKAGE}@{VERSION}", *options]
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         why = f"no answer in {SECONDS} seconds"
     except subprocess.CalledProcessError as error:
-        lines = [line.removeprefix("npm error").strip() for line in error.stderr.splitlines()]
-        why = next((line for line in lines if line and not line.startswith("code")), f"exit code {error.returncode}")
+        lines = [re.sub(r"npm (error|ERR!)\s*(code .*)?", "", line) for line in error.stderr.splitlines()]
+        why = next(filter(None, lines), f"exit code {error.returncode}")
     except OSError as error:
         why = str(error)
     else:
