@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from heedful._errors import ExportError
 from heedful.data.batching import pad
 from heedful.data.vocabulary import BOS, EOS, PAD
-from heedful._errors import ExportError
 from heedful.decoding import Decoding, Penalties, beam_search
 from heedful.export import export_onnx, export_torch, export_web, make_graphs, web_page
 from heedful.export.web_runtime import find_runtime
@@ -104,13 +104,14 @@ def test_a_browser_says_the_same_and_draws_it_live(case, pair, onnx_folder, tmp_
     assert notes["texts"] == texts
 
     # the page: it begins with the beam of the export, draws word by word, and needs nothing that is not in the folder
-    ids = pair.source.encode(TEXTS[0])
+    ids = pair.source.encode(TEXTS[-1])
     found = beam_search(model, torch.tensor([ids]), torch.tensor([len(ids)]), how)[0][0]
     assert notes["status"].startswith("Translated in ")
     assert (notes["beam"], notes["said"]) == ("4", pair.target.decode(found.tokens))
     assert len(notes["counts"]) > 3
     assert_close(torch.tensor(notes["cells"]), found.weights.float())
     assert_close(torch.tensor(notes["lit"]), found.weights[1].float())
+    assert " looked at " in notes["readout"]
     assert {path.strip("/") for path in seen} <= written | {"check.html", "asked.json", "notes", "favicon.ico"}
 
 

@@ -3,7 +3,7 @@
   const last = async (ids, how) => {
     let found;
     for await (found of translator.search(ids, how));
-    return { tokens: found.tokens, looks: found.looks.map((look) => Array.from(look)), finished: found.finished };
+    return { tokens: found.tokens, looks: found.looks, finished: found.finished };
   };
   notes.found = [];
   for (const how of asked.searches) {
@@ -19,7 +19,7 @@
 
   // the page itself, as a reader sees it
   const frame = document.createElement("iframe");
-  frame.src = "index.html?text=" + encodeURIComponent(asked.texts[0]);
+  frame.src = "index.html?text=" + encodeURIComponent(asked.texts.at(-1));
   document.body.append(frame);
   await new Promise((loaded) => (frame.onload = loaded));
   const page = frame.contentDocument;
@@ -40,3 +40,4 @@
   const over = new frame.contentWindow.PointerEvent("pointerover", { pointerType: "mouse", bubbles: true });
   words("target")[1].dispatchEvent(over);
   notes.lit = words("source").map((word) => Number(word.style.getPropertyValue("--weight")));
+  notes.readout = page.querySelector(".readout").textContent;

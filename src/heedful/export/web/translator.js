@@ -48,7 +48,7 @@ export class Translator {
     // what is not told anew, the memory, stays
     return {
       logits: rows(logits),
-      looks: alignment ? rows(alignment) : null,
+      looks: alignment ? rows(alignment).map((row) => Array.from(row)) : null,
       state: { ...before, ...Object.fromEntries(after) },
     };
   }
