@@ -96,7 +96,7 @@ def test_a_browser_says_the_same_and_draws_it_live(case, pair, onnx_folder, tmp_
     greedy, beam = notes["found"]
     assert [one["tokens"] for one in greedy] == expected
     for ours, theirs in zip(looked, greedy, strict=True):
-        assert_close(torch.tensor(theirs["looks"]).reshape(ours.shape), ours.float())
+        assert_close(torch.tensor(theirs["looks"], dtype=torch.float32).reshape(ours.shape), ours.float())
     source, lengths = pad(sources)
     best = [found[0] for found in beam_search(model, source, lengths, how)]
     assert [(one["tokens"], one["finished"]) for one in beam] == [(one.tokens, one.finished) for one in best]
@@ -109,8 +109,8 @@ def test_a_browser_says_the_same_and_draws_it_live(case, pair, onnx_folder, tmp_
     assert notes["status"].startswith("Translated in ")
     assert (notes["beam"], notes["said"]) == ("4", pair.target.decode(found.tokens))
     assert len(notes["counts"]) > 3
-    assert_close(torch.tensor(notes["cells"]), found.weights.float())
-    assert_close(torch.tensor(notes["lit"]), found.weights[1].float())
+    assert_close(torch.tensor(notes["cells"], dtype=torch.float32), found.weights.float())
+    assert_close(torch.tensor(notes["lit"], dtype=torch.float32), found.weights[1].float())
     assert " looked at " in notes["readout"]
     assert {path.strip("/") for path in seen} <= written | {"check.html", "asked.json", "notes", "favicon.ico"}
 
