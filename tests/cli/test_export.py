@@ -59,7 +59,7 @@ def test_a_page_begins_with_the_beam_of_the_recipe_and_it_is_said_how_to_open_it
     assert f"python -m http.server 8000 --bind 127.0.0.1 --directory '{output}'" in outcome.err
     about = json.loads((output / "heedful.json").read_text(encoding="utf-8"))
     assert about["runtime"] == "onnxruntime-web"
-    assert (about["version"], about["search"]) == ("7.8", {"beam": 2, "lengthPenalty": 0.6})
+    assert (about["onnxruntime-web"], about["search"]) == ("7.8", {"beam": 2, "length_penalty": 0.6})
     page = (output / "index.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
     for name in re.findall(r'(?:src|href)="([^":]+)"', page):

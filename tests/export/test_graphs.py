@@ -90,7 +90,7 @@ def test_a_browser_says_the_same_and_draws_it_live(case, pair, onnx_folder, tmp_
     how = Decoding(beam=4, constraints=LIMITS, penalties=Penalties(length=0.8), need_weights=True)
     folder = export_web(model, pair, tmp_path / "web", how, graphs, runtime)
     script = Path(__file__).with_name("web_check.js").read_text(encoding="utf-8")
-    searches = [{"beam": 1, "lengthPenalty": 0}, {"beam": 4, "lengthPenalty": 0.8}]
+    searches = [{"beam": 1, "length_penalty": 0}, {"beam": 4, "length_penalty": 0.8}]
     written = {one.name for one in folder.iterdir()}
     notes, seen = notes_of(folder, script, {"sources": sources, "searches": searches, "texts": TEXTS})
     greedy, beam = notes["found"]
@@ -106,6 +106,7 @@ def test_a_browser_says_the_same_and_draws_it_live(case, pair, onnx_folder, tmp_
     # the page: it begins with the beam of the export, draws word by word, and needs nothing that is not in the folder
     ids = pair.source.encode(TEXTS[-1])
     found = beam_search(model, torch.tensor([ids]), torch.tensor([len(ids)]), how)[0][0]
+    assert found.weights is not None
     assert notes["status"].startswith("Translated in ")
     assert (notes["beam"], notes["said"]) == ("4", pair.target.decode(found.tokens))
     assert len(notes["counts"]) > 3

@@ -57,7 +57,7 @@ def export_web(
     how = decoding or Decoding()
     found = find_runtime(runtime)
     with export_folder(path, tokenizers, how.constraints) as (folder, manifest):
-        manifest |= {"runtime": PACKAGE, "search": {"beam": how.beam, "lengthPenalty": how.penalties.length}}
+        manifest |= {"runtime": PACKAGE, "search": {"beam": how.beam, "length_penalty": how.penalties.length}}
         write_graphs(folder, manifest, graphs or make_graphs(model))
         write_page(folder, manifest, found)
     return Path(path)
@@ -65,7 +65,7 @@ def export_web(
 
 def write_page(folder: Path, manifest: dict[str, Any], runtime: Path) -> None:
     """Write the page and its runtime beside the graphs, and tell of the runtime in the manifest."""
-    manifest["version"] = copy_runtime(runtime, folder)
+    manifest[PACKAGE] = copy_runtime(runtime, folder)
     with as_file(files(HERE).joinpath("web")) as ours:
         for name in PAGE:
             shutil.copyfile(ours / name, folder / name)

@@ -41,7 +41,7 @@ class Look {
   /* The hypothesis as it stands; what is drawn of it already stays. */
   update(text, tokens, looks) {
     this.said.textContent = text || "(nothing)";
-    if (!looks.length) return;
+    if (!looks.length && !this.rows) return;
     if (!this.rows) this.begin();
     let same = 0;
     while (same < this.tokens.length && same < looks.length && this.tokens[same] === tokens[same]) same++;
@@ -95,7 +95,7 @@ async function translate(line) {
   const ids = source.encode(line);
   const apart = (side) => APART.includes(about.tokenizers[side].kind);
   const look = new Look(ids.map((id) => source.show(id)), { source: apart("source"), target: apart("target") });
-  look.update("…", [], []);
+  look.update(ids.length ? "…" : "", [], []);
   const how = { ...about.search, beam: Number(field("beam").value) };
   for await (const { tokens, looks } of translator.search(ids, how)) {
     look.update(target.decode(tokens), tokens.map((id) => target.show(id)), looks);

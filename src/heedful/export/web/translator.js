@@ -32,7 +32,7 @@ export class Translator {
   }
 
   /* The hypotheses of `search` for the ids of a sentence; nothing for an empty one. */
-  async *search(ids, { beam, lengthPenalty } = this.about.search) {
+  async *search(ids, { beam, length_penalty: lengthPenalty } = this.about.search) {
     if (!ids.length) return;
     const inputs = { source: numbers(ids, [1, ids.length]), lengths: numbers([ids.length]) };
     const first = await this.encoder.run(inputs);
