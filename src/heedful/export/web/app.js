@@ -26,8 +26,8 @@ class Look {
     const heads = this.source.map((token) => element("th", { scope: "col" }, plain(token)));
     this.rows = element("tbody", {});
     const label = "weights in percent, a row for each target word, a column for each source word";
-    const table = element("table", { "aria-label": label }, element("thead", {}, element("tr", {}, element("th", {}), ...heads)));
-    table.append(this.rows);
+    const top = element("thead", {}, element("tr", {}, element("td", {}), ...heads));
+    const table = element("table", { "aria-label": label }, top, this.rows);
     this.article.append(
       ...stageOf(this.source.map(plain), []),
       element("details", { class: "map", open: "" },
@@ -41,8 +41,10 @@ class Look {
   /* The hypothesis as it stands; what is drawn of it already stays. */
   update(text, tokens, looks) {
     this.said.textContent = text || "(nothing)";
-    if (!looks.length && !this.rows) return;
-    if (!this.rows) this.begin();
+    if (!this.rows) {
+      if (!looks.length) return;
+      this.begin();
+    }
     let same = 0;
     while (same < this.tokens.length && same < looks.length && this.tokens[same] === tokens[same]) same++;
     for (const place of [this.line, this.rows]) [...place.children].slice(same).forEach((old) => old.remove());
@@ -74,7 +76,8 @@ function plain(token) {
 /* A row of the map. */
 function rowOf(token, look, at) {
   const cells = Array.from(look, (weight) => {
-    const cell = element("td", weight > 0.55 ? { class: "hot" } : {}, weight >= 0.01 ? `${Math.round(100 * weight)}` : "");
+    const share = weight >= 0.01 ? `${Math.round(100 * weight)}` : "";
+    const cell = element("td", weight > 0.55 ? { class: "hot" } : {}, share);
     cell.style.setProperty("--weight", Math.min(weight, 1));
     return cell;
   });

@@ -1,10 +1,10 @@
-/* Beam search for one sentence, with what heedful's does: see heedful/decoding/beam.py. A beam of 1 is greedy search. */
+/* Beam search for one sentence, as heedful/decoding/beam.py does it. A beam of 1 is greedy search. */
 
 /*
   Yields the best hypothesis after every step, {tokens, looks, score, finished}; the last one is the result.
-  `first` is the state before the first token, of one row; `step(tokens, state, parents)` goes on from rows `parents` of
-  a state and gives {logits, looks, state}: a row of logits and of weights for each token, `looks` null without attention.
-  `ids` has pad, bos and eos, `limit` is the most tokens, eos among them.
+  `first` is the state before the first token, of one row; `step(tokens, state, parents)` goes on from rows `parents`
+  of a state and gives {logits, looks, state}: a row of logits and of weights for each token, `looks` null without
+  attention. `ids` has pad, bos and eos, `limit` is the most tokens, eos among them.
 */
 export async function* search(step, first, { ids, limit, beam = 1, lengthPenalty = 0 }) {
   const score = (row, length = row.tokens.length) => row.total / ((5 + length) / 6) ** lengthPenalty;

@@ -35,7 +35,7 @@ export class Tokenizer {
 }
 
 function make(kinds, part) {
-  if (!Object.hasOwn(kinds, part.type)) throw new Error(`the tokenizer has a part ${part.type}, which is not known here`);
+  if (!Object.hasOwn(kinds, part.type)) throw new Error(`the tokenizer has a part ${part.type}, not known here`);
   return kinds[part.type](part);
 }
 
