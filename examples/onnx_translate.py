@@ -23,7 +23,8 @@ class Translator:
             for graph in ("encoder", "step")
         )
         self.source, self.target = (
-            Tokenizer.from_file(str(Path(folder, self.about["tokenizers"][side]))) for side in ("source", "target")
+            Tokenizer.from_file(str(Path(folder, self.about["tokenizers"][side]["file"])))
+            for side in ("source", "target")
         )
 
     def translate(self, sentences):

@@ -24,6 +24,8 @@ MANIFEST = "heedful.json"
 FILES = (
     *("encoder.onnx", "step.onnx", "encoder.pt2", "step.pt2"),
     *("model.bin", "config.json", "source_vocabulary.json", "target_vocabulary.json", "shared_vocabulary.json"),
+    *("index.html", "page.css", "app.js", "opened.js", "search.js", "stage.js", "tokenizer.js", "translator.js"),
+    *("onnxruntime-web.js", "onnxruntime-web.wasm", "onnxruntime-web.LICENSE.txt"),
 )
 TOKENIZERS = {"source": "source_tokenizer.json", "target": "target_tokenizer.json"}
 
@@ -50,7 +52,9 @@ def export_folder(
             "heedful": heedful.__version__,
             "ids": {"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS},
             "limits": {name: getattr(limits, name) for name in ("max_length", "max_ratio", "max_extra")},
-            "tokenizers": {**TOKENIZERS, "kind": tokenizers.source.kind},
+            "tokenizers": {
+                side: {"file": name, "kind": getattr(tokenizers, side).kind} for side, name in TOKENIZERS.items()
+            },
         }
         yield folder, manifest
         for side, name in TOKENIZERS.items():
@@ -88,11 +92,7 @@ def reader(tokenizer: Tokenizer) -> hf.Tokenizer:
         spaces = [decoders.Replace(hf.Regex("^(?=[^=]+=)"), " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
         core.decoder = decoders.Sequence(spaces)
     elif tokenizer.kind == "character":
-        core.decoder = decoders.Fuse()
-    elif tokenizer.kind == "letter":
-        # a feature, name=value, stands behind a space
-        features = decoders.Replace(hf.Regex("^(?=..)(?=.*=)"), " ")
-        core.decoder = decoders.Sequence([features, decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+        core.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.Fuse()])
     return core
 
 

@@ -42,13 +42,18 @@ def export_onnx(
     """
     require("onnx", "onnxscript")
     with export_folder(path, tokenizers, constraints) as (folder, manifest):
-        graphs = graphs or make_graphs(model)
-        manifest |= {"runtime": "onnx", "opset": OPSET}
-        for name, program in (("encoder", graphs.encoder), ("step", graphs.step)):
-            manifest[name] = {"file": f"{name}.onnx", **graphs.signature[name]}
-            proto = _proto(program, graphs.signature[name])
-            (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())
+        manifest |= {"runtime": "onnx"}
+        write_graphs(folder, manifest, graphs or make_graphs(model))
     return Path(path)
+
+
+def write_graphs(folder: Path, manifest: dict[str, Any], graphs: Graphs) -> None:
+    """Write `encoder.onnx` and `step.onnx` to a folder, and tell of them in the manifest."""
+    manifest["opset"] = OPSET
+    for name, program in (("encoder", graphs.encoder), ("step", graphs.step)):
+        manifest[name] = {"file": f"{name}.onnx", **graphs.signature[name]}
+        proto = _proto(program, graphs.signature[name])
+        (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())
 
 
 def _proto(program: Any, signature: dict[str, dict[str, Any]]) -> Any:

@@ -2,37 +2,12 @@
 const form = document.getElementById("ask");
 const field = (name) => document.getElementById(name);
 
-/* An element with its attributes and what stands in it. */
-function element(name, attributes, ...content) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...content);
-  return made;
-}
-
-/* The words of one side, as the class Pair knows them. */
-function wordsOf(side, tokens) {
-  const buttons = tokens.map((token, at) => element(
-    "button",
-    { type: "button", class: "word", "data-side": side, "data-at": at, tabindex: at ? -1 : 0, "aria-pressed": "false" },
-    element("span", { class: "text" }, token || "∅"),
-    element("span", { class: "share" }),
-  ));
-  return element("div", { class: "words", role: "group", "aria-label": `${side} words`, dir: "auto" }, ...buttons);
-}
-
 /* A translation, and where the model has attention and said something, what it looked at. */
 function show(found) {
   const article = element("article", {}, element("p", { class: "said", dir: "auto" }, found.text || "(nothing)"));
   document.querySelector("main").append(article);
   if (!found.weights || !found.words.length) return;
-  const threads = document.createElementNS(SVG, "svg");
-  threads.setAttribute("class", "threads");
-  threads.setAttribute("aria-hidden", "true");
-  article.append(
-    element("div", { class: "stage" }, threads, wordsOf("source", found.source_words), wordsOf("target", found.words)),
-    element("p", { class: "readout", "aria-live": "polite" }),
-  );
+  article.append(...stageOf(found.source_words, found.words));
   new Pair(article, { weights: found.weights });
 }
 

@@ -14,8 +14,8 @@ def front_page(model: str) -> str:
     """The page to try a model: a text box, the translation, and what each word looked at."""
     return Template(asset("page.html", package=HERE)).substitute(
         title=escape(model),
-        style=asset("page.css") + asset("page.css", package=HERE),
-        script=asset("theme.js", "page.js") + asset("page.js", package=HERE),
+        style=asset("page.css", "form.css") + asset("page.css", package=HERE),
+        script=asset("theme.js", "page.js", "stage.js") + asset("page.js", package=HERE),
     )
 
 
@@ -28,7 +28,7 @@ def documentation(openapi: Mapping[str, Any]) -> str:
     )
     return Template(asset("docs.html", package=HERE)).substitute(
         title=escape(openapi["info"]["title"]),
-        style=asset("page.css") + asset("page.css", package=HERE),
+        style=asset("page.css", "form.css") + asset("page.css", package=HERE),
         paths="".join(paths),
     )
 

@@ -102,7 +102,7 @@ class Pair {
 
   /* Does each side fit on one line? Threads that pass behind other words would only confuse. */
   onOneLine() {
-    return Object.values(this.words).every((row) => row[0].offsetTop === row[row.length - 1].offsetTop);
+    return Object.values(this.words).every((row) => row[0]?.offsetTop === row.at(-1)?.offsetTop);
   }
 
   /* Curves between source and target words: at rest all of them faintly, otherwise only those of the shown word. */
