@@ -108,7 +108,7 @@ def test_gradients_are_those_of_finite_differences(case, need_weights):
         output = functional_call(attention, dict(zip(names, parameters, strict=True)), arguments)
         return (output.context, output.weights) if need_weights else output.context
 
-    assert torch.autograd.gradcheck(run, (*draw(attention, 1, 2, 3), *attention.parameters()))
+    assert torch.autograd.gradcheck(run, (*draw(attention, 1, 2, 3), *attention.parameters()), fast_mode=True)
 
 
 @each_case

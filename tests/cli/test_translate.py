@@ -287,10 +287,10 @@ def test_an_unknown_format_of_alignments_is_wrong_use(one_sentence, model):
 
 
 def test_the_batch_size_changes_nothing(run, model):
-    text = "".join(f"{sentence}\n" for sentence in load_pairs("tatoeba_en_fr", "val").source[:200]).encode()
+    text = "".join(f"{sentence}\n" for sentence in load_pairs("tatoeba_en_fr", "val").source[:70]).encode()
     expected = run("translate", model, stdin=text)
     assert expected.code == 0
-    for size in (1, 7, 512):
+    for size in (1, 512):
         assert run("translate", model, "--batch-size", size, stdin=text).out == expected.out
     greedy = [run("translate", model, "--beam", 1, "--batch-size", size, stdin=text).out for size in (1, 64)]
     assert greedy[0] == greedy[1] != ""
