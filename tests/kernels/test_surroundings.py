@@ -239,13 +239,14 @@ with warnings.catch_warnings(record=True) as caught:
 print(json.dumps({"warned": [str(warning.message) for warning in caught], "found": found}))
 """
 
-RACE = """
+RACE = f"""
+shapes = {SHAPES}
 import json, threading, warnings
 barrier, wrong = threading.Barrier(4), []
 def run():
     barrier.wait()
     try:
-        with torch.no_grad(): additive_attention(*(torch.ones(shape) for shape in %s))
+        with torch.no_grad(): additive_attention(*(torch.ones(shape) for shape in shapes))
     except BaseException as fault: wrong.append(repr(fault))
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -253,7 +254,7 @@ with warnings.catch_warnings(record=True) as caught:
     for thread in threads: thread.start()
     for thread in threads: thread.join()
 print(json.dumps([wrong, len(caught)]))
-""" % (SHAPES,)
+"""
 
 # Numba is not there, refuses the NumPy that is there, is switched off, or compiles what does not compute.
 NO_NUMBA = {
