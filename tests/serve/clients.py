@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from heedful.serve.limits import Limits
+from heedful.tasks.decoding_batches import SENTENCES_PER_BATCH
 from heedful.tasks.translator import Translator
 
 # without the extra `serve` there is nothing to test
@@ -76,6 +77,10 @@ class Client:
         text = self.ask("/metrics").body.decode()
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
         return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
+
+
+# what the server translates before it is ready
+WARM = ["a"] * SENTENCES_PER_BATCH
 
 
 class Paced:

@@ -11,7 +11,7 @@ from heedful._errors import DataError, HeedfulError
 from heedful.serve.limits import Limits
 from tests.cli.conftest import start
 
-from .clients import Client, Paced, serving, until
+from .clients import WARM, Client, Paced, serving, until
 
 
 def test_the_pages_need_nothing_from_outside(client):
@@ -53,7 +53,7 @@ def test_health_and_numbers(client):
 def test_a_stop_answers_what_has_come_and_takes_nothing_new(translator):
     paced, replies = Paced(translator), []
     with serving(paced, Limits(window=0.0)) as client:
-        until(lambda: paced.calls == [["a"]])
+        until(lambda: paced.calls == [WARM])
         paced.go.clear()
         threads = [threading.Thread(target=lambda: replies.append(client.translate(["Go!"] * 3))) for _ in range(6)]
         for thread in threads:

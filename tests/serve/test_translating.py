@@ -7,7 +7,7 @@ import pytest
 from heedful.serve.limits import Limits
 from heedful.tasks.decoding_options import DecodingOptions
 
-from .clients import Paced, serving, until
+from .clients import WARM, Paced, serving, until
 
 SENTENCES = ["I love you.", "Where is Tom?", "She has a red car and two dogs.", "Go!", "We do not know what to say."]
 
@@ -58,7 +58,7 @@ def test_a_batch_holds_the_oldest_and_what_is_like_it_up_to_its_tokens(translato
     paced = Paced(translator)
     monkeypatch.setattr("heedful.serve.batcher.TOKENS_PER_BATCH", 140)
     with serving(paced, Limits(window=0.0)) as client:
-        until(lambda: paced.calls == [["a"]])
+        until(lambda: paced.calls == [WARM])
         paced.go.clear()
         threads = [threading.Thread(target=client.translate, args=("first",))]
         threads[0].start()

@@ -46,7 +46,9 @@ def by_hand(sources, targets, rounds=5):
     return chance
 
 
-def test_candidates_are_those_of_model_one_by_hand():
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_candidates_are_those_of_model_one_by_hand(monkeypatch, block):
+    monkeypatch.setattr("heedful.tasks.shortlist._BLOCK", block)
     sources = [[4, 5], [4, 6, 4], [5, 6], [], [7]]
     targets = [[8, 9], [8, 10, 8], [9, 10, 11], [4], []]
     chance = by_hand(sources, targets)

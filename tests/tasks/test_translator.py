@@ -170,6 +170,10 @@ def test_a_model_without_attention_has_nothing_to_show(tmp_path):
     plain = fresh(tmp_path, attention="none")
     best = plain.translate(["I love you."], need_weights=True)[0][0]
     assert best.word_weights is None
+    for name in ("coverage_penalty", "overcoverage_penalty"):
+        counting = plain.recipe.decoding.model_copy(update={name: 0.2})
+        with pytest.raises(DataError, match=f"{name} is 0.2, but the model has no attention"):
+            plain.search(counting)
     with pytest.raises(DataError, match="the model has no attention to show"):
         _ = best.alignment
     with pytest.raises(DataError, match="The model has no attention to show"):

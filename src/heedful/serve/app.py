@@ -115,7 +115,7 @@ def create_app(
     translator.search(decoding)
     name = translator.recipe.name
     metrics = Metrics(queue=lambda: batcher.waiting())
-    batcher = Batcher(translator, limits, metrics.decoded)
+    batcher = Batcher(translator, limits, metrics.decoded, decoding)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from .refusal import RefusalError
 from .requests import Order
 
 if TYPE_CHECKING:
+    from heedful.tasks.decoding_options import DecodingOptions
     from heedful.tasks.translated import Translation
     from heedful.tasks.translator import Translator
 
@@ -52,13 +53,18 @@ class Batcher:
     Args:
         translator: who translates; used by one thread alone.
         limits: the length of the queue, and how long to wait for more.
+        decoding: that of the first batch, which nobody waits for.
         decoded: is told sentences, tokens and seconds of each batch.
     """
 
     def __init__(
-        self, translator: "Translator", limits: Limits, decoded: Callable[[int, int, float], None] = lambda *_: None
+        self,
+        translator: "Translator",
+        limits: Limits,
+        decoded: Callable[[int, int, float], None] = lambda *_: None,
+        decoding: "DecodingOptions | None" = None,
     ) -> None:
-        self._translator, self._limits, self._decoded = translator, limits, decoded
+        self._translator, self._limits, self._decoded, self._first = translator, limits, decoded, decoding
         self._queue: deque[_Sentence] = deque()
         self._changed = threading.Condition()
         self._open = True
@@ -67,8 +73,8 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="heedful-model", daemon=True)
 
     def start(self) -> None:
-        """Translate a word first, which compiles what is to be compiled; from then on, whatever is submitted."""
-        self._translator.translate(["a"])
+        """Translate a batch first, which compiles what is to be compiled; from then on, whatever is submitted."""
+        self._translator.translate(["a"] * SENTENCES_PER_BATCH, decoding=self._first)
         self._thread.start()
 
     @property

@@ -18,6 +18,8 @@ from heedful.decoding.hypothesis import Hypothesis
 # target tokens kept for each source token, and of the most frequent ones
 MOST, FREQUENT = 100, 256
 _ROUNDS = 5
+# pairs whose links are in memory at once: about a gigabyte for those of thirty tokens a side
+_BLOCK = 20_000
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,35 @@ def learn_shortlist(
     """
     num_source, num_target = sizes
     pairs = [(s, t) for s, t in zip(sources, targets, strict=True) if len(t)]
-    # one link for each target token and each word of its source; links of a target token stand together
-    source = np.concatenate([np.tile([0, *s], len(t)) for s, t in pairs] or [np.zeros(0, np.int64)]).astype(np.int64)
-    target = np.concatenate([np.repeat(t, len(s) + 1) for s, t in pairs] or [np.zeros(0, np.int64)]).astype(np.int64)
-    width = np.concatenate([np.full(len(t), len(s) + 1) for s, t in pairs] or [np.zeros(0, np.int64)])
-    first = np.cumsum(width) - width
-    kinds, link = np.unique(source * num_target + target, return_inverse=True)
+    # links are made anew in each round, so that those of one block alone are in memory
+    blocks = [pairs[first : first + _BLOCK] for first in range(0, len(pairs), _BLOCK)]
+    kinds = np.zeros(0, np.int64)
+    for block in blocks:
+        kinds = np.union1d(kinds, _links(block, num_target)[0])
     chance = np.full(len(kinds), 1.0)
     for _ in range(_ROUNDS if len(kinds) else 0):
-        share = chance[link]
-        share /= np.repeat(np.add.reduceat(share, first), width)
-        counts = np.bincount(link, share, len(kinds))
+        counts = np.zeros(len(kinds))
+        for block in blocks:
+            links, width = _links(block, num_target)
+            place = np.searchsorted(kinds, links)
+            share = chance[place]
+            share /= np.repeat(np.add.reduceat(share, np.cumsum(width) - width), width)
+            counts += np.bincount(place, share, len(kinds))
         chance = counts / np.bincount(kinds // num_target, counts, num_source)[kinds // num_target]
     aligned = _best(kinds // num_target, kinds % num_target, chance, num_source)
-    frequency = np.bincount(np.concatenate([t for _, t in pairs] or [np.zeros(0, np.int64)]), minlength=num_target)
+    frequency = np.zeros(num_target, np.int64)
+    for block in blocks:
+        frequency += np.bincount(np.concatenate([t for _, t in block]), minlength=num_target)
     frequent = (-frequency).argsort(kind="stable")[:FREQUENT]
     return Shortlist(torch.from_numpy(aligned), torch.from_numpy(frequent))
+
+
+def _links(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], num_target: int) -> tuple[np.ndarray, np.ndarray]:
+    """A number for each target token and each word of its source, those of a token together; and how many it has."""
+    source = np.concatenate([np.tile([0, *s], len(t)) for s, t in pairs]).astype(np.int64)
+    target = np.concatenate([np.repeat(t, len(s) + 1) for s, t in pairs]).astype(np.int64)
+    width = np.concatenate([np.full(len(t), len(s) + 1) for s, t in pairs])
+    return source * num_target + target, width
 
 
 def _best(source: np.ndarray, target: np.ndarray, chance: np.ndarray, num_source: int) -> np.ndarray:

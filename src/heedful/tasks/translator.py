@@ -76,6 +76,7 @@ class Translator(TrainedModel):
     ) -> Decoding:
         """How `translate` decodes with these options; raises what it does, but of `precision`, before it runs."""
         self._check_shortlist(options)
+        self._check_penalties(options)
         draws = options.risk_draws if options.sample else None
         if draws and nbest > draws:
             raise ValueError(f"nbest is {nbest}, more than risk_draws, {draws}; draw more, or ask for less")
@@ -153,6 +154,15 @@ class Translator(TrainedModel):
                 f"decoding.shortlist is {options.shortlist}, but {why}; learn one by `heedful shortlist MODEL`, or "
                 "set it to null."
             )
+
+    def _check_penalties(self, options: DecodingOptions) -> None:
+        """Refuse to count what was read where nothing tells."""
+        for name in ("coverage_penalty", "overcoverage_penalty"):
+            if getattr(options, name) and self.recipe.model.attention == "none":
+                raise DataError(
+                    f"decoding.{name} is {getattr(options, name)}, but the model has no attention, which tells what "
+                    "was read; set it to 0."
+                )
 
     def _write(self, source: Segments, hypothesis: Hypothesis, replace_unknown: bool) -> Translation:
         target = self.tokenizers.target
