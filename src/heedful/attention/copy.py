@@ -63,6 +63,17 @@ class CopyDistribution:
         log_generate, log_copy = (part.unsqueeze(2) for part in self._log_chances())
         return _log_add(log_generate + words, log_copy + _log(copied))
 
+    @torch.no_grad()
+    def best(self) -> Float[Tensor, "batch queries"]:
+        """The log-probability of each row's most probable word, to rounding; faster than `log_probs`.
+
+        Ids of the source are those of the vocabulary and as many further ones as there are keys, at most.
+        """
+        log_generate, log_copy = (part.exp().unsqueeze(2) for part in self._log_chances())
+        words = nn.functional.pad(widen(self.log_vocabulary).exp(), (0, self.source_ids.shape[1])).mul_(log_generate)
+        places = self.source_ids.unsqueeze(1).expand_as(self.weights)
+        return words.scatter_add_(2, places, log_copy * widen(self.weights)).amax(2).log()
+
     def log_prob_of(
         self, target: Int[Tensor, "batch queries"], force_copy: bool = False
     ) -> Float[Tensor, "batch queries"]:

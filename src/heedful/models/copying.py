@@ -74,6 +74,5 @@ class Copying(nn.Module):
         real = target.ids != target.ignored
         log_probs = mixed.log_prob_of(target.ids * real).clamp_min(LEAST)
         with torch.no_grad():
-            best = mixed.log_probs(mixed.source_ids.shape[1]).amax(2)
-            correct = ((log_probs >= best - _ROUNDING) & real).sum()
+            correct = ((log_probs >= mixed.best() - _ROUNDING) & real).sum()
         return Loss(-log_probs.masked_fill(~real, 0).sum(), real.sum(), correct)

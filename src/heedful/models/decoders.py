@@ -57,8 +57,8 @@ class DecoderOutput:
     """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for.
 
     Weights are `[batch, (layers,) (heads,) steps, source_len]`; those of self-attention, where there is some beside,
-    end in the steps so far. `context` and `hidden`, what a recurrent decoder saw and its top states, are what the choice
-    between saying and copying is made from.
+    end in the steps so far. `context` and `hidden`, what a recurrent decoder saw and the states of the layer that
+    looks, are what the choice between saying and copying is made from.
     """
 
     features: Float[Tensor, "batch steps output_dim"]
@@ -382,7 +382,7 @@ class LookBetweenDecoder(Decoder):
         hidden, upper = self.upper(torch.cat((query, look.context), -1), state.upper)
         features = self.dropout(torch.tanh(self.readout(torch.cat((hidden, embedded, look.context), -1))))
         state = DecoderState(lower, upper, attention=looked)
-        return DecoderOutput(features, state, look.weights, context=look.context, hidden=hidden)
+        return DecoderOutput(features, state, look.weights, context=look.context, hidden=query)
 
 
 class PlainDecoder(Decoder):
