@@ -161,6 +161,9 @@ def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None")
         return evaluate_captioner(together, pairs, how)
     from heedful.tasks.scoring import score_translator
 
+    from .translate import say_longer
+
+    say_longer(together.num_longer(pairs.source), together)
     return score_translator(
         together, lambda: translate(together, pairs.source, how), pairs, translator.recipe.evaluation
     )

@@ -70,7 +70,7 @@ def command(
     """Translate, one sentence a line, in the order of the input.
 
     Only translations go to standard output, as soon as they are there; a line that cannot be used (empty, not UTF-8,
-    with a NUL character, above 5,000 characters) gives an empty line and is counted on standard error. Text in UTF-16
+    with a NUL character, above `data.max_chars` of the recipe, 5,000) gives an empty line and is counted on standard error. Text in UTF-16
     or UTF-32 is read where it begins with a byte-order mark.
 
     --alignments pharaoh adds a tab and the links of words, SOURCE-TARGET counted from 0 (with --nbest: a fourth field);
@@ -92,14 +92,25 @@ def command(
     options: dict[str, Any] = {"nbest": nbest or 1, "need_weights": need_weights, "generator": seeded(seed)}
     options |= {"batch_size": batch_size} if batch_size else {}
 
+    longer = 0
+
     def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
+        nonlocal longer
+        longer += translator.num_longer(sentences)
         for index, found in enumerate(translator.translate(sentences, decoding=decoding, **options), start=first):
             yield from write(index, found)
 
     if interactive:
         converse(lambda sentence: "\n".join(translate([sentence])))
     else:
-        translate_all(source, output, translate, in_order=decoding.sample)
+        translate_all(source, output, translate, decoding.sample, translator.recipe.data.max_chars)
+    say_longer(longer, translator)
+
+
+def say_longer(longer: int, translator: "Translator") -> None:
+    """How many texts were not read to their end, if any."""
+    if longer:
+        say(f"Of {longer:,} texts only the first {translator.recipe.data.cut_source:,} tokens were read.")
 
 
 def check_use(source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool) -> None:

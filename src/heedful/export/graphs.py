@@ -28,7 +28,7 @@ from heedful.models.decoders import DecoderState, Encoded
 from heedful.models.transformer import LayerState, TransformerState
 
 from .recurrent import read_recurrent
-from .refusals import refuse_stateful
+from .refusals import refuse_copying, refuse_stateful
 
 Tensors = dict[str, Tensor]
 SOURCE_AXES = (("batch", "source"), ("batch",))
@@ -107,8 +107,10 @@ def make_graphs(model: Seq2Seq) -> Graphs:
         model: an encoder-decoder with any encoder and wiring.
 
     Raises:
-        ExportError: its attention keeps a state from step to step that is there from the first step on only.
+        ExportError: its attention keeps a state from step to step that is there from the first step on only, or it copies
+            words of its source.
     """
+    refuse_copying(model)
     refuse_stateful(model)
     model = copy.deepcopy(model).cpu().float().eval()
     with torch.no_grad(), quiet():

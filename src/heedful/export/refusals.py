@@ -6,6 +6,19 @@ from heedful._errors import ExportError
 from heedful.models import Seq2Seq, TransformerDecoder
 
 
+def refuse_copying(model: Seq2Seq) -> None:
+    """Refuse a model that copies words: its answers are no ids of its vocabulary.
+
+    Raises:
+        ExportError: it is one.
+    """
+    if model.copying is not None:
+        raise ExportError(
+            "the model copies words of its source, and a graph would have to give back words that have no id; summarise "
+            "with `heedful translate` or `heedful serve`, or train with model.copies: false."
+        )
+
+
 def refuse_stateful(model: Seq2Seq) -> None:
     """Refuse attention whose first step makes a state that there is no tensor for before.
 

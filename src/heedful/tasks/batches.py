@@ -154,19 +154,21 @@ def encode(
     """
     limits = limits or Limits()
     if limits.copies and tokenizers.target.kind in TRACED:
-        ids = encode_both(pairs, tokenizers.target, limits.cut_source)
+        sources, targets, longer = encode_both(pairs, tokenizers.target, limits.cut_source)
     else:
-        sources = encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0])
-        ids = cut(sources, limits.cut_source)[0], encode_side(tokenizers.target, pairs.target, dropout, [*seed, 1])
-    fits = limits.fits(ids[0].lengths, ids[1].lengths)
+        sources, longer = cut(encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0]), limits.cut_source)
+        targets = encode_side(tokenizers.target, pairs.target, dropout, [*seed, 1])
+    if longer:
+        say(f"Of {longer:,} texts of {pairs.origin} only the first {limits.cut_source:,} tokens are read.")
+    fits = limits.fits(sources.lengths, targets.lengths)
     if not fits.any():
         way_out = "" if limits.max_length is None else "raise data.max_length or data.max_ratio, or "
         raise DataError(f"In every pair of {pairs.origin} a side has {limits}; {way_out}fix the data.")
     if fits.all():
-        return Corpus(pairs, *ids)
+        return Corpus(pairs, sources, targets)
     keep = np.flatnonzero(fits)
     say(f"Left out {len(fits) - len(keep):,} pairs of {pairs.origin}: a side has {limits}.")
-    return Corpus(pairs.select(keep.tolist()), ids[0].take(keep), ids[1].take(keep))
+    return Corpus(pairs.select(keep.tolist()), sources.take(keep), targets.take(keep))
 
 
 def cut(texts: Ids, most: int | None) -> tuple[Ids, int]:

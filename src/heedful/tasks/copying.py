@@ -73,14 +73,19 @@ def copied_words(source: Segments, tokenizer: Tokenizer) -> dict[int, str]:
     return found
 
 
-def encode_both(pairs: Pairs, tokenizer: Tokenizer, most: int | None) -> tuple[Ids, Ids]:
-    """The ids of sources, of which `most` tokens are read, and of targets, whose words may be copied from these."""
-    sources, targets = [], []
+def encode_both(pairs: Pairs, tokenizer: Tokenizer, most: int | None) -> tuple[Ids, Ids, int]:
+    """The ids of sources, of which `most` tokens are read, and of targets, whose words may be copied from these.
+
+    And how many sources are longer.
+    """
+    sources, targets, longer = [], [], 0
     for ours, theirs in zip(pairs.source, pairs.target, strict=True):
-        source = numbered(shortened(tokenizer.segment(ours), most), tokenizer)
+        whole = tokenizer.segment(ours)
+        source = numbered(shortened(whole, most), tokenizer)
+        longer += len(source.ids) < len(whole.ids)
         sources.append(source.ids)
         targets.append(renumbered(tokenizer.segment(theirs), source, tokenizer).ids)
-    return Ids.pack(sources), Ids.pack(targets)
+    return Ids.pack(sources), Ids.pack(targets), longer
 
 
 def written(ids: Sequence[int], source: Segments, tokenizer: Tokenizer, unknown: Sequence[str]) -> tuple[str, Segments]:

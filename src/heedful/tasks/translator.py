@@ -21,7 +21,7 @@ from .copying import numbered, renumbered, shortened, written
 from .decoding import make_decoding
 from .decoding_batches import SENTENCES_PER_BATCH, by_length
 from .decoding_options import DecodingOptions
-from .looking import align, looks_of, with_heads
+from .looking import align, looks_of, with_copies, with_heads
 from .shortlist import needed_ids, original, renumbered
 from .trained import TrainedModel
 from .translated import Translation, heads_of, least_risk
@@ -95,7 +95,10 @@ class Translator(TrainedModel):
             raise DataError("The sentence is empty; give at least one word to translate.")
         together = isinstance(self.model, Ensemble)
         found = self.translate([sentence], need_weights="heads" if together else True)[0][0]
-        return found if together or not found.target.ids else with_heads(self.model, found)
+        if together or not found.target.ids:
+            return found
+        found = with_heads(self.model, found)
+        return with_copies(self.model, found) if self.recipe.model.copies else found
 
     def align(self, source: str, target: str) -> Alignment:
         """The attention of each word when the model is fed a given translation.
