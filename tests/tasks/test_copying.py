@@ -24,7 +24,8 @@ from heedful.tasks.translation import train_translator
 from heedful.tasks.translator import Translator
 
 HEAD, TAIL = ["please call", "I met", "we saw", "ask"], ["today", "about the bill", "in the hall now", "again"]
-SHORT = {"please call": "call", "I met": "met", "we saw": "saw", "ask": "ask"}
+# words that no text holds
+SHORT = {"please call": "phone", "I met": "meeting", "we saw": "sighting", "ask": "query"}
 
 
 def names(count: int, seed: int) -> list[str]:
@@ -56,23 +57,23 @@ def trained(tmp_path_factory):
     sizes = ["embedding_dim=16", "encoder_units=16", "decoder_units=24", "attention_units=16", "dropout=0.0"]
     changes += [f"model.{size}" for size in sizes]
     steps = ["max_steps=150", "validate_every=150", "warmup_steps=5", "learning_rate=0.02", "tokens_per_batch=80"]
-    steps += ["tensorboard=false", "device=cpu", "precision='32'", "best_by=bleu"]
+    steps += ["tensorboard=false", "device=cpu", "precision='32'", "best_by=exact_match"]
     changes += [f"training.{step}" for step in steps]
-    more = ["tokenizer.vocab_size=24", "data.cut_source=12", "evaluation.metrics=[exact_match]", f"output={folder}/run"]
+    more = ["tokenizer.vocab_size=25", "data.cut_source=12", "evaluation.metrics=[exact_match]", f"output={folder}/run"]
     said: list[str] = []
     return folder, train_translator(load_recipe("summarise", [*changes, *more]), say=said.append), said
 
 
 def test_held_out_names_come_back_as_themselves(trained):
     folder, run, said = trained
-    assert "left out 2 (empty line), 1 (key missing)" in " ".join(said)
+    assert "left out 2 (empty line); left out 1 (key missing)" in " ".join(said)
     summariser = Translator.load(run.model)
     rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()[3:]]
     found = [best[0] for best in summariser.translate([row["text"] for row in rows])]
     vocabulary = summariser.tokenizers.target
     assert all(vocabulary.encode(row["summary"])[-1] == UNK for row in rows)
-    right = [one.text == row["summary"].lower().split()[0] + " " + row["summary"].split()[1] for one, row in zip(found, rows, strict=True)]
-    assert np.mean(right) >= 0.95
+    # as they are written, though the vocabulary is lower-cased
+    assert np.mean([one.text == row["summary"] for one, row in zip(found, rows, strict=True)]) >= 0.95
     # greedy and drawn ones, too
     quick = summariser.recipe.decoding.model_copy(update={"beam": 1})
     drawn = quick.model_copy(update={"sample": True, "temperature": 0.1})
@@ -89,11 +90,11 @@ def test_what_was_copied_is_explained_in_every_form(trained, tmp_path):
     _, run, _ = trained
     summariser, text = run.translator, "ask Zorblax about the bill , Quibble said"
     found = summariser.explain(text)
-    assert found.text == "ask Zorblax"
+    assert found.text == "query Zorblax"
     said, copied = found.copied
     assert copied > 0.9 > 0.5 > said
     assert found.generate[0] > 0.5 > found.generate[1]
-    assert found.target.words == ["ask", "Zorblax"]
+    assert found.target.words == ["query", "Zorblax"]
     assert found.word_weights[1].argmax() == 1
     shell = CliRunner()
     terminal = shell.invoke(app, ["explain", str(run.folder), text])
@@ -107,7 +108,7 @@ def test_what_was_copied_is_explained_in_every_form(trained, tmp_path):
     one = json.loads((tmp_path / "one.json").read_text())["sentences"][0]
     assert one["copied"] == pytest.approx(list(found.copied), abs=1e-5)
     assert one["generate"] == pytest.approx(list(found.generate), abs=1e-5)
-    aligned = summariser.align(text, "ask Zorblax")
+    aligned = summariser.align(text, "query Zorblax")
     np.testing.assert_allclose(aligned.weights, found.word_weights, atol=1e-5)
 
 
@@ -124,9 +125,9 @@ def test_long_texts_are_cut_and_counted_and_empty_ones_have_empty_summaries(trai
     texts.write_text(f"{long}\n\nask Zorblax again\n", encoding="utf-8")
     told = CliRunner().invoke(app, ["translate", str(run.folder), str(texts)])
     assert told.exit_code == 0
-    assert told.stdout.splitlines()[1:] == ["", "ask Zorblax"]
+    assert told.stdout.splitlines()[1:] == ["", "query Zorblax"]
     assert "Of 1 texts only the first 12 tokens were read" in told.stderr
-    assert "Left empty what cannot be translated: 1 (empty line)" in told.stderr
+    assert "Left empty what cannot be translated: 1 (1 empty line)" in told.stderr
     said: list[str] = []
     pairs = Pairs([long, "ask Bob"], ["ask", "ask"], {}, "here")
     corpus = encode(pairs, summariser.tokenizers, Limits(cut_source=12, copies=True), said.append)
@@ -151,7 +152,7 @@ def test_ids_of_unknown_words_go_there_and_back():
 
 
 REFUSED = {
-    "model.attention=none": "model: copies needs to know what was looked at",
+    "model={attention: none, copies: true}": "copies needs to know what was looked at",
     "model.decoder=transformer": "copies goes with a recurrent decoder",
     "tokenizer.joint=false": "model.share_embeddings needs one vocabulary",
     "training.label_smoothing=0.1": "training.label_smoothing is 0.1; a model that copies learns without",
@@ -185,7 +186,7 @@ def test_what_cannot_be_done_with_a_copying_model_says_why(trained):
     with pytest.raises(DataError, match=r"differ in model\.copies"):
         join([summariser, Translator(summariser.model, summariser.tokenizers, other)])
     both = join([summariser, summariser]).translate(["ask Zorblax again"])[0][0]
-    assert both.text == "ask Zorblax"
+    assert both.text == "query Zorblax"
     assert isinstance(summariser.tokenizers, TokenizerPair)
     half = summariser.recipe.decoding.model_copy(update={"precision": "bf16"})
-    assert summariser.translate(["ask Zorblax again"], decoding=half)[0][0].text == "ask Zorblax"
+    assert summariser.translate(["ask Zorblax again"], decoding=half)[0][0].text == "query Zorblax"
