@@ -58,8 +58,9 @@ def fed(target=TARGET):
 
 @torch.no_grad()
 def by_loops(model: Any, source, lengths, target_in):
-    """`[item][step][word]`: the paper's equations 8 and 9, one number after another; an embedding for known words only."""
+    """`[item][step][word]`: the paper's equations 8 and 9, one number after another; known words alone are embedded."""
     pointer, rows = model.copying.pointer, []
+    vectors = pointer.context_proj, pointer.state_proj, pointer.input_proj
     for ids, length, words in zip(source.tolist(), lengths.tolist(), target_in.tolist(), strict=True):
         embedded = model.embedding(torch.tensor([[word if word < WORDS else UNK for word in words]]))
         plain = torch.tensor([[word if word < WORDS else UNK for word in ids[:length]]])
@@ -68,7 +69,7 @@ def by_loops(model: Any, source, lengths, target_in):
         out = model.decoder(embedded, model.decoder.start(encoded), encoded, need_weights=True)
         rows.append([])
         for step in range(len(words)):
-            parts = ((pointer.context_proj, out.context), (pointer.state_proj, out.hidden), (pointer.input_proj, embedded))
+            parts = zip(vectors, (out.context, out.hidden, embedded), strict=True)
             gate = sum(float((one * other[0, step]).sum()) for one, other in parts) + float(pointer.bias)
             generate = 1 / (1 + math.exp(-gate))
             said = [generate * chance for chance in model.output(out.features[0, step]).softmax(0).tolist()]
@@ -92,7 +93,7 @@ def test_mixture_loss_and_steps_are_those_of_the_loops(wiring):
     assert loss.tokens == real.sum()
     assert loss.correct == ((chances == wanted.amax(2)) & real).sum()
     encoded = model.encode(SOURCE, LENGTHS)
-    state, weights = model.start(encoded), model.align(SOURCE, LENGTHS, fed())
+    state, weights = model.start(encoded), model.mixtures(SOURCE, LENGTHS, fed()).weights
     for place, tokens in enumerate(fed().unbind(1)):
         output, state = model.step(tokens, state, encoded, need_weights=place % 2 == 0)
         assert_close(output.logits.exp(), wanted[:, place])

@@ -15,7 +15,7 @@ from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import UNK
 from heedful.export.graphs import make_graphs
 from heedful.tasks.batches import Limits, encode
-from heedful.tasks.copying import numbered, renumbered, shortened, written
+from heedful.tasks.copying import matched, numbered, shortened, written
 from heedful.tasks.faithfulness import translator_faithfulness
 from heedful.tasks.joining import join
 from heedful.tasks.recipe_files import load_recipe
@@ -139,14 +139,14 @@ def test_ids_of_unknown_words_go_there_and_back():
     tokenizer = Tokenizer.from_entries(["a", "met"], lowercase=True)
     source = numbered(tokenizer.segment("Ann met ann , Bob met BOB's a"), tokenizer)
     assert source.ids == [6, 5, 6, 7, 8, 5, 9, 4]
-    target = renumbered(tokenizer.segment("bob met Cid , ANN"), source, tokenizer)
+    target = matched(tokenizer.segment("bob met Cid , ANN"), source, tokenizer)
     assert target.ids == [8, 5, UNK, 7, 6]
     text, said = written(target.ids, source, tokenizer, ["who"])
     assert text == "Bob met who , Ann"
     assert said.words == ["Bob", "met", "<unk>", ",", "Ann"]
     assert said.ids == target.ids
     cut = shortened(source, 3)
-    assert renumbered(tokenizer.segment("bob ann"), cut, tokenizer).ids == [UNK, 6]
+    assert matched(tokenizer.segment("bob ann"), cut, tokenizer).ids == [UNK, 6]
     plain = Tokenizer.train(["Ann met Bob"], kind="bpe", vocab_size=40)
     assert numbered(plain.segment("Ann Ω"), plain).ids == plain.encode("Ann Ω")
 
@@ -156,7 +156,7 @@ REFUSED = {
     "model.decoder=transformer": "copies goes with a recurrent decoder",
     "tokenizer.joint=false": "model.share_embeddings needs one vocabulary",
     "training.label_smoothing=0.1": "training.label_smoothing is 0.1; a model that copies learns without",
-    "task=language_model": "model.copies is of texts made from texts, and the task is 'language_model'",
+    "task=language_model": "model.copies is of texts made from texts, but the task is language_model",
     "data.cut_source=0": "data.cut_source is 0",
 }
 

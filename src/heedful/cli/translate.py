@@ -70,8 +70,8 @@ def command(
     """Translate, one sentence a line, in the order of the input.
 
     Only translations go to standard output, as soon as they are there; a line that cannot be used (empty, not UTF-8,
-    with a NUL character, above `data.max_chars` of the recipe, 5,000) gives an empty line and is counted on standard error. Text in UTF-16
-    or UTF-32 is read where it begins with a byte-order mark.
+    with a NUL character, above the recipe's data.max_chars, 5,000 if it does not say) gives an empty line and is
+    counted on standard error. Text in UTF-16 or UTF-32 is read where it begins with a byte-order mark.
 
     --alignments pharaoh adds a tab and the links of words, SOURCE-TARGET counted from 0 (with --nbest: a fourth field);
     punctuation marks are words. --alignments json writes one object per translation, with words, weights, tokens and

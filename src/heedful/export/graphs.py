@@ -107,8 +107,8 @@ def make_graphs(model: Seq2Seq) -> Graphs:
         model: an encoder-decoder with any encoder and wiring.
 
     Raises:
-        ExportError: its attention keeps a state from step to step that is there from the first step on only, or it copies
-            words of its source.
+        ExportError: its attention keeps a state from step to step that is there from the first step on only, or it
+            copies words of its source.
     """
     refuse_copying(model)
     refuse_stateful(model)

@@ -14,7 +14,7 @@ def refuse_copying(model: Seq2Seq) -> None:
     """
     if model.copying is not None:
         raise ExportError(
-            "the model copies words of its source, and a graph would have to give back words that have no id; summarise "
+            "the model copies words of its source, and a graph would have to give back words that have no id; use it "
             "with `heedful translate` or `heedful serve`, or train with model.copies: false."
         )
 

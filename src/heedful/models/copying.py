@@ -1,4 +1,4 @@
-"""Words of the source beside those of the vocabulary, in a decoder (See, Liu and Manning 2017, sections 2.2 and 2.3)."""
+"""Words of the source beside those of the vocabulary, in a decoder (See, Liu and Manning 2017, section 2.2)."""
 
 import math
 
@@ -18,8 +18,8 @@ _ROUNDING = 1e-5
 class Copying(nn.Module):
     """Decides at each step between the vocabulary and the source, and says what a mixture costs.
 
-    Source and target have one vocabulary. An id from `vocab_size` on is a word of this source that the vocabulary lacks;
-    it is embedded as the unknown one.
+    Source and target have one vocabulary. An id from `vocab_size` on is a word of this source that the vocabulary
+    lacks; it is embedded as the unknown one.
 
     Args:
         context_dim: features of a context.

@@ -18,8 +18,8 @@ from ._sizes import check_size
 from .protocol import Embedding
 
 Merge = Literal["concat", "sum"]
-# from so many steps on, learning on a CPU goes over the padding: torch's backward pass through packed steps fills and adds
-# a tensor of all steps at each of them
+# from so many steps on, learning on a CPU goes over the padding: torch's backward pass through packed steps fills and
+# adds a tensor of all steps at each of them
 LONG = 64
 
 
@@ -130,7 +130,8 @@ class RecurrentEncoder(nn.Module):
         turn = torch.where(places < ends, ends - 1 - places, places).unsqueeze(2)
         shown, runs, summary = embedded.masked_fill(~real, 0), [], []
         start = embedded.new_zeros(1, embedded.shape[0], self.rnn.hidden_size)
-        for backwards, weights in enumerate(self.rnn.all_weights):
+        all_weights: Any = self.rnn.all_weights
+        for backwards, weights in enumerate(all_weights):
             inputs = shown.gather(1, turn.expand_as(shown)) if backwards else shown
             options = (weights, True, 1, 0.0, self.training, False, True)
             lstm = isinstance(self.rnn, nn.LSTM)

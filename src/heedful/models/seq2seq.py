@@ -105,8 +105,8 @@ class Seq2Seq(nn.Module):
         output: features to logits.
         even_looks: how much it counts in the loss of a training that regions of a picture are left out, as
             `doubly_stochastic_loss` says (Xu et al. 2015, equation 14).
-        repeated_looks: how much it counts there that what was looked at is looked at again, as `coverage_loss` says (See
-            et al. 2017, equation 13).
+        repeated_looks: how much it counts there that what was looked at is looked at again, as `coverage_loss` says
+            (See et al. 2017, equation 13).
         copying: chooses at each step between saying a word of the vocabulary and copying one of the source, whose ids
             then are those of the target, and of words that it lacks, ids from `vocab_size` on.
 
@@ -179,7 +179,7 @@ class Seq2Seq(nn.Module):
         """All steps of a given target."""
         return self.decoder(self.embedding(self._known(target_in)), self.start(encoded), encoded, need_weights)
 
-    def _mixed(self, tokens: Tensor, output: DecoderOutput, encoded: Encoded) -> CopyDistribution:
+    def _mixed(self, tokens: Tensor, output: Any, encoded: Encoded) -> CopyDistribution:
         """Of each step, the vocabulary and the words of the source; `tokens` were fed, `[batch, steps]`."""
         copying: Any = self.copying
         look = AttentionOutput(output.context, mean_of_heads(output.weights))
@@ -205,7 +205,8 @@ class Seq2Seq(nn.Module):
         copies = self.copying is not None
         output = self.decoder(self.embedding(self._known(tokens)), state, encoded, need_weights or copies)
         if copies:
-            logits = self._mixed(tokens, output, encoded).log_probs(encoded.source_ids.shape[1]).squeeze(1)
+            mixed = self._mixed(tokens, output, encoded)
+            logits = mixed.log_probs(mixed.source_ids.shape[1]).squeeze(1)
         else:
             logits = self.output(output.features.squeeze(1))
         if output.weights is None or not need_weights:

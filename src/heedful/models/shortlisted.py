@@ -32,7 +32,7 @@ class Shortlisted(nn.Module):
                 f"a shortlist is of use to an encoder-decoder, not to {type(model).__name__}; set it to null"
             )
         if model.copying is not None:
-            raise ValueError("a shortlist is of no use to a model that copies: any word may stand in a source; set it to null")
+            raise ValueError("a shortlist is of no use to a model that copies any word of a source; set it to null")
         self.ids = ids.to(model.embedding.weight.device)
         # the blocks are shared, the output layer is not
         self.model = copy.copy(model)

@@ -1,4 +1,4 @@
-"""Words that a vocabulary lacks and a summary copies: their ids in a source, and back to text (See et al. 2017, 2.2)."""
+"""Words that a vocabulary lacks and a summary copies: their ids in a source, and back to text (See et al. 2017)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,12 +45,12 @@ def numbered(source: Segments, tokenizer: Tokenizer) -> Segments:
     return replace(source, ids=ids, pieces=pieces)
 
 
-def renumbered(target: Segments, source: Segments, tokenizer: Tokenizer) -> Segments:
+def matched(target: Segments, source: Segments, tokenizer: Tokenizer) -> Segments:
     """The target with the ids that `numbered` gave its unknown words in the source; what is not there stays unknown.
 
     >>> tokenizer = Tokenizer.from_entries(["a", "met"])
     >>> source = numbered(tokenizer.segment("Ann met Bob"), tokenizer)
-    >>> renumbered(tokenizer.segment("Bob met Cid"), source, tokenizer).ids
+    >>> matched(tokenizer.segment("Bob met Cid"), source, tokenizer).ids
     [7, 5, 1]
     """
     if UNK not in target.ids:
@@ -84,7 +84,7 @@ def encode_both(pairs: Pairs, tokenizer: Tokenizer, most: int | None) -> tuple[I
         source = numbered(shortened(whole, most), tokenizer)
         longer += len(source.ids) < len(whole.ids)
         sources.append(source.ids)
-        targets.append(renumbered(tokenizer.segment(theirs), source, tokenizer).ids)
+        targets.append(matched(tokenizer.segment(theirs), source, tokenizer).ids)
     return Ids.pack(sources), Ids.pack(targets), longer
 
 
@@ -100,10 +100,12 @@ def written(ids: Sequence[int], source: Segments, tokenizer: Tokenizer, unknown:
     words = copied_words(source, tokenizer)
     shown = [UNK if number in words else number for number in ids]
     rest = iter(unknown)
-    read = [words[number] if number in words else next(rest, "<unk>") for number in ids if number == UNK or number in words]
+    gaps = [number for number in ids if number == UNK or number in words]
     said = tokenizer.segment_ids(shown)
     if words:
         copied = {place: words[number] for place, number in enumerate(ids) if number in words}
-        pieces, texts = ([copied.get(place, one) for place, one in enumerate(side)] for side in (said.pieces, said.words))
+        sides = said.pieces, said.words
+        pieces, texts = ([copied.get(place, one) for place, one in enumerate(side)] for side in sides)
         said = Segments(list(ids), pieces, texts, said.word_of)
+    read = [words[number] if number in words else next(rest, "<unk>") for number in gaps]
     return tokenizer.decode(shown, read or None), said

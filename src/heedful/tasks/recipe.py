@@ -89,11 +89,11 @@ class ModelOptions(Section):
         feature_dim: Of captions, features of a region; null for what the files of the training pictures have.
         even_looks: How much it counts in the loss that each region is looked at once in total (Xu et al. 2015, equation
             14, who take 1); of texts, each token of the source.
-        repeated_looks: How much it counts in the loss that a token of the source is looked at again (coverage loss, See et
-            al. 2017, equation 13, who take 1); goes with `attention: coverage`, or any other.
-        copies: Choose at each step between saying a word of the vocabulary and copying one of the source (pointer-generator,
-            See et al. 2017), also one that the vocabulary lacks where `tokenizer.kind` is "word", "letter" or "symbol";
-            of a recurrent decoder with attention, over a joint vocabulary.
+        repeated_looks: How much it counts in the loss that a token of the source is looked at again (coverage loss, See
+            et al. 2017, equation 13, who take 1); goes with `attention: coverage`, or any other.
+        copies: Choose at each step between saying a word of the vocabulary and copying one of the source
+            (pointer-generator, See et al. 2017), also one that the vocabulary lacks where `tokenizer.kind` is "word",
+            "letter" or "symbol"; of a recurrent decoder with attention, over a joint vocabulary.
         picture: What only a convolutional encoder has.
     """
 
@@ -208,13 +208,13 @@ class EvaluationOptions(Section):
     """What a score is made of.
 
     Args:
-        metrics: Any of "bleu", "chrf" and "tokenized_bleu" (the last is of lower-cased, Moses-tokenised text); "rouge1",
-            "rouge2" and "rougeL" of summaries, see `heedful.metrics.rouge`; "wer", "per" and "exact_match" of outputs
-            that are right or wrong as a whole, see `heedful.metrics.strings`; and "perplexity" of the targets. Of a
-            language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1",
-            "calibration_error" and, where labels are relations such as "Cause-Effect(e2,e1)", "relation_f1"; of captions
-            any of "bleu", "cider" (CIDEr-D), "chrf", "exact_match" (the share of those that are word by word one of a
-            picture's captions) and "cer" (edits a character, of lines of text).
+        metrics: Any of "bleu", "chrf" and "tokenized_bleu" (the last is of lower-cased, Moses-tokenised text);
+            "rouge1", "rouge2" and "rougeL" of summaries, see `heedful.metrics.rouge`; "wer", "per" and "exact_match" of
+            outputs that are right or wrong as a whole, see `heedful.metrics.strings`; and "perplexity" of the targets.
+            Of a language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1",
+            "calibration_error" and, where labels are relations such as "Cause-Effect(e2,e1)", "relation_f1"; of
+            captions any of "bleu", "cider" (CIDEr-D), "chrf", "exact_match" (the share of those that are word by word
+            one of a picture's captions) and "cer" (edits a character, of lines of text).
         gather: Whether pairs of one source are one text with several references, of which ROUGE and metrics of outputs
             that are right as a whole take the closest; otherwise each pair counts by itself.
         language: Code of the target language, which "tokenized_bleu" needs.
@@ -303,7 +303,7 @@ class Recipe(Section):
         if not self.model.copies:
             return self
         if self.task != "translation":
-            raise ValueError(f"model.copies is of texts made from texts, and the task is {self.task!r}; set it to false")
+            raise ValueError(f"model.copies is of texts made from texts, but the task is {self.task}; set it to false")
         if not self.tokenizer.joint:
             raise ValueError("model.copies needs one vocabulary for source and target; set tokenizer.joint: true")
         if self.training.label_smoothing:

@@ -55,10 +55,9 @@ def score(
         "chrf": chrf,
         "tokenized_bleu": lambda ours, theirs: tokenized_bleu(ours, theirs, evaluation.language or ""),
     }
-    together = sources and evaluation.gather
-    words = (
-        strings.gathered(sources, hypotheses, references) if together else (hypotheses, [[one] for one in references])
-    )
+    words = (hypotheses, [[one] for one in references])
+    if sources and evaluation.gather:
+        words = strings.gathered(sources, hypotheses, references)
     return [
         OF_SEVERAL[name](*words) if name in OF_SEVERAL else metrics[name](hypotheses, references)
         for name in evaluation.metrics

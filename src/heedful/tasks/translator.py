@@ -17,7 +17,7 @@ from heedful.visual.alignment import Alignment
 from heedful.visual.explorer import Looks
 
 from .batches import cut
-from .copying import numbered, renumbered, shortened, written
+from .copying import matched, numbered, shortened, written
 from .decoding import make_decoding
 from .decoding_batches import SENTENCES_PER_BATCH, by_length
 from .decoding_options import DecodingOptions
@@ -109,7 +109,7 @@ class Translator(TrainedModel):
         read, said = self._segment(source), self.tokenizers.target.segment(target)
         if not (read.ids and said.ids):
             raise DataError("One side of the pair is empty; give at least one word on each.")
-        return align(self.model, read, renumbered(said, read, self.tokenizers.target))
+        return align(self.model, read, matched(said, read, self.tokenizers.target))
 
     def looks(self, found: Translation) -> list[Looks]:
         """What each layer and head looks at, piece by piece, when the model is fed what `explain` found.
@@ -160,8 +160,8 @@ class Translator(TrainedModel):
         """Refuse a shortlist where there is none, or the model has no use for one."""
         if options.shortlist and self.recipe.model.copies:
             raise DataError(
-                f"decoding.shortlist is {options.shortlist}, but the model copies words, of which no list is short; set "
-                "it to null."
+                f"decoding.shortlist is {options.shortlist}, but the model copies words, of which no list is short; "
+                "set it to null."
             )
         if options.shortlist and (self.shortlist is None or not isinstance(self.model, Seq2Seq)):
             why = "an ensemble has none" if isinstance(self.model, Ensemble) else "the model has none"

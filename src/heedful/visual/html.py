@@ -53,7 +53,8 @@ def to_json(alignments: Sequence[Alignment], more: Sequence[Mapping[str, Any]] =
     """Tokens, weights and captions as JSON: {"format", "version", "sentences": [{"source", "target", "weights", ...}]}.
 
     `weights[t][s]` says how much target token t looked at source token s, to six decimals; `heads` holds the same for
-    each of its names, to three; `copied[t]`, of a model that copies, how much of token t came from that. `more` has further keys of each sentence, or is empty.
+    each of its names, to three; `copied[t]`, of a model that copies, how much of token t came from that. `more` has
+    further keys of each sentence, or is empty.
 
     >>> import numpy as np
     >>> text = to_json([Alignment(["the", "cat"], ["chat"], np.array([[0.25, 0.75]]))])
@@ -114,11 +115,11 @@ def _copies(alignment: Alignment) -> str:
 
 
 def _words(side: str, tokens: Sequence[str], copies: Sequence[bool] = ()) -> str:
-    marks = [" copied" if copied else "" for copied in copies] or [""] * len(tokens)
+    kinds = ["word copied" if copied else "word" for copied in copies] or ["word"] * len(tokens)
     buttons = "".join(
-        f'<button type="button" class="word{marks[i]}" data-side="{side}" data-at="{i}" tabindex="{0 if i == 0 else -1}" '
+        f'<button type="button" class="{kind}" data-side="{side}" data-at="{i}" tabindex="{0 if i == 0 else -1}" '
         f'aria-pressed="false"><span class="text">{escape(visible(token))}</span><span class="share"></span></button>\n'
-        for i, token in enumerate(tokens)
+        for i, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
     )
     return f'<div class="words" role="group" aria-label="{side} words" dir="auto">\n{buttons}</div>\n'
 

@@ -62,9 +62,10 @@ def render(alignment: Alignment, width: int, ascii_only: bool) -> Text:
         text.append("\n\n" if first else "")
         _header(text, source[first:last], plan)
         for row, token in enumerate(target):
-            # a copied word stands out where the terminal can show it; the line below tells all
-        text.append("\n" + _right(token, plan.label), style="underline" if alignment.copies[row] else "")
-        text.append(" ")
+            label = _right(token, plan.label)
+            text.append("\n" + " " * (len(label) - len(label.lstrip())))
+            text.append(label.lstrip(), style="underline" if alignment.copies[row] else "")
+            text.append(" ")
             _cells(text, alignment.weights[row, first:last], plan, first, ascii_only)
             if plan.best:
                 text.append(" " + _best(source, alignment.weights[row], plan.best), style="dim")
