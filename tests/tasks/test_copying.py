@@ -118,6 +118,8 @@ def test_long_texts_are_cut_and_counted_and_empty_ones_have_empty_summaries(trai
     long = "ask Zorblax again" + " , now" * 30
     assert summariser.num_longer([long, "ask Zorblax again"]) == 1
     assert len(summariser.explain(long).source.words) == 12
+    explained = CliRunner().invoke(app, ["explain", str(run.folder), long])
+    assert "Of 1 texts only the first 12 tokens were read" in explained.stderr
     assert [best[0].text for best in summariser.translate(["", "   "])] == ["", ""]
     with pytest.raises(DataError, match="The sentence is empty"):
         summariser.explain(" ")

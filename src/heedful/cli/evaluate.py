@@ -13,7 +13,7 @@ import typer
 from heedful._errors import DataError
 
 from ._decoding import Changes, changed_decoding, with_ensemble
-from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say, skipped_lines
+from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say, say_longer, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
@@ -160,8 +160,6 @@ def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None")
 
         return evaluate_captioner(together, pairs, how)
     from heedful.tasks.scoring import score_translator
-
-    from .translate import say_longer
 
     say_longer(together.num_longer(pairs.source), together)
     return score_translator(

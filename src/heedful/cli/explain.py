@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._shell import Model, check_sentence, load_any, load_translator, say
+from ._shell import Model, check_sentence, load_any, load_translator, say, say_longer
 
 if TYPE_CHECKING:
     from heedful.tasks.classification import Classifier
@@ -127,6 +127,7 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
             print_measures(numbers)
         return
     found = translator.explain(checked)
+    say_longer(translator.num_longer([checked]), translator)
     typer.echo(found.text)
     alignment = found.alignment
     numbers = measure(translator, found) if faithful else {}

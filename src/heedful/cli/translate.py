@@ -15,7 +15,7 @@ from heedful._errors import DataError
 
 from ._decoding import Changes, changed_decoding, with_ensemble
 from ._formats import Alignments, formatter
-from ._shell import MAX_CHARS, Beam, Model, check_sentence, count, load_translator, say, skipped_lines
+from ._shell import MAX_CHARS, Beam, Model, check_sentence, count, load_translator, say, say_longer, skipped_lines
 from ._stream import growing, nothing_or_progress, opened, read_stream, regrouped
 
 if TYPE_CHECKING:
@@ -105,12 +105,6 @@ def command(
     else:
         translate_all(source, output, translate, decoding.sample, translator.recipe.data.max_chars)
     say_longer(longer, translator)
-
-
-def say_longer(longer: int, translator: "Translator") -> None:
-    """How many texts were not read to their end, if any."""
-    if longer:
-        say(f"Of {longer:,} texts only the first {translator.recipe.data.cut_source:,} tokens were read.")
 
 
 def check_use(source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool) -> None:

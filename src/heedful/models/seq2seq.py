@@ -16,7 +16,7 @@ from heedful.layers import Linear, TokenEmbedding
 from ._sizes import check_size
 from .convolutional import ConvolutionalEncoder
 from .copying import LEAST, Copying
-from .decoders import Decoder, DecoderOutput, Encoded
+from .decoders import Decoder, Encoded
 from .encoders import EncoderOutput, RecurrentEncoder
 from .protocol import StepOutput
 from .regions import RegionEncoder
@@ -175,15 +175,10 @@ class Seq2Seq(nn.Module):
         """What has an embedding."""
         return ids if self.copying is None else self.copying.known(ids)
 
-    def _decode(self, target_in: Tensor, encoded: Encoded, need_weights: bool = False) -> DecoderOutput:
-        """All steps of a given target."""
-        return self.decoder(self.embedding(self._known(target_in)), self.start(encoded), encoded, need_weights)
-
-    def _mixed(self, tokens: Tensor, output: Any, encoded: Encoded) -> CopyDistribution:
-        """Of each step, the vocabulary and the words of the source; `tokens` were fed, `[batch, steps]`."""
+    def _mixed(self, embedded: Tensor, output: Any, encoded: Encoded) -> CopyDistribution:
+        """Of each step, the vocabulary and the words of the source; `embedded` was fed."""
         copying: Any = self.copying
         look = AttentionOutput(output.context, mean_of_heads(output.weights))
-        embedded = self.embedding(copying.known(tokens))
         return copying(self.output(output.features), look, encoded.source_ids, output.hidden, embedded)
 
     def regions_of(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
@@ -201,11 +196,10 @@ class Seq2Seq(nn.Module):
 
         Where words may be copied, the logits are log-probabilities `[batch, vocab_size + source_len]`.
         """
-        tokens = tokens.unsqueeze(1)
-        copies = self.copying is not None
-        output = self.decoder(self.embedding(self._known(tokens)), state, encoded, need_weights or copies)
+        embedded, copies = self.embedding(self._known(tokens.unsqueeze(1))), self.copying is not None
+        output = self.decoder(embedded, state, encoded, need_weights or copies)
         if copies:
-            mixed = self._mixed(tokens, output, encoded)
+            mixed = self._mixed(embedded, output, encoded)
             logits = mixed.log_probs(mixed.source_ids.shape[1]).squeeze(1)
         else:
             logits = self.output(output.features.squeeze(1))
@@ -228,7 +222,8 @@ class Seq2Seq(nn.Module):
             target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
         """
         encoded = self.encode(source, lengths)
-        weights = self._decode(target_in, encoded, need_weights=True).weights
+        embedded = self.embedding(self._known(target_in))
+        weights = self.decoder(embedded, self.start(encoded), encoded, need_weights=True).weights
         return None if weights is None else mean_of_heads(weights)
 
     def mixtures(
@@ -249,8 +244,8 @@ class Seq2Seq(nn.Module):
         """
         if self.copying is None:
             raise ValueError("the model does not copy, and so has no mixtures; build it with `copying`")
-        encoded = self.encode(source, lengths)
-        return self._mixed(target_in, self._decode(target_in, encoded, need_weights=True), encoded)
+        encoded, embedded = self.encode(source, lengths), self.embedding(self._known(target_in))
+        return self._mixed(embedded, self.decoder(embedded, self.start(encoded), encoded, need_weights=True), encoded)
 
     def align_heads(
         self,
@@ -276,7 +271,8 @@ class Seq2Seq(nn.Module):
         attends = isinstance(self.encoder, TransformerEncoder)
         known = self._known(source)
         read = self.encoder(known, lengths, need_weights=True) if attends else self.encoder(known, lengths)
-        output = self._decode(target_in, self._remember(read, lengths, source), need_weights=True)
+        encoded, embedded = self._remember(read, lengths, source), self.embedding(self._known(target_in))
+        output = self.decoder(embedded, self.start(encoded), encoded, need_weights=True)
         weights = output.weights
         if weights is not None:
             weights = None if weights.dim() == 3 else every_head(weights)
@@ -309,9 +305,10 @@ class Seq2Seq(nn.Module):
         if teacher_forcing < 1:
             return self._sampled(encoded, target_in, teacher_forcing, target)
         judged = self.training and target is not None and max(self.even_looks, self.repeated_looks) > 0
-        output = self._decode(target_in, encoded, need_weights=judged or self.copying is not None)
+        embedded = self.embedding(self._known(target_in))
+        output = self.decoder(embedded, self.start(encoded), encoded, judged or self.copying is not None)
         if self.copying is not None:
-            mixed = self._mixed(target_in, output, encoded)
+            mixed = self._mixed(embedded, output, encoded)
             if target is None:
                 return mixed.log_probs(source.shape[1])
             loss = self.copying.loss(mixed, target)
@@ -328,7 +325,7 @@ class Seq2Seq(nn.Module):
         looks, real = mean_of_heads(weights), target.ids != target.ignored
         seen = padding_mask(self.regions_of(lengths), looks.shape[2]).squeeze(1)
         costs = ((self.even_looks, doubly_stochastic_loss), (self.repeated_looks, coverage_loss))
-        cost = sum(share * cost(looks, real, seen) for share, cost in costs if share)
+        cost = sum(share * of(looks, real, seen) for share, of in costs if share)
         return loss._replace(total=loss.total + cost * real.any(1).sum())
 
     def _sampled(

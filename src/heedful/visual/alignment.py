@@ -63,15 +63,17 @@ class Alignment:
         return weights
 
 
-def copies_line(alignment: Alignment) -> str:
+def copies_line(alignment: Alignment, mark: str = "") -> str:
     """A line that says which target tokens were copied, and how surely; empty where nobody copies.
+
+    `mark` says how these are marked.
 
     >>> copies_line(Alignment(["Ann", "met"], ["meet", "Ann"], np.eye(2), copied=[0.1, 0.98]))
     'copied from the source: Ann 98%; from the vocabulary: meet 90%'
     """
     if not alignment.copied:
         return ""
-    sides = {"copied from the source": True, "from the vocabulary": False}
+    sides = {f"copied from the source{mark}": True, "from the vocabulary": False}
     told = []
     for name, wanted in sides.items():
         named = [

@@ -110,8 +110,8 @@ def _choice(number: int, alignment: Alignment) -> str:
 
 def _copies(alignment: Alignment) -> str:
     """What was copied, as a line."""
-    line = copies_line(alignment)
-    return f'<p class="caption">underlined: {escape(line)}</p>\n' if line else ""
+    line = copies_line(alignment, " (underlined)")
+    return f'<p class="caption">{escape(line)}</p>\n' if line else ""
 
 
 def _words(side: str, tokens: Sequence[str], copies: Sequence[bool] = ()) -> str:
