@@ -144,10 +144,10 @@ def test_a_wide_beam_finds_the_best_of_all_sequences_and_greedy_and_draws_say_co
     words = [UNK, *range(4, WORDS + 2)]
     with torch.no_grad():
         for length in range(3):
-            for tokens in itertools.product(words, repeat=length):
-                ids = torch.tensor([[*tokens, EOS]])
-                log_probs = model(SOURCE[:1], LENGTHS[:1], fed(ids)).gather(2, ids.unsqueeze(2))
-                said[tokens] = float(log_probs.sum())
+            every = list(itertools.product(words, repeat=length))
+            ids = torch.tensor([[*tokens, EOS] for tokens in every])
+            log_probs = model(SOURCE[:1].expand(len(ids), -1), LENGTHS[:1].expand(len(ids)), fed(ids))
+            said |= dict(zip(every, log_probs.gather(2, ids.unsqueeze(2)).sum((1, 2)).tolist(), strict=True))
     best = sorted(said, key=lambda tokens: -said[tokens])[:5]
     how = Decoding(beam=200, nbest=5, constraints=Constraints(max_length=3), penalties=Penalties(length=0.0))
     found = [one for one in decode(model, SOURCE, LENGTHS, how)[0] if one.finished]
