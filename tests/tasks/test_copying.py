@@ -56,7 +56,7 @@ def trained(tmp_path_factory):
         changes.append(f"data.{name}={{jsonl: {folder}/{name}.jsonl, columns: [text, summary]}}")
     sizes = ["embedding_dim=16", "encoder_units=16", "decoder_units=24", "attention_units=16", "dropout=0.0"]
     changes += [f"model.{size}" for size in sizes]
-    steps = ["max_steps=80", "validate_every=80", "warmup_steps=5", "learning_rate=0.02", "tokens_per_batch=80"]
+    steps = ["max_steps=120", "validate_every=120", "warmup_steps=5", "learning_rate=0.02", "tokens_per_batch=80"]
     steps += ["tensorboard=false", "device=cpu", "precision='32'", "best_by=exact_match"]
     changes += [f"training.{step}" for step in steps]
     more = ["tokenizer.vocab_size=25", "data.cut_source=12", "evaluation.metrics=[exact_match]", f"output={folder}/run"]
