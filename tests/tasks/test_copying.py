@@ -15,7 +15,7 @@ from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import UNK
 from heedful.export.graphs import make_graphs
 from heedful.tasks.batches import Limits, encode
-from heedful.tasks.copying import matched, numbered, shortened, written
+from heedful.tasks.copying import copied_words, matched, numbered, shortened, written
 from heedful.tasks.faithfulness import translator_faithfulness
 from heedful.tasks.joining import join
 from heedful.tasks.recipe_files import load_recipe
@@ -143,7 +143,7 @@ def test_ids_of_unknown_words_go_there_and_back():
     assert source.ids == [6, 5, 6, 7, 8, 5, 9, 4]
     target = matched(tokenizer.segment("bob met Cid , ANN"), source, tokenizer)
     assert target.ids == [8, 5, UNK, 7, 6]
-    text, said = written(target.ids, source, tokenizer, ["who"])
+    text, said = written(target.ids, copied_words(source, tokenizer), tokenizer, ["who"])
     assert text == "Bob met who , Ann"
     assert said.words == ["Bob", "met", "<unk>", ",", "Ann"]
     assert said.ids == target.ids

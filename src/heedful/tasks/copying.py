@@ -1,6 +1,6 @@
 """Words that a vocabulary lacks and a summary copies: their ids in a source, and back to text (See et al. 2017)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from heedful.data.ids import Ids
@@ -88,16 +88,17 @@ def encode_both(pairs: Pairs, tokenizer: Tokenizer, most: int | None) -> tuple[I
     return Ids.pack(sources), Ids.pack(targets), longer
 
 
-def written(ids: Sequence[int], source: Segments, tokenizer: Tokenizer, unknown: Sequence[str]) -> tuple[str, Segments]:
+def written(
+    ids: Sequence[int], words: Mapping[int, str], tokenizer: Tokenizer, unknown: Sequence[str]
+) -> tuple[str, Segments]:
     """What a model said, as text and as words; copied ones read as in the source.
 
     Args:
         ids: that it said.
-        source: what it read, as `numbered` left it.
+        words: that it may have copied, by their ids; see `copied_words`.
         tokenizer: of both.
         unknown: what the unknown tokens among them shall read; "<unk>" where these are more.
     """
-    words = copied_words(source, tokenizer)
     shown = [UNK if number in words else number for number in ids]
     rest = iter(unknown)
     gaps = [number for number in ids if number == UNK or number in words]

@@ -17,7 +17,7 @@ from heedful.visual.alignment import Alignment
 from heedful.visual.explorer import Looks
 
 from .batches import cut
-from .copying import matched, numbered, shortened, written
+from .copying import copied_words, matched, numbered, shortened, written
 from .decoding import make_decoding
 from .decoding_batches import SENTENCES_PER_BATCH, by_length
 from .decoding_options import DecodingOptions
@@ -176,7 +176,8 @@ class Translator(TrainedModel):
         if hypothesis.weights is not None and replace_unknown:
             rows = [row for row, token in enumerate(hypothesis.tokens) if token == UNK]
             unknown = [source.words[source.word_of[int(hypothesis.weights[row].argmax())]] for row in rows]
-        text, segments = written(hypothesis.tokens, source, target, unknown)
+        words = copied_words(source, target) if self.recipe.model.copies else {}
+        text, segments = written(hypothesis.tokens, words, target, unknown)
         return Translation(text, hypothesis, source, segments, heads_of(hypothesis, source, segments))
 
     def _empty(self, source: Segments) -> Translation:
