@@ -222,6 +222,23 @@ def faults(path, columns):
     return list(stream(find_source(path, columns=columns), skipped)), dict(skipped)
 
 
+def test_lists_of_texts_are_one_source_and_a_pair_for_each_target(tmp_path):
+    rows = [
+        {"text": ["One.", "Two."], "title": ["a", "b"], "kind": ["x", "y"]},
+        {"text": "Three.", "title": "c", "kind": "x y"},
+        {"text": ["Four."], "title": [], "kind": "x y"},
+        {"text": ["Five.", 5], "title": "d", "kind": "x y"},
+        {"text": ["Six."], "title": ["e", ""], "kind": "x y"},
+        {"text": ["Seven."], "title": ["f"], "kind": "z"},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    pairs = gather(DataSource("json", str(tmp_path / "a.jsonl"), columns=("text", "title"), where=("kind", "x y")))
+    assert both(pairs) == [("One. Two.", "a"), ("One. Two.", "b"), ("Three.", "c"), ("Six.", "e")]
+    assert pairs.skipped == {"not text": 2, "empty line": 1}
+    joined = gather(DataSource("json", str(tmp_path / "a.jsonl"), columns=("kind", ("title", "kind"))))
+    assert both(joined)[0] == ("x y", "a b x y")
+
+
 def test_json_lines_that_cannot_be_used_are_counted(tmp_path):
     lines = [
         b'{"en": "Go.", "fr": "Va !"}',

@@ -56,6 +56,22 @@ def test_outputs_summary_and_gradients_are_those_of_a_loop_of_cells(cell, layers
         assert_close(ours, other)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_long_sources_give_the_same_and_their_padding_may_hold_anything(monkeypatch, cell, bidirectional):
+    monkeypatch.setattr(encoders, "LONG", 3)
+    test_outputs_summary_and_gradients_are_those_of_a_loop_of_cells(cell, 1, bidirectional, "concat")
+    encoder = encoder_of(cell, 1, bidirectional)
+    encoder.embedding = torch.nn.Identity()
+    source, lengths = torch.randn(2, 4, DIM, dtype=torch.float64), torch.tensor([4, 2])
+    wanted = [encoder(source[row : row + 1, :length]).outputs for row, length in enumerate(lengths)]
+    source[1, 2:] = torch.nan
+    found = encoder(source, lengths).outputs
+    assert_close(found[1, :2], wanted[1][0])
+    assert_close(found[0], wanted[0][0])
+    assert all(one.isfinite().all() for one in torch.autograd.grad(found.sum(), list(encoder.rnn.parameters())))
+
+
 @pytest.mark.parametrize("merge", ["concat", "sum"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_the_summary_is_the_last_state_forwards_and_the_first_backwards(layers, merge):

@@ -33,6 +33,18 @@ def test_wide_enough_it_reads_like_a_table():
     ]
 
 
+def test_copied_words_are_underlined_and_named_with_their_chances():
+    alignment = Alignment(["ask", "Ann"], ["query", "Ann"], np.array([[0.5, 0.5], [0, 1]]), copied=[0.04, 0.97])
+    assert terminal_heatmap(alignment, width=40).splitlines()[-3:] == [
+        "",
+        "copied from the source: Ann 97%; from",
+        "the vocabulary: query 96%",
+    ]
+    assert "\x1b[4mAnn\x1b[0m" in printed(alignment, force_terminal=True, color_system="standard")
+    with pytest.raises(ValueError, match="copied has 1 numbers but there are 2 target tokens"):
+        Alignment(["a"], ["b", "c"], np.ones((2, 1)), copied=[0.5])
+
+
 def test_narrow_it_writes_source_tokens_letter_below_letter():
     alignment = Alignment(["the", "black", "cat"], ["le", "chat"], np.eye(3)[[0, 2]])
     assert terminal_heatmap(alignment, width=26).splitlines() == [

@@ -63,6 +63,17 @@ class CopyDistribution:
         log_generate, log_copy = (part.unsqueeze(2) for part in self._log_chances())
         return _log_add(log_generate + words, log_copy + _log(copied))
 
+    @torch.no_grad()
+    def best(self) -> Float[Tensor, "batch queries"]:
+        """The log-probability of each row's most probable word, to rounding; faster than `log_probs`.
+
+        Ids of the source are those of the vocabulary and as many further ones as there are keys, at most.
+        """
+        log_generate, log_copy = (part.exp().unsqueeze(2) for part in self._log_chances())
+        words = nn.functional.pad(widen(self.log_vocabulary).exp(), (0, self.source_ids.shape[1])).mul_(log_generate)
+        places = self.source_ids.unsqueeze(1).expand_as(self.weights)
+        return words.scatter_add_(2, places, log_copy * widen(self.weights)).amax(2).log()
+
     def log_prob_of(
         self, target: Int[Tensor, "batch queries"], force_copy: bool = False
     ) -> Float[Tensor, "batch queries"]:
@@ -73,15 +84,35 @@ class CopyDistribution:
             force_copy: a target that can be copied counts as copied, even where the vocabulary has it, so that the gate
                 learns to copy (an option of OpenNMT).
         """
+        generated, copied = self._parts(target)
+        if force_copy:
+            generated = generated.masked_fill(copied > -torch.inf, -torch.inf)
+        return _log_add(generated, copied)
+
+    def copied_share(self, target: Int[Tensor, "batch queries"]) -> Float[Tensor, "batch queries"]:
+        """How much of the probability of one id in each row comes from copying it, 0 to 1; 0 where it has none.
+
+        Args:
+            target: `[batch, queries]`, ids from 0 up.
+
+        >>> words = torch.tensor([[0.5, 0.5, 0.0]]).log().unsqueeze(0)
+        >>> mixed = CopyDistribution(words, torch.tensor([[[0.25, 0.75]]]), torch.tensor([[1, 3]]), torch.zeros(1, 1))
+        >>> mixed.copied_share(torch.tensor([[1]]))  # 0.125 of 0.375
+        tensor([[0.3333]])
+        """
+        generated, copied = self._parts(target)
+        total = _log_add(generated, copied)
+        return (copied - total.masked_fill(total == -torch.inf, 0)).exp()
+
+    def _parts(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithms of both summands of the probability of one id in each row."""
         vocabulary = self.log_vocabulary.shape[2]
         weights, places = widen(self.weights), target.clamp(0, vocabulary - 1).unsqueeze(2)
         generated = widen(self.log_vocabulary).gather(2, places).squeeze(2)
         generated = generated.masked_fill(target >= vocabulary, -torch.inf)
         copied = (weights * (self.source_ids.unsqueeze(1) == target.unsqueeze(2))).sum(2)
-        if force_copy:
-            generated = generated.masked_fill(copied > 0, -torch.inf)
         log_generate, log_copy = self._log_chances()
-        return _log_add(log_generate + generated, log_copy + _log(copied))
+        return log_generate + generated, log_copy + _log(copied)
 
     def selective_read(
         self, words: Int[Tensor, "batch queries"], key: Float[Tensor, "batch keys key_dim"]

@@ -47,6 +47,12 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def say_longer(longer: int, translator: "TrainedModel") -> None:
+    """How many texts were not read to their end, if any."""
+    if longer:
+        say(f"Of {longer:,} texts only the first {translator.recipe.data.cut_source:,} tokens were read.")
+
+
 def told(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose failures end in one sentence on standard error and exit code 1, and never in a traceback.
 

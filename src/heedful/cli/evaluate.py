@@ -13,7 +13,7 @@ import typer
 from heedful._errors import DataError
 
 from ._decoding import Changes, changed_decoding, with_ensemble
-from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say, skipped_lines
+from ._shell import Beam, Columns, Model, load_any, parse_columns, progress, say, say_longer, skipped_lines
 
 if TYPE_CHECKING:
     from heedful.data.readers import Pairs
@@ -161,6 +161,7 @@ def measure(translator: Any, pairs: "Pairs", decoding: "DecodingOptions | None")
         return evaluate_captioner(together, pairs, how)
     from heedful.tasks.scoring import score_translator
 
+    say_longer(together.num_longer(pairs.source), together)
     return score_translator(
         together, lambda: translate(together, pairs.source, how), pairs, translator.recipe.evaluation
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._shell import Model, check_sentence, load_any, load_translator, say
+from ._shell import Model, check_sentence, load_any, load_translator, say, say_longer
 
 if TYPE_CHECKING:
     from heedful.tasks.classification import Classifier
@@ -61,6 +61,9 @@ def command(
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word
     read, and at the right the one looked at most. Of a Transformer, the page and the JSON also hold what the words of
     each side looked at among themselves, by layer and head.
+
+    Of a model that copies words, those are underlined, and a line says of each word how surely it was copied, or chosen
+    from the vocabulary; the JSON also holds the chance of choosing at each word (`generate`).
 
     With --faithfulness, a table follows, means over the tokens said: what the chance of a token loses when the source
     pieces of the largest scores are hidden from attention at its step (erased: large where they were needed), and when
@@ -124,15 +127,17 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
             print_measures(numbers)
         return
     found = translator.explain(checked)
+    say_longer(translator.num_longer([checked]), translator)
     typer.echo(found.text)
     alignment = found.alignment
     numbers = measure(translator, found) if faithful else {}
+    more = {"generate": [round(chance, 6) for chance in found.generate]} if found.generate else {}
     if output is None:
         show(alignment)
     if numbers:
         print_measures(numbers)
     if output:
-        draw([alignment, *found.own], output, numbers)
+        draw([alignment, *found.own], output, {**({"faithfulness": numbers} if numbers else {}), **more})
         say(f"Wrote what each word looked at to {output}.")
 
 
@@ -191,8 +196,8 @@ def show(alignment: "Alignment") -> None:
     typer.echo()
 
 
-def draw(alignments: "list[Alignment]", output: Path, numbers: dict[str, dict[str, float | None]]) -> None:
-    """The page or the numbers of all, or the heat map of the first, in a file, by its ending."""
+def draw(alignments: "list[Alignment]", output: Path, more: dict[str, Any]) -> None:
+    """The page or the numbers of all, or the heat map of the first, in a file, by its ending; JSON has `more` of it."""
     kind = output.suffix.lower()
     if kind == ".html":
         from heedful.visual.html import write_page
@@ -201,8 +206,7 @@ def draw(alignments: "list[Alignment]", output: Path, numbers: dict[str, dict[st
     elif kind == ".json":
         from heedful.visual.html import write_json
 
-        further = [{"faithfulness": numbers} if numbers else {}, *({} for _ in alignments[1:])]
-        write_json(alignments, output, further)
+        write_json(alignments, output, [more, *({} for _ in alignments[1:])])
     else:
         from heedful.visual.heatmap import write_heatmap
 

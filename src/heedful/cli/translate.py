@@ -15,7 +15,7 @@ from heedful._errors import DataError
 
 from ._decoding import Changes, changed_decoding, with_ensemble
 from ._formats import Alignments, formatter
-from ._shell import MAX_CHARS, Beam, Model, check_sentence, count, load_translator, say, skipped_lines
+from ._shell import MAX_CHARS, Beam, Model, check_sentence, count, load_translator, say, say_longer, skipped_lines
 from ._stream import growing, nothing_or_progress, opened, read_stream, regrouped
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def command(
     """Translate, one sentence a line, in the order of the input.
 
     Only translations go to standard output, as soon as they are there; a line that cannot be used (empty, not UTF-8,
-    with a NUL character, above 5,000 characters) gives an empty line and is counted on standard error. Text in UTF-16
-    or UTF-32 is read where it begins with a byte-order mark.
+    with a NUL character, above the recipe's data.max_chars, 5,000 if not told) gives an empty line and is counted on
+    standard error. Text in UTF-16 or UTF-32 is read where it begins with a byte-order mark.
 
     --alignments pharaoh adds a tab and the links of words, SOURCE-TARGET counted from 0 (with --nbest: a fourth field);
     punctuation marks are words. --alignments json writes one object per translation, with words, weights, tokens and
@@ -91,15 +91,26 @@ def command(
     need_weights = "heads" if alignments == Alignments.HEADS else alignments is not None
     options: dict[str, Any] = {"nbest": nbest or 1, "need_weights": need_weights, "generator": seeded(seed)}
     options |= {"batch_size": batch_size} if batch_size else {}
-
-    def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
-        for index, found in enumerate(translator.translate(sentences, decoding=decoding, **options), start=first):
-            yield from write(index, found)
-
+    translate, longer = answering(translator, decoding, write, options)
     if interactive:
         converse(lambda sentence: "\n".join(translate([sentence])))
     else:
-        translate_all(source, output, translate, in_order=decoding.sample)
+        translate_all(source, output, translate, decoding.sample, translator.recipe.data.max_chars)
+    say_longer(sum(longer), translator)
+
+
+def answering(
+    translator: "Translator", decoding: "DecodingOptions", write: Callable[..., Iterable[str]], options: dict[str, Any]
+) -> tuple[Callable[..., Iterator[str]], list[int]]:
+    """What gives the lines of sentences, and of each call how many sentences were longer than what is read."""
+    longer: list[int] = []
+
+    def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
+        longer.append(translator.num_longer(sentences))
+        for index, found in enumerate(translator.translate(sentences, decoding=decoding, **options), start=first):
+            yield from write(index, found)
+
+    return translate, longer
 
 
 def check_use(source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool) -> None:

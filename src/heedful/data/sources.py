@@ -49,9 +49,13 @@ class Fault:
     reason: str
 
 
+class Several(tuple[str, ...]):
+    """A cell of JSON, Parquet or a data set that lists texts: sentences of a source, or a target's equals."""
+
+
 Cell = bytes | str | Fault
 Row = tuple[Cell, Cell]
-Cells = Sequence[Cell]
+Cells = Sequence[Cell | Several]
 # a column by its number or name, or several whose cells are joined by a space
 Column = int | str
 Columns = Column | tuple[Column, ...]
@@ -68,7 +72,8 @@ class DataSource:
     - `columns`: of source and target. Of "tsv" and "csv", numbers from 0; with names instead, the first row of each
       file holds these. Of the other tables, keys; a dot leads into a nested one, as in "translation.en".
       Cells of "csv" stand between commas, semicolons or tabs, whichever fits its first rows. In the place of one column
-      may stand a tuple of several, whose cells are joined by a space.
+      may stand a tuple of several, whose cells are joined by a space. A list of texts in a source is joined in the same
+      way; each of a target is a pair with the source.
     - `where`: a column and what it must hold; other rows are passed over. Not of "lines".
     - `subset`, `split`: of a data set, its configuration and its part.
     """
@@ -141,7 +146,10 @@ def read_rows(source: DataSource) -> Iterator[Row]:
                 passed_over[value] = None
             continue
         found = True
-        yield _joined(cells[: len(first)]), _joined(cells[len(first) : len(first) + len(second)])
+        given, wanted_cells = cells[: len(first)], cells[len(first) : len(first) + len(second)]
+        alone = wanted_cells[0] if len(wanted_cells) == 1 else None
+        for target in alone if isinstance(alone, Several) else [_joined(wanted_cells)]:
+            yield _joined(given), target
     if source.where and passed_over and not found:
         column, value = source.where
         raise DataError(f"{source} has no row with {value!r} in column {column!r}, but {', '.join(passed_over)}.")
@@ -153,18 +161,21 @@ def _each(columns: Columns) -> tuple[Column, ...]:
 
 def _joined(cells: Cells) -> Cell:
     """One cell of several, with a space between them; the first that cannot be read stands for all."""
-    if len(cells) == 1:
-        return cells[0]
-    if fault := next((cell for cell in cells if isinstance(cell, Fault)), None):
+    plain: list[Cell] = [" ".join(cell) if isinstance(cell, Several) else cell for cell in cells]
+    if len(plain) == 1:
+        return plain[0]
+    if fault := next((cell for cell in plain if isinstance(cell, Fault)), None):
         return fault
-    if not all(cells):
+    if not all(plain):
         return b""
-    texts = [cell for cell in cells if isinstance(cell, str)]
-    return " ".join(texts) if texts else b" ".join(cell for cell in cells if isinstance(cell, bytes))
+    texts = [cell for cell in plain if isinstance(cell, str)]
+    return " ".join(texts) if texts else b" ".join(cell for cell in plain if isinstance(cell, bytes))
 
 
-def _shown(cell: Cell) -> str | Fault:
+def _shown(cell: Cell | Several) -> str | Fault:
     """The text of a cell; of one that cannot be read its fault."""
+    if isinstance(cell, Several):
+        return " ".join(cell)
     return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
 
 
@@ -405,7 +416,7 @@ def _keys(columns: Iterable[int | str], names: Sequence[str], where: str) -> lis
     return keys
 
 
-def _cell(record: Any, key: Sequence[str]) -> Cell:
+def _cell(record: Any, key: Sequence[str]) -> Cell | Several:
     """The text under a nested key; whole numbers and truth values, as labels often are, in their written form."""
     for name in key:
         if not isinstance(record, Mapping) or name not in record:
@@ -415,6 +426,8 @@ def _cell(record: Any, key: Sequence[str]) -> Cell:
         return ""
     if isinstance(record, int):
         return json.dumps(record)
+    if isinstance(record, list) and record and all(isinstance(one, str) for one in record):
+        return Several(record)
     return record if isinstance(record, str) else Fault(NO_TEXT)
 
 

@@ -28,7 +28,7 @@ from heedful.models.decoders import DecoderState, Encoded
 from heedful.models.transformer import LayerState, TransformerState
 
 from .recurrent import read_recurrent
-from .refusals import refuse_pictures, refuse_stateful
+from .refusals import refuse_copying, refuse_pictures, refuse_stateful
 
 Tensors = dict[str, Tensor]
 SOURCE_AXES = (("batch", "source"), ("batch",))
@@ -107,10 +107,11 @@ def make_graphs(model: Seq2Seq) -> Graphs:
         model: an encoder-decoder with any encoder of text and any wiring.
 
     Raises:
-        ExportError: it reads pictures, or its attention keeps a state from step to step that is there from the first
-            step on only.
+        ExportError: it reads pictures, it copies words of its source, or its attention keeps a state from step to step
+            that is there from the first step on only.
     """
     refuse_pictures(model)
+    refuse_copying(model)
     refuse_stateful(model)
     model = copy.deepcopy(model).cpu().float().eval()
     with torch.no_grad(), quiet():

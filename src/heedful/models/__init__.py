@@ -1,6 +1,7 @@
 """Encoders, decoders and what they make together."""
 
 from .convolutional import ConvolutionalEncoder as ConvolutionalEncoder
+from .copying import Copying as Copying
 from .decoders import Decoder as Decoder
 from .decoders import DecoderState as DecoderState
 from .decoders import Encoded as Encoded

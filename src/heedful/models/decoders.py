@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
@@ -31,10 +31,14 @@ from .encoders import EncoderOutput
 @register_pytree
 @dataclass(frozen=True)
 class Encoded:
-    """What a decoder works from: what its attention remembers (`None` without one) and the sentence's summary."""
+    """What a decoder works from: what its attention remembers (`None` without one) and the sentence's summary.
+
+    And the ids of the source, where words may be copied from it.
+    """
 
     memory: Any
     summary: Float[Tensor, "batch summary_dim"]
+    source_ids: Int[Tensor, "batch source_len"] | None = None
 
 
 @register_pytree
@@ -53,13 +57,16 @@ class DecoderOutput:
     """Features `[batch, steps, output_dim]` for the output layer, the next state, and the weights if asked for.
 
     Weights are `[batch, (layers,) (heads,) steps, source_len]`; those of self-attention, where there is some beside,
-    end in the steps so far.
+    end in the steps so far. `context` and `hidden`, what a recurrent decoder saw and the states of the layer that
+    looks, are what the choice between saying and copying is made from.
     """
 
     features: Float[Tensor, "batch steps output_dim"]
     state: Any
     weights: Float[Tensor, "batch *heads steps source_len"] | None = None
     self_weights: Float[Tensor, "batch *heads steps so_far"] | None = None
+    context: Float[Tensor, "batch steps context_dim"] | None = None
+    hidden: Float[Tensor, "batch steps units"] | None = None
 
 
 class Bridge(nn.Module):
@@ -173,9 +180,10 @@ class LookThenUpdateDecoder(Decoder):
             states.append(output)
             contexts.append(look.context)
             weights.append(look.weights)
-        read = torch.cat((torch.cat(states, 1), embedded, torch.cat(contexts, 1)), -1)
-        features = self.dropout(torch.tanh(self.readout(read)))
-        return DecoderOutput(features, DecoderState(recurrent, attention=looked), _join(weights))
+        hidden, context = torch.cat(states, 1), torch.cat(contexts, 1)
+        features = self.dropout(torch.tanh(self.readout(torch.cat((hidden, embedded, context), -1))))
+        state = DecoderState(recurrent, attention=looked)
+        return DecoderOutput(features, state, _join(weights), context=context, hidden=hidden)
 
 
 class UpdateThenLookDecoder(Decoder):
@@ -246,8 +254,11 @@ class UpdateThenLookDecoder(Decoder):
         for token in embedded.split(1, 1):
             outputs.append(self._run(token, state, encoded, need_weights))
             state = outputs[-1].state
-        features = torch.cat([output.features for output in outputs], 1)
-        return DecoderOutput(features, state, _join([output.weights for output in outputs]))
+        features, context, hidden = (
+            torch.cat([getattr(output, name) for output in outputs], 1) for name in ("features", "context", "hidden")
+        )
+        weights = _join([output.weights for output in outputs])
+        return DecoderOutput(features, state, weights, context=context, hidden=hidden)
 
     def _run(self, inputs: Tensor, state: DecoderState, encoded: Encoded, need_weights: bool) -> DecoderOutput:
         if state.fed is not None:
@@ -255,8 +266,8 @@ class UpdateThenLookDecoder(Decoder):
         hidden, recurrent = self.recurrent(inputs, state.recurrent)
         look, looked = self.attention.look(hidden, encoded.memory, state.attention, need_weights)
         features = self.dropout(torch.tanh(self.combine(torch.cat((look.context, hidden), -1))))
-        fed = features if self.input_feeding else None
-        return DecoderOutput(features, DecoderState(recurrent, fed=fed, attention=looked), look.weights)
+        state = DecoderState(recurrent, fed=features if self.input_feeding else None, attention=looked)
+        return DecoderOutput(features, state, look.weights, context=look.context, hidden=hidden)
 
 
 class UpdateLookAddDecoder(Decoder):
@@ -303,7 +314,8 @@ class UpdateLookAddDecoder(Decoder):
         hidden, recurrent = self.recurrent(embedded, state.recurrent)
         look, looked = self.attention.look(hidden, encoded.memory, state.attention, need_weights)
         features = self.dropout(self.norm(hidden + look.context))
-        return DecoderOutput(features, DecoderState(recurrent, attention=looked), look.weights)
+        state = DecoderState(recurrent, attention=looked)
+        return DecoderOutput(features, state, look.weights, context=look.context, hidden=hidden)
 
 
 class LookBetweenDecoder(Decoder):
@@ -369,7 +381,8 @@ class LookBetweenDecoder(Decoder):
         look, looked = self.attention.look(query, encoded.memory, state.attention, need_weights)
         hidden, upper = self.upper(torch.cat((query, look.context), -1), state.upper)
         features = self.dropout(torch.tanh(self.readout(torch.cat((hidden, embedded, look.context), -1))))
-        return DecoderOutput(features, DecoderState(lower, upper, attention=looked), look.weights)
+        state = DecoderState(lower, upper, attention=looked)
+        return DecoderOutput(features, state, look.weights, context=look.context, hidden=query)
 
 
 class PlainDecoder(Decoder):

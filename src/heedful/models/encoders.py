@@ -1,5 +1,6 @@
 """Encoders: token ids in, one vector for each token and a summary of the sentence out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -17,6 +18,9 @@ from ._sizes import check_size
 from .protocol import Embedding
 
 Merge = Literal["concat", "sum"]
+# from so many steps on, learning on a CPU goes over the padding: torch's backward pass through packed steps fills and
+# adds a tensor of all steps at each of them
+LONG = 64
 
 
 @register_pytree
@@ -37,7 +41,7 @@ class EncoderOutput:
 
 
 class RecurrentEncoder(nn.Module):
-    """Embedding, then GRU or LSTM layers over the real tokens only (packed by length).
+    """Embedding, then GRU or LSTM layers over the real tokens only (packed by length, or to the same numbers).
 
     Args:
         embedding: ids to vectors; `None` where the source is vectors already.
@@ -96,9 +100,16 @@ class RecurrentEncoder(nn.Module):
         lengths = lengths.cpu()  # packing needs them there
         check_lengths(lengths, *source.shape[:2])
         embedded = self.embedding(source)
-        run = self._run_fast if suits_gru(self.rnn, embedded) else self._run
-        outputs, summary = run(embedded, lengths)
+        outputs, summary = self._way(embedded)(embedded, lengths)
         return EncoderOutput(self.dropout(self._merge(outputs)), self._merge(summary))
+
+    def _way(self, embedded: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        if suits_gru(self.rnn, embedded):
+            return self._run_fast
+        learns = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if learns and embedded.is_cpu and self.rnn.num_layers == 1 and embedded.shape[1] >= LONG:
+            return self._run_padded
+        return self._run
 
     def _run(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
@@ -110,6 +121,24 @@ class RecurrentEncoder(nn.Module):
         hidden = final[0] if isinstance(final, tuple) else final
         directions = 2 if self.rnn.bidirectional else 1
         return hidden[-directions:].transpose(0, 1).flatten(1)
+
+    def _run_padded(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Over the padding, each direction by itself; the second reads each sentence turned round."""
+        ends, places = lengths.unsqueeze(1), torch.arange(embedded.shape[1])
+        real = (places < ends).unsqueeze(2)
+        # its own inverse
+        turn = torch.where(places < ends, ends - 1 - places, places).unsqueeze(2)
+        shown, runs, summary = embedded.masked_fill(~real, 0), [], []
+        start = embedded.new_zeros(1, embedded.shape[0], self.rnn.hidden_size)
+        all_weights: Any = self.rnn.all_weights
+        for backwards, weights in enumerate(all_weights):
+            inputs = shown.gather(1, turn.expand_as(shown)) if backwards else shown
+            options = (weights, True, 1, 0.0, self.training, False, True)
+            lstm = isinstance(self.rnn, nn.LSTM)
+            outputs = torch.lstm(inputs, (start, start), *options)[0] if lstm else torch.gru(inputs, start, *options)[0]
+            summary.append(outputs.gather(1, (ends - 1).unsqueeze(2).expand(-1, 1, outputs.shape[2])).squeeze(1))
+            runs.append(outputs.gather(1, turn.expand_as(outputs)) if backwards else outputs)
+        return torch.cat(runs, 2).masked_fill(~real, 0), torch.cat(summary, 1)
 
     def _run_fast(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         ordered, order = lengths.sort(descending=True, stable=True)

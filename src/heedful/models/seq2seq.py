@@ -1,18 +1,21 @@
 """The encoder-decoder: one class, whatever its encoder and its wiring."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from heedful.attention.regularizers import doubly_stochastic_loss
+from heedful.attention import AttentionOutput, CopyDistribution
+from heedful.attention.regularizers import coverage_loss, doubly_stochastic_loss
 from heedful.functional import Loss, TokenTarget, cross_entropy, linear, output_cross_entropy, padding_mask
 from heedful.layers import Linear, TokenEmbedding
 
 from ._sizes import check_size
 from .convolutional import ConvolutionalEncoder
+from .copying import LEAST, Copying
 from .decoders import Decoder, Encoded
 from .encoders import EncoderOutput, RecurrentEncoder
 from .protocol import StepOutput
@@ -102,6 +105,10 @@ class Seq2Seq(nn.Module):
         output: features to logits.
         even_looks: how much it counts in the loss of a training that regions of a picture are left out, as
             `doubly_stochastic_loss` says (Xu et al. 2015, equation 14).
+        repeated_looks: how much it counts there that what was looked at is looked at again, as `coverage_loss` says
+            (See et al. 2017, equation 13).
+        copying: chooses at each step between saying a word of the vocabulary and copying one of the source, whose ids
+            then are those of the target, and of words that it lacks, ids from `vocab_size` on.
 
     Raises:
         ValueError: blocks that do not fit each other.
@@ -132,9 +139,11 @@ class Seq2Seq(nn.Module):
         decoder: Decoder,
         output: OutputLayer,
         even_looks: float = 0.0,
+        repeated_looks: float = 0.0,
+        copying: Copying | None = None,
     ) -> None:
         super().__init__()
-        self.even_looks = even_looks
+        self.even_looks, self.repeated_looks = even_looks, repeated_looks
         attention = getattr(decoder, "attention", None)
         if attention is not None:
             check_size(
@@ -145,6 +154,7 @@ class Seq2Seq(nn.Module):
         check_size("output's features", output.features, decoder.output_dim, "the decoder's output_dim")
         check_size("output's vocab_size", output.vocab_size, embedding.vocab_size, "the embedding's: it is fed back")
         self.encoder, self.embedding, self.decoder, self.output = encoder, embedding, decoder, output
+        self.copying = copying
 
     def encode(self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"]) -> Encoded:
         """Read the source sentences.
@@ -154,11 +164,22 @@ class Seq2Seq(nn.Module):
                 or what else the encoder reads, such as vectors `[batch, source_len, features]`.
             lengths: real tokens of each sentence, at least 1.
         """
-        return self._remember(self.encoder(source, lengths), lengths)
+        return self._remember(self.encoder(self._known(source), lengths), lengths, source)
 
-    def _remember(self, read: EncoderOutput, lengths: Tensor) -> Encoded:
+    def _remember(self, read: EncoderOutput, lengths: Tensor, source: Tensor) -> Encoded:
         """What the decoder looks at: what is left of so many steps of the source."""
-        return self.decoder.remember(read, padding_mask(self.regions_of(lengths), read.outputs.shape[1]))
+        encoded = self.decoder.remember(read, padding_mask(self.regions_of(lengths), read.outputs.shape[1]))
+        return encoded if self.copying is None else replace(encoded, source_ids=source)
+
+    def _known(self, ids: Tensor) -> Tensor:
+        """What has an embedding."""
+        return ids if self.copying is None else self.copying.known(ids)
+
+    def _mixed(self, embedded: Tensor, output: Any, encoded: Encoded) -> CopyDistribution:
+        """Of each step, the vocabulary and the words of the source; `embedded` was fed."""
+        copying: Any = self.copying
+        look = AttentionOutput(output.context, mean_of_heads(output.weights))
+        return copying(self.output(output.features), look, encoded.source_ids, output.hidden, embedded)
 
     def regions_of(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         """How much is left to look at of sources of such lengths: all of it, unless the encoder makes it less."""
@@ -171,10 +192,18 @@ class Seq2Seq(nn.Module):
     def step(
         self, tokens: Int[Tensor, " batch"], state: Any, encoded: Encoded, need_weights: bool = False
     ) -> tuple[StepOutput, Any]:
-        """One step: the last tokens in, logits of the next ones and the next state out."""
-        output = self.decoder(self.embedding(tokens.unsqueeze(1)), state, encoded, need_weights)
-        logits = self.output(output.features.squeeze(1))
-        if output.weights is None:
+        """One step: the last tokens in, logits of the next ones and the next state out.
+
+        Where words may be copied, the logits are log-probabilities `[batch, vocab_size + source_len]`.
+        """
+        embedded, copies = self.embedding(self._known(tokens.unsqueeze(1))), self.copying is not None
+        output = self.decoder(embedded, state, encoded, need_weights or copies)
+        if copies:
+            mixed = self._mixed(embedded, output, encoded)
+            logits = mixed.log_probs(mixed.source_ids.shape[1]).squeeze(1)
+        else:
+            logits = self.output(output.features.squeeze(1))
+        if output.weights is None or not need_weights:
             return StepOutput(logits), output.state
         heads = every_head(output.weights).squeeze(3)
         return StepOutput(logits, mean_of_heads(output.weights).squeeze(1), (heads,)), output.state
@@ -193,8 +222,30 @@ class Seq2Seq(nn.Module):
             target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
         """
         encoded = self.encode(source, lengths)
-        weights = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True).weights
+        embedded = self.embedding(self._known(target_in))
+        weights = self.decoder(embedded, self.start(encoded), encoded, need_weights=True).weights
         return None if weights is None else mean_of_heads(weights)
+
+    def mixtures(
+        self,
+        source: Int[Tensor, "batch source_len"],
+        lengths: Int[Tensor, " batch"],
+        target_in: Int[Tensor, "batch target_len"],
+    ) -> CopyDistribution:
+        """Of each target position when it is fed a given target, how saying and copying share its words out.
+
+        Args:
+            source: token ids, `[batch, source_len]`.
+            lengths: real tokens of each source sentence.
+            target_in: what is fed, `<s>` then the target, `[batch, target_len]`.
+
+        Raises:
+            ValueError: the model does not copy.
+        """
+        if self.copying is None:
+            raise ValueError("the model does not copy, and so has no mixtures; build it with `copying`")
+        encoded, embedded = self.encode(source, lengths), self.embedding(self._known(target_in))
+        return self._mixed(embedded, self.decoder(embedded, self.start(encoded), encoded, need_weights=True), encoded)
 
     def align_heads(
         self,
@@ -218,9 +269,10 @@ class Seq2Seq(nn.Module):
             their own steps, `None` where these do not attend.
         """
         attends = isinstance(self.encoder, TransformerEncoder)
-        read = self.encoder(source, lengths, need_weights=True) if attends else self.encoder(source, lengths)
-        encoded = self._remember(read, lengths)
-        output = self.decoder(self.embedding(target_in), self.start(encoded), encoded, need_weights=True)
+        known = self._known(source)
+        read = self.encoder(known, lengths, need_weights=True) if attends else self.encoder(known, lengths)
+        encoded, embedded = self._remember(read, lengths, source), self.embedding(self._known(target_in))
+        output = self.decoder(embedded, self.start(encoded), encoded, need_weights=True)
         weights = output.weights
         if weights is not None:
             weights = None if weights.dim() == 3 else every_head(weights)
@@ -250,30 +302,37 @@ class Seq2Seq(nn.Module):
         if not 0 <= teacher_forcing <= 1:
             raise ValueError(f"teacher_forcing is {teacher_forcing}; expected a share of the steps from 0 to 1.")
         encoded = self.encode(source, lengths)
-        state = self.start(encoded)
-        if teacher_forcing == 1:
-            evenly = self.training and self.even_looks > 0 and target is not None
-            output = self.decoder(self.embedding(target_in), state, encoded, need_weights=evenly)
+        if teacher_forcing < 1:
+            return self._sampled(encoded, target_in, teacher_forcing, target)
+        judged = self.training and target is not None and max(self.even_looks, self.repeated_looks) > 0
+        embedded = self.embedding(self._known(target_in))
+        output = self.decoder(embedded, self.start(encoded), encoded, judged or self.copying is not None)
+        if self.copying is not None:
+            mixed = self._mixed(embedded, output, encoded)
             if target is None:
-                return self.output(output.features)
+                return mixed.log_probs(source.shape[1])
+            loss = self.copying.loss(mixed, target)
+        elif target is None:
+            return self.output(output.features)
+        else:
             loss = self.output.loss(output.features, target)
-            return self._with_looks(loss, output.weights, target, lengths) if evenly else loss
-        return self._sampled(encoded, state, target_in, teacher_forcing, target)
+        return self._with_looks(loss, output.weights, target, lengths) if judged else loss
 
     def _with_looks(self, loss: Loss, weights: Tensor | None, target: TokenTarget, lengths: Tensor) -> Loss:
-        """With what the looks cost that leave regions out, for every picture."""
+        """With what the looks cost that leave keys out, or come back to them, for every source."""
         if weights is None:
             return loss
         looks, real = mean_of_heads(weights), target.ids != target.ignored
         seen = padding_mask(self.regions_of(lengths), looks.shape[2]).squeeze(1)
-        cost = doubly_stochastic_loss(looks, real, seen) * real.any(1).sum()
-        return loss._replace(total=loss.total + self.even_looks * cost)
+        costs = ((self.even_looks, doubly_stochastic_loss), (self.repeated_looks, coverage_loss))
+        cost = sum(share * of(looks, real, seen) for share, of in costs if share)
+        return loss._replace(total=loss.total + cost * real.any(1).sum())
 
     def _sampled(
-        self, encoded: Encoded, state: Any, target_in: Tensor, teacher_forcing: float, target: TokenTarget | None
+        self, encoded: Encoded, target_in: Tensor, teacher_forcing: float, target: TokenTarget | None
     ) -> Tensor | Loss:
         """Step by step, each fed the true last token or the best guess."""
-        logits = []
+        logits, state = [], self.start(encoded)
         tokens = target_in[:, 0]
         for true in target_in.unbind(1):
             forced = torch.rand(true.shape, device=true.device) < teacher_forcing if logits else torch.ones_like(true)
@@ -281,4 +340,6 @@ class Seq2Seq(nn.Module):
             logits.append(output.logits)
             tokens = output.logits.detach().argmax(-1)
         found = torch.stack(logits, 1)
-        return found if target is None else cross_entropy(found, target)
+        if target is None:
+            return found
+        return cross_entropy(found if self.copying is None else found.clamp_min(LEAST), target)

@@ -18,7 +18,7 @@ class Shortlisted(nn.Module):
         ids: `[tokens]`, ascending; the special tokens come first, and so keep their numbers.
 
     Raises:
-        ValueError: the model is another.
+        ValueError: the model is another, or copies words.
 
     >>> from heedful.models import StepModel
     >>> issubclass(Shortlisted, StepModel)
@@ -31,6 +31,8 @@ class Shortlisted(nn.Module):
             raise ValueError(
                 f"a shortlist is of use to an encoder-decoder, not to {type(model).__name__}; set it to null"
             )
+        if model.copying is not None:
+            raise ValueError("a shortlist is of no use to a model that copies any word of a source; set it to null")
         self.ids = ids.to(model.embedding.weight.device)
         # the blocks are shared, the output layer is not
         self.model = copy.copy(model)

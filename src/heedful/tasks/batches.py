@@ -1,7 +1,7 @@
 """From pairs to batches: vocabularies, ids within limits, and what the training loop asks for, epoch by epoch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -17,6 +17,7 @@ from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import read_entries
 from heedful.training.batches import DatasetBatches
 
+from .copying import TRACED, encode_both
 from .corpora import Material, Say
 from .data_options import TokenizerOptions
 from .recipe import Recipe, expand_path
@@ -24,10 +25,15 @@ from .recipe import Recipe, expand_path
 
 @dataclass(frozen=True)
 class Limits:
-    """Which pairs are used, by their numbers of tokens; see `DataOptions`. Those without a token never are."""
+    """Which pairs are used, by their numbers of tokens; see `DataOptions`. Those without a token never are.
+
+    And how sources are read: `cut_source` tokens of each, and its unknown words by numbers where a model `copies` them.
+    """
 
     max_length: int | None = None
     max_ratio: float | None = None
+    cut_source: int | None = None
+    copies: bool = False
 
     def fits(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Whether pairs of such lengths are used: [pairs]."""
@@ -46,6 +52,11 @@ class Limits:
         if self.max_ratio is not None:
             beyond.append(f"more than {self.max_ratio:g} times as many as the other")
         return " or ".join([", ".join(beyond[:-1]), beyond[-1]] if len(beyond) > 1 else beyond)
+
+
+def reading(recipe: Recipe) -> Limits:
+    """How the sources of pairs are read of which all are used, such as those of a validation set."""
+    return Limits(cut_source=recipe.data.cut_source, copies=recipe.model.copies)
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,7 @@ def make_batches(
         encode_pairs: pairs to what batches are made of, called as `encode`, which it is when left out.
     """
     encode_pairs = encode_pairs or encode
-    limits = Limits(recipe.data.max_length, recipe.data.max_ratio)
+    limits = replace(reading(recipe), max_length=recipe.data.max_length, max_ratio=recipe.data.max_ratio)
     rate, seed, tokens = recipe.tokenizer.dropout, recipe.seed, recipe.training.tokens_per_batch
     if material.sampler.whole and not rate:
         return encode_pairs(material.sampler.epoch(0), tokenizers, limits, say).batches(tokens, seed)
@@ -142,19 +153,28 @@ def encode(
     With `dropout`, words are cut as `SubwordSampler` says, from that seed.
     """
     limits = limits or Limits()
-    ids = [
-        encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0]),
-        encode_side(tokenizers.target, pairs.target, dropout, [*seed, 1]),
-    ]
-    fits = limits.fits(ids[0].lengths, ids[1].lengths)
+    if limits.copies and tokenizers.target.kind in TRACED:
+        sources, targets, longer = encode_both(pairs, tokenizers.target, limits.cut_source)
+    else:
+        sources, longer = cut(encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0]), limits.cut_source)
+        targets = encode_side(tokenizers.target, pairs.target, dropout, [*seed, 1])
+    if longer:
+        say(f"Of {longer:,} texts of {pairs.origin} only the first {limits.cut_source:,} tokens are read.")
+    fits = limits.fits(sources.lengths, targets.lengths)
     if not fits.any():
-        way_out = "" if limits == Limits() else "raise data.max_length or data.max_ratio, or "
+        way_out = "" if limits.max_length is None else "raise data.max_length or data.max_ratio, or "
         raise DataError(f"In every pair of {pairs.origin} a side has {limits}; {way_out}fix the data.")
     if fits.all():
-        return Corpus(pairs, *ids)
+        return Corpus(pairs, sources, targets)
     keep = np.flatnonzero(fits)
     say(f"Left out {len(fits) - len(keep):,} pairs of {pairs.origin}: a side has {limits}.")
-    return Corpus(pairs.select(keep.tolist()), ids[0].take(keep), ids[1].take(keep))
+    return Corpus(pairs.select(keep.tolist()), sources.take(keep), targets.take(keep))
+
+
+def cut(texts: Ids, most: int | None) -> tuple[Ids, int]:
+    """The first `most` ids of each text, and how many texts have more; all where it is None."""
+    longer = 0 if most is None else int((texts.lengths > most).sum())
+    return (Ids.pack([ids[:most] for ids in texts]) if longer else texts), longer
 
 
 def encode_side(tokenizer: Tokenizer, texts: Sequence[str], dropout: float, seed: Sequence[int]) -> Ids:

@@ -43,10 +43,11 @@ from heedful.attention import (
 )
 from heedful.attention.normalizers import StraightThroughNormalizer
 from heedful.attention.windows import CausalWindow, EverywhereWindow
-from heedful.data.vocabulary import BOS, EOS, SPECIAL_TOKENS
+from heedful.data.vocabulary import BOS, EOS, SPECIAL_TOKENS, UNK
 from heedful.layers import Dropout, NgramEmbedding, Recurrent, TokenEmbedding
 from heedful.models import (
     ConvolutionalEncoder,
+    Copying,
     Decoder,
     DocumentClassifier,
     EmbeddingEncoder,
@@ -128,7 +129,11 @@ def _joined(options: ModelOptions, encoder: Any, target: TokenEmbedding) -> Seq2
     else:
         decoder = _decoder(options, encoder.output_dim)
     output = OutputLayer(decoder.output_dim, target.vocab_size, target if options.tie_embeddings else None)
-    return Seq2Seq(encoder, target, decoder, output, options.even_looks)
+    copying = None
+    if options.copies:
+        attention: Any = decoder.attention
+        copying = Copying(attention.context_dim, attention.query_dim, target.dim, target.vocab_size, UNK)
+    return Seq2Seq(encoder, target, decoder, output, options.even_looks, options.repeated_looks, copying)
 
 
 def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:

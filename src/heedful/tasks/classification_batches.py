@@ -15,7 +15,7 @@ from heedful.data.sentences import join_sentences, split_sentences, with_ends
 from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import EOS, SPECIAL_TOKENS, UNK
 
-from .batches import Limits, encode_side, make_tokenizer
+from .batches import Limits, cut, encode_side, make_tokenizer
 from .corpora import Say
 from .data_options import TokenizerOptions
 from .recipe import Recipe
@@ -102,12 +102,6 @@ def labels_of(tokenizers: TokenizerPair) -> list[str]:
 def places_of(labels: Sequence[str], tokenizers: TokenizerPair) -> np.ndarray:
     """The place of each label among those that training saw, below 0 where it did not: `[texts]`."""
     return np.array([(ids or [UNK])[0] for ids in tokenizers.target.encode_batch(labels)]) - FIRST_LABEL
-
-
-def cut(texts: Ids, max_length: int) -> tuple[Ids, int]:
-    """The first `max_length` ids of each text, and how many texts have more."""
-    longer = int((texts.lengths > max_length).sum())
-    return (Ids.pack([ids[:max_length] for ids in texts]) if longer else texts), longer
 
 
 def encode_documents(

@@ -145,6 +145,8 @@ class DataOptions(Section):
         deduplicate: Keep one of training pairs that differ in nothing but case, spaces and shapes of characters.
         max_length: Most tokens of a training sentence on either side; longer pairs are left out and counted. A
             classifier reads so many of any text, and no further.
+        cut_source: Tokens of a source text that are read, of a long document; how many are cut there is said. Null for
+            all.
         max_chars: Most characters of a cell; longer ones are taken for a damaged file, left out and counted.
         balance_labels: Of a classifier: every label counts the same in the loss, however many texts have it.
         max_ratio: Most tokens of one side of a training pair relative to the other; null for any.
@@ -163,6 +165,7 @@ class DataOptions(Section):
     hold_out: int = Field(default=1000, gt=0)
     deduplicate: bool = False
     max_length: int = Field(default=100, gt=0)
+    cut_source: int | None = Field(default=None, gt=0)
     max_chars: int = Field(default=MAX_CHARS, gt=0)
     balance_labels: bool = False
     max_ratio: float | None = Field(default=None, ge=1)

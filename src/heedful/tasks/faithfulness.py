@@ -69,9 +69,15 @@ def translator_faithfulness(
         The measures by name of the scores; the last are those of leaving one piece out, for comparison.
 
     Raises:
-        DataError: there is no attention, or no pair has a token on both sides.
+        DataError: there is no attention, or no pair has a token on both sides; the model copies what it looks at, so
+            that hiding it hides the answer.
     """
     model = translator.model
+    if translator.recipe.model.copies:
+        raise DataError(
+            "The model copies words, so hiding what it looks at hides the answer itself, and measures nothing; leave "
+            "faithfulness out."
+        )
     if not looks(model):
         raise DataError("The model has no attention to measure; give one that looks at the source.")
     found: dict[str, list[Faithful]] = {}

@@ -18,7 +18,7 @@ def join(translators: Sequence[Translator], mean: str = "probabilities") -> Tran
         mean: of their "probabilities", or "log_probabilities", where all have to agree.
 
     Raises:
-        DataError: one of them has other tokenizers, or another task.
+        DataError: one of them has other tokenizers, another task, or does not copy words as the others do.
     """
     first, *others = translators
     for place, other in enumerate(others, start=2):
@@ -27,6 +27,11 @@ def join(translators: Sequence[Translator], mean: str = "probabilities") -> Tran
             raise DataError(
                 f"Model {place} of the ensemble has other tokenizers than the first, so their ids mean different "
                 "things; train it on the same data with the same tokenizer, or from the first with --from."
+            )
+        if other.recipe.model.copies != first.recipe.model.copies:
+            raise DataError(
+                f"Model {place} of the ensemble and the first differ in model.copies, so they say other words; join "
+                "models that are alike in it."
             )
     if not others:
         return first

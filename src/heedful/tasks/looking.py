@@ -56,6 +56,21 @@ def with_heads(model: Any, found: Translation) -> Translation:
     return replace(found, heads=heads, own=own)
 
 
+def with_copies(model: Any, found: Translation) -> Translation:
+    """With what a model that copies would rather do at each word, and how much of the word came from copying."""
+    device = next(model.parameters()).device
+    ids, lengths = pad([found.source.ids])
+    fed, _ = pad([[BOS, *found.target.ids[:-1]]])
+    with evaluated(model):
+        mixed = model.mixtures(ids.to(device), lengths.to(device), fed.to(device))
+        said = torch.tensor([found.target.ids], device=device)
+        parts = [part[0].double().cpu().numpy() for part in (mixed.gate.sigmoid(), mixed.copied_share(said))]
+    counts = np.bincount(found.target.word_of)
+    # the mean over the pieces of a word
+    means = [(np.bincount(found.target.word_of, part) / counts).tolist() for part in parts]
+    return replace(found, generate=means[0], copied=means[1])
+
+
 def looks_of(model: Any, source: Segments, target: Segments) -> list[Looks]:
     """What each layer and head looks at, piece by piece, when the model is fed a given translation.
 

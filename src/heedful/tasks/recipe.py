@@ -19,7 +19,8 @@ from .picture_options import PictureOptions
 from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
 
-TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match")
+ROUGE_METRICS = ("rouge1", "rouge2", "rougeL")
+TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match", *ROUGE_METRICS)
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", *TEXT_METRICS)
 CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match", "cer")
 LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error", "relation_f1")
@@ -88,6 +89,11 @@ class ModelOptions(Section):
         feature_dim: Of captions, features of a region; null for what the files of the training pictures have.
         even_looks: How much it counts in the loss that each region is looked at once in total (Xu et al. 2015, equation
             14, who take 1); of texts, each token of the source.
+        repeated_looks: How much it counts in the loss that a token of the source is looked at again (coverage loss, See
+            et al. 2017, equation 13, who take 1); goes with `attention: coverage`, or any other.
+        copies: Choose at each step between saying a word of the vocabulary and copying one of the source
+            (pointer-generator, See et al. 2017), also one that the vocabulary lacks where `tokenizer.kind` is "word",
+            "letter" or "symbol"; of a recurrent decoder with attention, over a joint vocabulary.
         picture: What only a convolutional encoder has.
     """
 
@@ -158,6 +164,8 @@ class ModelOptions(Section):
     looks: int = Field(default=4, gt=0)
     feature_dim: int | None = Field(default=None, gt=0)
     even_looks: float = Field(default=0.0, ge=0)
+    repeated_looks: float = Field(default=0.0, ge=0)
+    copies: bool = False
     picture: PictureOptions = Field(default_factory=PictureOptions)
     word_encoder: Literal["recurrent", "none"] = "recurrent"
     word_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -182,6 +190,13 @@ class ModelOptions(Section):
             )
         if self.wiring == "look_between" and self.decoder_layers < 2:
             raise ValueError("wiring 'look_between' looks between two layers; set decoder_layers to 2 or more")
+        if self.decoder == "recurrent" and self.attention == "none" and (self.copies or self.repeated_looks):
+            raise ValueError(
+                f"{'copies' if self.copies else 'repeated_looks'} needs to know what was looked at, but attention is "
+                "'none'; set it to another, such as coverage"
+            )
+        if self.copies and self.decoder == "transformer":
+            raise ValueError("copies goes with a recurrent decoder; set decoder to recurrent, or copies to false")
         if self.share_embeddings and self.source_embeddings:
             raise ValueError(
                 "with share_embeddings both sides begin with target_embeddings; leave source_embeddings out"
@@ -193,13 +208,15 @@ class EvaluationOptions(Section):
     """What a score is made of.
 
     Args:
-        metrics: Any of "bleu", "chrf" and "tokenized_bleu" (the last is of lower-cased, Moses-tokenised text); "wer",
-            "per" and "exact_match" of outputs that are right or wrong as a whole, see `heedful.metrics.strings`; and
-            "perplexity" of the targets. Of a language model "perplexity", and nothing else; of a classifier any of
-            "accuracy", "macro_f1", "calibration_error" and, where labels are relations such as
-            "Cause-Effect(e2,e1)", "relation_f1"; of captions any of "bleu", "cider" (CIDEr-D), "chrf", "exact_match"
-            (the share of those that are word by word one of a picture's captions) and "cer" (edits a character, of
-            lines of text).
+        metrics: Any of "bleu", "chrf" and "tokenized_bleu" (the last is of lower-cased, Moses-tokenised text);
+            "rouge1", "rouge2" and "rougeL" of summaries, see `heedful.metrics.rouge`; "wer", "per" and "exact_match" of
+            outputs that are right or wrong as a whole, see `heedful.metrics.strings`; and "perplexity" of the targets.
+            Of a language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1",
+            "calibration_error" and, where labels are relations such as "Cause-Effect(e2,e1)", "relation_f1"; of
+            captions any of "bleu", "cider" (CIDEr-D), "chrf", "exact_match" (the share of those that are word by word
+            one of a picture's captions) and "cer" (edits a character, of lines of text).
+        gather: Whether pairs of one source are one text with several references, of which ROUGE and metrics of outputs
+            that are right as a whole take the closest; otherwise each pair counts by itself.
         language: Code of the target language, which "tokenized_bleu" needs.
     """
 
@@ -211,6 +228,9 @@ class EvaluationOptions(Section):
             "wer",
             "per",
             "exact_match",
+            "rouge1",
+            "rouge2",
+            "rougeL",
             "perplexity",
             "accuracy",
             "macro_f1",
@@ -220,6 +240,7 @@ class EvaluationOptions(Section):
             "cer",
         ]
     ] = Field(default=["bleu", "chrf"], min_length=1)
+    gather: bool = True
     language: str | None = None
 
     @model_validator(mode="after")
@@ -274,6 +295,21 @@ class Recipe(Section):
         if self.training.best_by not in known:
             raise ValueError(
                 f"training.best_by is {brief(self.training.best_by)}; it should be one of {', '.join(known)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _copying(self) -> "Recipe":
+        if not self.model.copies:
+            return self
+        if self.task != "translation":
+            raise ValueError(f"model.copies is of texts made from texts, but the task is {self.task}; set it to false")
+        if not self.tokenizer.joint:
+            raise ValueError("model.copies needs one vocabulary for source and target; set tokenizer.joint: true")
+        if self.training.label_smoothing:
+            raise ValueError(
+                f"training.label_smoothing is {self.training.label_smoothing:g}; a model that copies learns without, "
+                "set it to 0"
             )
         return self
 

@@ -8,17 +8,19 @@ from heedful.data.readers import Pairs
 from heedful.data.tokenizers import Tokenizer
 from heedful.decoding.ensemble import Ensemble
 from heedful.layers.cheaper import check_int8
-from heedful.metrics import strings
+from heedful.metrics import rouge, strings
 from heedful.metrics.translation import Score, bleu, chrf, tokenized_bleu
 from heedful.training import validation_loss
 
-from .batches import encode
+from .batches import encode, reading
 from .decoding_options import DecodingOptions
 from .recipe import EvaluationOptions
 from .translator import Translator
 
 # most real target tokens in a batch of the validation set
 VALIDATION_TOKENS = 4000
+# metrics that take several references of a text
+OF_SEVERAL = {**strings.METRICS, **rouge.METRICS}
 
 
 def score_translator(
@@ -45,19 +47,19 @@ def score(
         hypotheses: one for each pair.
         references: likewise.
         evaluation: which metrics, and the language they need.
-        sources: of the pairs; those of one source are one word with several references to "wer", "per" and
-            "exact_match". Every pair by itself when left out.
+        sources: of the pairs; those of one source are one text with several references to `OF_SEVERAL`. Every pair by
+            itself when left out.
     """
     metrics: dict[str, Callable[[Sequence[str], Sequence[str]], Score]] = {
         "bleu": bleu,
         "chrf": chrf,
         "tokenized_bleu": lambda ours, theirs: tokenized_bleu(ours, theirs, evaluation.language or ""),
     }
-    words = (
-        strings.gathered(sources, hypotheses, references) if sources else (hypotheses, [[one] for one in references])
-    )
+    words = (hypotheses, [[one] for one in references])
+    if sources and evaluation.gather:
+        words = strings.gathered(sources, hypotheses, references)
     return [
-        strings.METRICS[name](*words) if name in strings.METRICS else metrics[name](hypotheses, references)
+        OF_SEVERAL[name](*words) if name in OF_SEVERAL else metrics[name](hypotheses, references)
         for name in evaluation.metrics
     ]
 
@@ -75,7 +77,7 @@ def perplexity(translator: Translator, pairs: Pairs) -> Score:
     """
     if isinstance(translator.model, Ensemble):
         raise RecipeError("an ensemble has no perplexity; leave decoding.ensemble or the metric out")
-    corpus = encode(pairs, translator.tokenizers)
+    corpus = encode(pairs, translator.tokenizers, reading(translator.recipe))
     found = validation_loss(translator.model.eval(), corpus.batches(VALIDATION_TOKENS, seed=0).epoch(0))
     return Score("perplexity", found["perplexity"], perplexity_signature(translator.tokenizers.target))
 
@@ -91,7 +93,7 @@ def check_metrics(evaluation: EvaluationOptions) -> None:
     Raises:
         RecipeError: one of them cannot be computed.
     """
-    texts = [name for name in evaluation.metrics if name in ("bleu", "chrf", "tokenized_bleu")]
+    texts = [name for name in evaluation.metrics if name in ("bleu", "chrf", "tokenized_bleu", *rouge.METRICS)]
     try:
         score(["word"], ["word"], evaluation.model_copy(update={"metrics": texts}))
     except ValueError as error:

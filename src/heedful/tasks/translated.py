@@ -27,6 +27,9 @@ class Translation:
         heads: weights `[target words, source words]` of every layer and head by name, where they were asked for; "model
             2, layer 1, head 1" of the second model of an ensemble.
         own: what the words of each side looked at among themselves, where `explain` found self-attention.
+        generate: of each word the chance that the model would say one of its vocabulary, and not copy; where `explain`
+            found that it copies.
+        copied: how much of each word's own probability came from copying it; likewise.
     """
 
     text: str
@@ -35,6 +38,8 @@ class Translation:
     target: Segments
     heads: Mapping[str, np.ndarray] = field(default_factory=dict)
     own: Sequence[Alignment] = ()
+    generate: Sequence[float] = ()
+    copied: Sequence[float] = ()
 
     @property
     def word_weights(self) -> np.ndarray | None:
@@ -55,7 +60,8 @@ class Translation:
         if weights is None:
             why = "the translation is empty" if not self.target.ids else "the model has no attention to show"
             raise DataError(f"There is nothing to draw for {self.text!r}: {why}.")
-        return Alignment(self.source.words, self.target.words, weights, heads=self.heads)
+        source, target = self.source.words, self.target.words
+        return Alignment(source, target, weights, heads=self.heads, copied=self.copied)
 
 
 def as_record(one: Translation, detailed: bool = True) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from heedful._files import make_folder, whole_file, write_whole
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import TokenizerPair
 from heedful.data.vocabulary import UNK
-from heedful.metrics import strings
 from heedful.metrics.translation import Score
 from heedful.training import Callback, Loss, TrainingResult, sequence_loss, train, validation_loss
 from heedful.training.batches import Batches
@@ -25,7 +24,7 @@ from heedful.training.lock import only_run
 from heedful.training.options import FREE_OPTIONS
 from heedful.training.processes import Processes, start
 
-from .batches import Corpus, encode, make_batches, make_tokenizers
+from .batches import Corpus, encode, make_batches, make_tokenizers, reading
 from .build import build_task
 from .corpora import Material as Gathered
 from .corpora import Say, gather_material, read_part
@@ -34,7 +33,7 @@ from .decoding_options import DecodingOptions
 from .model_folder import find_model, load_folder, refuse_foreign
 from .recipe import EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
-from .scoring import VALIDATION_TOKENS, check_decoding, check_metrics, score, score_translator
+from .scoring import OF_SEVERAL, VALIDATION_TOKENS, check_decoding, check_metrics, score, score_translator
 from .trained import TrainedModel
 from .translator import Translator
 
@@ -177,7 +176,7 @@ def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
         f"Vocabulary: {sizes[0]:,} source and {sizes[1]:,} target tokens{', one for both' if tokenizers.joint else ''}."
     )
     batches = make_batches(material, tokenizers, recipe, say)
-    valid = encode(material.valid, tokenizers, None, say)
+    valid = encode(material.valid, tokenizers, reading(recipe), say)
     for side, ids in (("source", valid.sources), ("target", valid.targets)):
         unknown = float(np.mean(ids.flat == UNK))
         if unknown > UNKNOWN:
@@ -289,8 +288,8 @@ def validator(
 ) -> Callable[[nn.Module], Mapping[str, float]]:
     """What the model is worth on the validation set, each process its share.
 
-    Loss, perplexity and accuracy, and of greedy translations BLEU and chrF and what of `heedful.metrics.strings` the
-    recipe scores or chooses by.
+    Loss, perplexity and accuracy, and of greedy translations BLEU and chrF and what of `scoring.OF_SEVERAL` the recipe
+    scores or chooses by.
     """
     # smaller batches in training mean little memory
     tokens = min(VALIDATION_TOKENS, translator.recipe.training.tokens_per_batch)
@@ -298,8 +297,8 @@ def validator(
     own = slice(processes.rank, None, processes.count)
     batches, sources = [order[place] for place in range(len(order))[own]], valid.pairs.source[own]
     quick, recipe = translator.recipe.decoding.greedy(), translator.recipe
-    wanted = [name for name in strings.METRICS if name in (recipe.training.best_by, *recipe.evaluation.metrics)]
-    texts = EvaluationOptions.model_construct(metrics=["bleu", "chrf", *wanted], language=None)
+    wanted = [name for name in OF_SEVERAL if name in (recipe.training.best_by, *recipe.evaluation.metrics)]
+    texts = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf", *wanted], "language": None})
 
     def validate(model: nn.Module) -> dict[str, float]:
         found = processes.gather([best[0].text for best in translator.translate(sources, decoding=quick)])

@@ -16,10 +16,12 @@ from heedful.models.shortlisted import Shortlisted
 from heedful.visual.alignment import Alignment
 from heedful.visual.explorer import Looks
 
+from .batches import cut
+from .copying import copied_words, matched, numbered, shortened, written
 from .decoding import make_decoding
 from .decoding_batches import SENTENCES_PER_BATCH, by_length
 from .decoding_options import DecodingOptions
-from .looking import align, looks_of, with_heads
+from .looking import align, looks_of, with_copies, with_heads
 from .shortlist import needed_ids, original, renumbered
 from .trained import TrainedModel
 from .translated import Translation, heads_of, least_risk
@@ -94,7 +96,10 @@ class Translator(TrainedModel):
             raise DataError("The sentence is empty; give at least one word to translate.")
         together = isinstance(self.model, Ensemble)
         found = self.translate([sentence], need_weights="heads" if together else True)[0][0]
-        return found if together or not found.target.ids else with_heads(self.model, found)
+        if together or not found.target.ids:
+            return found
+        found = with_heads(self.model, found)
+        return with_copies(self.model, found) if self.recipe.model.copies else found
 
     def align(self, source: str, target: str) -> Alignment:
         """The attention of each word when the model is fed a given translation.
@@ -102,10 +107,10 @@ class Translator(TrainedModel):
         Raises:
             DataError: a side is empty, or the model has no attention.
         """
-        sides = self.tokenizers.source.segment(source), self.tokenizers.target.segment(target)
-        if not (sides[0].ids and sides[1].ids):
+        read, said = self._segment(source), self.tokenizers.target.segment(target)
+        if not (read.ids and said.ids):
             raise DataError("One side of the pair is empty; give at least one word on each.")
-        return align(self.model, *sides)
+        return align(self.model, read, matched(said, read, self.tokenizers.target))
 
     def looks(self, found: Translation) -> list[Looks]:
         """What each layer and head looks at, piece by piece, when the model is fed what `explain` found.
@@ -119,7 +124,13 @@ class Translator(TrainedModel):
 
     def _segment(self, sentence: str) -> Segments:
         """What is read, cut into pieces."""
-        return self.tokenizers.source.segment(sentence)
+        read = shortened(self.tokenizers.source.segment(sentence), self.recipe.data.cut_source)
+        return numbered(read, self.tokenizers.source) if self.recipe.model.copies else read
+
+    def num_longer(self, sentences: Sequence[str]) -> int:
+        """Of how many texts only the first `data.cut_source` tokens of the recipe are read."""
+        most = self.recipe.data.cut_source
+        return cut(self.tokenizers.source.encode_all(sentences), most)[1] if most else 0
 
     def _decode(
         self, model: Any, sources: Sequence[Segments], how: Decoding, replace_unknown: bool, most: int = 0
@@ -148,6 +159,11 @@ class Translator(TrainedModel):
 
     def _check_shortlist(self, options: DecodingOptions) -> None:
         """Refuse a shortlist where there is none, or the model has no use for one."""
+        if options.shortlist and self.recipe.model.copies:
+            raise DataError(
+                f"decoding.shortlist is {options.shortlist}, but the model copies words, of which no list is short; "
+                "set it to null."
+            )
         if options.shortlist and (self.shortlist is None or not isinstance(self.model, Seq2Seq)):
             why = "an ensemble has none" if isinstance(self.model, Ensemble) else "the model has none"
             raise DataError(
@@ -170,9 +186,9 @@ class Translator(TrainedModel):
         if hypothesis.weights is not None and replace_unknown:
             rows = [row for row, token in enumerate(hypothesis.tokens) if token == UNK]
             unknown = [source.words[source.word_of[int(hypothesis.weights[row].argmax())]] for row in rows]
-        segments = target.segment_ids(hypothesis.tokens)
-        text, heads = target.decode(hypothesis.tokens, unknown or None), heads_of(hypothesis, source, segments)
-        return Translation(text, hypothesis, source, segments, heads)
+        words = copied_words(source, target) if self.recipe.model.copies else {}
+        text, segments = written(hypothesis.tokens, words, target, unknown)
+        return Translation(text, hypothesis, source, segments, heads_of(hypothesis, source, segments))
 
     def _empty(self, source: Segments) -> Translation:
         return Translation("", Hypothesis([], [], 0.0), source, Segments([], [], [], []))

@@ -198,6 +198,9 @@ def _label(axes: Axes, layout: Layout, alignment: Alignment, families: list[str]
     axes.xaxis.tick_top()
     axes.set_xticks(np.arange(columns) + 0.5, labels=_shown(alignment.source, families), **look)
     axes.set_yticks(np.arange(rows) + 0.5, labels=_shown(alignment.target, families), **look)
+    for label, copied in zip(axes.get_yticklabels(), alignment.copies, strict=True):
+        if copied:
+            label.set_fontweight("bold")
     if layout.slanted:
         for label in axes.get_xticklabels():
             label.set(rotation=45, ha="left", va="bottom", rotation_mode="anchor")

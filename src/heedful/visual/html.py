@@ -11,7 +11,7 @@ from typing import Any
 
 from heedful._files import write_whole
 
-from .alignment import Alignment, visible
+from .alignment import Alignment, copies_line, visible
 
 _DIGITS = 6
 # a page of 40 words, 6 layers and 8 heads, three times, stays below 2 MB
@@ -53,7 +53,8 @@ def to_json(alignments: Sequence[Alignment], more: Sequence[Mapping[str, Any]] =
     """Tokens, weights and captions as JSON: {"format", "version", "sentences": [{"source", "target", "weights", ...}]}.
 
     `weights[t][s]` says how much target token t looked at source token s, to six decimals; `heads` holds the same for
-    each of its names, to three. `more` has further keys of each sentence, or is empty.
+    each of its names, to three; `copied[t]`, of a model that copies, how much of token t came from that. `more` has
+    further keys of each sentence, or is empty.
 
     >>> import numpy as np
     >>> text = to_json([Alignment(["the", "cat"], ["chat"], np.array([[0.25, 0.75]]))])
@@ -69,6 +70,7 @@ def to_json(alignments: Sequence[Alignment], more: Sequence[Mapping[str, Any]] =
             "weights": alignment.weights.round(_DIGITS).tolist(),
             "caption": alignment.caption,
             "heads": {name: weights.round(_HEAD_DIGITS).tolist() for name, weights in alignment.heads.items()},
+            **({"copied": [round(share, _DIGITS) for share in alignment.copied]} if alignment.copied else {}),
             **further,
         }
         for alignment, further in zip(alignments, more or [{}] * len(alignments), strict=True)
@@ -88,8 +90,8 @@ def _article(number: int, alignment: Alignment) -> str:
     return (
         f'<article aria-label="sentence {number}">\n{_choice(number, alignment)}<div class="stage">\n'
         '<svg class="threads" aria-hidden="true"></svg>\n'
-        f"{_words('source', alignment.source)}{_words('target', alignment.target)}</div>\n"
-        f'<p class="readout" aria-live="polite"></p>\n{caption}'
+        f"{_words('source', alignment.source)}{_words('target', alignment.target, alignment.copies)}</div>\n"
+        f'<p class="readout" aria-live="polite"></p>\n{_copies(alignment)}{caption}'
         f'<details><summary>all weights, in percent</summary><div class="scroll">{_table(alignment)}</div></details>\n'
         "</article>\n"
     )
@@ -106,11 +108,18 @@ def _choice(number: int, alignment: Alignment) -> str:
     )
 
 
-def _words(side: str, tokens: Sequence[str]) -> str:
+def _copies(alignment: Alignment) -> str:
+    """What was copied, as a line."""
+    line = copies_line(alignment, " (underlined)")
+    return f'<p class="caption">{escape(line)}</p>\n' if line else ""
+
+
+def _words(side: str, tokens: Sequence[str], copies: Sequence[bool] = ()) -> str:
+    kinds = ["word copied" if copied else "word" for copied in copies] or ["word"] * len(tokens)
     buttons = "".join(
-        f'<button type="button" class="word" data-side="{side}" data-at="{i}" tabindex="{0 if i == 0 else -1}" '
+        f'<button type="button" class="{kind}" data-side="{side}" data-at="{i}" tabindex="{0 if i == 0 else -1}" '
         f'aria-pressed="false"><span class="text">{escape(visible(token))}</span><span class="share"></span></button>\n'
-        for i, token in enumerate(tokens)
+        for i, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
     )
     return f'<div class="words" role="group" aria-label="{side} words" dir="auto">\n{buttons}</div>\n'
 

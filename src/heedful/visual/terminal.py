@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 from rich.cells import cell_len, set_cell_size
@@ -11,7 +12,7 @@ from rich.console import Console, ConsoleOptions
 from rich.style import Style
 from rich.text import Text
 
-from .alignment import Alignment, visible
+from .alignment import Alignment, copies_line, visible
 
 _SHADES = "·░▒▓█"
 _ASCII_SHADES = ".:+#@"
@@ -61,12 +62,17 @@ def render(alignment: Alignment, width: int, ascii_only: bool) -> Text:
         text.append("\n\n" if first else "")
         _header(text, source[first:last], plan)
         for row, token in enumerate(target):
-            text.append("\n" + _right(token, plan.label) + " ")
+            label = _right(token, plan.label)
+            text.append("\n" + " " * (len(label) - len(label.lstrip())))
+            text.append(label.lstrip(), style="underline" if alignment.copies[row] else "")
+            text.append(" ")
             _cells(text, alignment.weights[row, first:last], plan, first, ascii_only)
             if plan.best:
                 text.append(" " + _best(source, alignment.weights[row], plan.best), style="dim")
             else:
                 text.rstrip()
+    if line := copies_line(alignment):
+        text.append("\n\n" + "\n".join(wrap(_printable(line, ascii_only), width)))
     return text
 
 
