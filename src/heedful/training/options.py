@@ -19,7 +19,7 @@ FREE_OPTIONS = LIMITS | {
 Precision = Annotated[
     Literal["32", "bf16", "16"], BeforeValidator(lambda given: str(given) if type(given) is int else given)
 ]
-LOWER_IS_BETTER = frozenset({"loss", "mae", "perplexity", "ter", "wer", "per", "cer"})
+LOWER_IS_BETTER = frozenset({"loss", "mae", "mse", "perplexity", "ter", "wer", "per", "cer"})
 
 
 class Ramp(BaseModel):
