@@ -193,7 +193,7 @@ def prepare_series(recipe: Recipe, folder: Path, say: Say) -> Material:
         model.deviation.copy_(unit.deviation)
         model.linear.copy_(fit_linear(learn.blocks(BATCH), [*choose.blocks(BATCH)]))
 
-    batches = learn.examples(max(1, recipe.training.tokens_per_batch // own.horizon), recipe.seed)
+    batches = learn.examples(max(1, recipe.training.tokens_per_batch // (own.window + own.horizon)), recipe.seed)
     to_score = {name: windows[name] for name in ("valid", "test")}
     return Material(tokenizers, batches, len(learn), choose, to_score, begin=begin)
 

@@ -46,8 +46,8 @@ class TrainingOptions(BaseModel):
     must be set. Time counts validation, and adds up over resumed runs.
 
     Args:
-        tokens_per_batch: Real target tokens in a batch; the code that makes batches reads it, the loop does not. With
-            more processes, each takes its share of every batch.
+        tokens_per_batch: Real target tokens in a batch, of forecasts rows that are seen and forecast; the code that
+            makes batches reads it, the loop does not. With more processes, each takes its share of every batch.
         accumulate: Batches whose gradients make one update; the last update of an epoch may have fewer.
         optimizer: "adamw", "adam" (whose weight decay is part of the gradient), "rmsprop" or "sgd".
         learning_rate: Peak learning rate.
