@@ -40,7 +40,7 @@ def run(name: str, changes: list[str], folder: Path) -> None:
     output = folder / "-".join([name, *changes]).replace("/", "_")
     recipe = load_recipe(name, [*changes, f"output={output}", "training.tensorboard=false"])
     done = train_recipe(recipe, lambda text: print(text, file=sys.stderr, flush=True))
-    values = {part: {one.name: f"{one.value:.4f}" for one in scores} for part, scores in done.scores.items()}
+    values = {part: {one.name: f"{one.value:.5g}" for one in scores} for part, scores in done.scores.items()}
     append(
         NAME,
         data=name,

@@ -32,6 +32,7 @@ EXAMPLES = (
     "heedful evaluate runs/language_model texts.txt",
     "heedful evaluate runs/caption features captions.jsonl",
     "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
+    "heedful evaluate runs/etth1",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512
@@ -61,13 +62,21 @@ def command(
 
     Captions are written of the pictures in the folder SOURCE and scored on the JSON lines TARGET. A language model is
     scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of its texts, a table
-    of text and label, with precision, recall and F1 of each label.
+    of text and label, with precision, recall and F1 of each label. A forecaster is scored on the test rows of its
+    recipe, or on all windows of the table SOURCE, beside the last value and a linear model.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
     check_use(source, target, columns, bundled)
     translator: Any = load_any(model)
+    if translator.task == "forecast":
+        if odd := target or columns or bundled or beam or changes or picture:
+            raise typer.BadParameter(f"{odd} is of no use to a forecaster; give a table of series, or nothing")
+        from ._forecasts import evaluate_series
+
+        evaluate_series(translator, model, source, as_json)
+        return
     labels = translator.task == "classification"
     if odd := (beam or changes) if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")

@@ -5,11 +5,11 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from os import PathLike
 from statistics import median
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,6 +24,8 @@ Column = int | str
 SEPARATORS = ("\t", ";", ",")
 # a step so many times as long as most is a gap: months are not equally long, and neither are days
 LONG_STEP = 1.5
+# rows that tell the usual step
+USUAL_ROWS = 500
 SHOWN = 12
 
 
@@ -52,13 +54,9 @@ class Series:
         """
         if all(time.isdecimal() for time in (self.times[0], self.times[-1])):
             return [str(int(self.times[-1]) + step) for step in range(1, count + 1)]
-        known = [datetime.fromisoformat(time) for time in self.times[-LONG_STEP_ROWS:]]
-        usual = median(later - earlier for earlier, later in zip(known[:-1], known[1:], strict=True))
+        known = [datetime.fromisoformat(time) for time in self.times[-USUAL_ROWS:]]
+        usual = median(later - earlier for earlier, later in pairwise(known))
         return [str(known[-1] + step * usual) for step in range(1, count + 1)]
-
-
-# rows that tell the usual step
-LONG_STEP_ROWS = 500
 
 
 def read_series(
@@ -173,7 +171,7 @@ def _check_times(times: list[str], lines: list[int], gaps: bool, path: str) -> N
             )
         found.append(one)
     try:
-        steps = [later - earlier for earlier, later in zip(found[:-1], found[1:], strict=True)]
+        steps = [later - earlier for earlier, later in pairwise(found)]
     except TypeError:
         raise DataError(f"{path}: some times have a time zone and some have none; give all of them the same.") from None
     if not steps:
@@ -182,8 +180,8 @@ def _check_times(times: list[str], lines: list[int], gaps: bool, path: str) -> N
     for place, step in enumerate(steps, start=1):
         if step.total_seconds() <= 0:
             raise DataError(
-                f"{path}, line {lines[place]}: the time {times[place]} does not come after {times[place - 1]}; sort the "
-                "rows by time, each time once."
+                f"{path}, line {lines[place]}: the time {times[place]} does not come after {times[place - 1]}; sort "
+                "the rows by time, each time once."
             )
         if step > LONG_STEP * usual and not gaps:
             raise DataError(

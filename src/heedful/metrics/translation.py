@@ -32,12 +32,12 @@ class Score:
 
 
 def shown_value(name: str, value: float) -> str:
-    """A score with as many digits as it needs: four of the error of a forecast, one of all others.
+    """A score with as many digits as it needs: four that tell of the error of a forecast, one of all others.
 
     >>> shown_value("BLEU", 38.125), shown_value("MSE of the last value", 0.08112)
-    ('38.1', '0.0811')
+    ('38.1', '0.08112')
     """
-    return f"{value:.4f}" if name.startswith(("MSE", "MAE")) else f"{value:.1f}"
+    return f"{value:.4g}" if name.startswith(("MSE", "MAE")) else f"{value:.1f}"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class InputAttentionEncoder(nn.Module):
     Args:
         recurrent: layers whose input is the values of all series at one step.
         attention: of a query as wide as `query_dim_of(recurrent)`, and keys as wide as the window; None looks at none.
+        patch: rows that are one step, side by side; 1 as in the paper.
 
     Raises:
         ValueError: sizes that do not fit.
@@ -43,33 +44,40 @@ class InputAttentionEncoder(nn.Module):
     (torch.Size([2, 7, 5]), torch.Size([2, 7, 3]))
     """
 
-    def __init__(self, recurrent: Recurrent, attention: DecoderAttention | None) -> None:
+    def __init__(self, recurrent: Recurrent, attention: DecoderAttention | None, patch: int = 1) -> None:
         super().__init__()
+        if patch < 1 or recurrent.input_dim % patch:
+            raise ValueError(
+                f"recurrent's input_dim is {recurrent.input_dim}; expected a multiple of patch, {patch}, the rows of one "
+                "step, each with all series."
+            )
         if attention is not None:
             check_size("attention's query_dim", attention.query_dim, query_dim_of(recurrent), "the state's features")
         self.recurrent, self.attention, self.output_dim = recurrent, attention, recurrent.units
+        self.patch, self.num_series = patch, recurrent.input_dim // patch
 
     def forward(
         self, inputs: Float[Tensor, "batch window series"]
-    ) -> tuple[EncoderOutput, Float[Tensor, "batch window series"] | None]:
+    ) -> tuple[EncoderOutput, Float[Tensor, "batch steps series"] | None]:
         """Read the window.
 
         Args:
-            inputs: `[batch, window, series]`.
+            inputs: `[batch, window, series]`; the window is a multiple of the patch.
 
         Returns:
-            The states, and how much each series was looked at at each step, `[batch, window, series]`.
+            The states, and how much each series was looked at at each step, `[batch, steps, series]`.
         """
+        patches = inputs.unflatten(1, (-1, self.patch))
         shape = (len(inputs), self.recurrent.layers, self.recurrent.units)
         state = self.recurrent.begin(inputs.new_zeros(shape))
         if self.attention is None:
-            outputs, state = self.recurrent(inputs, state)
+            outputs, state = self.recurrent(patches.flatten(2), state)
             return EncoderOutput(outputs, state.hidden[:, -1]), None
         memory, looked = self.attention.remember(inputs.transpose(1, 2)), None
         states, weights = [], []
-        for values in inputs.split(1, 1):
+        for values in patches.split(1, 1):
             look, looked = self.attention.step(_query(state), memory, looked, need_weights=True)
-            output, state = self.recurrent(look.weights * values, state)
+            output, state = self.recurrent((look.weights.unsqueeze(2) * values).flatten(2), state)
             states.append(output)
             weights.append(look.weights)
         return EncoderOutput(torch.cat(states, 1), state.hidden[:, -1]), torch.cat(weights, 1)
@@ -144,7 +152,8 @@ class DualStageForecaster(nn.Module):
         base: Base = "last",
     ) -> None:
         super().__init__()
-        check_size("encoder's input_dim", encoder.recurrent.input_dim, num_series, "num_series")
+        check_size("encoder's num_series", encoder.num_series, num_series, "num_series")
+        check_size("window % encoder's patch", window % encoder.patch, 0, "whole patches; make window a multiple")
         self.encoder, self.decoder, self.base = encoder, decoder, base
         self.window, self.horizon = window, horizon
         self.steps = nn.Parameter(torch.empty(horizon, decoder.embedding_dim))
@@ -174,13 +183,17 @@ class DualStageForecaster(nn.Module):
         """
         check_size("the length of inputs", inputs.shape[1], self.window, "window")
         encoded, looks = self.encoder(inputs - inputs[:, -1:])
-        seen = torch.ones(len(inputs), 1, self.window, dtype=torch.bool, device=inputs.device)
+        seen = torch.ones(encoded.outputs.shape[:2], dtype=torch.bool, device=inputs.device).unsqueeze(1)
         memory = self.decoder.remember(encoded, seen)
         steps = self.steps.expand(len(inputs), -1, -1)
         said = self.decoder(steps, self.decoder.start(memory), memory, need_weights)
-        return Forecast(
-            self.simple(inputs) + self.output(said.features), said.weights, looks if need_weights else None
-        )
+        answer = self.simple(inputs) + self.output(said.features)
+        if not need_weights:
+            return Forecast(answer)
+        patch = self.encoder.patch
+        # each row has its part of what its patch was looked at
+        rows = None if said.weights is None else said.weights.repeat_interleave(patch, -1) / patch
+        return Forecast(answer, rows, None if looks is None else looks.repeat_interleave(patch, 1))
 
     def simple(self, inputs: Float[Tensor, "batch window series"]) -> Float[Tensor, "batch horizon series"]:
         """The simple forecast that what the network says is added to."""

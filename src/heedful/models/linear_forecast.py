@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 # by how much of the mean square of an input the ridge is; validation chooses
-RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 
 
 def last_value(inputs: Float[Tensor, "batch window series"], horizon: int) -> Float[Tensor, "batch horizon series"]:

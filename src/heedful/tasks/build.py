@@ -166,7 +166,7 @@ def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:
 
 
 def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> nn.Module:
-    """What the function for the recipe's `task` makes of the section; targets may also be labels, or names of series."""
+    """What the function for the recipe's `task` makes of the section; targets may be labels or series."""
     if task == "classification":
         return build_classifier(options, source_vocab, target_vocab - len(SPECIAL_TOKENS))
     if task == "caption":
@@ -189,10 +189,12 @@ def build_forecaster(options: ModelOptions, num_series: int) -> DualStageForecas
         RecipeError: the parts do not fit each other.
     """
     own = options.forecast
-    layers = Recurrent(options.cell, num_series, options.encoder_units, options.encoder_layers, options.dropout)
+    layers = Recurrent(
+        options.cell, own.patch * num_series, options.encoder_units, options.encoder_layers, options.dropout
+    )
     sizes = query_dim_of(layers), own.window, options.attention_units
     look = INPUT_ATTENTIONS[own.input_attention](*sizes) if own.input_attention != "none" else None
-    encoder = InputAttentionEncoder(layers, look)
+    encoder = InputAttentionEncoder(layers, look, own.patch)
     decoder = _decoder(options, encoder.output_dim)
     return DualStageForecaster(encoder, decoder, own.window, own.horizon, num_series, own.base)
 

@@ -22,7 +22,7 @@ def train_recipe(recipe: Recipe, say: Say = lambda _: None) -> Run:
 
 
 def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
-    """What lies in a model folder: a translator, the writer of a language model or of captions, a classifier or a forecaster.
+    """What lies in a model folder: a translator, the writer of a language model or of captions, or another.
 
     Raises:
         ModelFolderError: see `TrainedModel.load`.

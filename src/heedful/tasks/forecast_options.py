@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .data_options import DataOptions, DataPart, Section
 
@@ -13,6 +13,7 @@ class ForecastOptions(Section):
     Args:
         window: Rows that are seen.
         horizon: Rows behind them that are forecast, all at once.
+        patch: Rows that the encoder reads at a time, a part of the window; 1 as in Qin et al. 2017.
         base: The simple forecast that the network adds to: "last", the last value of each series, or "linear", one
             linear map of the window for all series, solved in closed form on the rows that are learnt from.
         input_attention: What the encoder looks at the series with, at each step: "bahdanau" (Qin et al. 2017), "luong"
@@ -21,8 +22,15 @@ class ForecastOptions(Section):
 
     window: int = Field(default=96, gt=1, le=100_000)
     horizon: int = Field(default=24, gt=0, le=100_000)
+    patch: int = Field(default=1, gt=0)
     base: Literal["last", "linear"] = "last"
     input_attention: Literal["bahdanau", "luong", "sine", "none"] = "bahdanau"
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> "ForecastOptions":
+        if self.window % self.patch:
+            raise ValueError(f"window {self.window} is not cut evenly by patch {self.patch}; make it a multiple")
+        return self
 
 
 def check_forecast(data: DataOptions, encoder: str, decoder: str, bidirectional: bool) -> None:
@@ -41,6 +49,7 @@ def check_forecast(data: DataOptions, encoder: str, decoder: str, bidirectional:
         raise ValueError("the columns of a forecast are series; name them as data.series.columns, such as [HUFL, OT]")
     if (encoder, decoder) != ("recurrent", "recurrent") or bidirectional:
         raise ValueError(
-            f"a forecaster is recurrent and reads forwards, but the encoder is {encoder!r}, the decoder {decoder!r} and "
-            f"bidirectional {str(bidirectional).lower()}; leave the first two out, and set model.bidirectional: false"
+            f"a forecaster is recurrent and reads forwards, but the encoder is {encoder!r}, the decoder "
+            f"{decoder!r} and bidirectional {str(bidirectional).lower()}; leave the first two out, "
+            "and set model.bidirectional: false"
         )

@@ -61,7 +61,14 @@ class Outlook:
         """The same as it is drawn."""
         ends = self.seen.times[0], self.seen.times[-1], self.times[-1]
         return ForecastPicture(
-            self.seen.names, self.seen.values, self.values, ends, self.simple, self.came, self.weights, self.input_weights
+            self.seen.names,
+            self.seen.values,
+            self.values,
+            ends,
+            self.simple,
+            self.came,
+            self.weights,
+            self.input_weights,
         )
 
 
@@ -125,7 +132,9 @@ class Forecaster(TrainedModel):
             series.times[ahead] if whole else seen.times_after(own.horizon),
             self.unit.back(found.answer[0].cpu()),
             {name: self.unit.back(one[0]) for name, one in simple.items()},
-            None if found.weights is None else found.weights[0].reshape(-1, own.horizon, own.window).mean(0).cpu().numpy(),
+            None
+            if found.weights is None
+            else found.weights[0].reshape(-1, own.horizon, own.window).mean(0).cpu().numpy(),
             None if found.input_weights is None else found.input_weights[0].cpu().numpy(),
             series.values[ahead] if whole else None,
         )
@@ -160,13 +169,15 @@ class Forecaster(TrainedModel):
 
     def scores(self, windows: Windows) -> list[Score]:
         """The metrics of the recipe, of the model and of the two that it must beat, see `errors`."""
-        facts = f"unit:deviation in training|series:{len(self.names)}|window:{windows.window}|horizon:{windows.horizon}|"
+        facts = (
+            f"unit:deviation in training|series:{len(self.names)}|window:{windows.window}|horizon:{windows.horizon}|"
+        )
         found = self.errors(windows)
         return [one.score(metric, of, facts) for of, one in found.items() for metric in self.recipe.evaluation.metrics]
 
 
 def prepare_series(recipe: Recipe, folder: Path, say: Say) -> Material:
-    """Read the table, share out its rows and cut them into windows, as `heedful.tasks.translation.prepare` does for pairs.
+    """Read the table, share out its rows and cut them into windows.
 
     Args:
         recipe: names the table.
@@ -184,7 +195,9 @@ def prepare_series(recipe: Recipe, folder: Path, say: Say) -> Material:
     unit = Unit.of(series.values[rows["train"]])
     if recipe.start_from:
         unit = Forecaster.load(find_model(expand_path(recipe.start_from))).unit
-    say(f"Read {len(series.values):,} rows of {len(series.names)} series from {series.origin}: {_shared(series, rows)}.")
+    say(
+        f"Read {len(series.values):,} rows of {len(series.names)} series from {series.origin}: {_shared(series, rows)}."
+    )
     windows = {name: windows_of(series, part, unit, recipe) for name, part in rows.items()}
     learn, choose = windows["train"], windows["valid"]
 
@@ -210,9 +223,7 @@ def _shared(series: Series, rows: Mapping[str, slice]) -> str:
     )
 
 
-def validator(
-    forecaster: Forecaster, valid: Windows, processes: Processes
-) -> Callable[[nn.Module], Mapping[str, float]]:
+def validator(_: Forecaster, valid: Windows, processes: Processes) -> Callable[[nn.Module], Mapping[str, float]]:
     """MSE, which is the loss, and MAE of the model on the validation windows, each process its share."""
     batches = [*valid.blocks(BATCH)][processes.rank :: processes.count]
 

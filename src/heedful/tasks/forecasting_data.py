@@ -79,8 +79,8 @@ def parts_of(series: Series, recipe: Recipe) -> dict[str, slice]:
     if not moves.all():
         place = int(np.flatnonzero(~moves)[0])
         raise DataError(
-            f"{series.origin}: column {series.names[place]!r} is {series.values[0, place]:g} in every row that is learnt "
-            "from; leave it out of data.series.columns."
+            f"{series.origin}: column {series.names[place]!r} is {series.values[0, place]:g} in every row that is "
+            "learnt from; leave it out of data.series.columns."
         )
     return rows
 

@@ -150,7 +150,7 @@ def train_translator(
 class Material:
     """The inputs of a training: vocabularies, batches, validation set, the sets to score, what the loss is told.
 
-    And the recipe, where the data said more than stood in it, and what puts into a fresh model what the data alone tell.
+    And the recipe, where the data said more than stood in it, and what tells a fresh model what the data alone know.
     """
 
     tokenizers: TokenizerPair

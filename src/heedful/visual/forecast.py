@@ -64,8 +64,8 @@ class ForecastPicture:
 def draw_forecast(picture: ForecastPicture, title: str = "") -> Figure:
     """A panel for each series, then the looks: steps to come over the rows that were seen, and series over these rows.
 
-    >>> rows = np.arange(6.0)[:, None]
-    >>> figure = draw_forecast(ForecastPicture(["OT"], rows[:4], rows[4:], ("0", "3", "5"), weights=np.ones((2, 4)) / 4))
+    >>> rows, looks = np.arange(6.0)[:, None], np.full((2, 4), 0.25)
+    >>> figure = draw_forecast(ForecastPicture(["OT"], rows[:4], rows[4:], ("0", "3", "5"), weights=looks))
     >>> len(figure.axes[0].lines), figure.axes[1].get_ylabel()
     (2, 'step to come')
     """
