@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # steps and series of a forecast that a terminal shows, and rows looked at that it names
 STEPS_SHOWN, SERIES_SHOWN, ROWS_NAMED = 12, 8, 3
 BARS = "▁▂▃▄▅▆▇█"
-BARS_SHOWN = 48
+BARS_SHOWN = 24
 
 
 def as_table(found: "Outlook") -> str:
@@ -173,9 +173,7 @@ def series_report(series: "Series", rows: dict[str, slice]) -> Iterator[Renderab
             f"{name}: {part.stop - part.start:,} rows, {series.times[part.start]} to {series.times[part.stop - 1]}"
         )
     others = [name for name in rows if name != "train"]
-    table = _table(
-        "series", "mean", "deviation", "least", "most", "a step moves it", *(f"{one} moved" for one in others), ""
-    )
+    table = _table("series", "mean", "deviation", "least", "most", "step", *others, "")
     learn = values[rows["train"]] if rows else values
     for place, name in enumerate(series.names):
         own, known = values[:, place], learn[:, place]
@@ -185,7 +183,9 @@ def series_report(series: "Series", rows: dict[str, slice]) -> Iterator[Renderab
         numbers = (f"{value:.4g}" for value in (known.mean(), known.std(), own.min(), own.max()))
         table.add_row(one_line(name), *numbers, step, *moved, _bars(own))
     yield table
-    yield Text("Movements are in deviations" + (" of the rows that are learnt from.\n" if rows else ".\n"))
+    apart = f" and how far {' and '.join(others)} have moved are" if others else " is"
+    whose = "of the rows that are learnt from" if rows else "of all rows"
+    yield Text(f"The mean size of a step{apart} in deviations {whose}.\n")
     if still := [name for name, moves in zip(series.names, np.ptp(learn, axis=0) > 0, strict=True) if not moves]:
         yield Text(f"Never move: {', '.join(map(one_line, still))}; leave them out of data.series.columns.\n")
 

@@ -234,7 +234,7 @@ class Windows:
             yield model(seen), answers
 
 
-def split_rows(rows: int, split: Sequence[float]) -> tuple[slice, slice, slice]:
+def split_rows(rows: int, split: Sequence[float | int]) -> tuple[slice, slice, slice]:
     """The rows to learn from, to choose by and to be judged on, one behind the other.
 
     - `split`: of each, its rows (whole numbers), or its share of them.

@@ -48,8 +48,8 @@ class InputAttentionEncoder(nn.Module):
         super().__init__()
         if patch < 1 or recurrent.input_dim % patch:
             raise ValueError(
-                f"recurrent's input_dim is {recurrent.input_dim}; expected a multiple of patch, {patch}, the rows of one "
-                "step, each with all series."
+                f"recurrent's input_dim is {recurrent.input_dim}; expected a multiple of patch, {patch}: a step reads "
+                "so many rows side by side."
             )
         if attention is not None:
             check_size("attention's query_dim", attention.query_dim, query_dim_of(recurrent), "the state's features")
