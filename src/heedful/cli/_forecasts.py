@@ -110,13 +110,13 @@ def _as_values(found: "Outlook") -> dict[str, Any]:
 
 
 def _forecast_report(found: "Outlook") -> Iterator[RenderableType]:
-    names = found.seen.names[:SERIES_SHOWN]
-    looked = [] if found.weights is None else ["looked most at"]
+    names, weights = found.seen.names[:SERIES_SHOWN], found.weights
+    looked = [] if weights is None else ["looked most at"]
     table = _table("time", *map(one_line, names), *looked)
     shown = np.unique(np.linspace(0, len(found.times) - 1, min(STEPS_SHOWN, len(found.times))).round().astype(int))
     for step in shown:
         numbers = (f"{value:.4g}" for value in found.values[step, :SERIES_SHOWN])
-        table.add_row(found.times[step], *numbers, *(_named(found, found.weights[step]) for _ in looked))
+        table.add_row(found.times[step], *numbers, *([] if weights is None else [_named(found, weights[step])]))
     yield table
     if len(found.seen.names) > len(names):
         yield Text(f"{len(found.seen.names) - len(names)} more series; write them to a file with --output.\n")

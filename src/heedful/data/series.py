@@ -4,10 +4,9 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from os import PathLike
-from statistics import median
 
 import numpy as np
 from jaxtyping import Float
@@ -55,7 +54,7 @@ class Series:
         if all(time.isdecimal() for time in (self.times[0], self.times[-1])):
             return [str(int(self.times[-1]) + step) for step in range(1, count + 1)]
         known = [datetime.fromisoformat(time) for time in self.times[-USUAL_ROWS:]]
-        usual = median(later - earlier for earlier, later in pairwise(known))
+        usual = _usual([later - earlier for earlier, later in pairwise(known)])
         return [str(known[-1] + step * usual) for step in range(1, count + 1)]
 
 
@@ -160,6 +159,11 @@ def _number(cell: str, name: str, line: int, path: str | PathLike[str]) -> float
     )
 
 
+def _usual(steps: list[timedelta]) -> timedelta:
+    """The step in the middle, by length."""
+    return sorted(steps)[len(steps) // 2]
+
+
 def _check_times(times: list[str], lines: list[int], gaps: bool, path: str) -> None:
     found: list[datetime] = []
     for cell, line in zip(times, lines, strict=True):
@@ -176,7 +180,7 @@ def _check_times(times: list[str], lines: list[int], gaps: bool, path: str) -> N
         raise DataError(f"{path}: some times have a time zone and some have none; give all of them the same.") from None
     if not steps:
         return
-    usual = median(steps)
+    usual = _usual(steps)
     for place, step in enumerate(steps, start=1):
         if step.total_seconds() <= 0:
             raise DataError(

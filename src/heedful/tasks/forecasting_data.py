@@ -13,7 +13,7 @@ from heedful.data.series import Series, Windows, read_series, split_rows
 from .data_options import DataOptions
 from .recipe import Recipe, expand_path
 
-PARTS = ("train", "valid", "test")
+PARTS: tuple[str, ...] = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, eq=False)
