@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # steps and series of a forecast that a terminal shows, and rows looked at that it names
 STEPS_SHOWN, SERIES_SHOWN, ROWS_NAMED = 12, 8, 3
 BARS = "▁▂▃▄▅▆▇█"
-BARS_SHOWN = 24
+BARS_SHOWN = 16
 
 
 def as_table(found: "Outlook") -> str:

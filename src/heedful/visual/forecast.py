@@ -82,7 +82,10 @@ def draw_forecast(picture: ForecastPicture, title: str = "") -> Figure:
     panels = grid[0].subgridspec(panel_rows, columns)
     for place in range(shown):
         axes = figure.add_subplot(panels[place // columns, place % columns])
-        _draw_series(axes, picture, place, families, legend=place == 0)
+        _draw_series(axes, picture, place, families)
+    lines = [line for line in figure.axes[0].lines if not str(line.get_label()).startswith("_")]
+    look = {"family": families, "size": 9}
+    figure.legend(handles=lines, frameon=False, labelcolor=INK, prop=look, loc="outside upper right", ncols=len(lines))
     if picture.weights is not None:
         axes = figure.add_subplot(grid[1])
         _draw_looks(axes, picture, picture.weights, "where each step to come looked (temporal attention)", families)
@@ -108,7 +111,7 @@ def write_forecast(picture: ForecastPicture, path: str | os.PathLike[str], title
     return save_figure(draw_forecast(picture, title), path, dpi)
 
 
-def _draw_series(axes: Axes, picture: ForecastPicture, place: int, families: list[str], legend: bool) -> None:
+def _draw_series(axes: Axes, picture: ForecastPicture, place: int, families: list[str]) -> None:
     window, horizon = len(picture.seen), len(picture.forecast)
     furnish(axes, drawable(visible(picture.names[place], 40), families), "", families)
     past, ahead = np.arange(-window + 1, 1), np.arange(1, horizon + 1)
@@ -119,9 +122,6 @@ def _draw_series(axes: Axes, picture: ForecastPicture, place: int, families: lis
     for colour, (name, values) in zip(reversed(SERIES), picture.others.items(), strict=False):
         axes.plot(ahead, values[:, place], color=colour, linewidth=1.0, linestyle=(0, (4, 2)), label=name)
     axes.plot(ahead, picture.forecast[:, place], color=SERIES[1], linewidth=1.8, label="forecast")
-    if legend:
-        look = {"family": families, "size": 8}
-        axes.legend(frameon=False, labelcolor=INK, prop=look, handlelength=1.4, loc="upper left", ncols=2)
 
 
 def _draw_looks(axes: Axes, picture: ForecastPicture, heat: np.ndarray, name: str, families: list[str]) -> None:
