@@ -37,8 +37,10 @@ def as_table(found: "Outlook") -> str:
     return text.getvalue()
 
 
-def evaluate_series(forecaster: "Forecaster", model: Path, source: Path | None, as_json: bool) -> None:
+def evaluate_series(forecaster: "Forecaster", model: Path, source: Path | None, as_json: bool, unused: object) -> None:
     """The errors on the test rows of the recipe, or on all windows of a table, beside the two simple forecasts."""
+    if unused:
+        raise typer.BadParameter(f"{unused} is of no use to a forecaster; give a table of series, or nothing")
     from heedful.data.series import Series
     from heedful.tasks.forecasting_data import in_order, windows_of
 

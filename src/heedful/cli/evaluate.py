@@ -71,11 +71,9 @@ def command(
     check_use(source, target, columns, bundled)
     translator: Any = load_any(model)
     if translator.task == "forecast":
-        if odd := target or columns or bundled or beam or changes or picture:
-            raise typer.BadParameter(f"{odd} is of no use to a forecaster; give a table of series, or nothing")
         from ._forecasts import evaluate_series
 
-        evaluate_series(translator, model, source, as_json)
+        evaluate_series(translator, model, source, as_json, target or columns or bundled or beam or changes or picture)
         return
     labels = translator.task == "classification"
     if odd := (beam or changes) if labels else picture:
