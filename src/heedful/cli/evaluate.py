@@ -89,20 +89,28 @@ def command(
 
     report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
     scores = _labels.scores(report, translator.recipe) if report else measure(translator, pairs, decoding)
-    if not as_json:
-        for one in scores:
-            typer.echo(str(one))
-        if report:
-            _labels.print_labels(report)
+    if as_json:
+        facts = {} if decoding is None else {"decoding": decoding.model_dump()}
+        write_json(model, pairs, facts, scores, _labels.as_json(report) if report else {})
         return
+    for one in scores:
+        typer.echo(str(one))
+    if report:
+        _labels.print_labels(report)
+
+
+def write_json(
+    model: Path, pairs: "Pairs", facts: dict[str, Any], scores: "list[Score]", more: dict[str, object]
+) -> None:
+    """The scores, what they are of and how they were made, as one object on standard output."""
     content = {
         "model": str(model),
         "data": pairs.origin,
         "pairs": len(pairs),
         "skipped": pairs.skipped,
-        **({} if decoding is None else {"decoding": decoding.model_dump()}),
+        **facts,
         "scores": [vars(one) for one in scores],
-        **(_labels.as_json(report) if report else {}),
+        **more,
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
 
