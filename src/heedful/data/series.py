@@ -201,6 +201,7 @@ class Windows:
     - `values` [rows, series].
     - `window`, `horizon`: rows that are seen, and rows behind them.
 
+    >>> import torch
     >>> windows = Windows(torch.arange(6.0).unsqueeze(1), window=3, horizon=2)
     >>> len(windows), windows.inputs[1, :, 0].tolist(), windows.answers[1, :, 0].tolist()
     (2, [1.0, 2.0, 3.0], [4.0, 5.0])

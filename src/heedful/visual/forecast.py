@@ -67,7 +67,7 @@ def draw_forecast(picture: ForecastPicture, title: str = "") -> Figure:
     >>> rows, looks = np.arange(6.0)[:, None], np.full((2, 4), 0.25)
     >>> figure = draw_forecast(ForecastPicture(["OT"], rows[:4], rows[4:], ("0", "3", "5"), weights=looks))
     >>> len(figure.axes[0].lines), figure.axes[1].get_ylabel()
-    (2, 'step to come')
+    (3, 'step to come')
     """
     shown = min(len(picture.names), PANELS)
     columns = min(shown, COLUMNS)
