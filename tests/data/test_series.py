@@ -49,6 +49,7 @@ def test_a_table_without_names_and_times_counts_both(tmp_path, separator):
         (["a,b", "1,2", "nan,3"], {}, r"line 3: column 'a' holds 'nan'; fill the gap in"),
         (["a,b", "1,2", "2"], {}, r"line 3 has 1 cells, but the first has 2"),
         (["a,a", "1,2"], {}, r"several columns 'a'"),
+        ([",a", "1,2"], {}, r"column 0 is called '', which is no name of a series"),
         (["a,b"], {}, r"has no row of numbers"),
         (["t", HOURS[0]], {}, r"no column besides the time"),
         (["t,a", f"{HOURS[0]},1", "later,2"], {}, r"line 3: the time is 'later'; expected one such as"),
@@ -63,6 +64,10 @@ def test_what_is_no_series_is_refused_in_one_sentence(tmp_path, lines, wish, mes
     with pytest.raises(DataError, match=message) as refused:
         read_series(path, **wish)
     assert "\n" not in str(refused.value)
+
+
+def test_names_are_those_that_a_vocabulary_keeps(tmp_path):
+    assert read_series(write(tmp_path, " u\u0308ber  all ,b", "1,2")).names == ["\u00fcber all", "b"]
 
 
 def test_gaps_may_be_taken_as_they_are(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from heedful._errors import DataError, brief
+from heedful.data.vocabulary import SPECIAL_TOKENS
 
 from .examples import Examples
 from .files import open_text
@@ -51,11 +53,16 @@ class Series:
         >>> Series(np.zeros((2, 1)), ["a"], ["0", "1"], "").times_after(1)
         ['2']
         """
-        if all(time.isdecimal() for time in (self.times[0], self.times[-1])):
-            return [str(int(self.times[-1]) + step) for step in range(1, count + 1)]
-        known = [datetime.fromisoformat(time) for time in self.times[-USUAL_ROWS:]]
-        usual = _usual([later - earlier for earlier, later in pairwise(known)])
-        return [str(known[-1] + step * usual) for step in range(1, count + 1)]
+        known = [_as_time(time) for time in self.times[-USUAL_ROWS:]]
+        times = [time for time in known if time is not None]
+        if len(times) < len(known) or len(times) < 2:
+            last = int(self.times[-1]) if self.times[-1].isdecimal() else len(self.times) - 1
+            return [str(last + step) for step in range(1, count + 1)]
+        usual = _usual([later - earlier for earlier, later in pairwise(times)])
+        try:
+            return [str(times[-1] + step * usual) for step in range(1, count + 1)]
+        except OverflowError:
+            raise DataError(f"{self.origin}: no calendar goes {count} steps beyond {self.times[-1]}.") from None
 
 
 def read_series(
@@ -81,6 +88,11 @@ def read_series(
     when = _time_column(names, rows, time, str(path))
     wanted = [_place(column, names, str(path)) for column in columns or ()]
     wanted = wanted or [place for place in range(len(names)) if place != when]
+    if (odd := next((place for place in wanted if names[place] in ("", *SPECIAL_TOKENS)), None)) is not None:
+        raise DataError(
+            f"{path}: column {odd} is called {names[odd]!r}, which is no name of a series; give it another, or choose "
+            "others as data.series.columns."
+        )
     if not wanted:
         raise DataError(f"{path} has no column besides the time; give a column of numbers for each series.")
     values = np.array([[_number(cells[place], names[place], line, path) for place in wanted] for line, cells in rows])
@@ -97,7 +109,7 @@ def _read_table(path: str | PathLike[str]) -> tuple[list[str], list[tuple[int, l
         first = text.readline()
         separator = next((one for one in SEPARATORS if one in first), ",")
         try:
-            header = [cell.strip() for cell in next(csv.reader([first], delimiter=separator, strict=True), [])]
+            header = [_name(cell) for cell in next(csv.reader([first], delimiter=separator, strict=True), [])]
             reader = csv.reader(text, delimiter=separator, strict=True)
             rows = [(reader.line_num + 1, [cell.strip() for cell in cells]) for cells in reader if cells]
         except csv.Error as error:
@@ -105,13 +117,18 @@ def _read_table(path: str | PathLike[str]) -> tuple[list[str], list[tuple[int, l
     if any(_as_number(cell) is not None for cell in header):
         rows, header = [(1, header), *rows], [str(place) for place in range(len(header))]
     if twice := next((name for name in header if header.count(name) > 1), None):
-        raise DataError(f"{path} has several columns {twice!r}; give each a name of its own.")
+        raise DataError(f"{path} has several columns {brief(twice)}; give each a name of its own.")
     if odd := next(((line, cells) for line, cells in rows if len(cells) != len(header)), None):
         raise DataError(
             f"{path}, line {odd[0]} has {len(odd[1])} cells, but the first has {len(header)}; fix the line, or leave "
             "it out."
         )
     return header, rows
+
+
+def _name(cell: str) -> str:
+    """The name of a column as a vocabulary keeps it: composed characters, single spaces."""
+    return unicodedata.normalize("NFC", " ".join(cell.split()))
 
 
 def _time_column(names: list[str], rows: list[tuple[int, list[str]]], time: Column | None, path: str) -> int | None:
@@ -125,8 +142,8 @@ def _place(column: Column, names: list[str], path: str) -> int:
         return names.index(column)
     if isinstance(column, int) and 0 <= column < len(names):
         return column
-    shown = ", ".join(names[:SHOWN])
-    raise DataError(f"{path} has no column {column!r}; it has {shown}{', ...' if len(names) > SHOWN else ''}.")
+    shown = ", ".join(brief(name).strip("'") for name in names[:SHOWN])
+    raise DataError(f"{path} has no column {brief(column)}; it has {shown}{', ...' if len(names) > SHOWN else ''}.")
 
 
 def _as_number(cell: str) -> float | None:
@@ -149,13 +166,14 @@ def _number(cell: str, name: str, line: int, path: str | PathLike[str]) -> float
         return value
     if value is not None or cell == "" or cell.lower() in ("na", "null", "none", "-"):
         came = f"holds {cell!r}" if cell else "is empty"
+        name = brief(name)
         raise DataError(
-            f"{path}, line {line}: column {name!r} {came}; fill the gap in, or leave the column out of "
+            f"{path}, line {line}: column {name} {came}; fill the gap in, or leave the column out of "
             "data.series.columns."
         )
     raise DataError(
-        f"{path}, line {line}: column {name!r} holds {brief(cell)}, which is no number such as 1.5; correct it, or "
-        "leave the column out of data.series.columns."
+        f"{path}, line {line}: column {brief(name)} holds {brief(cell)}, which is no number such as 1.5; correct it, "
+        "or leave the column out of data.series.columns."
     )
 
 
