@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from heedful.tasks.forecasting import Forecaster, Outlook
     from heedful.tasks.recipe import Recipe
 
-# steps and series of a forecast that a terminal shows, and rows looked at that it names
-STEPS_SHOWN, SERIES_SHOWN, ROWS_NAMED = 12, 8, 3
+# steps and series of a forecast that a terminal shows
+STEPS_SHOWN, SERIES_SHOWN = 12, 8
 BARS = "▁▂▃▄▅▆▇█"
 BARS_SHOWN = 16
 
@@ -113,12 +113,12 @@ def _as_values(found: "Outlook") -> dict[str, Any]:
 
 def _forecast_report(found: "Outlook") -> Iterator[RenderableType]:
     names, weights = found.seen.names[:SERIES_SHOWN], found.weights
-    looked = [] if weights is None else ["looked most at"]
+    looked = [] if weights is None else ["looked at", "most at"]
     table = _table("time", *map(one_line, names), *looked)
     shown = np.unique(np.linspace(0, len(found.times) - 1, min(STEPS_SHOWN, len(found.times))).round().astype(int))
     for step in shown:
         numbers = (f"{value:.4g}" for value in found.values[step, :SERIES_SHOWN])
-        table.add_row(found.times[step], *numbers, *([] if weights is None else [_named(found, weights[step])]))
+        table.add_row(found.times[step], *numbers, *([] if weights is None else _look(found, weights[step])))
     yield table
     if len(found.seen.names) > len(names):
         yield Text(f"{len(found.seen.names) - len(names)} more series; write them to a file with --output.\n")
@@ -130,10 +130,10 @@ def _forecast_report(found: "Outlook") -> Iterator[RenderableType]:
         yield table
 
 
-def _named(found: "Outlook", weights: np.ndarray) -> str:
-    """The rows looked at most."""
-    top = np.argsort(-weights, kind="stable")[:ROWS_NAMED]
-    return ", ".join(f"{found.seen.times[row]} ({weights[row]:.0%})" for row in top)
+def _look(found: "Outlook", weights: np.ndarray) -> tuple[str, str]:
+    """The rows from the first to the last in bars, and the one looked at most."""
+    top = int(weights.argmax())
+    return _bars(weights), f"{found.seen.times[top]}, {weights[top]:.1%}"
 
 
 def _bars(values: np.ndarray) -> str:
@@ -195,6 +195,6 @@ def series_report(series: "Series", rows: dict[str, slice]) -> Iterator[Renderab
 def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for header in headers:
-        left = header in ("series", "time", "", "looked most at")
+        left = header in ("series", "time", "", "looked at", "most at")
         table.add_column(header, justify="left" if left else "right", overflow="fold")
     return table
