@@ -18,6 +18,7 @@ COMMANDS = (
     "translate",
     "serve",
     "classify",
+    "forecast",
     "evaluate",
     "explain",
     "compare",

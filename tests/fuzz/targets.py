@@ -18,11 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
 from heedful._errors import HeedfulError, ModelFolderError
 from heedful.data.readers import gather, parse_lines, read_lines, read_pairs
+from heedful.data.series import read_series
 from heedful.data.sources import DataSource
 from heedful.data.tokenizers import KINDS, LABEL, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import SPECIAL_TOKENS
@@ -125,6 +127,17 @@ def readers(data: bytes) -> None:
         assert (lines.text, lines.skipped) == (again.text, again.skipped)
 
 
+def series(data: bytes) -> None:
+    """A table of time series of these bytes."""
+    path = scratch() / "fuzzed.csv"
+    path.write_bytes(data)
+    found = refused(lambda: read_series(path))
+    if found is not None:
+        assert found.values.shape == (len(found.times), len(found.names))
+        assert np.isfinite(found.values).all()
+        refused(lambda: found.times_after(3))
+
+
 def model_folders(data: bytes) -> None:
     """A model folder of which one file is another; its hash is right, as an attacker would write it.
 
@@ -168,7 +181,7 @@ def embeddings(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
-    for one in (recipes, expressions, readers, data_sets, texts, vocabularies, model_folders, embeddings)
+    for one in (recipes, expressions, readers, series, data_sets, texts, vocabularies, model_folders, embeddings)
 }
 
 
@@ -308,6 +321,8 @@ def seeds(name: str) -> list[bytes]:
         pairs = some_pairs()
         wide = [bytes([place]) + pairs[place].decode().encode(encoding) for place in (1, 3) for encoding in WIDE]
         return [*(bytes([place]) + text for place, text in enumerate(pairs)), *wide]
+    if name == "series":
+        return [b"date,a\n2020-01-01,1\n2020-01-02,2.5\n", b"1;2\n3;-4e1\n", b'"a"\tb\n1\t"2"\n']
     if name == "texts":
         return [line.encode() for line in LINES]
     if name == "vocabularies":

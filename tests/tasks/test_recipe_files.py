@@ -140,7 +140,17 @@ def test_a_model_that_is_not_there_is_named(write, tmp_path):
 TABLES = ["data.train={tsv: a.tsv}", "data.valid={tsv: b.tsv}"]
 # Where a value needs others beside it, or none of the plain ones is a value.
 PICTURED, PIXELS = "{features: f, captions: c}", "{images: f, captions: c}"
+SERIES = [
+    "task=forecast",
+    "data.train={csv: a.csv}",
+    "data.valid=null",
+    "data.test=null",
+    "model.bidirectional=false",
+    "evaluation.metrics=[mse]",
+    "training.best_by=mse",
+]
 BESIDE = {
+    **{f"data.series.{name}": SERIES for name in ("columns", "time", "gaps", "split")},
     "data.*.features": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
     "data.*.captions": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
     "data.*.images": [
@@ -164,6 +174,9 @@ BESIDE = {
 VALUES: dict[str, list[Any]] = {
     "data.*.columns": [[2, 5]],
     "data.*.tsv": ["x.tsv"],
+    "data.series.columns": [["load", 2]],
+    "data.series.time": ["when"],
+    "data.series.split": [[0.5, 0.25, 0.25]],
     "training.best_by": ["bleu"],
     "model.picture.channels": [[8, 24]],
     "training.betas": [[0.5, 0.6]],
@@ -224,7 +237,8 @@ def test_the_walk_finds_the_whole_schema():
 @pytest.mark.parametrize("key", LEAVES)
 def test_every_key_can_be_set(write, key):
     parts = key.split(".")
-    general = ".".join(["data", "*", parts[-1]]) if parts[0] == "data" and len(parts) == 3 else key
+    of_a_part = parts[0] == "data" and len(parts) == 3 and parts[1] != "series"
+    general = ".".join(["data", "*", parts[-1]]) if of_a_part else key
     beside = [text.replace("{part}", parts[1]) for text in BESIDE.get(general, [])] if "." in key else []
     if general != key and parts[-1] in FORMS:
         other = {"source": {"target": "t"}, "target": {"source": "s"}}.get(parts[-1], {"columns": ["a", "b"]})

@@ -125,9 +125,11 @@ def load_translator(model: Path) -> Any:
         ModelFolderError: what is there gives no text.
     """
     found = load_any(model)
-    if found.task == "classification":
+    others = {"classification": ("classifier", "labels", "classify"), "forecast": ("forecaster", "numbers", "forecast")}
+    if found.task in others:
+        name, answers, verb = others[found.task]
         raise ModelFolderError(
-            f"{model} is a classifier, which gives labels and no text; use heedful classify, explain or evaluate."
+            f"{model} is a {name}, which gives {answers} and no text; use heedful {verb}, explain or evaluate."
         )
     return found
 

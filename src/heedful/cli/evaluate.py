@@ -32,6 +32,7 @@ EXAMPLES = (
     "heedful evaluate runs/language_model texts.txt",
     "heedful evaluate runs/caption features captions.jsonl",
     "heedful evaluate runs/mine a.csv --columns text,label --picture a.png",
+    "heedful evaluate runs/etth1",
     "grep -i love pairs.tsv | heedful evaluate heedful-demo -",
 )
 SENTENCES_PER_GROUP = 512
@@ -61,13 +62,19 @@ def command(
 
     Captions are written of the pictures in the folder SOURCE and scored on the JSON lines TARGET. A language model is
     scored by the perplexity of TARGET, or of a table's first column; a classifier by the labels of its texts, a table
-    of text and label, with precision, recall and F1 of each label.
+    of text and label, with precision, recall and F1 of each label. A forecaster is scored on the test rows of its
+    recipe, or on all windows of the table SOURCE, beside the last value and a linear model.
 
     The form of a table is told by its name: .csv, .jsonl or .parquet, tab-separated otherwise; text may be .gz or .xz,
     and - is standard input. The scores go to standard output, what was read and left out to standard error.
     """
     check_use(source, target, columns, bundled)
     translator: Any = load_any(model)
+    if translator.task == "forecast":
+        from ._forecasts import evaluate_series
+
+        evaluate_series(translator, model, source, as_json, target or columns or bundled or beam or changes or picture)
+        return
     labels = translator.task == "classification"
     if odd := (beam or changes) if labels else picture:
         raise typer.BadParameter(f"{odd} is of no use to a model for {translator.task}; leave the option out")
@@ -82,20 +89,28 @@ def command(
 
     report = _labels.evaluate_labels(translator, pairs, picture) if labels else None
     scores = _labels.scores(report, translator.recipe) if report else measure(translator, pairs, decoding)
-    if not as_json:
-        for one in scores:
-            typer.echo(str(one))
-        if report:
-            _labels.print_labels(report)
+    if as_json:
+        facts = {} if decoding is None else {"decoding": decoding.model_dump()}
+        write_json(model, pairs, facts, scores, _labels.as_json(report) if report else {})
         return
+    for one in scores:
+        typer.echo(str(one))
+    if report:
+        _labels.print_labels(report)
+
+
+def write_json(
+    model: Path, pairs: "Pairs", facts: dict[str, Any], scores: "list[Score]", more: dict[str, object]
+) -> None:
+    """The scores, what they are of and how they were made, as one object on standard output."""
     content = {
         "model": str(model),
         "data": pairs.origin,
         "pairs": len(pairs),
         "skipped": pairs.skipped,
-        **({} if decoding is None else {"decoding": decoding.model_dump()}),
+        **facts,
         "scores": [vars(one) for one in scores],
-        **(_labels.as_json(report) if report else {}),
+        **more,
     }
     typer.echo(json.dumps(content, ensure_ascii=False))
 

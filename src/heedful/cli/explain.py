@@ -1,4 +1,4 @@
-"""`heedful explain`: what each word of a translation looked at, or which words of a text gave its label."""
+"""`heedful explain`: what each word of a translation looked at, which words gave a label, which rows a forecast."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,7 @@ EXAMPLES = (
     'heedful explain heedful-demo "I love you." --explore --output explore.html',
     "heedful explain runs/caption f/dog.npy --picture dog.jpg --output a.html",
     'heedful explain runs/classify "A lovely film." --output words.html',
+    "heedful explain runs/etth1 ETTh1.csv --output forecast.png",
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
 
@@ -55,6 +56,9 @@ def command(
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
 
     Of a picture, whose file stands in the place of the sentence, its caption, and where in it each word looked.
+
+    Of a table, whose file stands in the place of the sentence, the steps that come behind its last row, at which rows
+    each of them looked, and at which series each row.
 
     Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
 
@@ -109,6 +113,8 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     """The look of one sentence on standard output, or in a file."""
     translator: Any = load_any(model)
     checked = check_sentence(sentence, translator.recipe.data.max_chars)
+    if faithful and translator.task == "forecast":
+        raise typer.BadParameter(f"--faithfulness is of texts, but {model} forecasts series; leave it out")
     if picture and translator.task != "caption":
         raise typer.BadParameter(f"--picture is of captions, but {model} is for {translator.task}; leave it out")
     if faithful and translator.task == "caption":
@@ -117,6 +123,11 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
         from ._captions import show_caption
 
         show_caption(translator, checked, output, picture)
+        return
+    if translator.task == "forecast":
+        from ._forecasts import show_forecast
+
+        show_forecast(translator, checked, output)
         return
     if translator.task == "classification":
         from ._labels import show_answer

@@ -24,6 +24,7 @@ EXAMPLES = (
     'heedful inspect "news/*.tsv.gz"',
     "heedful inspect reviews.csv --columns text,label --labels",
     "heedful inspect features captions.jsonl",
+    "heedful inspect ETTh1.csv --series",
     "heedful inspect tatoeba_en_fr",
 )
 PAIRS_PER_ADVANCE = 1000
@@ -46,6 +47,9 @@ def command(
     labels: Annotated[
         bool, typer.Option("--labels", help="The targets are labels: count them. A classifier's recipe says so itself.")
     ] = False,
+    series: Annotated[
+        bool, typer.Option("--series", help="DATA is a table of time series. A forecaster's recipe says so itself.")
+    ] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="Say how its vocabulary fits: a model folder or a run.")
     ] = None,
@@ -56,11 +60,18 @@ def command(
     A folder may hold such files, or a data set of Hugging Face. Of a recipe, the pairs it learns from are looked at,
     and how many of its validation sentences are among them. With --labels the targets are labels: how many texts each
     has, how unequal they are, and texts that have several. DATA may be a folder of pictures, TARGET their captions.
+    With --series, DATA is a table of time series: how much each moves, and how far it has gone from what is learnt.
     """
     recipe = None if target else find_recipe(data)
     if recipe and columns:
         raise typer.BadParameter("--columns is of use with a table; a recipe names its own")
-    if labels or (recipe and recipe.task == "classification"):
+    if series or (recipe and recipe.task == "forecast"):
+        if odd := target or columns or picture or model or (series and recipe and recipe.task != "forecast"):
+            raise typer.BadParameter(f"--series is of a table alone, but came {odd}; leave one out")
+        from ._forecasts import inspect_series
+
+        inspect_series(recipe, data)
+    elif labels or (recipe and recipe.task == "classification"):
         inspect_labels(recipe, data, target, columns, model or picture)
     elif pictured := of_pictures(recipe, data, target):
         inspect_pictures(pictured, recipe.data.max_chars if recipe else MAX_CHARS, columns or picture or model)

@@ -20,6 +20,7 @@ EXAMPLES = (
     "heedful train pairs --from runs/old --set data.train.tsv=new.tsv",
     "heedful train language_model",
     "heedful train classify --set data.train.csv=mine.csv",
+    "heedful train forecast --set data.train.csv=series.csv",
     "heedful train mine.yaml --devices 4",
 )
 
@@ -74,10 +75,11 @@ def command(
     for name, scores in run.scores.items():
         for score in scores:
             typer.echo(f"{name}\t{score}")
-    verb = "classify" if wanted.task == "classification" else "translate"
+    verb = {"classification": "classify", "forecast": "forecast"}.get(wanted.task, "translate")
     for path, meaning in {
         run.model: f"the model, for `heedful {verb} {run.folder}`",
         run.folder / "loss_curve.png": "loss and accuracy",
+        run.folder / "forecast.png": "the last test window, what came, and what was looked at",
         run.folder / "confusion.png": "right labels beside given ones, and how sure the model was",
         run.folder / "training": "every number of the training, and its last checkpoint",
     }.items():

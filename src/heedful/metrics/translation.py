@@ -20,7 +20,7 @@ class Score:
     """A corpus score and the signature that lets another person reproduce it.
 
     `value` lies between 0 and 100, higher is better, but: CIDEr-D goes up to 1,000; of error rates, which may pass 100,
-    of a calibration error and of a perplexity, from 1 up, lower is better.
+    of a calibration error, of a perplexity, from 1 up, and of the errors of forecasts (MSE, MAE), lower is better.
 
     >>> print(Score("BLEU", 38.125, "nrefs:1|case:mixed"))
     BLEU 38.1 (nrefs:1|case:mixed)
@@ -31,7 +31,16 @@ class Score:
     signature: str
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value:.1f} ({self.signature})"
+        return f"{self.name} {shown_value(self.name, self.value)} ({self.signature})"
+
+
+def shown_value(name: str, value: float) -> str:
+    """A score with as many digits as it needs: four that tell of the error of a forecast, one of all others.
+
+    >>> shown_value("BLEU", 38.125), shown_value("MSE of the last value", 0.08112)
+    ('38.1', '0.08112')
+    """
+    return f"{value:.4g}" if name.startswith(("MSE", "MAE")) else f"{value:.1f}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,10 @@ from .decoders import PlainDecoder as PlainDecoder
 from .decoders import UpdateLookAddDecoder as UpdateLookAddDecoder
 from .decoders import UpdateThenLookDecoder as UpdateThenLookDecoder
 from .document_classifier import DocumentClassifier as DocumentClassifier
+from .dual_stage import DualStageForecaster as DualStageForecaster
+from .dual_stage import Forecast as Forecast
+from .dual_stage import InputAttentionEncoder as InputAttentionEncoder
+from .dual_stage import query_dim_of as query_dim_of
 from .embedding_encoder import EmbeddingEncoder as EmbeddingEncoder
 from .encoders import EncoderOutput as EncoderOutput
 from .encoders import RecurrentEncoder as RecurrentEncoder
@@ -18,6 +22,9 @@ from .language_model import LanguageModel as LanguageModel
 from .language_model import LanguageState as LanguageState
 from .language_model import SelfLookDecoder as SelfLookDecoder
 from .language_model import SelfLookState as SelfLookState
+from .linear_forecast import fit_linear as fit_linear
+from .linear_forecast import last_value as last_value
+from .linear_forecast import linear_forecast as linear_forecast
 from .protocol import StepModel as StepModel
 from .protocol import StepOutput as StepOutput
 from .regions import RegionEncoder as RegionEncoder

@@ -50,7 +50,9 @@ from heedful.models import (
     Copying,
     Decoder,
     DocumentClassifier,
+    DualStageForecaster,
     EmbeddingEncoder,
+    InputAttentionEncoder,
     LanguageModel,
     LookBetweenDecoder,
     LookThenUpdateDecoder,
@@ -65,6 +67,7 @@ from heedful.models import (
     TransformerEncoder,
     UpdateLookAddDecoder,
     UpdateThenLookDecoder,
+    query_dim_of,
 )
 
 from .build_transformer import transformer_decoder, transformer_encoder
@@ -91,6 +94,12 @@ MECHANISMS: dict[str, Callable[[int, int, int], DecoderAttention]] = {
     "stepwise": StepwiseAttention,
     "visual": VisualAttention,
     "visual_hard": lambda *sizes: VisualAttention(*sizes, normalizer=StraightThroughNormalizer()),
+}
+# what a forecaster looks at the series with, likewise
+INPUT_ATTENTIONS: dict[str, Callable[[int, int, int], DecoderAttention]] = {
+    "bahdanau": BahdanauAttention,
+    "luong": lambda query_dim, key_dim, _: LuongAttention(query_dim, key_dim),
+    "sine": SineAttention,
 }
 
 
@@ -162,14 +171,37 @@ def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:
 
 
 def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> nn.Module:
-    """What the function for the recipe's `task` makes of the section; of a classifier the targets are its labels."""
+    """What the function for the recipe's `task` makes of the section; targets may be labels or series."""
     if task == "classification":
         return build_classifier(options, source_vocab, target_vocab - len(SPECIAL_TOKENS))
     if task == "caption":
         return build_captioner(options, target_vocab)
+    if task == "forecast":
+        return build_forecaster(options, target_vocab - len(SPECIAL_TOKENS))
     if task == "language_model":
         return build_language_model(options, target_vocab)
     return build_model(options, source_vocab, target_vocab)
+
+
+def build_forecaster(options: ModelOptions, num_series: int) -> DualStageForecaster:
+    """The forecaster that a recipe's `model` section describes, with fresh weights.
+
+    Args:
+        options: the section; `embedding_dim` are the features of a step to come.
+        num_series: series.
+
+    Raises:
+        RecipeError: the parts do not fit each other.
+    """
+    own = options.forecast
+    layers = Recurrent(
+        options.cell, own.patch * num_series, options.encoder_units, options.encoder_layers, options.dropout
+    )
+    sizes = query_dim_of(layers), own.window, options.attention_units
+    look = INPUT_ATTENTIONS[own.input_attention](*sizes) if own.input_attention != "none" else None
+    encoder = InputAttentionEncoder(layers, look, own.patch)
+    decoder = _decoder(options, encoder.output_dim)
+    return DualStageForecaster(encoder, decoder, own.window, own.horizon, num_series, own.base)
 
 
 def build_language_model(options: ModelOptions, vocab: int) -> LanguageModel:

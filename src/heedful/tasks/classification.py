@@ -220,5 +220,5 @@ CLASSIFICATION = Task(
     lambda classifier, pairs: judge(classifier, pairs).scores(classifier.recipe.evaluation.metrics),
     prepare_documents,
     draw_last,
-    "text",
+    {"loss": "loss per text (nats)", "accuracy": "accuracy"},
 )

@@ -1,4 +1,4 @@
-"""The part of a recipe that is about text: where pairs come from, and how they become ids."""
+"""The part of a recipe that is about data: where pairs or series come from, and how text becomes ids."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -14,6 +14,8 @@ NAMED = ("jsonl", "parquet", "dataset")
 Kind = Literal["word", "character", "letter", "symbol", "bpe", "byte_bpe"]
 FORMS = ("tsv", "csv", *NAMED, "bundled")
 PLACES = ("source", "target", "features", "images", "captions", *FORMS)
+# rows of a table that nobody has
+MOST_ROWS = 10**9
 # what pydantic calls the two forms of `train` in the place of a fault
 TAGS = ("<one>", "<several>")
 Text = Annotated[str | None, Field(min_length=1)]
@@ -120,6 +122,41 @@ class DataPart(Section):
         return self
 
 
+class SeriesOptions(Section):
+    """Which columns of the table `data.train` are series, and which of its rows are learnt from.
+
+    Args:
+        columns: Names, or numbers from 0; every column but the time when left out.
+        time: Column of the times, as ISO 8601 writes them; the first one when left out and it holds such.
+        gaps: Take rows as neighbours however far apart their times are, as working days are.
+        split: Rows to learn from, to choose by and to be judged on, one behind the other: how many of each, or shares.
+    """
+
+    columns: list[int | str] | None = Field(default=None, min_length=1)
+    time: int | str | None = None
+    gaps: bool = False
+    split: list[float | int] = [0.7, 0.1, 0.2]
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _each_once(cls, columns: Any) -> Any:
+        if isinstance(columns, list) and (odd := next((one for one in columns if columns.count(one) > 1), None)):
+            raise ValueError(f"it names {brief(odd)} more than once; name each column once")
+        return columns
+
+    @model_validator(mode="after")
+    def _three_parts(self) -> "SeriesOptions":
+        split = self.split
+        shares = all(0 < part < 1 for part in split) and sum(split) < 1 + 1e-9
+        rows = all(float(part).is_integer() and 1 <= part <= MOST_ROWS for part in split)
+        if len(split) != 3 or not (shares or rows):
+            raise ValueError(
+                f"split is {split}; expected three shares, such as [0.7, 0.1, 0.2], or three numbers of rows, to learn "
+                "from, to choose by and to be judged on"
+            )
+        return self
+
+
 def _is_column(value: Any) -> bool:
     return (isinstance(value, str) and value != "") or (type(value) is int and value >= 0)
 
@@ -153,6 +190,7 @@ class DataOptions(Section):
         streaming: Keep the training pairs on the disk, in the output folder, and read what each epoch needs: for what
             does not fit in memory.
         epoch_pairs: Pairs of an epoch, nearly; null for all of them, or for 100,000 with `streaming`.
+        series: Of forecasts, which columns of the one table in `train` are series, and which rows are for what.
     """
 
     train: Annotated[
@@ -171,6 +209,7 @@ class DataOptions(Section):
     max_ratio: float | None = Field(default=None, ge=1)
     streaming: bool = False
     epoch_pairs: int | None = Field(default=None, gt=0)
+    series: SeriesOptions = Field(default_factory=SeriesOptions)
 
     @property
     def train_parts(self) -> list[DataPart]:

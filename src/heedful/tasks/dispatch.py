@@ -5,6 +5,7 @@ import os
 from .captioning import CAPTION
 from .classification import CLASSIFICATION
 from .corpora import Say
+from .forecasting import FORECAST
 from .language_model import LANGUAGE_MODEL
 from .model_folder import task_of
 from .recipe import Recipe
@@ -12,7 +13,7 @@ from .trained import TrainedModel
 from .translation import TRANSLATION, Run, train_translator
 from .translator import Translator
 
-TASKS = {task.kind.task: task for task in (TRANSLATION, LANGUAGE_MODEL, CLASSIFICATION, CAPTION)}
+TASKS = {task.kind.task: task for task in (TRANSLATION, LANGUAGE_MODEL, CLASSIFICATION, CAPTION, FORECAST)}
 
 
 def train_recipe(recipe: Recipe, say: Say = lambda _: None) -> Run:
@@ -21,7 +22,7 @@ def train_recipe(recipe: Recipe, say: Say = lambda _: None) -> Run:
 
 
 def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
-    """What lies in a model folder: a translator, the writer of a language model or of captions, or a classifier.
+    """What lies in a model folder: a translator, the writer of a language model or of captions, or another.
 
     Raises:
         ModelFolderError: see `TrainedModel.load`.

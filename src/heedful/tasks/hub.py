@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import heedful
 from heedful._errors import ModelFolderError, OutputError
+from heedful.metrics.translation import shown_value
 
 from .model_folder import FILES, SHORTLIST, TASKS, find_model
 from .recipe import Recipe
@@ -19,6 +20,7 @@ _USES = {
     "translation": ("translation", "Translator", "translator", 'translate(["..."])[0][0].text'),
     "language_model": ("text-generation", "Writer", "writer", 'translate(["..."])[0][0].text'),
     "classification": ("text-classification", "Classifier", "classifier", 'classify(["..."])[0].label'),
+    "forecast": ("time-series-forecasting", "Forecaster", "forecaster", 'forecast(read_series("table.csv"))'),
     "caption": ("image-to-text", "Captioner", "captioner", 'translate(["dog.npy"])[0][0].text'),
 }
 Model = TypeVar("Model", bound="HubMixin")
@@ -168,7 +170,7 @@ def card(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     module = TASKS[recipe.task].rpartition(".")[0]
     data = ModelCardData(library_name="heedful", pipeline_tag=tag, tags=["attention", tag])
     rows = [
-        f"| {part} | {one['name']} | {one['value']:.1f} | `{one['signature']}` |\n"
+        f"| {part} | {one['name']} | {shown_value(one['name'], one['value'])} | `{one['signature']}` |\n"
         for part, scores in metrics.get("scores", {}).items()
         for one in scores
     ]
@@ -187,6 +189,8 @@ def _what_it_is(recipe: Recipe) -> str:
     if recipe.task == "classification":
         reads = "without an encoder" if model.encoder == "none" else f"{model.encoder} encoder"
         return f"A classifier ({reads}, pooling: {model.pooling})"
+    if recipe.task == "forecast":
+        return f"A forecaster of {model.forecast.horizon} steps by {model.forecast.window} (DA-RNN)"
     if recipe.task == "caption":
         return f"A writer of captions ({model.encoder} encoder, {model.decoder} decoder)"
     if recipe.task == "language_model":

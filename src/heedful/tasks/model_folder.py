@@ -36,6 +36,7 @@ TASKS = {
     "language_model": "heedful.tasks.language_model.Writer",
     "classification": "heedful.tasks.classification.Classifier",
     "caption": "heedful.tasks.captioning.Captioner",
+    "forecast": "heedful.tasks.forecasting.Forecaster",
 }
 WEIGHTS, CONFIG, TOKENIZER, RECIPE, METRICS = FILES = (
     "model.safetensors",

@@ -13,8 +13,9 @@ from pydantic_core import ErrorDetails
 from heedful._errors import RecipeError, brief
 from heedful.training.options import TrainingOptions
 
-from .data_options import TAGS, DataOptions, Section, TokenizerOptions
+from .data_options import TAGS, DataOptions, Section, SeriesOptions, TokenizerOptions
 from .decoding_options import DecodingOptions
+from .forecast_options import ForecastOptions, check_forecast
 from .picture_options import PictureOptions
 from .recipe_yaml import write_yaml
 from .transformer_options import TransformerOptions
@@ -23,6 +24,7 @@ ROUGE_METRICS = ("rouge1", "rouge2", "rougeL")
 TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match", *ROUGE_METRICS)
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", *TEXT_METRICS)
 CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match", "cer")
+FORECAST_METRICS = ("mse", "mae")
 LABEL_METRICS = ("accuracy", "macro_f1", "calibration_error", "relation_f1")
 # encoders that one task alone has
 ONLY_OF = {
@@ -95,6 +97,7 @@ class ModelOptions(Section):
             (pointer-generator, See et al. 2017), also one that the vocabulary lacks where `tokenizer.kind` is "word",
             "letter" or "symbol"; of a recurrent decoder with attention, over a joint vocabulary.
         picture: What only a convolutional encoder has.
+        forecast: What only a forecaster has; its encoder is recurrent and reads forwards.
     """
 
     architecture: Literal["recurrent", "transformer"] = "recurrent"
@@ -167,6 +170,7 @@ class ModelOptions(Section):
     repeated_looks: float = Field(default=0.0, ge=0)
     copies: bool = False
     picture: PictureOptions = Field(default_factory=PictureOptions)
+    forecast: ForecastOptions = Field(default_factory=ForecastOptions)
     word_encoder: Literal["recurrent", "none"] = "recurrent"
     word_dropout: float = Field(default=0.0, ge=0, lt=1)
     ngrams: int = Field(default=1, gt=0, le=9)
@@ -214,7 +218,7 @@ class EvaluationOptions(Section):
             Of a language model "perplexity", and nothing else; of a classifier any of "accuracy", "macro_f1",
             "calibration_error" and, where labels are relations such as "Cause-Effect(e2,e1)", "relation_f1"; of
             captions any of "bleu", "cider" (CIDEr-D), "chrf", "exact_match" (the share of those that are word by word
-            one of a picture's captions) and "cer" (edits a character, of lines of text).
+            one of a picture's captions) and "cer" (edits a character, of lines of text); of forecasts "mse" and "mae".
         gather: Whether pairs of one source are one text with several references, of which ROUGE and metrics of outputs
             that are right as a whole take the closest; otherwise each pair counts by itself.
         language: Code of the target language, which "tokenized_bleu" needs.
@@ -238,6 +242,8 @@ class EvaluationOptions(Section):
             "relation_f1",
             "cider",
             "cer",
+            "mse",
+            "mae",
         ]
     ] = Field(default=["bleu", "chrf"], min_length=1)
     gather: bool = True
@@ -259,7 +265,7 @@ class Recipe(Section):
             the same text, as in `{tsv: texts.txt, columns: [0, 0]}`. Of its model `decoder` alone is built;
             `attention` is what the states of a recurrent one look back with. "classification" learns the label in
             the second column of the text in the first; of its model `encoder` and `pooling` are built. "caption" says
-            what is on pictures; its data have `captions`.
+            what is on pictures; its data have `captions`. "forecast" says how the series of one table go on.
         seed: Of the weights' first values, the order of the batches and dropout.
         output: Folder of the run; may begin with a variable of the environment, see `DataPart`.
         start_from: Model folder, or folder of the run that holds it, whose weights the training begins with; its
@@ -268,7 +274,7 @@ class Recipe(Section):
     """
 
     name: str = Field(min_length=1)
-    task: Literal["translation", "language_model", "classification", "caption"] = "translation"
+    task: Literal["translation", "language_model", "classification", "caption", "forecast"] = "translation"
     seed: int = Field(default=1, ge=0, lt=2**63)
     output: str = Field(min_length=1)
     start_from: str | None = Field(default=None, min_length=1)
@@ -291,6 +297,7 @@ class Recipe(Section):
         known = {
             "classification": ("loss", "accuracy", "macro_f1", "relation_f1"),
             "caption": ("loss", "perplexity", "accuracy", *CAPTION_METRICS),
+            "forecast": ("loss", *FORECAST_METRICS),
         }.get(self.task, VALIDATION_METRICS)
         if self.training.best_by not in known:
             raise ValueError(
@@ -348,8 +355,22 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _forecast(self) -> "Recipe":
+        measured = {*self.evaluation.metrics} & {*FORECAST_METRICS}
+        if (self.task == "forecast") != bool(measured) or (measured and measured != {*self.evaluation.metrics}):
+            raise ValueError(
+                f"evaluation.metrics are {', '.join(self.evaluation.metrics)}; a forecast is measured by some of "
+                f"{', '.join(FORECAST_METRICS)}, and no other task is"
+            )
+        if self.task == "forecast":
+            check_forecast(self.data, self.model.encoder, self.model.decoder, self.model.bidirectional)
+        elif self.data.series != SeriesOptions():
+            raise ValueError(f"data.series goes with task: forecast, but the task is {self.task!r}; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _task(self) -> "Recipe":
-        if self.task in ("classification", "caption"):
+        if self.task in ("classification", "caption", "forecast"):
             return self
         if self.task == "language_model" and not self.tokenizer.joint:
             raise ValueError("a language model has one vocabulary; set tokenizer.joint: true")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 # unknown tokens that are warned of
 UNKNOWN = 0.1
+CURVES = {"loss": "loss per token (nats)", "accuracy": "accuracy over real tokens"}
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,18 @@ class Task:
         evaluate: scores of a model on pairs.
         prepare: reads the data and turns them into ids, see the function of this name; that one when left out.
         draw: given the trained model, the pairs to score and the folder of the run, draws what the task is seen by.
-        unit: what the loss is a mean over.
+        curves: what of a training is drawn, with the title of each panel.
+        things: what is learnt from and scored, in the plural.
     """
 
     kind: type[TrainedModel]
     loss: Callable[..., Loss]
     validator: Callable[[Any, Any, Processes], Callable[[nn.Module], Mapping[str, float]]]
-    evaluate: Callable[[Any, Pairs], list[Score]]
+    evaluate: Callable[[Any, Any], list[Score]]
     prepare: "Callable[[Recipe, Path, Say], Material] | None" = None
-    draw: Callable[[Any, Mapping[str, Pairs], Path], object] | None = None
-    unit: str = "token"
+    draw: Callable[[Any, Mapping[str, Any], Path], object] | None = None
+    curves: Mapping[str, str] = field(default_factory=lambda: CURVES)
+    things: str = "pairs"
 
 
 def train_translator(
@@ -119,7 +122,9 @@ def train_translator(
             recipe = material.recipe or recipe
         translator = fresh_translator(recipe, material.tokenizers, tell, task.kind)
         parameters = translator.metrics["parameters"]
-        tell(f"Model: {parameters:,} parameters; training on {material.num_pairs:,} pairs.")
+        tell(f"Model: {parameters:,} parameters; training on {material.num_pairs:,} {task.things}.")
+        if material.begin and not recipe.start_from:
+            material.begin(translator.model)
         result = train(
             translator.model,
             material.batches,
@@ -132,11 +137,11 @@ def train_translator(
         )
         processes.leave()
         translator.model.to("cpu")
-        say(f"Scoring the model on the {' and '.join(material.to_score)} pairs.")
+        say(f"Scoring the model on the {' and '.join(material.to_score)} {task.things}.")
         scores = {name: task.evaluate(translator, pairs) for name, pairs in material.to_score.items()}
         translator.metrics = {**translator.metrics, **summary(result, scores)}
         translator.save(folder / "model")
-        draw_curves(folder, task.unit)
+        draw_curves(folder, task.curves)
         if task.draw:
             task.draw(translator, material.to_score, folder)
     return Run(folder, result, translator, scores)
@@ -146,16 +151,17 @@ def train_translator(
 class Material:
     """The inputs of a training: vocabularies, batches, validation set, the sets to score, what the loss is told.
 
-    And the recipe, where the data said more than stood in it.
+    And the recipe, where the data said more than stood in it, and what tells a fresh model what the data alone know.
     """
 
     tokenizers: TokenizerPair
     batches: Batches
     num_pairs: int
     valid: Any
-    to_score: dict[str, Pairs]
+    to_score: dict[str, Any]
     loss_options: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
+    begin: Callable[[Any], None] | None = None
 
 
 def prepare(recipe: Recipe, folder: Path, say: Say) -> Material:
@@ -348,20 +354,17 @@ def read_curve(folder: Path, label: str, column: str = "loss") -> "Curve":
     )
 
 
-def draw_curves(folder: str | os.PathLike[str], unit: str = "token") -> Path:
-    """Draw `loss_curve.png` of a run from its CSV files: loss and accuracy, training and validation.
+def draw_curves(folder: str | os.PathLike[str], curves: Mapping[str, str] = CURVES) -> Path:
+    """Draw `loss_curve.png` of a run from its CSV files, training and validation.
 
     Args:
         folder: the run's output folder.
-        unit: what the loss is a mean over.
+        curves: columns of these files, with the title of each panel.
     """
     from heedful.visual.curves import write_curves
 
     folder = Path(folder)
-    panels = {
-        f"loss per {unit} (nats)": [read_curve(folder, "model", "loss")],
-        "accuracy over real tokens" if unit == "token" else "accuracy": [read_curve(folder, "model", "accuracy")],
-    }
+    panels = {title: [read_curve(folder, "model", column)] for column, title in curves.items()}
     return write_curves(panels, folder / "loss_curve.png")
 
 

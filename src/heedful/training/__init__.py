@@ -15,6 +15,7 @@ from .losses import (
     label_smoothed_cross_entropy,
     next_token_loss,
     sequence_loss,
+    squared_loss,
 )
 from .options import Ramp, TrainingOptions
 from .score_function import ScoreFunctionLoss, score_function_loss
@@ -42,6 +43,7 @@ __all__ = [
     "next_token_loss",
     "score_function_loss",
     "sequence_loss",
+    "squared_loss",
     "train",
     "validation_loss",
 ]

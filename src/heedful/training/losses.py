@@ -139,3 +139,21 @@ def absolute_loss(model: nn.Module, batch: ExampleBatch, smoothing: float = 0.0)
     errors = (model(batch.inputs, batch.lengths).answer - batch.answers).abs()
     total = (errors * batch.counts).sum()
     return Loss(total, batch.counts.sum(), torch.full_like(total, torch.nan))
+
+
+def squared_loss(model: nn.Module, batch: ExampleBatch, smoothing: float = 0.0) -> Loss:
+    """Mean squared error of a model that answers with several numbers for each example, the mean over these numbers.
+
+    Args:
+        model: Maps `(inputs, lengths)` to what has a field `answer` [batch, ...].
+        batch: Its answers are numbers.
+        smoothing: 0: a number is not smoothed.
+
+    Raises:
+        ValueError: If `smoothing` is not 0.
+    """
+    if smoothing:
+        raise ValueError(f"smoothing is {smoothing}; the answers are numbers, which have none: leave it at 0")
+    errors = (model(batch.inputs, batch.lengths).answer - batch.answers).square().flatten(1).mean(1)
+    total = (errors * batch.counts).sum()
+    return Loss(total, batch.counts.sum(), torch.full_like(total, torch.nan))

@@ -19,7 +19,7 @@ FREE_OPTIONS = LIMITS | {
 Precision = Annotated[
     Literal["32", "bf16", "16"], BeforeValidator(lambda given: str(given) if type(given) is int else given)
 ]
-LOWER_IS_BETTER = frozenset({"loss", "mae", "perplexity", "ter", "wer", "per", "cer"})
+LOWER_IS_BETTER = frozenset({"loss", "mae", "mse", "perplexity", "ter", "wer", "per", "cer"})
 
 
 class Ramp(BaseModel):
@@ -46,8 +46,8 @@ class TrainingOptions(BaseModel):
     must be set. Time counts validation, and adds up over resumed runs.
 
     Args:
-        tokens_per_batch: Real target tokens in a batch; the code that makes batches reads it, the loop does not. With
-            more processes, each takes its share of every batch.
+        tokens_per_batch: Real target tokens in a batch, of forecasts rows that are seen and forecast; the code that
+            makes batches reads it, the loop does not. With more processes, each takes its share of every batch.
         accumulate: Batches whose gradients make one update; the last update of an epoch may have fewer.
         optimizer: "adamw", "adam" (whose weight decay is part of the gradient), "rmsprop" or "sgd".
         learning_rate: Peak learning rate.
