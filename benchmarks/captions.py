@@ -19,7 +19,7 @@ from heedful.tasks.captioning import Captioner
 from heedful.tasks.dispatch import train_recipe
 from heedful.tasks.recipe_files import load_recipe
 
-TRAIN, VALID, TEST = 4000, 150, 500
+TRAIN, VALID, TEST = 24_000, 150, 500
 SETTINGS = [
     # a state that sees nothing of the picture must look at what it names, and the attention itself knows where it was
     "model.attention=location",

@@ -24,7 +24,7 @@ from record import RESULTS, append
 from heedful.data.bundled import load_pairs
 from heedful.metrics.evidence import attention_summary
 from heedful.tasks.demo import RIVALS
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.recipe_files import load_recipe
 from heedful.tasks.translation import train_translator
 from heedful.tasks.translator import Translator

@@ -20,7 +20,7 @@ from typing import get_args
 import numpy as np
 from torch import nn
 
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.recipe_files import load_recipe
 from heedful.tasks.translation import train_translator
 from heedful.tasks.translator import Translator

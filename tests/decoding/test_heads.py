@@ -6,7 +6,7 @@ import torch
 from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, Decoding, Ensemble, Sampling, decode
 from heedful.tasks.build import build_model
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.transformer_options import TransformerOptions
 from tests.models.tiny import model_of
 

@@ -6,7 +6,7 @@ from heedful.data.tokenizers import TokenizerPair
 from heedful.data.vocabulary import EOS
 from heedful.decoding import Constraints, Decoding, greedy
 from heedful.tasks.build import build_model
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 
 SIZES = {"embedding_dim": 12, "encoder_units": 10, "decoder_units": 14, "attention_units": 9, "readout_units": 8}
 TRANSFORMER = {"encoder": "transformer", "decoder": "transformer", "encoder_layers": 1, "decoder_layers": 1}

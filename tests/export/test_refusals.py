@@ -6,7 +6,7 @@ from heedful._errors import ExportError
 from heedful.export import make_graphs
 from heedful.export.ctranslate2 import refuse_unrepresentable
 from heedful.tasks.build import build_captioner
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from tests.export.small import SIZES, TRANSFORMER
 
 PICTURE = {"height": 16, "width": 24, "channels": [4, 5], "grey": True}

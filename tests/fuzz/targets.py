@@ -30,7 +30,8 @@ from heedful.data.tokenizers import KINDS, LABEL, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import SPECIAL_TOKENS
 from heedful.tasks.build import build_model
 from heedful.tasks.model_folder import CONFIG, FILES, METRICS, RECIPE, TOKENIZER, WEIGHTS, file_hashes, load_folder
-from heedful.tasks.recipe import ModelOptions, Recipe, check_recipe, dump_recipe
+from heedful.tasks.model_options import ModelOptions
+from heedful.tasks.recipe import Recipe, check_recipe, dump_recipe
 from heedful.tasks.recipe_files import load_recipe, settle_recipe, shipped_recipes
 from heedful.tasks.recipe_yaml import parse_yaml
 from heedful.tasks.translator import Translator

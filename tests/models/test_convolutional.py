@@ -7,7 +7,7 @@ from heedful.decoding import Constraints, Decoding, Ensemble, Penalties, beam_se
 from heedful.models import ConvolutionalEncoder, RecurrentEncoder
 from heedful.models.convolutional import halved
 from heedful.tasks.build import build_captioner
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from tests.tolerances import assert_close
 
 STRIDES = [(2, 2), (2, 1), (2, 2)]

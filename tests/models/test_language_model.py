@@ -13,7 +13,7 @@ from heedful.functional import TokenTarget, cross_entropy
 from heedful.layers import Recurrent, TokenEmbedding
 from heedful.models import LanguageModel, OutputLayer, PlainDecoder, SelfLookDecoder
 from heedful.tasks.build import build_language_model
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from tests.tolerances import assert_close
 
 TEXT = torch.tensor([[2, 4, 9, 5, 6, 7], [2, 8, 5, 5, 10, 4]])

@@ -7,7 +7,7 @@ from heedful.decoding import Decoding, decode
 from heedful.functional import TokenTarget
 from heedful.models import RegionEncoder, RegionProjection
 from heedful.tasks.build import build_captioner
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from tests.tolerances import assert_close
 
 

@@ -13,9 +13,9 @@ from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, Decoding, beam_search, greedy
 from heedful.functional import align_left
 from heedful.tasks.build import MECHANISMS, build_model
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.parts import part_names
 from heedful.tasks.rebuild import unique_state
-from heedful.tasks.recipe import ModelOptions
 from heedful.tasks.transformer_options import PlaceOptions, TransformerOptions
 from tests.tolerances import assert_close
 

@@ -27,8 +27,9 @@ from heedful.tasks.corpora import read_part
 from heedful.tasks.data_options import TokenizerOptions
 from heedful.tasks.dispatch import load_model, train_recipe
 from heedful.tasks.hub import card
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.rebuild import unique_state
-from heedful.tasks.recipe import ModelOptions, check_recipe
+from heedful.tasks.recipe import check_recipe
 from heedful.tasks.recipe_files import load_recipe
 from heedful.tasks.text_faithfulness import classifier_faithfulness
 from heedful.tasks.transformer_options import TransformerOptions

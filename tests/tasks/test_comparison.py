@@ -10,7 +10,7 @@ from heedful.metrics.translation import LengthScore, Score
 from heedful.tasks.comparison import Contender, recipe_of, size_models, with_limit
 from heedful.tasks.comparison_results import Row, conclusion, thirds
 from heedful.tasks.equal_sizes import NAMES, TOLERANCE, count_parameters, with_attention
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.recipe_files import load_recipe
 
 VOCABULARY = (4000, 3900)

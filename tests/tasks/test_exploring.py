@@ -15,7 +15,7 @@ from heedful.tasks.build import build_model, build_task
 from heedful.tasks.exploring import explore, kept_weights, other_than_softmax
 from heedful.tasks.language_model import Writer
 from heedful.tasks.looking import ENCODER
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.translated import read_pieces
 from heedful.tasks.translator import Translator

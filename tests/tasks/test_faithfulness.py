@@ -12,7 +12,8 @@ from heedful.metrics.faithfulness import faithfulness
 from heedful.models.encoders import EncoderOutput
 from heedful.tasks import faithfulness as measured
 from heedful.tasks.build import build_model
-from heedful.tasks.recipe import ModelOptions, TransformerOptions
+from heedful.tasks.model_options import ModelOptions
+from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.translator import Translator
 
 PAIR = "I love you, Tom.", "Je t'aime, Tom."

@@ -124,6 +124,7 @@ def test_what_comes_later_changes_nothing(trained, tmp_path):
     fresh = type(
         "Empty", (), {name: torch.zeros_like(getattr(model, name)) for name in ("mean", "deviation", "linear")}
     )
+    assert material.begin is not None
     material.begin(fresh)
     for name in ("mean", "deviation", "linear"):
         assert torch.equal(getattr(fresh, name), getattr(model, name))

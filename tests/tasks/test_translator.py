@@ -19,8 +19,9 @@ from heedful.tasks.decoding import make_constraints, make_decoding
 from heedful.tasks.decoding_batches import by_equal_length, by_length
 from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.joining import join
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.rebuild import unique_state
-from heedful.tasks.recipe import ModelOptions, check_recipe
+from heedful.tasks.recipe import check_recipe
 from heedful.tasks.transformer_options import TransformerOptions
 from heedful.tasks.translator import Translator
 from tests.small import small_content

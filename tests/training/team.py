@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from heedful.tasks.build import build_model
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.training import DatasetBatches, sequence_loss, train, validation_loss
 from heedful.training.processes import start
 from tests.training.tiny import VOCABULARY, WatchedFeed, options, tiny_dataset

@@ -14,7 +14,7 @@ from torch import nn
 
 from heedful._errors import OutputError, RecipeError
 from heedful.tasks.build import build_model
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.training import checks, train
 from heedful.training.engine import Engine
 from heedful.training.losses import sequence_loss

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from heedful.tasks.build import build_model
-from heedful.tasks.recipe import ModelOptions
+from heedful.tasks.model_options import ModelOptions
 from heedful.training import Ramp, TrainingInterrupted, train
 from tests.training.test_loop import SignalAt, rows
 from tests.training.tiny import VOCABULARY, held_out, options, tiny_dataset

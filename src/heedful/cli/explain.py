@@ -55,10 +55,8 @@ def command(
 ) -> None:
     """Translate one sentence and show what each word looked at: in the terminal, or in a file.
 
-    Of a picture, whose file stands in the place of the sentence, its caption, and where in it each word looked.
-
-    Of a table, whose file stands in the place of the sentence, the steps that come behind its last row, at which rows
-    each of them looked, and at which series each row.
+    Of a picture, whose file stands in the place of the sentence, its caption, and where in it each word looked. Of a
+    table, the steps that come behind its last row, at which rows each of them looked, and at which series each row.
 
     Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
 

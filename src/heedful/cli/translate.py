@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from heedful.tasks.decoding_options import DecodingOptions
+    from heedful.tasks.translator import Translator
 
 EXAMPLES = (
     'echo "I love you." | heedful translate heedful-demo',

@@ -71,7 +71,8 @@ from heedful.models import (
 )
 
 from .build_transformer import transformer_decoder, transformer_encoder
-from .recipe import ModelOptions, expand_path
+from .model_options import ModelOptions
+from .recipe import expand_path
 from .weights import read_weights
 
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score

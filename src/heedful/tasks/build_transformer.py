@@ -30,8 +30,8 @@ from heedful.models import (
     TransformerEncoderLayer,
 )
 
+from .model_options import ModelOptions
 from .parts import build_part
-from .recipe import ModelOptions
 from .transformer_options import PlaceOptions
 
 # distances with a vector of their own, Shaw et al. 2018, section 4.1

@@ -16,7 +16,8 @@ from .batches import make_tokenizers
 from .comparison_run import Measurement, read_measured, train_and_measure
 from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, TRANSFORMER, count_parameters, fit_size, refuse_recipe, with_attention
-from .recipe import ModelOptions, Recipe, check_recipe, did_you_mean
+from .model_options import ModelOptions
+from .recipe import Recipe, check_recipe, did_you_mean
 from .recipe_yaml import parse_yaml
 from .scoring import check_decoding, check_metrics
 from .side_by_side import Job, run_jobs

@@ -8,7 +8,7 @@ import torch
 from heedful._errors import RecipeError
 
 from .build import build_model
-from .recipe import ModelOptions
+from .model_options import ModelOptions
 
 TRANSFORMER = "transformer"
 # what may stand in the place of a recipe's attention

@@ -12,8 +12,8 @@ from heedful.data.pictures import TooLargeError, read_picture
 from heedful.data.regions import Regions, named_regions, read_regions, region_shape
 from heedful.models.convolutional import halved
 
+from .model_options import ModelOptions
 from .picture_options import PictureOptions
-from .recipe import ModelOptions
 
 # columns of pixels of a line of text
 WIDEST = 4000
