@@ -1,4 +1,6 @@
-"""Vectors of n-grams by hashing, against whole numbers of Python."""
+"""Vectors of n-grams against lists of Python: which have one, and where they end."""
+
+from collections import Counter
 
 import pytest
 import torch
@@ -6,42 +8,48 @@ import torch
 from heedful.layers import NgramEmbedding
 from tests.tolerances import assert_close
 
-PRIME = 2**31 - 1
+TEXTS = [[31_999, 7, 2_000_000_000, 9, 4, 9, 4], [6, 31_999, 7, 1, 1], [31_999, 7, 2_000_000_000], [5], [9, 4, 9]]
 
 
-def vector(layer: NgramEmbedding, ngram: list[int]) -> torch.Tensor:
-    """The sum of the two rows of an n-gram, by hand."""
-    number = 0
-    for token in ngram:
-        number = (number * 1_000_003 + token) % PRIME
-    rows = [
-        (factor * number + addend) % PRIME % len(layer.table.weight)
-        for factor, addend in ((1_540_483_477, 374_761_393), (668_265_263, 1_274_126_177))
-    ]
-    return layer.table.weight[rows].sum(0)
+def ngrams_at(text: list[int], place: int, longest: int) -> list[tuple[int, ...]]:
+    return [tuple(text[place + 1 - size : place + 1]) for size in range(2, longest + 1) if size <= place + 1]
 
 
 @pytest.mark.parametrize("longest", [2, 4])
-def test_every_token_has_the_sum_of_the_ngrams_that_end_there(longest):
-    layer = NgramEmbedding(5, rows=23, longest=longest).double()
-    ids = torch.tensor([[31_999, 7, 2_000_000_000, 9, 4], [6, 31_999, 7, 1, 1]])
-    found = layer(ids)
-    for row, text in enumerate(ids.tolist()):
+def test_every_token_has_the_sum_of_the_frequent_ngrams_that_end_there(longest):
+    held = Counter()
+    for text in TEXTS:
+        held.update({one for place in range(len(text)) for one in ngrams_at(text, place, longest)})
+    frequent = [ngram for ngram, count in held.items() if count > 1]
+    layer = NgramEmbedding(5, rows=len(frequent), longest=longest).double()
+    layer.learn(map(torch.tensor, TEXTS))
+    torch.nn.init.normal_(layer.table.weight)
+    # the vector of an n-gram, where it stands alone at an end
+    alone = {one: layer(torch.tensor([one]))[0, -1] - sum_of_shorter(layer, one) for one in frequent}
+    assert len({tuple(vector.tolist()) for vector in alone.values()}) == len(frequent)
+    for text in TEXTS:
+        found = layer(torch.tensor([text]))[0]
         for place in range(len(text)):
-            ngrams = [text[place + 1 - size : place + 1] for size in range(2, longest + 1) if size <= place + 1]
-            expected = sum((vector(layer, ngram) for ngram in ngrams), torch.zeros(5).double())
-            assert_close(found[row, place], expected)
-    assert not layer(ids[:, :1]).any()
+            wanted = [alone[one] for one in ngrams_at(text, place, longest) if one in alone]
+            assert_close(found[place], sum(wanted, torch.zeros(5).double()))
 
 
-def test_order_counts_and_pairs_that_share_a_row_seldom_share_both():
-    layer = NgramEmbedding(1, rows=50)
-    numbers = torch.arange(1, 2001)
-    rows = torch.stack([layer.row(numbers, 0), layer.row(numbers, 1)], 1)
-    # 2,000 numbers in 50 rows share one of them; 2,500 pairs of rows hold most of them apart
-    assert len(rows.unique(dim=0)) > 1000
-    assert torch.bincount(rows[:, 0], minlength=50).max() < 2 * 2000 / 50
-    assert not torch.equal(layer(torch.tensor([[4, 5]])), layer(torch.tensor([[5, 4]])))
+def sum_of_shorter(layer: NgramEmbedding, ngram: tuple[int, ...]) -> torch.Tensor:
+    """What the n-grams within one say at its end."""
+    return layer(torch.tensor([ngram[1:]]))[0, -1] if len(ngram) > 2 else torch.zeros(5).double()
+
+
+def test_the_others_have_none_and_order_counts():
+    layer = NgramEmbedding(2, rows=6)
+    assert not layer(torch.tensor([[4, 5, 6]])).any()
+    layer.learn([torch.tensor([4, 5])])
+    torch.nn.init.ones_(layer.table.weight)
+    assert layer(torch.tensor([[4, 5, 4]]))[0].tolist() == [[0, 0], [1, 1], [0, 0]]
+    layer.learn([])
+    assert not layer(torch.tensor([[4, 5]])).any()
+    again = NgramEmbedding(2, rows=6)
+    again.load_state_dict(layer.state_dict())
+    assert torch.equal(again.numbers, layer.numbers)
 
 
 @pytest.mark.parametrize("sizes", [(0, 3, 2), (3, 0, 2), (3, 3, 1)])

@@ -14,7 +14,9 @@ END = 3
 
 
 def documents() -> DocumentClassifier:
-    words, sentences = EmbeddingEncoder(TokenEmbedding(17, 3), 3, NgramEmbedding(3, 7)), RecurrentEncoder(None, 3, 2)
+    ngrams = NgramEmbedding(3, 7)
+    ngrams.learn([torch.arange(4, 17)])
+    words, sentences = EmbeddingEncoder(TokenEmbedding(17, 3), 3, ngrams), RecurrentEncoder(None, 3, 2)
     levels = HierarchicalAttention(words, AttentionPooling(3, 5), sentences, AttentionPooling(4, 7))
     return DocumentClassifier(levels, nn.Linear(4, 2), END).double().eval()
 
@@ -103,9 +105,12 @@ def test_words_are_hidden_in_training_alone_and_none_of_them_may_be_left(kind):
 
 def test_a_bag_is_the_sum_of_words_and_ngrams_and_hides_padding():
     ngrams = NgramEmbedding(3, 7)
+    ngrams.learn([torch.tensor([4, 5, 6])])
+    torch.nn.init.normal_(ngrams.table.weight)
     encoder = EmbeddingEncoder(TokenEmbedding(17, 3), 3, ngrams).eval()
     ids = torch.tensor([[4, 5, 6], [7, 9, 9]])
     read = encoder(ids, torch.tensor([3, 1]))
+    assert ngrams(ids)[0, 1:].all()
     assert_close(read.outputs[0], (encoder.embedding(ids) + ngrams(ids))[0])
     assert_close(read.outputs[1, 0], encoder.embedding(ids)[1, 0])
     assert not read.outputs[1, 1:].any()

@@ -12,7 +12,9 @@ from torch import nn
 from heedful._errors import DataError, brief
 from heedful.data.ids import Ids
 from heedful.data.labelled import LabelledBatches
+from heedful.data.tokenizers import Tokenizer
 from heedful.data.vocabulary import UNK
+from heedful.layers import NgramEmbedding
 from heedful.metrics.classification import accuracy, confusion_matrix, is_relation, macro_f1, relation_f1
 from heedful.training import label_loss
 from heedful.training.processes import Processes
@@ -182,7 +184,16 @@ def prepare_documents(recipe: Recipe, folder: Path, say: Say) -> Material:
     if "test" in to_score:  # told before anything takes time
         encode(to_score["test"], tokenizers, Limits(recipe.data.max_length), say)
     options = {"weights": label_weights(counts)} if recipe.data.balance_labels else {}
-    return Material(tokenizers, batches, material.num_pairs, valid, to_score, options)
+    begin = partial(learn_ngrams, texts=sample.source, tokenizer=tokenizers.source, recipe=recipe)
+    return Material(tokenizers, batches, material.num_pairs, valid, to_score, options, begin=begin)
+
+
+def learn_ngrams(model: nn.Module, texts: Sequence[str], tokenizer: Tokenizer, recipe: Recipe) -> None:
+    """Choose which n-grams have a vector, in a model that has any, by the texts that its vocabulary is made of."""
+    for layer in model.modules():
+        if isinstance(layer, NgramEmbedding):
+            ids, _ = cut(encode_texts(tokenizer, texts, has_sentences(recipe)), recipe.data.max_length)
+            layer.learn(torch.from_numpy(text).long() for text in ids)
 
 
 def validator(

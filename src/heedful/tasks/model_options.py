@@ -62,7 +62,7 @@ class ModelOptions(Section):
         word_encoder: Of "hierarchical", what reads the words of a sentence; its sentences have a recurrent one.
         word_dropout: Of a classifier, share of the words hidden in training.
         ngrams: Where words have no encoder, tokens of the longest n-gram that has a vector; 1 for words alone.
-        ngram_rows: Rows of the table in which n-grams find their vectors by hashing.
+        ngram_rows: How many n-grams have a vector: the most frequent ones of the training texts.
         feature_dim: Of captions, features of a region; null for what the files of the training pictures have.
         even_looks: How much it counts in the loss that each region is looked at once in total (Xu et al. 2015, equation
             14, who take 1); of texts, each token of the source.
