@@ -27,11 +27,11 @@ def test_it_draws_every_number():
     for place in range(2):
         lines = {line.get_label(): line.get_ydata() for line in figure.axes[place].lines}
         for name, values in (("forecast", drawn.forecast), ("what came", drawn.came), *drawn.others.items()):
-            np.testing.assert_array_equal(lines[name], values[:, place])
+            np.testing.assert_array_equal(lines[name], np.asarray(values)[:, place])
         np.testing.assert_array_equal(figure.axes[place].lines[1].get_ydata(), drawn.seen[:, place])
     images = [image.get_array() for axes in figure.axes for image in axes.images]
     np.testing.assert_array_equal(images[0], drawn.weights)
-    np.testing.assert_array_equal(images[1], drawn.input_weights.T)
+    np.testing.assert_array_equal(images[1], np.transpose(drawn.input_weights))
     assert len(draw_forecast(picture(9)).axes) == 8 + 2 * 2
     assert len(draw_forecast(picture(1, weights=None, input_weights=None, came=None, others={})).axes) == 1
 
