@@ -99,4 +99,4 @@ def test_rows_are_shared_out_in_their_order():
 
 def test_times_go_on_in_the_usual_step():
     days = ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06"]
-    assert Series(np.zeros((4, 1)), ["a"], days, "").times_after(1) == ["2020-01-07 00:00:00"]
+    assert Series(np.zeros((4, 1)), ["a"], days, "").times_after(1) == ["2020-01-07"]

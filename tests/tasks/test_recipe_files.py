@@ -148,9 +148,13 @@ SERIES = [
     "model.bidirectional=false",
     "evaluation.metrics=[mse]",
     "training.best_by=mse",
+    "training.teacher_forcing=null",
+    "training.label_smoothing=0",
 ]
 BESIDE = {
     **{f"data.series.{name}": SERIES for name in ("columns", "time", "gaps", "split")},
+    **{f"model.forecast.{name}": SERIES for name in ("window", "horizon", "patch", "base", "input_attention")},
+    **{f"model.{name}_looks": ["training.teacher_forcing=null"] for name in ("even", "repeated")},
     "data.*.features": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
     "data.*.captions": ["task=caption", *(f"data.{part}={PICTURED}" for part in ("train", "valid", "test"))],
     "data.*.images": [

@@ -443,3 +443,12 @@ def test_an_embedding_that_cannot_serve_is_refused_in_a_sentence(tmp_path, conte
     path.write_bytes(content)
     with pytest.raises(RecipeError, match=f"^model.target_embeddings: .*{re.escape(sentence)}.*$"):
         build_model(ModelOptions(embedding_dim=6, units=3, target_embeddings=str(path)), 9, 9)
+
+
+def test_a_word_that_the_target_lacks_is_aligned_as_unknown_where_nothing_is_copied(tmp_path):
+    plain = fresh(tmp_path)
+    words = Tokenizer.from_entries([f"w{number}" for number in range(40)] + ["Ann"]), Tokenizer.from_entries(["met"])
+    sizes = [side.vocab_size for side in words]
+    model = build_model(plain.recipe.model, *sizes).eval()
+    plain = Translator(model, TokenizerPair(*words, joint=False), plain.recipe)
+    assert plain.align("Ann met", "Ann met").weights.shape[0] == 2

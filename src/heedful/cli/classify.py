@@ -37,7 +37,8 @@ def command(
     """
     classifier: Any = load_any(model)
     if classifier.task != "classification":
-        raise ModelFolderError(f"{model} is no classifier but for {classifier.task}; use heedful translate.")
+        verb = "forecast" if classifier.task == "forecast" else "translate"
+        raise ModelFolderError(f"{model} is no classifier but for {classifier.task}; use heedful {verb}.")
 
     from ._labels import best
 

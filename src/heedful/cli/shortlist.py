@@ -35,6 +35,8 @@ def command(
     translator = load_translator(model)
     if translator.task != "translation":
         raise DataError(f"{model} is a model for {translator.task}; a shortlist is of use to one for translation.")
+    if translator.recipe.model.copies:
+        raise DataError(f"{model} copies words, which no shortlist holds; it decodes without one.")
     sources, targets = [], []
     for part in translator.recipe.data.train_parts:
         pairs = read_part(part, say, translator.recipe.data.max_chars)

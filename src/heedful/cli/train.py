@@ -78,7 +78,7 @@ def command(
     verb = {"classification": "classify", "forecast": "forecast"}.get(wanted.task, "translate")
     for path, meaning in {
         run.model: f"the model, for `heedful {verb} {run.folder}`",
-        run.folder / "loss_curve.png": "loss and accuracy",
+        run.folder / "loss_curve.png": "how it learned",
         run.folder / "forecast.png": "the last test window, what came, and what was looked at",
         run.folder / "confusion.png": "right labels beside given ones, and how sure the model was",
         run.folder / "training": "every number of the training, and its last checkpoint",

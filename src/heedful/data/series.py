@@ -27,6 +27,8 @@ SEPARATORS = ("\t", ";", ",")
 LONG_STEP = 1.5
 # rows that tell the usual step
 USUAL_ROWS = 500
+# characters of 2016-07-01
+DATE = 10
 SHOWN = 12
 
 
@@ -60,7 +62,10 @@ class Series:
             return [str(last + step) for step in range(1, count + 1)]
         usual = _usual([later - earlier for earlier, later in pairwise(times)])
         try:
-            return [str(times[-1] + step * usual) for step in range(1, count + 1)]
+            later = [times[-1] + step * usual for step in range(1, count + 1)]
+            # days stay days
+            dates = all(len(time) == DATE for time in self.times[-USUAL_ROWS:]) and not any(one.hour for one in later)
+            return [str(one.date() if dates else one) for one in later]
         except OverflowError:
             raise DataError(f"{self.origin}: no calendar goes {count} steps beyond {self.times[-1]}.") from None
 
@@ -177,6 +182,15 @@ def _number(cell: str, name: str, line: int, path: str | PathLike[str]) -> float
     )
 
 
+def _said(step: timedelta) -> str:
+    """As a person says it.
+
+    >>> _said(timedelta(days=1)), _said(timedelta(hours=1))
+    ('1 day', '1:00:00')
+    """
+    return str(step).removesuffix(", 0:00:00")
+
+
 def _usual(steps: list[timedelta]) -> timedelta:
     """The step in the middle, by length."""
     return sorted(steps)[len(steps) // 2]
@@ -207,8 +221,9 @@ def _check_times(times: list[str], lines: list[int], gaps: bool, path: str) -> N
             )
         if step > LONG_STEP * usual and not gaps:
             raise DataError(
-                f"{path}, line {lines[place]}: the times jump from {times[place - 1]} to {times[place]}, where {usual} "
-                "is usual; fill the gap in, or set data.series.gaps: true to take the rows as neighbours."
+                f"{path}, line {lines[place]}: the times jump from {times[place - 1]} to {times[place]}, where "
+                f"{_said(usual)} is usual; fill the gap in, or train with data.series.gaps: true, which takes the rows "
+                "as neighbours."
             )
 
 

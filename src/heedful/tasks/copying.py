@@ -37,7 +37,7 @@ def numbered(source: Segments, tokenizer: Tokenizer) -> Segments:
         return source
     numbers: dict[str, int] = {}
     ids, pieces = list(source.ids), list(source.pieces)
-    for place, word in enumerate(source.words):
+    for place, word in enumerate(source.words[word] for word in source.word_of):
         if ids[place] == UNK:
             # as the vocabulary would see it: Ann and ann are one word where it is lower-cased
             number = numbers.setdefault(tokenizer.normalize(word), len(numbers))

@@ -20,7 +20,7 @@ _USES = {
     "translation": ("translation", "Translator", "translator", 'translate(["..."])[0][0].text'),
     "language_model": ("text-generation", "Writer", "writer", 'translate(["..."])[0][0].text'),
     "classification": ("text-classification", "Classifier", "classifier", 'classify(["..."])[0].label'),
-    "forecast": ("time-series-forecasting", "Forecaster", "forecaster", 'forecast(read_series("table.csv"))'),
+    "forecast": ("time-series-forecasting", "Forecaster", "forecaster", 'forecast(forecaster.read("table.csv"))'),
     "caption": ("image-to-text", "Captioner", "captioner", 'translate(["dog.npy"])[0][0].text'),
 }
 Model = TypeVar("Model", bound="HubMixin")

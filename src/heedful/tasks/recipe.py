@@ -15,7 +15,7 @@ from heedful.training.options import TrainingOptions
 
 from .data_options import TAGS, DataOptions, Section, SeriesOptions, TokenizerOptions
 from .decoding_options import DecodingOptions
-from .forecast_options import check_forecast
+from .forecast_options import ForecastOptions, check_forecast
 from .model_options import ModelOptions
 from .recipe_yaml import write_yaml
 
@@ -192,8 +192,31 @@ class Recipe(Section):
             )
         if self.task == "forecast":
             check_forecast(self.data, self.model.encoder, self.model.decoder, self.model.bidirectional)
-        elif self.data.series != SeriesOptions():
-            raise ValueError(f"data.series goes with task: forecast, but the task is {self.task!r}; leave it out")
+            for name in ("teacher_forcing", "label_smoothing"):
+                if given := getattr(self.training, name):
+                    raise ValueError(
+                        f"training.{name} is {given}; forecasts are numbers and learn without, leave it out"
+                    )
+            return self
+        for key, given, empty in (
+            ("data.series", self.data.series, SeriesOptions()),
+            ("model.forecast", self.model.forecast, ForecastOptions()),
+        ):
+            if given != empty:
+                raise ValueError(f"{key} goes with task: forecast, but the task is {self.task!r}; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _looks(self) -> "Recipe":
+        counted = [name for name in ("repeated_looks", "even_looks") if getattr(self.model, name)]
+        if counted and self.training.teacher_forcing:
+            raise ValueError(
+                f"model.{counted[0]} is not counted where the model reads its own words; leave "
+                "training.teacher_forcing out"
+            )
+        if self.task in ("classification", "forecast") and (self.model.repeated_looks or self.data.cut_source):
+            key = "model.repeated_looks" if self.model.repeated_looks else "data.cut_source"
+            raise ValueError(f"{key} is of texts made from texts, but the task is {self.task}; leave it out")
         return self
 
     @model_validator(mode="after")

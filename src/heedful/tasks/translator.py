@@ -110,7 +110,9 @@ class Translator(TrainedModel):
         read, said = self._segment(source), self.tokenizers.target.segment(target)
         if not (read.ids and said.ids):
             raise DataError("One side of the pair is empty; give at least one word on each.")
-        return align(self.model, read, matched(said, read, self.tokenizers.target))
+        if self.recipe.model.copies:
+            said = matched(said, read, self.tokenizers.target)
+        return align(self.model, read, said)
 
     def looks(self, found: Translation) -> list[Looks]:
         """What each layer and head looks at, piece by piece, when the model is fed what `explain` found.

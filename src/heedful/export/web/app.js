@@ -153,7 +153,9 @@ await busy(
   (time) => `Ready; the model was loaded in ${time} ms.`,
 );
 if (translator) {
-  field("beam").value = translator.about.search.beam;
+  const beam = translator.about.search.beam;
+  field("beam").max = Math.max(Number(field("beam").max), beam);
+  field("beam").value = beam;
   /* A link may hold the text: ?text=I+love+you. */
   const linked = new URLSearchParams(location.search).get("text");
   if (linked) {
