@@ -379,7 +379,7 @@ def test_any_byte_changed_and_hashed_anew_gives_one_sentence_or_a_model_that_wor
         (
             {"task": "captioning"},
             "config.json is of a model for 'captioning'; expected one for 'translation', 'language_model', "
-            "'classification' or 'caption'.",
+            "'classification', 'caption' or 'forecast'.",
         ),
     ],
 )
