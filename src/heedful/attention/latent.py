@@ -1,19 +1,17 @@
 """Latent attention: keys and values are rebuilt from a small vector, which alone is kept (DeepSeek-AI 2024)."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from heedful import _refusals
 from heedful._pytree import concatenate, register_pytree
 from heedful.functional import check_mask, dot_product_attention, hide, masked_softmax, widen
-from heedful.layers import Linear, RotaryPositions
 
 from .contract import AttentionOutput, AttentionState, check_key, check_query, first_state
 from .heads import join_heads, split_heads
+from .latent_projections import LatentProjections
 from .memory import full_mask, join_masks
 from .source import DEEPSEEK_2024
 from .windows import EverywhereWindow, View, Window
@@ -35,7 +33,7 @@ class LatentMemory:
     mask: Bool[Tensor, "batch 1 keys"] | None
 
 
-class LatentAttention(nn.Module):
+class LatentAttention(LatentProjections):
     """`scores_h = (W_uk,h c . q_h + r . rotated q_h) / sqrt(head_dim + rotary_dim)`, `c = RMSNorm(W_dkv key)`.
 
     Values are `W_uv,h c`. A call rebuilds keys and values once for all queries; `step` never does, for
@@ -82,30 +80,10 @@ class LatentAttention(nn.Module):
         key_dim: int | None = None,
         window: Window | None = None,
     ) -> None:
-        super().__init__()
-        key_dim = query_dim if key_dim is None else key_dim
-        sizes = {"query_dim": query_dim, "num_heads": num_heads, "latent_dim": latent_dim, "key_dim": key_dim}
-        given = {"head_dim": head_dim, "query_latent_dim": query_latent_dim}
-        _refusals.check_sizes(**sizes, **{name: size for name, size in given.items() if size is not None})
-        if head_dim is None and query_dim % num_heads:
-            raise ValueError(f"num_heads is {num_heads}, which does not divide query_dim, {query_dim}; give head_dim.")
+        super().__init__(query_dim, num_heads, latent_dim, head_dim, rotary_dim, query_latent_dim, key_dim)
         self.window = EverywhereWindow() if window is None else window
         if self.window.stateful or self.window.scales:
             raise ValueError(f"window is a {type(self.window).__name__}; expected one without state and gain.")
-        head_dim = query_dim // num_heads if head_dim is None else head_dim
-        self.query_dim = self.context_dim = query_dim
-        self.num_heads, self.head_dim, self.key_dim = num_heads, head_dim, key_dim
-        self.scale = 1 / math.sqrt(head_dim + rotary_dim)
-        self.positions = RotaryPositions(rotary_dim)
-        features = query_dim if query_latent_dim is None else query_latent_dim
-        self.query_down = None if query_latent_dim is None else Linear(query_dim, features, bias=False)
-        self.query_norm = None if query_latent_dim is None else nn.RMSNorm(features)
-        self.query_up = Linear(features, num_heads * (head_dim + rotary_dim), bias=False)
-        self.key_down, self.key_norm = Linear(key_dim, latent_dim, bias=False), nn.RMSNorm(latent_dim)
-        self.key_rotary = Linear(key_dim, rotary_dim, bias=False)
-        self.key_up = Linear(latent_dim, num_heads * head_dim, bias=False)
-        self.value_up = Linear(latent_dim, num_heads * head_dim, bias=False)
-        self.output_proj = Linear(num_heads * head_dim, query_dim, bias=False)
 
     def forward(
         self,
@@ -133,7 +111,7 @@ class LatentAttention(nn.Module):
         keys = torch.cat((split_heads(self.key_up(memory.latent), self.num_heads), self._for_all(memory.rotated)), -1)
         values = split_heads(self.value_up(memory.latent), self.num_heads)
         view = self._view(query, position, memory, mask)
-        read, weights = self._read(torch.cat(self._queries(query, position), -1), keys, values, view, need_weights)
+        read, weights = self._read(torch.cat(self.queries(query, position), -1), keys, values, view, need_weights)
         return AttentionOutput(self.output_proj(join_heads(read)), weights)
 
     def remember(
@@ -198,7 +176,7 @@ class LatentAttention(nn.Module):
         state = self.begin(memory) if state is None else state
         sizes = (self.num_heads, self.head_dim)
         up, down = self.key_up.weight.unflatten(0, sizes), self.value_up.weight.unflatten(0, sizes)
-        plain, rotated = self._queries(query, state.position)
+        plain, rotated = self.queries(query, state.position)
         queries = torch.cat((torch.einsum("bhqd,hdl->bhql", plain, up), rotated), -1)
         keys = self._for_all(torch.cat((memory.latent, memory.rotated), -1))
         view = self._view(query, state.position, memory, memory.mask)
@@ -212,16 +190,7 @@ class LatentAttention(nn.Module):
             mask = mask.expand(key.shape[0], 1, key.shape[1])
             # before the projections: 0 * NaN is NaN in their gradient
             key = hide(key, mask.squeeze(1))
-        return LatentMemory(self.key_norm(self.key_down(key)), self.positions(self.key_rotary(key), position), mask)
-
-    def _queries(self, query: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """The part that meets the latents, and the rotated one, of every head."""
-        if self.query_down is not None and self.query_norm is not None:
-            query = self.query_norm(self.query_down(query))
-        plain, rotated = split_heads(self.query_up(query), self.num_heads).split_with_sizes(
-            (self.head_dim, self.positions.dim), -1
-        )
-        return plain, self.positions(rotated, position)
+        return LatentMemory(*self.latents(key, position), mask)
 
     def _for_all(self, keys: Tensor) -> Tensor:
         return keys.unsqueeze(1).expand(-1, self.num_heads, -1, -1)
