@@ -8,9 +8,9 @@ from .base import Attention as Attention
 from .bidirectional_flow import BidirectionalAttentionFlow as BidirectionalAttentionFlow
 from .channel_statistics import ChannelStatisticsPooling as ChannelStatisticsPooling
 from .co_attention import CoAttention as CoAttention
+from .contract import AttentionLayer as AttentionLayer
 from .contract import AttentionOutput as AttentionOutput
 from .contract import AttentionState as AttentionState
-from .contract import DecoderAttention as DecoderAttention
 from .contract import Memory as Memory
 from .copy import CopyDistribution as CopyDistribution
 from .copy_gate import CopyGate as CopyGate

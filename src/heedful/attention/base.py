@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from heedful import _refusals
 from heedful.functional import check_mask, hide, widen
@@ -17,7 +17,7 @@ from heedful.layers.dropout import Dropout
 
 from .chosen_keys import choose_keys, read_chosen, spread
 from .composition import check_parts, wrong_key
-from .contract import AttentionOutput, AttentionState, Memory, check_key, check_query, check_value, first_state
+from .contract import AttentionLayer, AttentionOutput, AttentionState, Memory, check_key, check_query, check_value
 from .memory import full_mask, join_memories
 from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
@@ -27,7 +27,7 @@ from .windows import EverywhereWindow, View, Window
 _LONG = 64
 
 
-class Attention(nn.Module):
+class Attention(AttentionLayer):
     """Any score, any window, any normaliser, behind one interface.
 
     Args:
@@ -56,26 +56,12 @@ class Attention(nn.Module):
         super().__init__()
         if not 0 <= dropout < 1:
             raise _refusals.no_share(dropout)
+        self.query_dim, self.key_dim, self.context_dim = score.query_dim, score.key_dim, score.key_dim
         self.score = score
         self.window = EverywhereWindow() if window is None else window
         self.normalizer = SoftmaxNormalizer() if normalizer is None else normalizer
         self.dropout = Dropout(dropout)
         check_parts(self.score, self.window, self.normalizer, dropout)
-
-    @property
-    def query_dim(self) -> int:
-        """Features of a query."""
-        return self.score.query_dim
-
-    @property
-    def key_dim(self) -> int:
-        """Features of a key."""
-        return self.score.key_dim
-
-    @property
-    def context_dim(self) -> int:
-        """Features of a context where the keys are the values."""
-        return self.score.key_dim
 
     @property
     def stateful(self) -> bool:
@@ -90,17 +76,6 @@ class Attention(nn.Module):
         mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
         need_weights: bool = False,
     ) -> AttentionOutput:
-        """Look with every query at once; equal to `step`, one query at a time.
-
-        Args:
-            query: `[batch, queries, query_dim]`.
-            key: `[batch, keys, key_dim]`.
-            value: `[batch, keys, value_dim]`; the keys when left out.
-            mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look. A query that may look nowhere gets a
-                context of zeros. A key that the mask hides from every query may hold anything, NaN too; one hidden from
-                some only, or by the window, any finite value whose scores are finite.
-            need_weights: return the weights beside the same context.
-        """
         check_query(query, key.shape[0], self.query_dim, type(self.score).__name__)
         self._check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
@@ -115,13 +90,6 @@ class Attention(nn.Module):
         value: Float[Tensor, "batch keys value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #keys"] | None = None,
     ) -> Memory:
-        """Prepare keys and values once, for many calls of `step`.
-
-        Args:
-            key: `[batch, keys, key_dim]`.
-            value: `[batch, keys, value_dim]`; the keys when left out.
-            mask: `[batch, 1, keys]`, as `padding_mask` gives it.
-        """
         self._check_pair(key, value)
         check_mask(mask, key.shape[0], 1, key.shape[1])
         memory = self._prepare(key, value, mask)
@@ -137,45 +105,11 @@ class Attention(nn.Module):
         value: Float[Tensor, "batch more value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> Memory:
-        """Append keys and values: cached self-attention. Returns a new memory; the old one stays as it was.
-
-        Args:
-            memory: from `remember` or `extend`.
-            key: `[batch, more, key_dim]`.
-            value: `[batch, more, value_dim]`; the keys when left out.
-            mask: `[batch, 1, more]`, of the further keys alone.
-        """
         return self.join(memory, self.remember(key, value, mask))
 
     def join(self, memory: Memory, more: Memory) -> Memory:
         """Two memories as one, the keys of the second behind those of the first."""
         return join_memories(memory, more)
-
-    def begin(self, memory: Memory, position: int = 0) -> AttentionState:
-        """The state before the first query.
-
-        Args:
-            memory: what will be looked at.
-            position: place of the first query; after a prompt of `n` tokens, `n`.
-        """
-        return first_state(memory.value, position)
-
-    def step(
-        self,
-        query: Float[Tensor, "batch 1 query_dim"],
-        memory: Memory,
-        state: AttentionState | None = None,
-        need_weights: bool = False,
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """One decoding step.
-
-        Args:
-            query: `[batch, 1, query_dim]`.
-            memory: from `remember` or `extend`.
-            state: what the last step returned; `None` to begin.
-            need_weights: return the weights, too.
-        """
-        return self.look(query, memory, state, need_weights)
 
     def look(
         self,
@@ -184,14 +118,6 @@ class Attention(nn.Module):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        """`step` for any number of queries at once: teacher forcing over a whole target.
-
-        Args:
-            query: `[batch, queries, query_dim]`.
-            memory: from `remember` or `extend`.
-            state: what the last call returned; `None` to begin.
-            need_weights: return the weights, too.
-        """
         check_query(query, memory.value.shape[0], self.query_dim, type(self.score).__name__)
         state = self.begin(memory) if state is None else state
         if self.stateful and query.shape[1] != 1:

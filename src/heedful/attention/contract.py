@@ -1,12 +1,13 @@
 """What every attention takes and returns: outputs, memories and states as values, and what a decoder asks for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from heedful import _refusals
 from heedful._pytree import register_pytree
@@ -108,37 +109,112 @@ def first_state(kept: Tensor, position: int) -> AttentionState:
     return AttentionState(torch.full((kept.shape[0],), position, dtype=torch.long, device=kept.device))
 
 
-@runtime_checkable
-class DecoderAttention(Protocol):
-    """What a decoder needs of an attention layer: `Attention` has it, and so have the layers with heads or gates."""
+class AttentionLayer(nn.Module, ABC):
+    """What can be asked of every attention that a decoder may use: `Attention`, and layers with heads or gates.
 
-    @property
-    def query_dim(self) -> int:
-        """Features of a query."""
-        ...
+    Attributes:
+        query_dim: features of a query.
+        key_dim: features of a key.
+        context_dim: features of a context where the keys are the values.
+    """
 
-    @property
-    def key_dim(self) -> int:
-        """Features of a key."""
-        ...
+    query_dim: int
+    key_dim: int
+    context_dim: int
 
-    @property
-    def context_dim(self) -> int:
-        """Features of a context whose values are the keys."""
-        ...
+    @abstractmethod
+    def forward(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        key: Float[Tensor, "batch keys key_dim"],
+        value: Float[Tensor, "batch keys value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
+        need_weights: bool = False,
+    ) -> AttentionOutput:
+        """Look with every query at once; equal to `step`, one query at a time.
 
-    def remember(self, key: Tensor, value: Tensor | None = None, mask: Tensor | None = None) -> Any:
-        """Prepare keys and values once, for many calls of `look`."""
-        ...
+        Args:
+            query: `[batch, queries, query_dim]`.
+            key: `[batch, keys, key_dim]`; the query itself for self-attention.
+            value: `[batch, keys, value_dim]`; the keys when left out.
+            mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head. A query
+                that may look nowhere gets a context of zeros. A key that the mask hides from every query may hold
+                anything, NaN too; one hidden from some only, or by the window, any finite value whose scores are
+                finite.
+            need_weights: return the weights, `[batch, (heads,) queries, keys]`, beside the same context.
+        """
+
+    @abstractmethod
+    def remember(
+        self,
+        key: Float[Tensor, "batch keys key_dim"],
+        value: Float[Tensor, "batch keys value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #keys"] | None = None,
+    ) -> Any:
+        """Prepare keys and values once, for many calls of `step`.
+
+        Args:
+            key: `[batch, keys, key_dim]`.
+            value: `[batch, keys, value_dim]`; the keys when left out.
+            mask: `[batch, 1, keys]`, as `padding_mask` gives it.
+        """
+
+    @abstractmethod
+    def extend(
+        self,
+        memory: Any,
+        key: Float[Tensor, "batch more key_dim"],
+        value: Float[Tensor, "batch more value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #more"] | None = None,
+    ) -> Any:
+        """Append keys and values: cached self-attention. Returns a new memory; the old one stays as it was.
+
+        Args:
+            memory: from `remember` or `extend`.
+            key: `[batch, more, key_dim]`.
+            value: `[batch, more, value_dim]`; the keys when left out.
+            mask: `[batch, 1, more]`, of the further keys alone.
+        """
+
+    def begin(self, memory: Any, position: int = 0) -> AttentionState:
+        """The state before the first query.
+
+        Args:
+            memory: what will be looked at.
+            position: place of the first query; after a prompt of `n` tokens, `n`.
+        """
+        return first_state(memory.value, position)
 
     def step(
-        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
+        self,
+        query: Float[Tensor, "batch 1 query_dim"],
+        memory: Any,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        """`look` for one query."""
-        ...
+        """One decoding step.
 
+        Args:
+            query: `[batch, 1, query_dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last step returned; `None` to begin.
+            need_weights: return the weights, too.
+        """
+        return self.look(query, memory, state, need_weights)
+
+    @abstractmethod
     def look(
-        self, query: Tensor, memory: Any, state: AttentionState | None = None, need_weights: bool = False
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        memory: Any,
+        state: AttentionState | None = None,
+        need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        """Look with any number of queries, and hand on the state."""
-        ...
+        """`step` for any number of queries at once: teacher forcing over a whole target.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            memory: from `remember` or `extend`.
+            state: what the last call returned; `None` to begin.
+            need_weights: return the weights, too.
+        """

@@ -9,7 +9,7 @@ from torch import Tensor
 from heedful._pytree import concatenate, register_pytree
 from heedful.functional import check_mask, dot_product_attention, hide, masked_softmax, widen
 
-from .contract import AttentionOutput, AttentionState, check_key, check_query, first_state
+from .contract import AttentionLayer, AttentionOutput, AttentionState, check_key, check_query, first_state
 from .heads import join_heads, split_heads
 from .latent_projections import LatentProjections
 from .memory import full_mask, join_masks
@@ -33,7 +33,7 @@ class LatentMemory:
     mask: Bool[Tensor, "batch 1 keys"] | None
 
 
-class LatentAttention(LatentProjections):
+class LatentAttention(LatentProjections, AttentionLayer):
     """`scores_h = (W_uk,h c . q_h + r . rotated q_h) / sqrt(head_dim + rotary_dim)`, `c = RMSNorm(W_dkv key)`.
 
     Values are `W_uv,h c`. A call rebuilds keys and values once for all queries; `step` never does, for
@@ -137,7 +137,6 @@ class LatentAttention(LatentProjections):
         value: None = None,
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> LatentMemory:
-        """Append keys: the cache of self-attention. Returns a new memory; the old one stays as it was."""
         check_key(key, self.key_dim, type(self).__name__)
         more = self._remember(key, mask, memory.latent.shape[1])
         joined = join_masks(memory.mask, memory.latent, more.mask, more.latent)
@@ -147,16 +146,6 @@ class LatentAttention(LatentProjections):
         """The state before the first query, whose place is `position`."""
         return first_state(memory.latent, position)
 
-    def step(
-        self,
-        query: Float[Tensor, "batch 1 query_dim"],
-        memory: LatentMemory,
-        state: AttentionState | None = None,
-        need_weights: bool = False,
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """`look` for one query."""
-        return self.look(query, memory, state, need_weights)
-
     def look(
         self,
         query: Float[Tensor, "batch queries query_dim"],
@@ -164,14 +153,6 @@ class LatentAttention(LatentProjections):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        """Any number of queries over a memory, by the absorbed matrices.
-
-        Args:
-            query: `[batch, queries, query_dim]`.
-            memory: from `remember` or `extend`.
-            state: what the last call returned; `None` to begin.
-            need_weights: return the weights of every head, too.
-        """
         check_query(query, memory.latent.shape[0], self.query_dim, type(self).__name__)
         state = self.begin(memory) if state is None else state
         sizes = (self.num_heads, self.head_dim)

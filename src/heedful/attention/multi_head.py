@@ -11,7 +11,7 @@ from heedful._pytree import map_tensors
 from heedful.functional import check_mask, hide
 
 from .base import Attention
-from .contract import AttentionOutput, AttentionState, Memory, check_query, first_state
+from .contract import AttentionLayer, AttentionOutput, AttentionState, Memory, check_query
 from .head_projections import HeadProjections, check_divides, check_head_dim
 from .heads import HeadsMemory, fold, join_heads, split_heads, unfold
 from .projections import copy_weights, merge_heads
@@ -20,7 +20,7 @@ from .scores import DotScore, ScaledDotScore
 from .source import VASWANI_2017
 
 
-class MultiHeadAttention(HeadProjections):
+class MultiHeadAttention(HeadProjections, AttentionLayer):
     """`context = W_o [head_1; ..; head_H]`, `head_h = attention(W_q,h query, W_k,h key, W_v,h value)`.
 
     Every head is one `Attention`: any score, window and normaliser. Heads are further items of its batch, so that they
@@ -145,15 +145,6 @@ class MultiHeadAttention(HeadProjections):
         mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
         need_weights: bool = False,
     ) -> AttentionOutput:
-        """Look with every query at once; equal to `step`, one query at a time.
-
-        Args:
-            query: `[batch, queries, query_dim]`.
-            key: `[batch, keys, key_dim]`; the query itself for self-attention.
-            value: `[batch, keys, value_dim]`; the keys when left out.
-            mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
-            need_weights: return the weights of every head, `[batch, heads, queries, keys]`, beside the same context.
-        """
         check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         value = self.check_pair(key, value)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
@@ -173,13 +164,6 @@ class MultiHeadAttention(HeadProjections):
         value: Float[Tensor, "batch keys value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #keys"] | None = None,
     ) -> HeadsMemory:
-        """Project keys and values once, for many calls of `step`.
-
-        Args:
-            key: `[batch, keys, key_dim]`.
-            value: `[batch, keys, value_dim]`; the keys when left out.
-            mask: `[batch, 1, keys]`, as `padding_mask` gives it.
-        """
         return self._unfold(self._remember(key, value, mask, 0))
 
     def extend(
@@ -189,42 +173,8 @@ class MultiHeadAttention(HeadProjections):
         value: Float[Tensor, "batch more value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> HeadsMemory:
-        """Append keys and values: the cache of self-attention. Returns a new memory; the old one stays as it was.
-
-        Args:
-            memory: from `remember` or `extend`.
-            key: `[batch, more, key_dim]`.
-            value: `[batch, more, value_dim]`; the keys when left out.
-            mask: `[batch, 1, more]`, of the further keys alone.
-        """
         more = self._remember(key, value, mask, memory.value.shape[2])
         return self._unfold(self.attention.join(Memory(*fold((memory.key, memory.value, memory.mask))), more))
-
-    def begin(self, memory: HeadsMemory, position: int = 0) -> AttentionState:
-        """The state before the first query.
-
-        Args:
-            memory: what will be looked at.
-            position: place of the first query; after a prompt of `n` tokens, `n`.
-        """
-        return first_state(memory.value, position)
-
-    def step(
-        self,
-        query: Float[Tensor, "batch 1 query_dim"],
-        memory: HeadsMemory,
-        state: AttentionState | None = None,
-        need_weights: bool = False,
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """One decoding step.
-
-        Args:
-            query: `[batch, 1, query_dim]`.
-            memory: from `remember` or `extend`.
-            state: what the last step returned; `None` to begin.
-            need_weights: return the weights of every head, too.
-        """
-        return self.look(query, memory, state, need_weights)
 
     def look(
         self,
@@ -233,14 +183,6 @@ class MultiHeadAttention(HeadProjections):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        """`step` for any number of queries at once: teacher forcing over a whole target.
-
-        Args:
-            query: `[batch, queries, query_dim]`.
-            memory: from `remember` or `extend`.
-            state: what the last call returned; `None` to begin.
-            need_weights: return the weights of every head, too.
-        """
         check_query(query, memory.value.shape[0], self.query_dim, type(self).__name__)
         state = self.begin(memory) if state is None else state
         shared = map_tensors(self.share, (memory.key, memory.value, memory.mask))

@@ -10,7 +10,7 @@ from heedful import _refusals
 from heedful.layers import Linear
 
 from .base import Attention
-from .contract import AttentionOutput, AttentionState, Memory
+from .contract import AttentionLayer, AttentionOutput, AttentionState, Memory
 from .normalizers import Normalizer
 from .rectified import RectifiedScore
 from .scores import AdditiveScore
@@ -19,7 +19,7 @@ from .source import XU_2015
 Gate = Literal["scalar", "vector"]
 
 
-class VisualAttention(nn.Module):
+class VisualAttention(AttentionLayer):
     """`gate * sum of weights * region`, additive scores with a bias, `gate = sigmoid(w . query + b)`.
 
     Soft attention with a softmax over the regions; hard attention with a normaliser that samples one region. It has the
@@ -73,6 +73,7 @@ class VisualAttention(nn.Module):
             raise _refusals.unknown_choice("activation", activation, ("tanh", "relu"))
         score = AdditiveScore(query_dim, key_dim, hidden_dim, bias=True)
         score = score if activation == "tanh" else RectifiedScore(score)
+        self.query_dim, self.key_dim, self.context_dim = query_dim, key_dim, key_dim
         self.attention = Attention(score, normalizer=normalizer)
         self.gate = None if gate is None else Linear(query_dim, key_dim if gate == "vector" else 1)
         if self.gate is not None:
@@ -81,21 +82,6 @@ class VisualAttention(nn.Module):
         if init == "paper":
             for name, parameter in self.named_parameters():
                 _begin_as_in_paper(name, parameter)
-
-    @property
-    def query_dim(self) -> int:
-        """Features of a query."""
-        return self.attention.query_dim
-
-    @property
-    def context_dim(self) -> int:
-        """Features of a context, a sum of regions."""
-        return self.attention.key_dim
-
-    @property
-    def key_dim(self) -> int:
-        """Features of a region."""
-        return self.attention.key_dim
 
     def forward(
         self,
@@ -120,8 +106,16 @@ class VisualAttention(nn.Module):
         value: Float[Tensor, "batch regions value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #regions"] | None = None,
     ) -> Memory:
-        """Prepare the regions once, for many calls of `step`; as `Attention.remember`."""
         return self.attention.remember(key, value, mask)
+
+    def extend(
+        self,
+        memory: Memory,
+        key: Float[Tensor, "batch more key_dim"],
+        value: Float[Tensor, "batch more value_dim"] | None = None,
+        mask: Bool[Tensor, "#batch 1 #more"] | None = None,
+    ) -> Memory:
+        return self.attention.extend(memory, key, value, mask)
 
     def look(
         self,
@@ -130,19 +124,8 @@ class VisualAttention(nn.Module):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        """Any number of queries; as `Attention.look`."""
         output, state = self.attention.look(query, memory, state, need_weights)
         return self._gated(query, output), state
-
-    def step(
-        self,
-        query: Float[Tensor, "batch 1 query_dim"],
-        memory: Memory,
-        state: AttentionState | None = None,
-        need_weights: bool = False,
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """One word; as `Attention.step`."""
-        return self.look(query, memory, state, need_weights)
 
     def _gated(self, query: Tensor, output: AttentionOutput) -> AttentionOutput:
         if self.gate is None:

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from heedful._pytree import register_pytree
-from heedful.attention import AttentionState, DecoderAttention
+from heedful.attention import AttentionLayer, AttentionState
 from heedful.layers import Dropout, Linear, Recurrent, RecurrentState
 
 from ._sizes import check_size
@@ -145,7 +145,7 @@ class LookThenUpdateDecoder(Decoder):
 
     def __init__(
         self,
-        attention: DecoderAttention,
+        attention: AttentionLayer,
         recurrent: Recurrent,
         embedding_dim: int,
         context_dim: int,
@@ -212,7 +212,7 @@ class UpdateThenLookDecoder(Decoder):
 
     def __init__(
         self,
-        attention: DecoderAttention,
+        attention: AttentionLayer,
         recurrent: Recurrent,
         context_dim: int,
         summary_dim: int,
@@ -291,9 +291,7 @@ class UpdateLookAddDecoder(Decoder):
     7
     """
 
-    def __init__(
-        self, attention: DecoderAttention, recurrent: Recurrent, summary_dim: int, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, attention: AttentionLayer, recurrent: Recurrent, summary_dim: int, dropout: float = 0.0) -> None:
         super().__init__()
         _check_attention(attention, recurrent, recurrent.units)
         self.attention, self.recurrent = attention, recurrent
@@ -345,7 +343,7 @@ class LookBetweenDecoder(Decoder):
 
     def __init__(
         self,
-        attention: DecoderAttention,
+        attention: AttentionLayer,
         lower: Recurrent,
         upper: Recurrent,
         embedding_dim: int,
@@ -432,7 +430,7 @@ def _join(weights: list[Any]) -> Tensor | None:
 
 
 def _check_attention(
-    attention: DecoderAttention, recurrent: Recurrent, context_dim: int, name: str = "recurrent"
+    attention: AttentionLayer, recurrent: Recurrent, context_dim: int, name: str = "recurrent"
 ) -> None:
     check_size("attention's query_dim", attention.query_dim, recurrent.units, f"{name}'s units: its state is the query")
     check_size("attention's context_dim", attention.context_dim, context_dim, "context_dim")

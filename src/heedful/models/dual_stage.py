@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from heedful.attention import DecoderAttention
+from heedful.attention import AttentionLayer
 from heedful.layers import Recurrent, RecurrentState
 
 from ._sizes import check_size
@@ -44,7 +44,7 @@ class InputAttentionEncoder(nn.Module):
     (torch.Size([2, 7, 5]), torch.Size([2, 7, 3]))
     """
 
-    def __init__(self, recurrent: Recurrent, attention: DecoderAttention | None, patch: int = 1) -> None:
+    def __init__(self, recurrent: Recurrent, attention: AttentionLayer | None, patch: int = 1) -> None:
         super().__init__()
         if patch < 1 or recurrent.input_dim % patch:
             raise ValueError(

@@ -10,12 +10,12 @@ from heedful._errors import RecipeError, brief
 from heedful.attention import (
     AttBlstmPooling,
     Attention,
+    AttentionLayer,
     AttentionPooling,
     AttentiveStatisticsPooling,
     BahdanauAttention,
     ChannelStatisticsPooling,
     CoverageAttention,
-    DecoderAttention,
     DynamicConvolutionAttention,
     ForwardAttention,
     ForwardTransitionAttention,
@@ -76,7 +76,7 @@ from .recipe import expand_path
 from .weights import read_weights
 
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
-MECHANISMS: dict[str, Callable[[int, int, int], DecoderAttention]] = {
+MECHANISMS: dict[str, Callable[[int, int, int], AttentionLayer]] = {
     "coverage": CoverageAttention,
     "dynamic_convolution": DynamicConvolutionAttention,
     "forward": ForwardAttention,
@@ -97,7 +97,7 @@ MECHANISMS: dict[str, Callable[[int, int, int], DecoderAttention]] = {
     "visual_hard": lambda *sizes: VisualAttention(*sizes, normalizer=StraightThroughNormalizer()),
 }
 # what a forecaster looks at the series with, likewise
-INPUT_ATTENTIONS: dict[str, Callable[[int, int, int], DecoderAttention]] = {
+INPUT_ATTENTIONS: dict[str, Callable[[int, int, int], AttentionLayer]] = {
     "bahdanau": BahdanauAttention,
     "luong": lambda query_dim, key_dim, _: LuongAttention(query_dim, key_dim),
     "sine": SineAttention,
@@ -373,7 +373,7 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
     return UpdateThenLookDecoder(attention, layers, input_feeding=feeding, **sizes)
 
 
-def _attention(options: ModelOptions, key_dim: int) -> DecoderAttention:
+def _attention(options: ModelOptions, key_dim: int) -> AttentionLayer:
     if options.attention == "multi_head":
         try:
             return MultiHeadAttention(options.decoder_units, options.transformer.heads, key_dim)

@@ -1,15 +1,23 @@
 """Attention that never holds a matrix of queries x keys: layers with projections and heads of their own."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from heedful import _refusals
-from heedful.attention.contract import AttentionOutput, AttentionState, check_key, check_query, check_value, first_state
+from heedful.attention.contract import (
+    AttentionLayer,
+    AttentionOutput,
+    AttentionState,
+    check_key,
+    check_query,
+    check_value,
+    first_state,
+)
 from heedful.attention.heads import split_heads
 from heedful.attention.scores.base import check_sizes
 from heedful.attention.source import Source
@@ -17,7 +25,7 @@ from heedful.functional import check_mask, hide
 from heedful.layers import Linear
 
 
-class LinearTimeAttention(nn.Module, ABC):
+class LinearTimeAttention(AttentionLayer):
     """Projects query, key and value, lets each head look for itself, joins and projects what they read.
 
     Subclasses are final: one mechanism each; the first line of a subclass' docstring is its formula. The public calls
@@ -159,26 +167,6 @@ class LinearTimeAttention(nn.Module, ABC):
         """
         some = pytree.tree_leaves(memory)[0]
         return first_state(some, position)
-
-    def step(
-        self,
-        query: Float[Tensor, "batch 1 dim"],
-        memory: Any,
-        state: AttentionState | None = None,
-        need_weights: bool = False,
-    ) -> tuple[AttentionOutput, AttentionState]:
-        """Look into a memory: one decoding step.
-
-        Args:
-            query: `[batch, 1, dim]`; in self-attention the token that the memory was last extended with.
-            memory: from `remember` or `extend`.
-            state: what the last step returned; `None` to begin. It only counts.
-            need_weights: refused, since the memory no longer knows the single keys.
-
-        Raises:
-            ValueError: weights were asked for, or the shape does not fit.
-        """
-        return self.look(query, memory, state, need_weights)
 
     def look(
         self,
