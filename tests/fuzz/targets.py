@@ -31,6 +31,7 @@ from heedful.data.vocabulary import SPECIAL_TOKENS
 from heedful.tasks.build import build_model
 from heedful.tasks.model_folder import CONFIG, FILES, METRICS, RECIPE, TOKENIZER, WEIGHTS, file_hashes, load_folder
 from heedful.tasks.model_options import ModelOptions
+from heedful.tasks.pretrained import read_pretrained
 from heedful.tasks.recipe import Recipe, check_recipe, dump_recipe
 from heedful.tasks.recipe_files import load_recipe, settle_recipe, shipped_recipes
 from heedful.tasks.recipe_yaml import parse_yaml
@@ -172,11 +173,18 @@ def data_sets(data: bytes) -> None:
 
 
 def embeddings(data: bytes) -> None:
-    """A pretrained embedding; the first byte says whether the others are the file, or edits of a right one."""
-    path, choice = scratch() / "embedding.safetensors", data[0] if data else 0
-    path.write_bytes(data[1:] if choice % 2 else edited_weights(right_embedding(), data[1:]))
+    """A pretrained embedding; the first byte says of which kind, and whether the others are it, or edits of one."""
+    choice = data[0] if data else 0
+    words = Tokenizer.from_entries(["a", "b", "c"])
+    if choice // 2 % 2:
+        path = scratch() / "embedding.txt"
+        path.write_bytes(data[1:] if choice % 2 else edited_bytes(b"a 1 2 3\nb 0.5 -1 1e-3\n", data[1:]))
+    else:
+        path = scratch() / "embedding.safetensors"
+        path.write_bytes(data[1:] if choice % 2 else edited_weights(right_embedding(), data[1:]))
     options = ModelOptions(embedding_dim=3, units=2, target_embeddings=str(path))
-    if model := refused(lambda: build_model(options, 7, 7)):
+    found = refused(lambda: read_pretrained(options, TokenizerPair(words, words, True), lambda _: None))
+    if found and (model := refused(lambda: build_model(options, 7, 7, found))):
         assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 

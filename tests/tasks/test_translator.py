@@ -1,5 +1,7 @@
 """A translator: text to text, independent of the company a sentence keeps, and honest about what it looked at."""
 
+import gzip
+import lzma
 import pickle
 import re
 
@@ -20,6 +22,7 @@ from heedful.tasks.decoding_batches import by_equal_length, by_length
 from heedful.tasks.decoding_options import DecodingOptions
 from heedful.tasks.joining import join
 from heedful.tasks.model_options import ModelOptions
+from heedful.tasks.pretrained import read_pretrained
 from heedful.tasks.rebuild import unique_state
 from heedful.tasks.recipe import check_recipe
 from heedful.tasks.transformer_options import TransformerOptions
@@ -413,7 +416,7 @@ def test_a_pretrained_embedding_need_not_travel_with_the_model(tmp_path):
     again = Translator.load(tmp_path / "model")
     assert again.translate(SENTENCES)[0][0].text == first.translate(SENTENCES)[0][0].text
     with pytest.raises(RecipeError, match=r"source_embeddings: .*words\.safetensors cannot be read"):
-        build_model(ModelOptions(**first.recipe.model.model_dump()), vocabulary, 9)
+        read_pretrained(first.recipe.model, first.tokenizers, print)
 
 
 @pytest.mark.parametrize(
@@ -435,14 +438,65 @@ def test_a_pretrained_embedding_need_not_travel_with_the_model(tmp_path):
             save({"a": torch.ones(9), "b": torch.ones(2, 3)}),
             "holds tensors of shapes [(9,), (2, 3)]; expected a single",
         ),
-        (save({"a": torch.ones(8, 6)}), "matrix has shape (8, 6); expected [vocab_size, dim] = [9, 6]"),
+        (save({"a": torch.ones(8, 6)}), "matrix has shape (8, 6); expected [ids, embedding_dim] = [9, 6]"),
     ],
 )
 def test_an_embedding_that_cannot_serve_is_refused_in_a_sentence(tmp_path, content, sentence):
     path = tmp_path / "words.safetensors"
     path.write_bytes(content)
     with pytest.raises(RecipeError, match=f"^model.target_embeddings: .*{re.escape(sentence)}.*$"):
-        build_model(ModelOptions(embedding_dim=6, units=3, target_embeddings=str(path)), 9, 9)
+        read_pretrained(ModelOptions(embedding_dim=6, target_embeddings=str(path)), words_of("a b c d e"), print)
+
+
+def words_of(text):
+    tokenizer = Tokenizer.from_entries(text.split())
+    return TokenizerPair(tokenizer, tokenizer, True)
+
+
+VECTORS = """7 3
+the 1 0 0
+bonn 0 2 0
+Bonn 0 0 3
+rome 1 1 1
+. . . 9 9 9
+. 4 4 4
+zz nan 1 1
+"""
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_published_vectors_are_those_of_the_words(tmp_path, pack):
+    path, said = tmp_path / "vectors.txt", []
+    path.write_bytes(pack(VECTORS.encode()))
+    torch.manual_seed(0)
+    options = ModelOptions(embedding_dim=3, source_embeddings=str(path))
+    found = read_pretrained(options, words_of("The Bonn bonn Rome . Xanten"), said.append)
+    rows = [[1, 0, 0], [0, 0, 3], [0, 2, 0], [1, 1, 1], [4, 4, 4]]
+    assert found.target is None
+    assert found.source[4:9].tolist() == rows
+    assert said == [f"{path} has vectors for 5 of 10 source tokens."]
+    drawn = found.source[[0, 1, 2, 3, 9]]
+    spread = torch.tensor(rows, dtype=torch.float32).std()
+    assert 0.3 < drawn.std() / spread < 3
+    model = build_model(options, 10, 10, found)
+    assert torch.equal(model.encoder.embedding.weight[4:], found.source[4:])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a 1 2\n", "has vectors of 2 numbers in line 1; expected 3, the size of the embedding."),
+        ("a 1 2 3\nb 1 2 x\n", r"line 2 holds \[b'1', b'2', b'x'\] behind its word; expected 3 numbers."),
+        ("a 1 2 3\nb 1 2 inf\n", "line 2 holds 3 numbers behind its word; expected 3, none infinite or NaN."),
+        ("x 1 2 3\ny 1 2 3\n", "has a vector for none of the 9 tokens; expected words of the vocabulary"),
+        ("", "has a vector for none of the 9 tokens"),
+    ],
+)
+def test_vectors_that_cannot_serve_are_refused_in_a_sentence(tmp_path, text, sentence):
+    path = tmp_path / "vectors.txt"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=f"^model.source_embeddings: .*{sentence}"):
+        read_pretrained(ModelOptions(embedding_dim=3, source_embeddings=str(path)), words_of("a b c d e"), print)
 
 
 def test_a_word_that_the_target_lacks_is_aligned_as_unknown_where_nothing_is_copied(tmp_path):

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from heedful._errors import RecipeError, brief
+from heedful._errors import RecipeError
 from heedful.attention import (
     AttBlstmPooling,
     Attention,
@@ -72,9 +71,9 @@ from heedful.models import (
 
 from .build_transformer import transformer_decoder, transformer_encoder
 from .model_options import ModelOptions
-from .recipe import expand_path
-from .weights import read_weights
+from .pretrained import Pretrained
 
+NOTHING = Pretrained()
 # name in a recipe -> mechanism of (query_dim, key_dim, hidden_dim), which brings its own score
 MECHANISMS: dict[str, Callable[[int, int, int], AttentionLayer]] = {
     "coverage": CoverageAttention,
@@ -104,16 +103,19 @@ INPUT_ATTENTIONS: dict[str, Callable[[int, int, int], AttentionLayer]] = {
 }
 
 
-def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> Seq2Seq:
+def build_model(
+    options: ModelOptions, source_vocab: int, target_vocab: int, pretrained: Pretrained = NOTHING
+) -> Seq2Seq:
     """The encoder-decoder that a recipe's `model` section describes, with fresh weights.
 
     Args:
         options: the section.
         source_vocab: number of source ids.
         target_vocab: number of target ids.
+        pretrained: what the embeddings begin with.
 
     Raises:
-        RecipeError: the parts do not fit each other, or a pretrained embedding cannot be read.
+        RecipeError: the parts do not fit each other.
     """
     dim, dropout = options.embedding_dim, options.dropout
     if options.share_embeddings and source_vocab != target_vocab:
@@ -121,14 +123,12 @@ def build_model(options: ModelOptions, source_vocab: int, target_vocab: int) -> 
             f"model.share_embeddings needs one vocabulary, but the sides have {source_vocab} and {target_vocab} ids; "
             "set tokenizer.joint: true, or share_embeddings: false."
         )
-    matrix = _matrix(options.target_embeddings, "target_embeddings")
     # a Transformer side drops the sum of embeddings and positions itself
     rates = {side: 0.0 if side == "transformer" else dropout for side in ("recurrent", "transformer")}
-    target = _embedding(target_vocab, dim, rates[options.decoder], matrix, "target_embeddings")
+    target = TokenEmbedding(target_vocab, dim, rates[options.decoder], pretrained.target)
     source = target
     if not options.share_embeddings:
-        matrix = _matrix(options.source_embeddings, "source_embeddings")
-        source = _embedding(source_vocab, dim, rates[options.encoder], matrix, "source_embeddings")
+        source = TokenEmbedding(source_vocab, dim, rates[options.encoder], pretrained.source)
     return _joined(options, _encoder(options, source), target)
 
 
@@ -146,12 +146,13 @@ def _joined(options: ModelOptions, encoder: Any, target: TokenEmbedding) -> Seq2
     return Seq2Seq(encoder, target, decoder, output, options.even_looks, options.repeated_looks, copying)
 
 
-def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:
+def build_captioner(options: ModelOptions, vocab: int, pretrained: Pretrained = NOTHING) -> Seq2Seq:
     """The model of pictures and captions that a recipe's `model` section describes, with fresh weights.
 
     Args:
         options: the section.
         vocab: number of ids of the captions.
+        pretrained: what the embeddings begin with.
 
     Raises:
         RecipeError: the parts do not fit each other, or the features of a region are not known.
@@ -159,8 +160,7 @@ def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:
     if options.feature_dim is None and options.encoder != "convolutional":
         raise RecipeError("model.feature_dim is null; set it to the number of features of a region")
     dim, dropout, features = options.embedding_dim, options.dropout, options.feature_dim or 0
-    matrix = _matrix(options.target_embeddings, "target_embeddings")
-    target = _embedding(vocab, dim, 0.0 if options.decoder == "transformer" else dropout, matrix, "target_embeddings")
+    target = TokenEmbedding(vocab, dim, 0.0 if options.decoder == "transformer" else dropout, pretrained.target)
     if options.encoder == "convolutional":
         encoder = _convolutional(options)
     elif options.encoder == "regions":
@@ -171,17 +171,19 @@ def build_captioner(options: ModelOptions, vocab: int) -> Seq2Seq:
     return _joined(options, encoder, target)
 
 
-def build_task(task: str, options: ModelOptions, source_vocab: int, target_vocab: int) -> nn.Module:
+def build_task(
+    task: str, options: ModelOptions, source_vocab: int, target_vocab: int, pretrained: Pretrained = NOTHING
+) -> nn.Module:
     """What the function for the recipe's `task` makes of the section; targets may be labels or series."""
     if task == "classification":
-        return build_classifier(options, source_vocab, target_vocab - len(SPECIAL_TOKENS))
+        return build_classifier(options, source_vocab, target_vocab - len(SPECIAL_TOKENS), pretrained)
     if task == "caption":
-        return build_captioner(options, target_vocab)
+        return build_captioner(options, target_vocab, pretrained)
     if task == "forecast":
         return build_forecaster(options, target_vocab - len(SPECIAL_TOKENS))
     if task == "language_model":
-        return build_language_model(options, target_vocab)
-    return build_model(options, source_vocab, target_vocab)
+        return build_language_model(options, target_vocab, pretrained)
+    return build_model(options, source_vocab, target_vocab, pretrained)
 
 
 def build_forecaster(options: ModelOptions, num_series: int) -> DualStageForecaster:
@@ -205,42 +207,43 @@ def build_forecaster(options: ModelOptions, num_series: int) -> DualStageForecas
     return DualStageForecaster(encoder, decoder, own.window, own.horizon, num_series, own.base)
 
 
-def build_language_model(options: ModelOptions, vocab: int) -> LanguageModel:
+def build_language_model(options: ModelOptions, vocab: int, pretrained: Pretrained = NOTHING) -> LanguageModel:
     """The decoder-only model that a recipe's `model` section describes, with fresh weights.
 
     Args:
         options: the section, of which `decoder` is built and `encoder` has no say.
         vocab: number of ids.
+        pretrained: what the embeddings begin with.
 
     Raises:
-        RecipeError: the parts do not fit each other, or a pretrained embedding cannot be read.
+        RecipeError: the parts do not fit each other.
     """
     dim, transformer = options.embedding_dim, options.decoder == "transformer"
-    matrix = _matrix(options.target_embeddings, "target_embeddings")
-    embedding = _embedding(vocab, dim, 0.0 if transformer else options.dropout, matrix, "target_embeddings")
+    embedding = TokenEmbedding(vocab, dim, 0.0 if transformer else options.dropout, pretrained.target)
     decoder = transformer_decoder(options, None) if transformer else _self_look(options)
     output = OutputLayer(decoder.output_dim, vocab, embedding if options.tie_embeddings else None)
     return LanguageModel(embedding, decoder, output, BOS)
 
 
-def build_classifier(options: ModelOptions, vocab: int, num_labels: int) -> SequenceClassifier | DocumentClassifier:
+def build_classifier(
+    options: ModelOptions, vocab: int, num_labels: int, pretrained: Pretrained = NOTHING
+) -> SequenceClassifier | DocumentClassifier:
     """The classifier that a recipe's `model` section describes, with fresh weights.
 
     Args:
         options: the section, of which `encoder` and `pooling` are built.
         vocab: number of ids of the text.
         num_labels: labels to choose from.
+        pretrained: what the embeddings begin with.
 
     Raises:
-        RecipeError: the parts do not fit each other, there are fewer than two labels, or a pretrained embedding cannot
-            be read.
+        RecipeError: the parts do not fit each other, or there are fewer than two labels.
     """
     if num_labels < 2:
         raise RecipeError(f"there are {num_labels} labels; a classifier needs two to choose from")
-    matrix = _matrix(options.source_embeddings, "source_embeddings")
     reads = options.word_encoder if options.encoder == "hierarchical" else options.encoder
     rate = options.dropout if reads == "recurrent" else 0.0  # the others drop the sum of what they add
-    embedding = _embedding(vocab, options.embedding_dim, rate, matrix, "source_embeddings")
+    embedding = TokenEmbedding(vocab, options.embedding_dim, rate, pretrained.source)
     encoder = _bag(options, embedding) if reads == "none" else _encoder(options, embedding)
     pooling, features = _pooling(options, encoder.output_dim)
     if options.encoder == "hierarchical":
@@ -387,30 +390,3 @@ def _attention(options: ModelOptions, key_dim: int) -> AttentionLayer:
         return LuongAttention(options.decoder_units, key_dim, options.score or "general", options.attention_units)
     except ValueError as error:
         raise RecipeError(f"model.score: {error}") from None
-
-
-def _embedding(vocab: int, dim: int, dropout: float, matrix: Tensor | None, name: str) -> TokenEmbedding:
-    try:
-        return TokenEmbedding(vocab, dim, dropout, matrix)
-    except ValueError as error:
-        raise RecipeError(f"model.{name}: {error}") from None
-
-
-def _matrix(path: str | None, name: str) -> Tensor | None:
-    """The one matrix of a safetensors file."""
-    if path is None:
-        return None
-    try:
-        tensors = read_weights(expand_path(path))
-    except OSError as error:
-        raise RecipeError(f"model.{name}: {path} cannot be read: {error.strerror}; give a .safetensors file.") from None
-    except ValueError as error:
-        # a line end within would begin another fault
-        fault = str(error).replace("\n", " ")
-        raise RecipeError(f"model.{name}: {fault}; give a .safetensors file with a matrix.") from None
-    if len(tensors) != 1 or next(iter(tensors.values())).dim() != 2:
-        raise RecipeError(
-            f"model.{name}: {path} holds tensors of shapes {brief([tuple(one.shape) for one in tensors.values()])}; "
-            "expected a single matrix [ids, features]."
-        )
-    return next(iter(tensors.values())).to(torch.float32)

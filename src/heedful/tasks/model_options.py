@@ -53,7 +53,8 @@ class ModelOptions(Section):
         dropout: Rate of dropout, in [0, 1).
         tie_embeddings: Use the target embedding as the output matrix.
         share_embeddings: Use one embedding for both sides; needs a joint vocabulary.
-        source_embeddings: File with a pretrained embedding of the source tokens.
+        source_embeddings: File that the embedding of the source tokens begins with: published word vectors (text of
+            GloVe, word2vec or fastText, also packed by gzip or xz), or .safetensors with a row for each id.
         target_embeddings: Likewise of the target tokens, and of both sides where they share one.
         pooling: Of a classifier, how the outputs of its encoder become one vector: "attention" (Yang et al. 2016),
             "att_blstm", "gated", "last_state" (the last state asks), "structured" (several looks), "statistics" and

@@ -47,8 +47,6 @@ def rebuild(content: ModelFolder, folder: str | os.PathLike[str]) -> torch.nn.Mo
     """
     options = content.recipe.model
     sizes = content.tokenizers.source.vocab_size, content.tokenizers.target.vocab_size
-    # the weights hold what a pretrained embedding began with; its file need not be here
-    options = options.model_copy(update={"source_embeddings": None, "target_embeddings": None})
     layers = options.encoder_layers + options.decoder_layers + options.picture.recurrent_layers
     if layers > len(content.weights):
         raise ModelFolderError(f"{folder} has {len(content.weights)} weights for a recipe of {layers} layers; {AGAIN}.")

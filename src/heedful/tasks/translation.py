@@ -31,6 +31,7 @@ from .corpora import Say, gather_material, read_part
 from .data_options import TokenizerOptions
 from .decoding_options import DecodingOptions
 from .model_folder import find_model, load_folder, refuse_foreign
+from .pretrained import read_pretrained
 from .recipe import EvaluationOptions, Recipe, check_recipe, dump_recipe, expand_path
 from .recipe_yaml import parse_yaml
 from .scoring import OF_SEVERAL, VALIDATION_TOKENS, check_decoding, check_metrics, score, score_translator
@@ -220,7 +221,9 @@ def fresh_translator(recipe: Recipe, tokenizers: TokenizerPair, say: Say, kind: 
         RecipeError: that model is of another architecture or has another tokenizer than the recipe.
     """
     torch.manual_seed(recipe.seed)
-    model = build_task(recipe.task, recipe.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    pretrained = read_pretrained(recipe.model, tokenizers, say)
+    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    model = build_task(recipe.task, recipe.model, *sizes, pretrained)
     if recipe.start_from:
         base = kind.load(find_model(expand_path(recipe.start_from)))
         if units(base.recipe) != units(recipe):
