@@ -100,3 +100,42 @@ def test_rows_are_shared_out_in_their_order():
 def test_times_go_on_in_the_usual_step():
     days = ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06"]
     assert Series(np.zeros((4, 1)), ["a"], days, "").times_after(1) == ["2020-01-07"]
+
+
+@pytest.mark.parametrize(
+    ("times", "later"),
+    [
+        (["1949-10", "1949-11", "1949-12"], ["1950-01", "1950-02", "1950-03"]),
+        (["2015-10-01", "2015-11-01", "2015-12-01"], ["2016-01-01", "2016-02-01", "2016-03-01"]),
+        (["2015-10-31", "2015-11-30", "2015-12-31"], ["2016-01-31", "2016-02-29", "2016-03-31"]),
+        (["2015-03-31", "2015-06-30", "2015-09-30"], ["2015-12-31", "2016-03-31", "2016-06-30"]),
+        (["2012-02-29", "2013-02-28"], ["2014-02-28", "2015-02-28", "2016-02-29"]),
+        (
+            ["2015-01-15 06:00", "2015-02-15 06:00"],
+            ["2015-03-15 06:00:00", "2015-04-15 06:00:00", "2015-05-15 06:00:00"],
+        ),
+        # not whole months: days, as many as are usual
+        (["2015-01-15", "2015-02-14"], ["2015-03-16", "2015-04-15", "2015-05-15"]),
+        (["2015-01-01", "2015-01-02"], ["2015-01-03", "2015-01-04", "2015-01-05"]),
+    ],
+)
+def test_times_go_on_by_whole_months_where_they_came_so(tmp_path, times, later):
+    path = tmp_path / "months.csv"
+    path.write_text("month,a\n" + "".join(f"{time},{place}\n" for place, time in enumerate(times)))
+    series = read_series(path)
+    assert (series.names, series.times) == (["a"], times)
+    assert series.times_after(3) == later
+
+
+@pytest.mark.parametrize(("name", "is_time"), [("date", True), ("Day", True), ("load", False)])
+def test_plain_digits_are_times_where_the_column_is_called_so(tmp_path, name, is_time):
+    path = tmp_path / "days.csv"
+    path.write_text(f"{name},a\n20150130,1\n20150131,2\n")
+    series = read_series(path)
+    assert series.names == (["a"] if is_time else [name, "a"])
+    assert series.times_after(1) == (["2015-02-01 00:00:00"] if is_time else ["2"])
+
+
+def test_no_calendar_goes_on_for_ever(tmp_path):
+    with pytest.raises(DataError, match="no calendar goes 2 steps beyond 9999-11"):
+        Series(np.zeros((2, 1)), ["a"], ["9999-10", "9999-11"], "table").times_after(2)

@@ -5,8 +5,6 @@ import io
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
 from os import PathLike
 
 import numpy as np
@@ -18,18 +16,14 @@ from heedful.data.vocabulary import SPECIAL_TOKENS
 
 from .examples import Examples
 from .files import open_text
+from .times import check_times, parse_time, times_after
 
 Column = int | str
 
 # separators of cells, the first that the first line holds
 SEPARATORS = ("\t", ";", ",")
-# a step so many times as long as most is a gap: months are not equally long, and neither are days
-LONG_STEP = 1.5
-# rows that tell the usual step
-USUAL_ROWS = 500
-# characters of 2016-07-01
-DATE = 10
 SHOWN = 12
+TIME_NAMES = ("date", "time", "datetime", "timestamp", "day")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,26 +42,14 @@ class Series:
     origin: str
 
     def times_after(self, count: int) -> list[str]:
-        """The times of so many rows behind the last, in steps of the usual length.
+        """The times of so many rows behind the last, as `heedful.data.times.times_after` says.
 
         >>> Series(np.zeros((2, 1)), ["a"], ["2016-07-01 22:00", "2016-07-01 23:00"], "").times_after(2)
         ['2016-07-02 00:00:00', '2016-07-02 01:00:00']
         >>> Series(np.zeros((2, 1)), ["a"], ["0", "1"], "").times_after(1)
         ['2']
         """
-        known = [_as_time(time) for time in self.times[-USUAL_ROWS:]]
-        times = [time for time in known if time is not None]
-        if len(times) < len(known) or len(times) < 2:
-            last = int(self.times[-1]) if self.times[-1].isdecimal() else len(self.times) - 1
-            return [str(last + step) for step in range(1, count + 1)]
-        usual = _usual([later - earlier for earlier, later in pairwise(times)])
-        try:
-            later = [times[-1] + step * usual for step in range(1, count + 1)]
-            # days stay days
-            dates = all(len(time) == DATE for time in self.times[-USUAL_ROWS:]) and not any(one.hour for one in later)
-            return [str(one.date() if dates else one) for one in later]
-        except OverflowError:
-            raise DataError(f"{self.origin}: no calendar goes {count} steps beyond {self.times[-1]}.") from None
+        return times_after(self.times, count, self.origin)
 
 
 def read_series(
@@ -81,7 +63,8 @@ def read_series(
     The first row names the columns, unless it holds a number; then they are called "0", "1" and so on.
 
     - `columns`: names, or numbers from 0; all but the time when left out.
-    - `time`: column of the times, as ISO 8601 writes them, rising; the first one when left out and it holds such.
+    - `time`: column of the times, as ISO 8601 writes them, or months such as 2016-07, rising; the first one when left
+      out and it holds such; of plain digits only where it is called date, time or the like.
     - `gaps`: take rows as neighbours however far apart their times are.
 
     Raises `DataError`: the file cannot be read, a column is missing, a cell is empty or holds no number, or times are
@@ -103,7 +86,7 @@ def read_series(
     values = np.array([[_number(cells[place], names[place], line, path) for place in wanted] for line, cells in rows])
     times = [str(number) for number in range(len(rows))] if when is None else [cells[when] for _, cells in rows]
     if when is not None:
-        _check_times(times, [line for line, _ in rows], gaps, str(path))
+        check_times(times, [line for line, _ in rows], gaps, str(path))
     return Series(values, [names[place] for place in wanted], times, str(path))
 
 
@@ -139,7 +122,10 @@ def _name(cell: str) -> str:
 def _time_column(names: list[str], rows: list[tuple[int, list[str]]], time: Column | None, path: str) -> int | None:
     if time is not None:
         return _place(time, names, path)
-    return 0 if _as_number(rows[0][1][0]) is None and _as_time(rows[0][1][0]) else None
+    first = rows[0][1][0]
+    # 20160701 is a number as well
+    digits = _as_number(first) is not None and names[0].strip().lower() not in TIME_NAMES
+    return 0 if parse_time(first) and not digits else None
 
 
 def _place(column: Column, names: list[str], path: str) -> int:
@@ -154,13 +140,6 @@ def _place(column: Column, names: list[str], path: str) -> int:
 def _as_number(cell: str) -> float | None:
     try:
         return float(cell)
-    except ValueError:
-        return None
-
-
-def _as_time(cell: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(cell)
     except ValueError:
         return None
 
@@ -180,51 +159,6 @@ def _number(cell: str, name: str, line: int, path: str | PathLike[str]) -> float
         f"{path}, line {line}: column {brief(name)} holds {brief(cell)}, which is no number such as 1.5; correct it, "
         "or leave the column out of data.series.columns."
     )
-
-
-def _said(step: timedelta) -> str:
-    """As a person says it.
-
-    >>> _said(timedelta(days=1)), _said(timedelta(hours=1))
-    ('1 day', '1:00:00')
-    """
-    return str(step).removesuffix(", 0:00:00")
-
-
-def _usual(steps: list[timedelta]) -> timedelta:
-    """The step in the middle, by length."""
-    return sorted(steps)[len(steps) // 2]
-
-
-def _check_times(times: list[str], lines: list[int], gaps: bool, path: str) -> None:
-    found: list[datetime] = []
-    for cell, line in zip(times, lines, strict=True):
-        one = _as_time(cell)
-        if one is None:
-            raise DataError(
-                f"{path}, line {line}: the time is {brief(cell)}; expected one such as 2016-07-01 13:00, or leave the "
-                "column out and name the others as data.series.columns."
-            )
-        found.append(one)
-    try:
-        steps = [later - earlier for earlier, later in pairwise(found)]
-    except TypeError:
-        raise DataError(f"{path}: some times have a time zone and some have none; give all of them the same.") from None
-    if not steps:
-        return
-    usual = _usual(steps)
-    for place, step in enumerate(steps, start=1):
-        if step.total_seconds() <= 0:
-            raise DataError(
-                f"{path}, line {lines[place]}: the time {times[place]} does not come after {times[place - 1]}; sort "
-                "the rows by time, each time once."
-            )
-        if step > LONG_STEP * usual and not gaps:
-            raise DataError(
-                f"{path}, line {lines[place]}: the times jump from {times[place - 1]} to {times[place]}, where "
-                f"{_said(usual)} is usual; fill the gap in, or train with data.series.gaps: true, which takes the rows "
-                "as neighbours."
-            )
 
 
 @dataclass(frozen=True, eq=False)
