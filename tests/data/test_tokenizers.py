@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heedful import _errors
-from heedful.data.tokenizers import KINDS, Segments, Tokenizer, TokenizerPair
+from heedful.data.tokenizers import KINDS, Segments, Tokenizer, TokenizerPair, cut_words
 from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 LINES = [
@@ -225,6 +225,13 @@ def test_the_unknown_can_be_replaced():
 def test_special_ids_are_not_written(tokenizer):
     ids = tokenizer.encode("the old men")
     assert tokenizer.decode([BOS, *ids, EOS, PAD, PAD]) == "the old men"
+
+
+def test_marks_are_words_and_special_tokens_are_none():
+    text = "<e1>Bonn</e1>x <s>a</s> <unk> <pad> a<b <b2> < b> <1> </ b> <é>"
+    words = ["<e1>", "Bonn", "</e1>", "x", "<", "s", ">", "a", "<", "/", "s", ">", "<", "unk", ">", "<", "pad", ">"]
+    words += ["a", "<", "b", "<b2>", "<", "b", ">", "<", "1", ">", "<", "/", "b", ">", "<é>"]
+    assert cut_words(text) == words
 
 
 def test_special_tokens_typed_in_a_text_stay_text(tokenizer):

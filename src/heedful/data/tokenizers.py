@@ -35,6 +35,8 @@ _CONTRACTION = "(?:['\u2019](?i:t|s|d|m|ll|re|ve)(?![\\p{L}\\p{M}\\p{N}]))"
 # merges never cross a run; a word is one run, or two that a contraction joins
 _RUN = _LETTERS + _ELISION
 _WORD = f"{_LETTERS}(?:{_CONTRACTION}|{_ELISION})"
+# a mark such as <e1> and </e1>; what reads like a special token is none
+_MARK = rf"</?(?!(?:{'|'.join(sorted({token.strip('</>') for token in SPECIAL_TOKENS}))})>)\p{{L}}[\p{{L}}\p{{N}}]*>"
 _SYMBOL = r"[^\s▁\p{L}\p{M}\p{N}]"
 # name=value, as tables of inflection write a feature
 _FEATURE = r"(?<![^\s,])[^\s,=]+=[^\s,]+"
@@ -458,6 +460,8 @@ def cut_words(text: str) -> list[str]:
 
     >>> cut_words("I don't know l'été, sorry!")
     ['I', "don't", 'know', "l'", 'été', ',', 'sorry', '!']
+    >>> cut_words("the <e1>author</e1>")  # a mark is a word
+    ['the', '<e1>', 'author', '</e1>']
     """
     return [word for word, _ in _CUTTER.pre_tokenize_str(text)]
 
@@ -469,9 +473,12 @@ def _is_feature(token: str) -> bool:
 
 def _build_word_cutter() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(hf.Regex(r"\s+"), "removed"), pre_tokenizers.Split(hf.Regex(f"{_WORD}|."), "isolated")]
+        [
+            pre_tokenizers.Split(hf.Regex(r"\s+"), "removed"),
+            pre_tokenizers.Split(hf.Regex(f"{_MARK}|{_WORD}|."), "isolated"),
+        ]
     )
 
 
-_CUTTER = _build_word_cutter()
 _SPACES = pre_tokenizers.Split(hf.Regex(r"\s+"), "removed")
+_CUTTER = _build_word_cutter()
