@@ -120,8 +120,11 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert "4 x 7" in found.stdout
     assert "cannot be read" in found.stdout
     listed = tmp_path / "pictures.txt"
-    listed.write_text(f"{picture}\n\n{picture}\n")
-    assert shell("translate", run.folder, listed).stdout == f"{caption}\n\n{caption}\n"
+    broken = folder / "train" / "features" / "0.npy"
+    listed.write_text(f"{picture}\n\n{broken}\nno such.npy\n{picture}\n")
+    found = shell("translate", run.folder, listed)
+    assert (found.exit_code, found.stdout) == (0, f"{caption}\n\n\n\n{caption}\n")
+    assert f"Left empty 2 that cannot be read, such as {broken}." in found.stderr
     for words in (
         ("evaluate", run.folder, test / "captions.jsonl"),
         ("explain", run.folder, picture, "--faithfulness"),

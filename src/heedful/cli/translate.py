@@ -15,7 +15,18 @@ from heedful._errors import DataError
 
 from ._decoding import Changes, changed_decoding, with_ensemble
 from ._formats import Alignments, formatter
-from ._shell import MAX_CHARS, Beam, Model, check_sentence, count, load_translator, say, say_longer, skipped_lines
+from ._shell import (
+    MAX_CHARS,
+    Beam,
+    Model,
+    check_sentence,
+    count,
+    load_translator,
+    one_line,
+    say,
+    say_longer,
+    skipped_lines,
+)
 from ._stream import growing, nothing_or_progress, opened, read_stream, regrouped
 
 if TYPE_CHECKING:
@@ -72,7 +83,8 @@ def command(
 
     Only translations go to standard output, as soon as they are there; a line that cannot be used (empty, not UTF-8,
     with a NUL character, above the recipe's data.max_chars, 5,000 if not told) gives an empty line and is counted on
-    standard error. Text in UTF-16 or UTF-32 is read where it begins with a byte-order mark.
+    standard error, as is a picture that cannot. Text in UTF-16 or UTF-32 is read where it begins with a byte-order
+    mark.
 
     --alignments pharaoh adds a tab and the links of words, SOURCE-TARGET counted from 0 (with --nbest: a fourth field);
     punctuation marks are words. --alignments json writes one object per translation, with words, weights, tokens and
@@ -92,26 +104,33 @@ def command(
     need_weights = "heads" if alignments == Alignments.HEADS else alignments is not None
     options: dict[str, Any] = {"nbest": nbest or 1, "need_weights": need_weights, "generator": seeded(seed)}
     options |= {"batch_size": batch_size} if batch_size else {}
-    translate, longer = answering(translator, decoding, write, options)
+    translate, longer, faults = answering(translator, decoding, write, options)
     if interactive:
         converse(lambda sentence: "\n".join(translate([sentence])))
     else:
         translate_all(source, output, translate, decoding.sample, translator.recipe.data.max_chars)
     say_longer(sum(longer), translator)
+    for fault, paths in faults.items():
+        say(f"Left empty {len(paths):,} that {fault}, such as {one_line(paths[0])}.")
 
 
 def answering(
     translator: "Translator", decoding: "DecodingOptions", write: Callable[..., Iterable[str]], options: dict[str, Any]
-) -> tuple[Callable[..., Iterator[str]], list[int]]:
-    """What gives the lines of sentences, and of each call how many sentences were longer than what is read."""
+) -> tuple[Callable[..., Iterator[str]], list[int], dict[str, list[str]]]:
+    """What gives the lines of sentences; of each call, how many were longer than what is read; pictures by fault."""
     longer: list[int] = []
+    faults: dict[str, list[str]] = {}
 
     def translate(sentences: list[str], first: int = 0) -> Iterator[str]:
+        for place, fault in enumerate(map(translator.fault, sentences)):
+            if fault:
+                faults.setdefault(fault, []).append(sentences[place])
+                sentences[place] = ""
         longer.append(translator.num_longer(sentences))
         for index, found in enumerate(translator.translate(sentences, decoding=decoding, **options), start=first):
             yield from write(index, found)
 
-    return translate, longer
+    return translate, longer, faults
 
 
 def check_use(source: str, output: Path | None, beam: int | None, interactive: bool, sample: bool) -> None:

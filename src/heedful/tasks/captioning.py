@@ -82,6 +82,9 @@ class Captioner(Translator):
             raise DataError("The caption is empty; give at least one word.")
         return align(self.model, make_reader(self.recipe.model).read(source), caption)
 
+    def fault(self, sentence: str) -> str | None:
+        return make_reader(self.recipe.model).fault(sentence) if sentence else None
+
     def _segment(self, sentence: str) -> Segments:
         if not sentence:  # a line that cannot be used, whose place is kept
             return Segments([], [], [], [])

@@ -129,6 +129,10 @@ class Translator(TrainedModel):
         read = shortened(self.tokenizers.source.segment(sentence), self.recipe.data.cut_source)
         return numbered(read, self.tokenizers.source) if self.recipe.model.copies else read
 
+    def fault(self, sentence: str) -> str | None:
+        """Why what is named cannot be used, as it is said of several, such as "cannot be read"; None where it can."""
+        return None
+
     def num_longer(self, sentences: Sequence[str]) -> int:
         """Of how many texts only the first `data.cut_source` tokens of the recipe are read."""
         most = self.recipe.data.cut_source
