@@ -224,6 +224,22 @@ def test_a_fault_is_named_with_what_came_and_what_was_expected(small, override, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "override", "message"),
+    [
+        ("classify", "model.attention=luong", "leave it out; a classifier looks with model.pooling"),
+        ("classify", "model.decoder_units=7", "model.decoder_units is 7, which has no effect on task: classification"),
+        ("pairs", "model.pooling=mean", "model.pooling is 'mean', which has no effect on task: translation; leave it"),
+        ("language_model", "model.source_embeddings=a.txt", "which has no effect on task: language_model"),
+        ("caption", "model.ngrams=3", "model.ngrams is 3, which has no effect on task: caption"),
+        ("forecast", "model.tie_embeddings=true", "which has no effect on task: forecast"),
+    ],
+)
+def test_a_key_without_effect_is_refused(recipe, override, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(recipe, [override])
+
+
 def test_a_fault_of_the_command_line_is_told_from_one_of_the_file(small):
     with pytest.raises(RecipeError, match=r"^--set model\.units=x: model\.units"):
         load_recipe(small, ["model.units=x"])

@@ -151,7 +151,17 @@ SERIES = [
     "training.teacher_forcing=null",
     "training.label_smoothing=0",
 ]
+LABELLED = [
+    "task=classification",
+    "evaluation={metrics: [accuracy], language: null}",
+    "training.best_by=accuracy",
+    "tokenizer.joint=false",
+]
 BESIDE = {
+    **{
+        f"model.{name}": LABELLED
+        for name in ("pooling", "looks", "word_encoder", "word_dropout", "ngrams", "ngram_rows")
+    },
     **{f"data.series.{name}": SERIES for name in ("columns", "time", "gaps", "split")},
     **{f"model.forecast.{name}": SERIES for name in ("window", "horizon", "patch", "base", "input_attention")},
     **{f"model.{name}_looks": ["training.teacher_forcing=null"] for name in ("even", "repeated")},

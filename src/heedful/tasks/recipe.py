@@ -18,6 +18,7 @@ from .decoding_options import DecodingOptions
 from .forecast_options import ForecastOptions, check_forecast
 from .model_options import ModelOptions
 from .recipe_yaml import write_yaml
+from .task_keys import refuse_without_effect
 
 ROUGE_METRICS = ("rouge1", "rouge2", "rougeL")
 TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match", *ROUGE_METRICS)
@@ -115,6 +116,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Recipe":
+        refuse_without_effect(self.task, self.model)
         if self.model.share_embeddings and not self.tokenizer.joint:
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
         if (task := ONLY_OF.get(self.model.encoder, self.task)) != self.task:
