@@ -1,6 +1,6 @@
-"""What the recipes beyond translation learn: python benchmarks/tasks.py FOLDER [--only cmudict inflect:finnish ...].
+"""What the recipes beyond translation learn: python benchmarks/tasks.py FOLDER [--only cmudict sigmorphon2016:finnish ...].
 
-Each recipe by its own command, one thread, one training after another; of `pronounce` and `inflect` one for each
+Each recipe by its own command, one thread, one training after another; of the other two one for each
 language. A finished training leaves a row for each metric on the test set at once. What has its rows is not trained
 again, and a training that was cut off goes on. `--set KEY=VALUE` changes every recipe, and stands in the command.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 from record import RESULTS, append
 
 LANGUAGES = {
-    "pronounce": ("geo", "hun", "jpn_hira", "vie_hanoi", "kor", "arm_e", "fre", "dut", "bul", "hbs_latn"),
-    "inflect": (
+    "sigmorphon2021": ("geo", "hun", "jpn_hira", "vie_hanoi", "kor", "arm_e", "fre", "dut", "bul", "hbs_latn"),
+    "sigmorphon2016": (
         "navajo",
         "turkish",
         "german",

@@ -111,13 +111,13 @@ def test_a_language_that_no_row_has_is_told_beside_those_there_are(words):
 )
 def test_what_does_not_fit_is_refused(changes, message):
     with pytest.raises(RecipeError, match=message):
-        load_recipe("pronounce", changes)
+        load_recipe("sigmorphon2021", changes)
 
 
 FIRST = {
     "cmudict": ([*"AARDEMA"], ["AA", "R", "D", "EH", "M", "AH"]),
-    "pronounce": ([*"aboutissement"], ["a", "b", "u", "t", "i", "s", "m", "ɑ̃"]),
-    "inflect": ([*"Aak", "pos=N", "case=NOM", "gen=NEUT", "num=SG"], [*"Aak"]),
+    "sigmorphon2021": ([*"aboutissement"], ["a", "b", "u", "t", "i", "s", "m", "ɑ̃"]),
+    "sigmorphon2016": ([*"Aak", "pos=N", "case=NOM", "gen=NEUT", "num=SG"], [*"Aak"]),
 }
 
 
@@ -128,3 +128,18 @@ def test_recipes_that_ship_read_their_data(data_folder, monkeypatch, name):
     pairs = read_part(recipe.data.valid)
     pair = make_tokenizers(pairs, recipe.tokenizer)
     assert (pair.source.segment(pairs.source[0]).words, pair.target.segment(pairs.target[0]).words) == FIRST[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "pair"),
+    [
+        ("inflect", "talo\tpos=N,num=PL\ttalot", ("talo pos=N,num=PL", "talot")),
+        ("pronounce", "light\tL AY T", ("light", "L AY T")),
+    ],
+)
+def test_recipes_take_a_file_of_ones_own(tmp_path, name, line, pair):
+    path = tmp_path / "mine.tsv"
+    path.write_text(f"{line}\n{line}s\n")
+    recipe = load_recipe(name, [f"data.train.tsv={path}"])
+    found = read_part(recipe.data.train)
+    assert (found.source[0], found.target[0]) == pair
