@@ -1,4 +1,4 @@
-"""What the recipes beyond translation learn: python benchmarks/tasks.py FOLDER [--only cmudict sigmorphon2016:finnish ...].
+"""What the recipes of words learn: python benchmarks/tasks.py FOLDER [--only cmudict sigmorphon2016:finnish ...].
 
 Each recipe by its own command, one thread, one training after another; of the other two one for each
 language. A finished training leaves a row for each metric on the test set at once. What has its rows is not trained
