@@ -22,6 +22,7 @@ from heedful.visual.comparison import Table
 from .translator import Translator
 
 ATTENTION, GRADIENT, ROLLOUT, LEFT_OUT = "attention", "gradient x attention", "rollout", "leave one out"
+COPIES = "The model copies words, so hiding what it looks at hides the answer itself, and measures nothing"
 # names of the numbers of one kind of scores
 MEASURES = (
     *(name + end for name in ("comprehensiveness", "sufficiency") for end in ("", "_shuffled", "_reversed")),
@@ -74,10 +75,7 @@ def translator_faithfulness(
     """
     model = translator.model
     if translator.recipe.model.copies:
-        raise DataError(
-            "The model copies words, so hiding what it looks at hides the answer itself, and measures nothing; leave "
-            "faithfulness out."
-        )
+        raise DataError(f"{COPIES}; leave faithfulness out.")
     if not looks(model):
         raise DataError("The model has no attention to measure; give one that looks at the source.")
     found: dict[str, list[Faithful]] = {}
@@ -90,7 +88,7 @@ def translator_faithfulness(
     model.train(training)
     if not found:
         raise DataError("No pair has a token on both sides; give at least one word on each.")
-    return {name: _mean(measured) for name, measured in found.items()}
+    return {name: mean_faithful(measured) for name, measured in found.items()}
 
 
 def looks(model: Seq2Seq) -> bool:
@@ -212,7 +210,9 @@ def _read(model: Seq2Seq, ids: Tensor, lengths: Tensor) -> tuple[EncoderOutput, 
     return EncoderOutput(read.outputs, read.summary), attention_rollout(list(layers))[-1]
 
 
-def _mean(measured: Sequence[Faithful]) -> Faithful:
+def mean_faithful(measured: Sequence[Faithful]) -> Faithful:
+    """The mean of each number; of the agreement over those that have one."""
+
     def mean(name: str) -> Erasure:
         parts = [getattr(one, name) for one in measured]
         return Erasure(*(float(np.mean([getattr(part, key) for part in parts])) for key in vars(parts[0])))
