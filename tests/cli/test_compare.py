@@ -96,7 +96,10 @@ def stop(_):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("luong,bahdanou", "'bahdanou' is no value of model.attention, by which models for translation are compared; did you mean"),
+        (
+            "luong,bahdanou",
+            "'bahdanou' is no value of model.attention, by which models for",
+        ),
         ("luong", "'luong' names 1 attentions; give two at least"),
         ("luong,none,luong", "luong is named twice"),
     ],

@@ -6,8 +6,8 @@ import pytest
 
 from heedful._errors import RecipeError
 from heedful.metrics.significance import Difference, SystemScore
-from heedful.tasks.comparison import Contender, recipe_of, size_models, with_limit
 from heedful.tasks.comparable import Nouns
+from heedful.tasks.comparison import Contender, recipe_of, size_models, with_limit
 from heedful.tasks.comparison_results import Row, conclusion, thirds
 from heedful.tasks.equal_sizes import NAMES, TOLERANCE, count_parameters, with_attention
 from heedful.tasks.model_options import ModelOptions

@@ -19,3 +19,10 @@ def print_table(console: Console, table: Table) -> None:
     for row in table.rows:
         shown.add_row(*(Text(cell) if isinstance(cell, str) else TerminalReading(cell) for cell in row))
     console.print(shown)
+
+
+def print_measures(numbers: dict[str, dict[str, float | None]]) -> None:
+    """The table of them on standard output."""
+    from heedful.tasks.faithfulness import faithfulness_table
+
+    print_table(Console(highlight=False), faithfulness_table(numbers))

@@ -29,8 +29,8 @@ def command(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Two or more, such as bahdanau,luong,none: values of model.attention (of a classifier, of model.pooling), "
-            "or transformer. The others are compared with the first, which keeps the recipe's size.",
+            help="Two or more, such as bahdanau,luong,none: values of model.attention (classifiers: model.pooling), or "
+            "transformer. The others are compared with the first, which keeps the recipe's size.",
         ),
     ],
     output: Annotated[

@@ -38,11 +38,18 @@ class Metric:
         label: its name for people.
         lower: whether lower is better.
         digits: behind the point.
+        points: whether a difference is told in points of it.
     """
 
     label: str
     lower: bool = False
     digits: int = 1
+    points: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What a difference is one of."""
+        return f"points of {self.label}" if self.points else self.label
 
     def shown(self, value: float, sign: str = "") -> str:
         """A score, or with `sign` "+" a difference."""
@@ -84,15 +91,15 @@ METRICS = {
     "tokenized_bleu": Metric("tokenised BLEU"),
     "wer": Metric("WER", lower=True),
     "per": Metric("PER", lower=True),
-    "exact_match": Metric("exact match"),
+    "exact_match": Metric("exact match", points=True),
     "rouge1": Metric("ROUGE-1"),
     "rouge2": Metric("ROUGE-2"),
     "rougeL": Metric("ROUGE-L"),
     "perplexity": Metric("perplexity", lower=True, digits=2),
-    "accuracy": Metric("accuracy"),
-    "macro_f1": Metric("macro-F1"),
-    "calibration_error": Metric("calibration error", lower=True),
-    "relation_f1": Metric("relation F1"),
+    "accuracy": Metric("accuracy", points=True),
+    "macro_f1": Metric("macro-F1", points=True),
+    "calibration_error": Metric("calibration error", lower=True, points=True),
+    "relation_f1": Metric("relation F1", points=True),
     "cider": Metric("CIDEr-D"),
     "cer": Metric("CER", lower=True),
     "mse": Metric("MSE", lower=True, digits=4),

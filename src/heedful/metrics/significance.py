@@ -119,7 +119,8 @@ def bootstrap_counts(
         if tested:
             gaps, gap = scores - drawn[0], value - values[0]
             apart = np.abs(gaps)
-            chance = (np.sum(apart - apart.mean() > abs(gap)) + 1) / (samples + 1)
+            # models that score the same differ by nothing, which the formula would call certain
+            chance = (np.sum(apart - apart.mean() > abs(gap)) + 1) / (samples + 1) if gap else 1.0
             difference = Difference(gap, *_middle(gaps), float(chance))
         alone = [score(np.sum(run, axis=0, dtype=np.float64)) for run in runs]
         tested[name] = SystemScore(value, middle - half, middle + half, alone, difference)

@@ -26,6 +26,8 @@ SHOWN = 6
 LOOKED_AT = 200
 # examples that are answered before the clock runs
 WARM_UP = 8
+# in a cell of a table
+NOTHING = "-"
 
 Thing = TypeVar("Thing")
 
@@ -172,5 +174,5 @@ def sharpness_of(weights: Iterable[np.ndarray]) -> float:
     >>> sharpness_of([np.array([[1.0, 0.0], [0.5, 0.5]])])
     0.75
     """
-    rows = [row for one in weights for row in attention_sharpness(one)[one.sum(-1) > 0].tolist()]
+    rows = [row for one in map(np.atleast_2d, weights) for row in attention_sharpness(one)[one.sum(-1) > 0].tolist()]
     return round(mean(rows), 4) if rows else 0.0

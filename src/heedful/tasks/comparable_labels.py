@@ -1,4 +1,4 @@
-"""Classifiers in a comparison: their poolings, or a Transformer below; accuracy by text, and the words that they marked."""
+"""Classifiers in a comparison: poolings, or a Transformer below; hits by text, and the words that each marked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,13 @@ from heedful.visual.highlight import Reading
 
 from .batches import Limits, cut
 from .classification import Classifier
-from .classification_batches import encode_documents, encode_texts, has_sentences, labels_of, make_vocabularies, places_of
+from .classification_batches import (
+    encode_documents,
+    encode_texts,
+    has_sentences,
+    make_vocabularies,
+    places_of,
+)
 from .comparable import LOOKED_AT, Ground, Nouns, refuse_no_test, sample_places, sharpness_of, timed
 from .comparable_texts import learnt_from, read_test, sizes_of
 from .corpora import Say
@@ -41,7 +47,7 @@ class ComparableLabels:
 
     def prepare(self, recipe: Recipe, make: Callable[[Callable[[], TokenizerPair]], TokenizerPair], say: Say) -> Ground:
         tokenizers = make(lambda: make_vocabularies(learnt_from(recipe, say), recipe.tokenizer))
-        test = usable(read_test(recipe, say), tokenizers, has_sentences(recipe), say)
+        test = usable(read_test(recipe, say), tokenizers, recipe, say)
         nouns = Nouns("test texts", "answers", sizes_of(test.source, "the text")[1], speed="texts")
         return Ground(test, tokenizers, recipe.model, nouns, test.origin, len(test))
 
@@ -84,17 +90,18 @@ class ComparableLabels:
         tables = []
         for place in sample_places(sizes_of(test.source)[0]):
             rows = [_sample(name, run, place) for name, run in runs.items()]
-            tables.append(Table(f"Right: {test.target[place]}", ["", "label", "what it looked at"], rows))
+            tables.append(Table(f"Right: {test.target[place]}", ["model", "label", "what it looked at"], rows))
         return tables
 
 
-def usable(pairs: Pairs, tokenizers: TokenizerPair, nested: bool, say: Say) -> Pairs:
+def usable(pairs: Pairs, tokenizers: TokenizerPair, recipe: Recipe, say: Say) -> Pairs:
     """The texts that have a token, and a label that training sees.
 
     Raises:
         DataError: nothing is left.
     """
-    encode_documents(pairs, tokenizers, Limits(), say, nested=nested)
+    nested = has_sentences(recipe)
+    encode_documents(pairs, tokenizers, Limits(recipe.data.max_length), say, nested=nested)
     lengths = encode_texts(tokenizers.source, pairs.source, nested).lengths
     return pairs.select(np.flatnonzero((lengths > 0) & (places_of(pairs.target, tokenizers) >= 0)).tolist())
 

@@ -102,7 +102,7 @@ class ComparableTexts:
         return [
             Table(
                 test.source[place],
-                ["", "text"],
+                ["model", "text"],
                 [["by a person", test.target[place]], *([name, run["answers"][place]] for name, run in runs.items())],
             )
             for place in sample_places(sizes_of(test.source)[0])

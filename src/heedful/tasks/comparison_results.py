@@ -13,7 +13,7 @@ from heedful.metrics.counts import METRICS, Counted
 from heedful.metrics.significance import SystemScore, bootstrap_counts, corrected
 from heedful.visual.comparison import Table
 
-from .comparable import Nouns
+from .comparable import NOTHING, Nouns
 from .comparison import Comparison, Contender
 from .comparison_run import read_measured
 from .equal_sizes import TOLERANCE, width_of
@@ -22,7 +22,6 @@ from .faithfulness import MEASURES, faithfulness_table
 LIKELY = 0.05
 # things drawn anew below which that tells little
 FEW = 100
-NOTHING = "-"
 
 
 @dataclass(frozen=True)
@@ -145,11 +144,15 @@ def score_tables(rows: Sequence[Row], nouns: Nouns) -> list[Table]:
         for row in rows:
             found, one = row.scores[name], row.scores[name].difference
             cells = [metric.shown(found.value), f"{metric.shown(found.low)} to {metric.shown(found.high)}"]
-            cells += [""] * 3 if one is None else [
-                metric.shown(one.value, "+"),
-                f"{metric.shown(one.low, '+')} to {metric.shown(one.high, '+')}",
-                f"{one.p_value:.3f}",
-            ]
+            cells += (
+                [NOTHING] * 3
+                if one is None
+                else [
+                    metric.shown(one.value, "+"),
+                    f"{metric.shown(one.low, '+')} to {metric.shown(one.high, '+')}",
+                    f"{one.p_value:.3f}",
+                ]
+            )
             body.append([row.contender.name, *cells, *map(metric.shown, found.runs)])
         header = ["model", metric.label, "95 %", "to the first", "95 %", "p"]
         header += [f"seed {run['seed']}" for run in rows[0].runs]
@@ -285,7 +288,7 @@ def _gap(row: Row, name: str, first: str) -> str:
     digits = max(metric.digits, 1 if abs(one.value) >= 1 else 2)
     return (
         f"{'better' if (sign > 0) != metric.lower else 'worse'} than {first} by {sign * one.value:.{digits}f} "
-        f"{metric.label} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
+        f"{metric.unit} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
         f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
     )
 

@@ -53,7 +53,7 @@ class Faithful:
 
 
 def translator_faithfulness(
-    translator: Translator, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], draws: int = 10
+    translator: Translator, pairs: Sequence[tuple[Any, Sequence[int]]], draws: int = 10
 ) -> dict[str, Faithful]:
     """Measure attention, gradient x attention and, of a Transformer encoder, rollout, by hiding source pieces.
 
@@ -63,7 +63,7 @@ def translator_faithfulness(
 
     Args:
         translator: with attention.
-        pairs: ids of sentences and of their translations, the model's own or a person's.
+        pairs: ids of sentences, or vectors of pictures, and ids of what is said of them, by the model or by a person.
         draws: random orders beside which the scores stand.
 
     Returns:
@@ -82,7 +82,7 @@ def translator_faithfulness(
     training = model.training
     model.eval()
     for source, target in pairs:
-        for step in _steps(model, source, target) if source and target else ():
+        for step in _steps(model, source, target) if len(source) and len(target) else ():
             for name, scores in step.scores().items():
                 found.setdefault(name, []).append(step.measure(scores, draws))
     model.train(training)
@@ -187,13 +187,13 @@ class _Step:
         return gradient[:, 0].double().cpu().numpy()
 
 
-def _steps(model: Seq2Seq, source: Sequence[int], target: Sequence[int]) -> Iterator[_Step]:
+def _steps(model: Seq2Seq, source: Any, target: Sequence[int]) -> Iterator[_Step]:
     """The steps of one pair, each behind the true tokens before it."""
     device = next(model.parameters()).device
     ids, lengths = (tensor.to(device) for tensor in pad([source]))
     with torch.no_grad():
         read, rollout = _read(model, ids, lengths)
-        encoded = model.decoder.remember(read, torch.ones(1, 1, len(source), dtype=torch.bool, device=device))
+        encoded = model.decoder.remember(read, torch.ones(1, 1, read.outputs.shape[1], dtype=torch.bool, device=device))
         state = model.start(encoded)
     for fed, answer in zip([BOS, *target[:-1]], target, strict=True):
         token = torch.tensor([fed], device=device)

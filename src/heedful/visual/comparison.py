@@ -37,14 +37,15 @@ table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { padding: 0.3rem 1rem 0.3rem 0; border-top: 1px solid var(--rule); text-align: start; vertical-align: top; }
 th { font-weight: 600; }
 thead th { border-top: 0; color: var(--quiet); font-weight: 400; }
-svg { max-width: 100%; height: auto; }
+svg { max-width: 100%; min-width: 38rem; height: auto; }
 td p { margin: 0; }
+td:has(mark) { min-width: 12rem; }
 """.strip()
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells under a header, below a title; the first column names the rows. A cell is text, or words with their marks."""
+    """Cells under a header, below a title; the first column names the rows. A cell is text, or marked words."""
 
     title: str
     header: Sequence[str]
