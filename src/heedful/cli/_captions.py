@@ -1,9 +1,9 @@
 """What `heedful evaluate`, `explain` and `inspect` do with pictures and their captions."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
