@@ -108,7 +108,7 @@ def bootstrap_counts(
     (66.7, 33.3)
     """
     examples = _check(systems)
-    pooled = [np.sum(runs, axis=0, dtype=np.float64) for runs in systems.values()]
+    pooled = [np.asarray(runs, dtype=np.float64).sum(axis=0) for runs in systems.values()]
     drawn = _resampled(pooled, examples, samples, score)
     values, tested = [score(counts.sum(0)) for counts in pooled], {}
     for (name, runs), value, scores in zip(systems.items(), values, drawn, strict=True):
@@ -122,7 +122,7 @@ def bootstrap_counts(
             # models that score the same differ by nothing, which the formula would call certain
             chance = (np.sum(apart - apart.mean() > abs(gap)) + 1) / (samples + 1) if gap else 1.0
             difference = Difference(gap, *_middle(gaps), float(chance))
-        alone = [score(np.sum(run, axis=0, dtype=np.float64)) for run in runs]
+        alone = [score(run.sum(axis=0, dtype=np.float64)) for run in runs]
         tested[name] = SystemScore(value, middle - half, middle + half, alone, difference)
     return tested
 

@@ -77,7 +77,7 @@ class Comparable(Protocol):
     """A task whose models can be compared.
 
     Attributes:
-        key: of the recipe, whose values are compared.
+        key: of a recipe, whose values are compared.
         names: these values, and whatever else may stand there.
     """
 

@@ -15,6 +15,7 @@ from .captioning import Captioner, most_common_dim, usable
 from .comparable import (
     LOOKED_AT,
     NOTHING,
+    Comparable,
     Ground,
     Nouns,
     refuse_decoder,
@@ -33,10 +34,11 @@ from .recipe import Recipe
 from .scoring import check_decoding
 
 
-class ComparableCaptions:
+class ComparableCaptions(Comparable):
     """Captions, by `model.attention`; see `heedful.tasks.comparable.Comparable`."""
 
-    key, names = "model.attention", NAMES
+    key: str = "model.attention"
+    names: Sequence[str] = NAMES
 
     def refuse(self, recipe: Recipe) -> None:
         refuse_decoder(recipe.model)

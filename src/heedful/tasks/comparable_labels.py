@@ -21,7 +21,7 @@ from .classification_batches import (
     make_vocabularies,
     places_of,
 )
-from .comparable import LOOKED_AT, Ground, Nouns, refuse_no_test, sample_places, sharpness_of, timed
+from .comparable import LOOKED_AT, Comparable, Ground, Nouns, refuse_no_test, sample_places, sharpness_of, timed
 from .comparable_texts import learnt_from, read_test, sizes_of
 from .corpora import Say
 from .equal_sizes import POOLINGS, with_pooling
@@ -31,10 +31,11 @@ from .recipe import Recipe
 from .text_faithfulness import classifier_faithfulness
 
 
-class ComparableLabels:
+class ComparableLabels(Comparable):
     """Classification, by `model.pooling`; see `heedful.tasks.comparable.Comparable`."""
 
-    key, names = "model.pooling", POOLINGS
+    key: str = "model.pooling"
+    names: Sequence[str] = POOLINGS
 
     def refuse(self, recipe: Recipe) -> None:
         refuse_no_test(recipe, "data.test.csv=FILE")
@@ -83,8 +84,8 @@ class ComparableLabels:
         return {name: mean_faithful([one[name] for one in found]) for name in found[0]}
 
     def count(self, metric: str, run: Mapping[str, Any], test: Pairs, recipe: Recipe) -> Counted:
-        columns = (np.array(run[name]) for name in ("right", "answers", "confidences"))
-        return count_labels(metric, *columns, run["labels"]).with_sizes(sizes_of(test.source)[0])
+        right, answers, confidences = (np.array(run[name]) for name in ("right", "answers", "confidences"))
+        return count_labels(metric, right, answers, confidences, run["labels"]).with_sizes(sizes_of(test.source)[0])
 
     def samples(self, test: Pairs, runs: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         tables = []

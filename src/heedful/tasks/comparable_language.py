@@ -10,7 +10,17 @@ from heedful.training import next_token_loss
 from heedful.visual.comparison import Table
 
 from .batches import encode, make_tokenizers
-from .comparable import LOOKED_AT, Ground, Nouns, refuse_decoder, refuse_no_test, sample_places, sharpness_of, timed
+from .comparable import (
+    LOOKED_AT,
+    Comparable,
+    Ground,
+    Nouns,
+    refuse_decoder,
+    refuse_no_test,
+    sample_places,
+    sharpness_of,
+    timed,
+)
 from .comparable_texts import learnt_from, losses_of, read_test, sizes_of
 from .corpora import Say
 from .equal_sizes import NAMES, with_attention
@@ -25,10 +35,11 @@ from .scoring import check_decoding
 CONTINUED = 64
 
 
-class ComparableLanguage:
+class ComparableLanguage(Comparable):
     """Language models, by `model.attention`; see `heedful.tasks.comparable.Comparable`."""
 
-    key, names = "model.attention", NAMES
+    key: str = "model.attention"
+    names: Sequence[str] = NAMES
 
     def refuse(self, recipe: Recipe) -> None:
         refuse_decoder(recipe.model)

@@ -11,7 +11,7 @@ from heedful.data.tokenizers import TokenizerPair
 from heedful.metrics.counts import Counted, count_errors
 from heedful.visual.comparison import Table
 
-from .comparable import LOOKED_AT, SHOWN, Ground, Nouns, refuse_decoder, sharpness_of, timed
+from .comparable import LOOKED_AT, SHOWN, Comparable, Ground, Nouns, refuse_decoder, sharpness_of, timed
 from .corpora import Say
 from .equal_sizes import NAMES, TRANSFORMER, with_attention
 from .faithfulness import Faithful
@@ -24,14 +24,15 @@ from .recipe import Recipe
 NO_CHANCE = "Faithfulness is what hiding takes from the chance of an answer, and a forecast is a number that has none"
 
 
-class ComparableSeries:
+class ComparableSeries(Comparable):
     """Forecasts, by `model.attention`; see `heedful.tasks.comparable.Comparable`.
 
     Windows that begin less than a window and a horizon apart share rows, and their errors are alike. So that many
     consecutive windows are one block, and blocks are drawn anew (Carlstein 1986, section 2), not windows.
     """
 
-    key, names = "model.attention", tuple(name for name in NAMES if name != TRANSFORMER)
+    key: str = "model.attention"
+    names: Sequence[str] = tuple(name for name in NAMES if name != TRANSFORMER)
 
     def refuse(self, recipe: Recipe) -> None:
         refuse_decoder(recipe.model)

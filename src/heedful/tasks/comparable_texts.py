@@ -18,7 +18,7 @@ from heedful.visual.alignment import Alignment
 from heedful.visual.comparison import Table
 
 from .batches import Limits, encode, make_tokenizers, reading
-from .comparable import LOOKED_AT, Ground, Nouns, refuse_decoder, refuse_no_test, sample_places, timed
+from .comparable import LOOKED_AT, Comparable, Ground, Nouns, refuse_decoder, refuse_no_test, sample_places, timed
 from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, with_attention
 from .faithfulness import COPIES, Faithful, looks, translator_faithfulness
@@ -29,10 +29,11 @@ from .scoring import OF_SEVERAL, check_decoding, check_metrics
 from .translator import Translator
 
 
-class ComparableTexts:
+class ComparableTexts(Comparable):
     """Translation, by `model.attention`; see `heedful.tasks.comparable.Comparable`."""
 
-    key, names = "model.attention", NAMES
+    key: str = "model.attention"
+    names: Sequence[str] = NAMES
 
     def refuse(self, recipe: Recipe) -> None:
         refuse_decoder(recipe.model)

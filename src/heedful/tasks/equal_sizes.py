@@ -42,7 +42,9 @@ def with_attention(model: ModelOptions, name: str) -> ModelOptions:
     if name != TRANSFORMER:
         return _options(name, _without(given, {"wiring"} if name == "none" else set()), attention=name)
     given = _without(given, {"attention", "wiring", "encoder", "decoder"})
-    layers = {key: max(LEAST_LAYERS, getattr(model, key)) for key in ("encoder_layers", "decoder_layers")}
+    layers: dict[str, Any] = {
+        key: max(LEAST_LAYERS, getattr(model, key)) for key in ("encoder_layers", "decoder_layers")
+    }
     if model.encoder in PICTURE_ENCODERS:
         layers["encoder"] = model.encoder
     return _options(name, given, architecture=TRANSFORMER, **layers)

@@ -1,6 +1,7 @@
 """Whether the words before that a language model looked at are what it needed: they are left out of the text before."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray:
     # a factor of its own for each row, in a batch of as many
     factor = torch.ones(count, count, 1, device=hidden.device, requires_grad=True)
     rows = hidden.expand(count, -1, -1)
-    memory = decoder.look_back.remember(rows, rows * factor)
+    memory: Any = decoder.look_back.remember(rows, rows * factor)
     context = decoder.look_back.look(rows, memory, None)[0].context
     places = torch.arange(count)
     features = torch.tanh(decoder.combine(torch.cat((context[places, places], hidden[0]), -1)))
