@@ -70,9 +70,8 @@ def command(
     pieces of the largest scores are hidden from attention at its step (erased: large where they were needed), and when
     all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
     tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
-    holds it, too. Of a picture its regions are hidden. Of a classifier the words of the text are left out, and the
-    chance is that of its label; of a language model the tokens before each token. A model that copies words, and
-    forecasts, have none.
+    holds it, too. Of a picture regions are hidden. Of a classifier words are left out, and the chance is that of its
+    label; of a language model, tokens before each token. Models that copy words, and forecasters, have none.
 
     With --explore, the page holds every layer and head of all sentences, piece by piece, and computes the weights anew
     when temperature, window or mask are changed. Given the folder of a run, it also offers the steps of training that
