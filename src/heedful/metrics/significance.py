@@ -103,7 +103,7 @@ def bootstrap_counts(
     Cost: time systems * samples * examples * numbers; memory DRAWN_AT_ONCE numbers.
 
     >>> hits = {"a": [np.array([[1.0, 1], [0, 1], [0, 1]])], "b": [np.array([[1.0, 1], [1, 1], [0, 1]])]}
-    >>> found = bootstrap_counts(hits, lambda sums: 100 * sums[0] / sums[1])
+    >>> found = bootstrap_counts(hits, lambda sums: float(100 * sums[0] / sums[1]))
     >>> round(found["b"].value, 1), round(found["b"].difference.value, 1)
     (66.7, 33.3)
     """
