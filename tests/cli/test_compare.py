@@ -54,7 +54,7 @@ def test_the_report_holds_what_the_models_said_and_their_numbers(compared):
         measured = json.loads((run / "measured.json").read_text("utf-8"))
         translator = Translator.load(run / "model")
         sources = [line.split("\t")[0] for line in (folder / "valid.tsv").read_text("utf-8").splitlines()]
-        assert measured["translations"] == [best[0].text for best in translator.translate(sources)]
+        assert measured["answers"] == [best[0].text for best in translator.translate(sources)]
         assert int(row["parameters"]) == sum(weight.numel() for weight in translator.model.parameters())
         assert (row["seeds"], row["updates"]) == ("3", "4")
         assert float(row["memory_mib"]) > 100
@@ -79,7 +79,7 @@ def test_the_same_command_trains_nothing_again_and_more_seeds_go_on(compared, mo
     assert (again.code, again.out, started) == (0, result.stdout, [])
     # one that was trained but not measured is measured only
     monkeypatch.setattr(comparison, "run_jobs", in_this_process)
-    monkeypatch.setattr(comparison_run, "train_translator", None)
+    monkeypatch.setattr(comparison_run, "train_recipe", None)
     (folder / "out" / "none" / "seed_3" / "measured.json").unlink()
     assert run(*words(folder)).code == 0
     with pytest.MonkeyPatch.context() as patch:
@@ -96,13 +96,16 @@ def stop(_):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("luong,bahdanou", "'bahdanou' is no attention of a recipe; did you mean bahdanau?; known: bahdanau, luong"),
+        (
+            "luong,bahdanou",
+            "'bahdanou' is no value of model.attention, by which models for",
+        ),
         ("luong", "'luong' names 1 attentions; give two at least"),
         ("luong,none,luong", "luong is named twice"),
     ],
 )
-def test_names_that_cannot_be_compared_are_wrong_use(one_sentence, tmp_path, names, message):
-    assert message in one_sentence("compare", tmp_path / "no.yaml", "--attention", names, code=2)
+def test_names_that_cannot_be_compared_are_wrong_use(one_sentence, names, message):
+    assert message in one_sentence("compare", "tatoeba_en_fr", "--attention", names, code=2)
 
 
 def test_what_is_no_comparison_is_refused_before_any_training(one_sentence, compared, tmp_path):
@@ -113,9 +116,6 @@ def test_what_is_no_comparison_is_refused_before_any_training(one_sentence, comp
     new = [*words(folder)[:-1], tmp_path / "out"]
     assert "has no attention" in one_sentence(*new, "--set", "model.attention=none")
     assert "decoder is a Transformer" in one_sentence(*new, "--set", "model.architecture=transformer")
-    captions = ["compare", "caption", "--attention", "luong,none", "--set", "evaluation.metrics=[bleu]", "--steps", 900]
-    captions += ["--set", "data.test={features: a, captions: b}", "--output", tmp_path / "out"]
-    assert "the recipe's task is 'caption'; models are compared" in one_sentence(*captions)
     assert "has no data.test" in one_sentence(*new, "--set", "data.test=null")
     (tmp_path / "links").write_text("0-99\n" + "\n" * 11)
     (tmp_path / "few").write_text("0-0\n")

@@ -9,7 +9,8 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 
 from heedful.data.bundled import load_pairs
-from heedful.metrics.significance import corrected, paired_bootstrap
+from heedful.metrics import significance
+from heedful.metrics.significance import bootstrap_counts, corrected, paired_bootstrap
 from heedful.metrics.translation import bleu, tokenized_bleu
 
 TRUTH = load_pairs("tatoeba_en_fr", "test").target[:40]
@@ -72,12 +73,22 @@ def test_holms_correction_is_its_definition(values):
 @pytest.mark.parametrize(
     ("systems", "references", "message"),
     [
-        ({"a": [["x", "y"]]}, ["x", "y"], "there are 1 translators; expected two"),
-        ({"a": [["x"]], "b": [["y"]]}, ["x"], "there are 1 references; expected two"),
-        ({"a": [["x", "y"]], "b": []}, ["x", "y"], r"b has translations of \[\] sentences"),
-        ({"a": [["x", "y"]], "b": [["y"]]}, ["x", "y"], r"b has translations of \[1\] sentences.*expected 2"),
+        ({"a": [["x", "y"]]}, ["x", "y"], "there are 1 models; expected two"),
+        ({"a": [["x"]], "b": [["y"]]}, ["x"], "there are 1 examples; expected two"),
+        ({"a": [["x", "y"]], "b": []}, ["x", "y"], "b has no run; expected one"),
+        ({"a": [["x", "y"]], "b": [["y"]]}, ["x", "y"], "a run has 1 examples; expected 2"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(systems, references, message):
     with pytest.raises(ValueError, match=message):
         paired_bootstrap(systems, references)
+
+
+def test_draws_made_in_pieces_are_those_of_all_at_once(monkeypatch):
+    chance = np.random.default_rng(7)
+    counts = {name: [chance.integers(0, 9, (37, 2)).astype(float) + 1] for name in "ab"}
+    whole, pieces = [], []
+    for found, limit in ((whole, 10**6), (pieces, 37 * 7)):
+        monkeypatch.setattr(significance, "DRAWN_AT_ONCE", limit)
+        found.append(bootstrap_counts(counts, lambda sums: sums[0] / sums[1], samples=50))
+    assert whole == pieces

@@ -103,7 +103,7 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert re.search(r"row \d, column \d, \d+%", found.stdout)
     for name in ("look.html", "look.png", "look.json"):
         over = ["--picture", test / "images" / "0.png", "--output", tmp_path / name]
-        found = shell("explain", run.folder, picture, *over)
+        found = shell("explain", run.folder, picture, *over, *(["--faithfulness"] if name.endswith("json") else []))
         assert found.exit_code == 0, found.output
     page = (tmp_path / "look.html").read_text()
     words = caption.split()
@@ -113,6 +113,8 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
         assert drawn.width > 100
     sentence = json.loads((tmp_path / "look.json").read_text())["sentences"][0]
     rows, columns = sentence["grid"]
+    assert list(sentence["faithfulness"]) == ["attention", "gradient x attention", "leave one out"]
+    assert sentence["faithfulness"]["leave one out"]["agreement"] == pytest.approx(1)
     assert np.shape(sentence["weights"]) == (len(words), rows * columns)
     found = shell("inspect", folder / "train" / "features", folder / "train" / "captions.jsonl")
     assert "23 pictures with 23 captions" in found.stdout
@@ -127,7 +129,6 @@ def test_the_shell_scores_explains_and_counts(trained, shell, tmp_path):
     assert f"Left empty 2 that cannot be read, such as {broken}." in found.stderr
     for words in (
         ("evaluate", run.folder, test / "captions.jsonl"),
-        ("explain", run.folder, picture, "--faithfulness"),
         ("explain", run.folder, picture, "--explore", "--output", tmp_path / "a.html"),
         ("inspect", test / "features", test / "captions.jsonl", "--columns", "a,b"),
     ):

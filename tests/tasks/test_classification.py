@@ -226,7 +226,7 @@ def test_a_word_of_several_pieces_is_looked_at_as_much_as_all_of_them(trained):
 def test_what_the_label_loses_without_the_words_looked_at_is_measured(trained, shell, tmp_path):
     classifier, text = trained[0].translator, "the superb film"
     found = classifier_faithfulness(classifier, text)
-    assert [*found] == ["attention", "leave one out"]
+    assert [*found] == ["attention", "gradient x attention", "leave one out"]
     whole = classifier.classify([text])[0].probabilities["good"]
     without = {rest: classifier.classify([rest])[0].probabilities["good"] for rest in ("the film", "the", "film")}
     order = np.argsort(-classifier.explain(text).needed.weights)

@@ -6,7 +6,7 @@ import pytest
 
 from heedful._errors import RecipeError
 from heedful.metrics.significance import Difference, SystemScore
-from heedful.metrics.translation import LengthScore, Score
+from heedful.tasks.comparable import Nouns
 from heedful.tasks.comparison import Contender, recipe_of, size_models, with_limit
 from heedful.tasks.comparison_results import Row, conclusion, thirds
 from heedful.tasks.equal_sizes import NAMES, TOLERANCE, count_parameters, with_attention
@@ -53,17 +53,21 @@ def test_all_trainings_end_at_one_limit():
 
 
 def row(
-    name: str, values: list[float], gap: float | None = None, p_value: float | None = None, size: int = 1000
+    name: str,
+    values: list[float],
+    gap: float | None = None,
+    p_value: float | None = None,
+    size: int = 1000,
+    metric: str = "bleu",
 ) -> Row:
     difference = None if gap is None else Difference(gap, gap - 1, gap + 0.5, 0.01)
-    parts = [LengthScore(1, None, 300 * len(values), Score("BLEU", 1.0, "s"))]
-    scores = {"bleu": SystemScore(sum(values) / len(values), 0.0, 9.0, values, difference)}
-    return Row(Contender(name, ModelOptions(), size), [{}] * len(values), scores, parts, p_value)
+    scores = {metric: SystemScore(sum(values) / len(values), 0.0, 9.0, values, difference)}
+    return Row(Contender(name, ModelOptions(), size), [{}] * len(values), scores, [], p_value, 300)
 
 
 def test_no_more_is_said_than_the_numbers_allow():
     first = row("bahdanau", [20.0, 21.0])
-    assert conclusion([first, row("luong", [22.0, 23.0], 2.0, 0.01)]) == (
+    assert conclusion([first, row("luong", [22.0, 23.0], 2.0, 0.01)], Nouns()) == (
         "luong is better than bahdanau by 2.0 BLEU (95 % interval 1.0 to 2.5, p = 0.010, in each of 2 seeds)."
     )
     others = [
@@ -71,11 +75,11 @@ def test_no_more_is_said_than_the_numbers_allow():
         row("sine", [22.0, 20.5], 2.0, 0.01),
         row("milk", [21.0, 22.0], 1.0, 0.2),
     ]
-    assert conclusion([first, *others]) == (
+    assert conclusion([first, *others], Nouns()) == (
         "none is worse than bahdanau by 18.0 BLEU (95 % interval 17.5 to 19.0, p = 0.002, in each of 2 seeds); no "
         "difference to bahdanau was shown for sine and milk. p is corrected for 3 comparisons (Holm)."
     )
-    assert conclusion([row("none", [1.0]), row("luong", [1.0], 0.0, 0.9, size=1050)]) == (
+    assert conclusion([row("none", [1.0]), row("luong", [1.0], 0.0, 0.9, size=1050)], Nouns()) == (
         "no difference to none was shown for luong. One training each says nothing of other seeds. Not equal in size "
         "within 2 %: luong (+5.0 %)."
     )
@@ -86,3 +90,11 @@ def test_no_more_is_said_than_the_numbers_allow():
 )
 def test_parts_by_length_hold_every_sentence_once(lengths, parts):
     assert thirds(lengths) == parts
+
+
+def test_where_lower_is_better_the_lower_model_is_the_better_one():
+    first = row("luong", [20.0, 21.0], metric="wer")
+    told = conclusion([first, row("sine", [18.0, 19.0], -2.0, 0.01, metric="wer")], Nouns())
+    assert told.startswith("sine is better than luong by 2.0 WER (95 % interval 1.5 to 3.0, p = 0.010,")
+    told = conclusion([first, row("none", [22.0, 23.0], 2.0, 0.01, metric="wer")], Nouns())
+    assert told.startswith("none is worse than luong by 2.0 WER (95 % interval 1.0 to 2.5,")

@@ -71,6 +71,8 @@ def test_a_text_goes_on_the_same_alone_and_among_others(written):
 
 
 def test_what_each_word_looked_at_is_itself_and_what_stood_before_it(written):
+    shown = CliRunner().invoke(app, ["explain", str(written.model), "I love you.", "--faithfulness"])
+    assert [name for name in ("attention", "rollout", "leave one out") if name not in shown.stdout] == []
     found = written.translator.explain("I love you.")
     picture = found.alignment
     assert picture.source == ["<s>", *picture.target]

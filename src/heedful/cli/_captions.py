@@ -1,9 +1,9 @@
 """What `heedful evaluate`, `explain` and `inspect` do with pictures and their captions."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -48,25 +48,36 @@ def usable_pictures(captioner: "Captioner", pairs: "Pairs") -> "Pairs":
     return usable(pairs, make_reader(captioner.recipe.model), say)
 
 
-def show_caption(captioner: "Captioner", path: str, output: Path | None, picture: Path | None) -> None:
-    """The caption of one picture, and where each word looked, in the terminal or in a file."""
+def show_caption(
+    captioner: "Captioner",
+    path: str,
+    output: Path | None,
+    picture: Path | None,
+    measure: Callable[[Any, Any], dict[str, Any]] | None = None,
+) -> None:
+    """The caption of one picture, and where each word looked, in the terminal or a file; then what `measure` finds."""
     found = captioner.explain(path)
     typer.echo(found.text)
+    numbers = measure(captioner, found) if measure else {}
+    if not output:
+        typer.echo()
+        Console(highlight=False).print(_table_of_looks(found))
+    if numbers:
+        from ._tables import print_measures
+
+        print_measures(numbers)
     if output:
-        draw(found, output, picture, path)
+        draw(found, output, picture, path, {"faithfulness": numbers} if numbers else {})
         say(f"Wrote where each word looked to {output}.")
-        return
-    typer.echo()
-    Console(highlight=False).print(_table_of_looks(found))
 
 
-def draw(found: "Translation", output: Path, picture: Path | None, path: str) -> None:
+def draw(found: "Translation", output: Path, picture: Path | None, path: str, numbers: dict[str, Any]) -> None:
     """A file by its ending: the numbers, or the picture once for each word."""
     kind = output.suffix.lower()
     if kind == ".json":
         from heedful.visual.html import write_json
 
-        write_json([found.alignment], output, [{"picture": path, "grid": list(_grid(found))}])
+        write_json([found.alignment], output, [{"picture": path, "grid": list(_grid(found)), **numbers}])
         return
     from heedful.visual.looks_page import write_looks_page
     from heedful.visual.picture import write_looks

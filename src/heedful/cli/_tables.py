@@ -6,6 +6,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from heedful.visual.comparison import Table
+from heedful.visual.terminal_reading import TerminalReading
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -16,5 +17,12 @@ def print_table(console: Console, table: Table) -> None:
     for place, name in enumerate(table.header):
         shown.add_column(Text(name), justify="right" if place else "left", overflow="fold")
     for row in table.rows:
-        shown.add_row(*map(Text, row))
+        shown.add_row(*(Text(cell) if isinstance(cell, str) else TerminalReading(cell) for cell in row))
     console.print(shown)
+
+
+def print_measures(numbers: dict[str, dict[str, float | None]]) -> None:
+    """The table of them on standard output."""
+    from heedful.tasks.faithfulness import faithfulness_table
+
+    print_table(Console(highlight=False), faithfulness_table(numbers))

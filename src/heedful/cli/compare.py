@@ -1,7 +1,7 @@
 """`heedful compare`: one recipe with several attentions, equal in size and work, and which of them is better."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,8 +29,8 @@ def command(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Two or more, such as bahdanau,luong,none: values of model.attention, or transformer. The others are "
-            "compared with the first, which keeps the recipe's size.",
+            help="Two or more, such as bahdanau,luong,none: values of model.attention (classifiers: model.pooling), or "
+            "transformer. The others are compared with the first, which keeps the recipe's size.",
         ),
     ],
     output: Annotated[
@@ -49,26 +49,27 @@ def command(
         typer.Option(metavar="FILE", help="Links between the words of each test pair, such as 0-0 1-2, one line each."),
     ] = None,
     faithfulness: Annotated[
-        int, count("Test pairs on which to measure faithfulness, as `heedful explain` does; 0 for none.", least=0)
+        int, count("Test examples on which to measure faithfulness, as `heedful explain` does; 0 for none.", least=0)
     ] = 0,
 ) -> None:
     """Train one recipe with several attentions and say which is better, with intervals.
 
     All models have as many parameters, within 2 % by their width, and train on the same data for equally many updates
-    or seconds, each on one thread. Scores on data.test come with bootstrap intervals over its sentences, and each model
+    or seconds, each on one thread. Scores on data.test come with bootstrap intervals over its examples, and each model
     is compared with the first by a paired bootstrap. The tables go to standard output, with the same in
     comparison.csv and report.html. After Ctrl-C, or a kill, the same command goes on; names and seeds may be added.
     """
     wait_briefly()
     from heedful.tasks.comparison import parse_names, plan_comparison, with_limit
 
-    try:
-        names = parse_names(attention)
-    except ValueError as error:
-        raise typer.BadParameter(f"--attention: {error}") from None
     if steps is not None and seconds is not None:
         raise typer.BadParameter("give --steps or --seconds, not both: equal work is one of them")
-    limited = with_limit(read_recipe(recipe, changes or []), steps, seconds)
+    whole = read_recipe(recipe, changes or [])
+    try:
+        names = parse_names(attention, whole.task)
+    except ValueError as error:
+        raise typer.BadParameter(f"--attention: {error}") from None
+    limited = with_limit(whole, steps, seconds)
     carry_out(plan_comparison(limited, names, output, seeds, read_gold(gold), faithfulness, say), processes or cores())
 
 
@@ -89,9 +90,9 @@ def carry_out(plan: "Comparison", at_once: int) -> None:
         say("Stopped; the same command goes on.")
         raise typer.Exit(FAILED) from None
     rows, console = read_rows(plan), Console(highlight=False)
-    for table in all_tables(rows):
+    for table in all_tables(rows, plan.measurement.nouns):
         print_table(console, table)
-    typer.echo(conclusion(rows))
+    typer.echo(conclusion(rows, plan.measurement.nouns))
     for path, meaning in write_results(plan, rows).items():
         say(f"Wrote {path}: {meaning}.")
 
@@ -113,7 +114,7 @@ def read_gold(path: Path | None) -> list[str] | None:
 
 def follow(plan: "Comparison") -> Callable[[], None]:
     """Tells each validation of each training once, when called now and then."""
-    from ._demo_screen import describe, last_validation
+    from ._demo_screen import last_validation
 
     said: set[tuple[Path, str]] = set()
     runs = {folder: f"{contender.name}, seed {seed}" for contender, seed, folder in plan.runs()}
@@ -127,6 +128,16 @@ def follow(plan: "Comparison") -> Callable[[], None]:
             row = last_validation(folder)
             if row and (folder, row["step"]) not in said:
                 said.add((folder, row["step"]))
-                say(f"{name}: {describe(row)}")
+                say(f"{name}: {describe(row, plan.recipe.evaluation.metrics)}")
 
     return watch
+
+
+def describe(row: dict[str, str], metrics: Sequence[str]) -> str:
+    """One validation in words: its loss, and the metrics that it knows.
+
+    >>> describe({"step": "1600", "loss": "2.4112", "bleu": "21.34"}, ["bleu", "tokenized_bleu"])
+    'step 1,600   loss 2.41   bleu 21.34'
+    """
+    known = "".join(f"   {name} {float(row[name]):.4g}" for name in metrics if row.get(name))
+    return f"step {int(row['step']):,}   loss {float(row['loss']):.2f}{known}"

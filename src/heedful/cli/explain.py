@@ -10,7 +10,6 @@ from ._shell import Model, check_sentence, load_any, load_translator, say, say_l
 if TYPE_CHECKING:
     from heedful.tasks.classification import Classifier
     from heedful.tasks.translated import Translation
-    from heedful.tasks.translator import Translator
     from heedful.visual.alignment import Alignment
 
 EXAMPLES = (
@@ -71,7 +70,8 @@ def command(
     pieces of the largest scores are hidden from attention at its step (erased: large where they were needed), and when
     all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
     tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
-    holds it, too. Of a classifier the words of the text are left out, and the chance is that of its label.
+    holds it, too. Of a picture regions are hidden. Of a classifier words are left out, and the chance is that of its
+    label; of a language model, tokens before each token. Models that copy words, and forecasters, have none.
 
     With --explore, the page holds every layer and head of all sentences, piece by piece, and computes the weights anew
     when temperature, window or mask are changed. Given the folder of a run, it also offers the steps of training that
@@ -112,15 +112,15 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     translator: Any = load_any(model)
     checked = check_sentence(sentence, translator.recipe.data.max_chars)
     if faithful and translator.task == "forecast":
-        raise typer.BadParameter(f"--faithfulness is of texts, but {model} forecasts series; leave it out")
+        from heedful.tasks.comparable_series import NO_CHANCE
+
+        raise typer.BadParameter(f"--faithfulness: {NO_CHANCE}; leave it out")
     if picture and translator.task != "caption":
         raise typer.BadParameter(f"--picture is of captions, but {model} is for {translator.task}; leave it out")
-    if faithful and translator.task == "caption":
-        raise typer.BadParameter(f"--faithfulness is of texts, but {model} writes captions; leave it out")
     if translator.task == "caption":
         from ._captions import show_caption
 
-        show_caption(translator, checked, output, picture)
+        show_caption(translator, checked, output, picture, measure if faithful else None)
         return
     if translator.task == "forecast":
         from ._forecasts import show_forecast
@@ -133,7 +133,7 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
         numbers = measure_text(translator, checked) if faithful else {}
         show_answer(translator.explain(checked), output, numbers)
         if numbers:
-            print_measures(numbers)
+            print_numbers(numbers)
         return
     found = translator.explain(checked)
     say_longer(translator.num_longer([checked]), translator)
@@ -144,7 +144,7 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     if output is None:
         show(alignment)
     if numbers:
-        print_measures(numbers)
+        print_numbers(numbers)
     if output:
         draw([alignment, *found.own], output, {**({"faithfulness": numbers} if numbers else {}), **more})
         say(f"Wrote what each word looked at to {output}.")
@@ -168,11 +168,16 @@ def explore(model: Path, sentences: list[str], output: Path) -> None:
     say(f"Wrote a page to explore what each piece looked at{earlier} to {output}.")
 
 
-def measure(translator: "Translator", found: "Translation") -> dict[str, dict[str, float | None]]:
-    """How faithful attention and other scores of the source are to a translation, by name of the scores."""
-    from heedful.tasks.faithfulness import translator_faithfulness
+def measure(translator: Any, found: "Translation") -> dict[str, dict[str, float | None]]:
+    """How faithful attention and other scores of the source are to what is said, by name of the scores."""
+    if translator.task == "language_model":
+        from heedful.tasks.language_faithfulness import writer_faithfulness
 
-    measured = translator_faithfulness(translator, [(found.source.ids, found.target.ids)])
+        measured = writer_faithfulness(translator, [found.target.ids])
+    else:
+        from heedful.tasks.faithfulness import translator_faithfulness
+
+        measured = translator_faithfulness(translator, [(found.source.ids, found.target.ids)])
     return {name: one.numbers() for name, one in measured.items()}
 
 
@@ -183,15 +188,12 @@ def measure_text(classifier: "Classifier", text: str) -> dict[str, dict[str, flo
     return {name: one.numbers() for name, one in classifier_faithfulness(classifier, text).items()}
 
 
-def print_measures(numbers: dict[str, dict[str, float | None]]) -> None:
+def print_numbers(numbers: dict[str, dict[str, float | None]]) -> None:
     """The table of them on standard output."""
-    from rich.console import Console
+    # matplotlib takes a tenth of what starting a command takes
+    from ._tables import print_measures
 
-    from heedful.tasks.faithfulness import faithfulness_table
-
-    from ._tables import print_table
-
-    print_table(Console(highlight=False), faithfulness_table(numbers))
+    print_measures(numbers)
 
 
 def show(alignment: "Alignment") -> None:

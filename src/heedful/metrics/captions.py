@@ -74,11 +74,18 @@ def character_error_rate(captions: Sequence[str], references: References) -> Sco
     >>> character_error_rate(["abxd"], [["abcd"]]).value
     25.0
     """
-    edits, characters = 0, 0
-    for caption, own in zip(captions, references, strict=True):
-        nearest, length = min((edit_distance(caption, one), len(one)) for one in own)
-        edits, characters = edits + nearest, characters + length
+    found = [closest_characters(caption, own) for caption, own in zip(captions, references, strict=True)]
+    edits, characters = (sum(part) for part in zip(*found, strict=True))
     return Score("CER", 100 * edits / max(characters, 1), f"{_facts(references)}|case:mixed|unit:code point")
+
+
+def closest_characters(caption: str, references: Sequence[str]) -> tuple[int, int]:
+    """The fewest edits that make a caption one of its references, and the characters of that reference.
+
+    >>> closest_characters("abxd", ["abcd", "xyz"])
+    (1, 4)
+    """
+    return min((edit_distance(caption, one), len(one)) for one in references)
 
 
 def cider(captions: Sequence[str], references: References) -> Score:
@@ -93,12 +100,17 @@ def cider(captions: Sequence[str], references: References) -> Score:
     >>> round(cider(["a red dog runs", "two cats"], [["a red dog runs"], ["two cats"]]).value)
     750
     """
+    values = cider_values(captions, references)
+    return Score("CIDEr-D", 1000 * sum(values) / len(values), f"{_facts(references)}|case:lower|n:{LONGEST}|sigma:6")
+
+
+def cider_values(captions: Sequence[str], references: References) -> list[float]:
+    """Of each picture, from 0 to 1; how rare n-grams are is that of all references."""
     words = [[caption_words(one) for one in own] for own in references]
     frequency = Counter(ngram for own in words for ngram in {ngram for one in own for ngram in _ngrams(one)})
     rarity = {ngram: math.log(len(references) / count) for ngram, count in frequency.items()}
     unseen = math.log(len(references))
-    values = [_cider(caption_words(one), own, rarity, unseen) for one, own in zip(captions, words, strict=True)]
-    return Score("CIDEr-D", 1000 * sum(values) / len(values), f"{_facts(references)}|case:lower|n:{LONGEST}|sigma:6")
+    return [_cider(caption_words(one), own, rarity, unseen) for one, own in zip(captions, words, strict=True)]
 
 
 def _cider(caption: Sequence[str], references: Sequence[Sequence[str]], rarity: Mapping, unseen: float) -> float:

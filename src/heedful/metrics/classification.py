@@ -105,13 +105,23 @@ def macro_f1(matrix: np.ndarray) -> float:
     return float(np.mean([one.f1 for one in label_scores(matrix) if one.support + one.answered]))
 
 
+def relation_of(label: str) -> str | None:
+    """The relation that a label names with its direction; None where it names none.
+
+    >>> relation_of("Cause-Effect(e2,e1)"), relation_of("Other")
+    ('Cause-Effect', None)
+    """
+    match = _RELATION.fullmatch(label)
+    return match and match[1]
+
+
 def is_relation(label: str) -> bool:
     """Whether a label names a relation and its direction.
 
     >>> is_relation("Cause-Effect(e2,e1)"), is_relation("Other")
     (True, False)
     """
-    return bool(_RELATION.fullmatch(label))
+    return relation_of(label) is not None
 
 
 def relation_f1(matrix: np.ndarray, labels: Sequence[str]) -> float:
@@ -132,7 +142,7 @@ def relation_f1(matrix: np.ndarray, labels: Sequence[str]) -> float:
     >>> round(relation_f1(np.array([[3, 1, 0], [0, 2, 0], [1, 0, 5]]), labels), 3)
     0.769
     """
-    relations = [match and match[1] for match in map(_RELATION.fullmatch, labels)]
+    relations = [*map(relation_of, labels)]
     scores = []
     for relation in dict.fromkeys(name for name in relations if name):
         own = np.array([name == relation for name in relations])

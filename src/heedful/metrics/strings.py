@@ -65,13 +65,21 @@ def phone_error_rate(outputs: Sequence[str], references: Sequence[Sequence[str]]
     >>> round(phone_error_rate(["R IY", "L AY T"], [["R EH D", "R IY D"], ["L AY T"]]).value, 2)
     16.67
     """
-    edits = symbols = 0
-    for output, known in _checked(outputs, references):
-        closest = min((edit_distance(output.split(), one.split()), -len(one.split())) for one in known)
-        edits, symbols = edits + closest[0], symbols - closest[1]
+    found = [closest_edits(*one) for one in _checked(outputs, references)]
+    edits, symbols = (sum(part) for part in zip(*found, strict=True))
     if not symbols:
         raise ValueError("the references have no symbols to count errors by; give some that are not empty")
     return _score("PER", 100 * edits / symbols, references)
+
+
+def closest_edits(output: str, known: Sequence[str]) -> tuple[int, int]:
+    """The fewest edits that make an output one of its references, and the symbols of that reference.
+
+    >>> closest_edits("R IY", ["R EH D", "R IY D"])
+    (1, 3)
+    """
+    edits, longest = min((edit_distance(output.split(), one.split()), -len(one.split())) for one in known)
+    return edits, -longest
 
 
 METRICS: dict[str, Callable[[Sequence[str], Sequence[Sequence[str]]], Score]] = {

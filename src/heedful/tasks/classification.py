@@ -1,7 +1,7 @@
 """Classifiers from a recipe: text in one column, its label in another, macro-F1 and a confusion matrix to judge by."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -81,6 +81,15 @@ class Classifier(TrainedModel):
         return answers
 
     def explain(self, text: str) -> Answer:
+        """The label of one text, how much each of its words was looked at for it, and how much each was needed.
+
+        Raises:
+            DataError: the text is empty.
+        """
+        read, answer = self.read(text), self.look(text)
+        return replace(answer, needed=Reading(read.words, self._needed(read, answer), "needed"))
+
+    def look(self, text: str) -> Answer:
         """The label of one text, and how much each of its words was looked at for it.
 
         Raises:
@@ -99,9 +108,7 @@ class Classifier(TrainedModel):
         readings = [reading(looks.mean(0))]
         if self.recipe.model.pooling == "structured":
             readings += [reading(one, f"look {number}") for number, one in enumerate(looks, start=1)]
-        answer = _answer(self.labels, found.answer[0].double().softmax(-1).cpu().numpy())
-        needed = Reading(words, self._needed(read, answer), "needed")
-        return Answer(answer.label, answer.probabilities, readings, needed)
+        return replace(_answer(self.labels, found.answer[0].double().softmax(-1).cpu().numpy()), readings=readings)
 
     def read(self, text: str) -> Words:
         """The words of a text as far as they are read.

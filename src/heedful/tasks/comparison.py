@@ -12,19 +12,17 @@ from heedful.data.readers import Pairs
 from heedful.data.tokenizers import TokenizerPair
 from heedful.metrics.alignment import from_pharaoh
 
-from .batches import make_tokenizers
+from .comparable import Comparable
 from .comparison_run import Measurement, read_measured, train_and_measure
-from .corpora import Say, gather_material, read_part
-from .equal_sizes import NAMES, TRANSFORMER, count_parameters, fit_size, refuse_recipe, with_attention
+from .corpora import Say
+from .dispatch import COMPARABLE
+from .equal_sizes import TRANSFORMER, count_parameters, fit_size
 from .model_options import ModelOptions
 from .recipe import Recipe, check_recipe, did_you_mean
 from .recipe_yaml import parse_yaml
-from .scoring import check_decoding, check_metrics
 from .side_by_side import Job, run_jobs
 from .translation import claim_folder
 
-# whose differences the bootstrap can judge
-METRICS = {"bleu": "BLEU", "chrf": "chrF2", "tokenized_bleu": "tokenised BLEU"}
 PLAN, TOKENIZERS, CORPUS = "comparison.json", "tokenizer.json", "corpus"
 # the rates that a recurrent model learns with are too high for a Transformer
 TRANSFORMER_RATE = 0.003
@@ -70,20 +68,25 @@ class Comparison:
                 yield contender, seed, self.folder / contender.name / f"seed_{seed}"
 
 
-def parse_names(text: str) -> list[str]:
+def parse_names(text: str, task: str = "translation") -> list[str]:
     """Names of attentions as a person types them.
 
-    Raises:
-        ValueError: an unknown name, one twice, or fewer than two.
+    Args:
+        text: the names, between commas.
+        task: of the recipe.
 
-    >>> parse_names("bahdanau, luong")
-    ['bahdanau', 'luong']
+    Raises:
+        ValueError: a name that the task does not know, one twice, or fewer than two.
+
+    >>> parse_names("bahdanau, luong"), parse_names("attention,mean", "classification")
+    (['bahdanau', 'luong'], ['attention', 'mean'])
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names, one = [name.strip() for name in text.split(",") if name.strip()], COMPARABLE[task]
     for place, name in enumerate(names):
-        if name not in NAMES:
+        if name not in one.names:
             raise ValueError(
-                f"{name!r} is no attention of a recipe{did_you_mean(name, NAMES)}; known: {', '.join(NAMES)}"
+                f"{name!r} is no value of {one.key}, by which models for {task} are compared"
+                f"{did_you_mean(name, one.names)}; known: {', '.join(one.names)}"
             )
         if name in names[:place]:
             raise ValueError(f"{name} is named twice; name each attention once")
@@ -139,58 +142,58 @@ def plan_comparison(
         say: takes what was read.
 
     Raises:
-        RecipeError: the recipe is for another task than translation, has no attention or no test set, or begins with
-            another model.
+        RecipeError: the recipe has no attention or no test set, or begins with another model; links, or faithfulness,
+            for a task that has none.
         DataError: links that do not fit the test pairs.
         OutputError: the folder holds another comparison, or something else.
     """
-    if recipe.task != "translation":
-        raise RecipeError(f"the recipe's task is {recipe.task!r}; models are compared in translation alone")
-    refuse_recipe(recipe.model)
-    check_metrics(recipe.evaluation)
-    check_decoding(recipe.decoding)
-    if odd := {*recipe.evaluation.metrics} - {*METRICS}:
-        raise RecipeError(
-            f"evaluation.metrics name {min(odd)}, but models are compared by {', '.join(METRICS)}; such as "
-            "--set evaluation.metrics=[chrf]"
-        )
-    if recipe.start_from:
-        raise RecipeError("start_from fixes the model's attention; leave it out, for all models shall begin alike")
-    if recipe.data.test is None:
-        raise RecipeError("the recipe has no data.test to compare on; such as --set data.test.tsv=FILE")
+    comparable = COMPARABLE[recipe.task]
+    _check_recipe(recipe, comparable, gold is not None, faithful)
     common = recipe.model_dump(exclude={"name", "output"})
     plan = json.dumps({"first": names[0], "recipe": common}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     _check_folder(folder, plan)
-    tokenizers = _tokenizers(recipe, folder, say)
-    test = read_part(recipe.data.test, say, recipe.data.max_chars)
+
+    def make(learn: Callable[[], TokenizerPair]) -> TokenizerPair:
+        """The vocabularies; a later call finds them in the folder."""
+        return TokenizerPair.load(folder / TOKENIZERS) if (folder / PLAN).exists() else learn()
+
+    ground = comparable.prepare(recipe.model_copy(update={"output": str(folder)}), make, say)
     if gold is not None:
-        _check_gold(gold, test, tokenizers)
-    contenders = size_models(recipe.model, names, (tokenizers.source.vocab_size, tokenizers.target.vocab_size))
+        _check_gold(gold, ground.test, ground.tokenizers)
+    vocabulary = ground.tokenizers.source.vocab_size, ground.tokenizers.target.vocab_size
+    contenders = size_models(ground.model, names, vocabulary, recipe.task)
     make_folder(folder)
     with whole_file(folder / TOKENIZERS) as path:
-        tokenizers.save(path)
+        ground.tokenizers.save(path)
     write_whole(folder / PLAN, plan)
-    measurement = Measurement(test, None if gold is None else list(gold), faithful)
+    links = None if gold is None else list(gold)
+    measurement = Measurement(
+        recipe.task, ground.test, ground.nouns, ground.origin, ground.count, links, min(faithful, ground.count)
+    )
     numbers = [recipe.seed + place for place in range(seeds)]
     return Comparison(folder, recipe, contenders, numbers, measurement)
 
 
-def size_models(model: ModelOptions, names: Sequence[str], vocabulary: tuple[int, int]) -> list[Contender]:
+def size_models(
+    model: ModelOptions, names: Sequence[str], vocabulary: tuple[int, int], task: str = "translation"
+) -> list[Contender]:
     """The models by their names: the first in the size of the recipe, the others with as many parameters.
 
     Args:
         model: the recipe's section.
         names: of attentions.
         vocabulary: source and target ids.
+        task: of the recipe.
 
     Raises:
         RecipeError: one of them does not fit the recipe's sizes.
     """
-    first = with_attention(model, names[0])
-    found = [Contender(names[0], first, count_parameters(first, vocabulary))]
+    change = COMPARABLE[task].change
+    first = change(model, names[0])
+    found = [Contender(names[0], first, count_parameters(first, vocabulary, task))]
     for name in names[1:]:
-        fitted = fit_size(with_attention(model, name), vocabulary, found[0].parameters)
-        found.append(Contender(name, fitted, count_parameters(fitted, vocabulary)))
+        fitted = fit_size(change(model, name), vocabulary, found[0].parameters, task)
+        found.append(Contender(name, fitted, count_parameters(fitted, vocabulary, task)))
     return found
 
 
@@ -227,6 +230,17 @@ def recipe_of(recipe: Recipe, contender: Contender, seed: int, folder: Path) -> 
     return check_recipe(content, "the comparison's recipe")
 
 
+def _check_recipe(recipe: Recipe, comparable: Comparable, gold: bool, faithful: int) -> None:
+    """Refuse what cannot be compared, or measured, before anything is read."""
+    comparable.refuse(recipe)
+    if recipe.start_from:
+        raise RecipeError("start_from fixes the model's attention; leave it out, for all models shall begin alike")
+    if gold and recipe.task != "translation":
+        raise RecipeError(f"links are between the words of translations, but the task is {recipe.task}; leave them out")
+    if faithful and (why := comparable.unfaithful(recipe)):
+        raise RecipeError(f"{why}; leave faithfulness out")
+
+
 def _check_folder(folder: Path, plan: str) -> None:
     """The folder must be new, or that of a comparison with the same plan."""
     path = folder / PLAN
@@ -248,14 +262,6 @@ def _what_differs(old: str, new: str) -> str:
     then = before.get("recipe")
     then = then if isinstance(then, dict) else {}
     return " and ".join(key for key, value in now["recipe"].items() if then.get(key) != value)
-
-
-def _tokenizers(recipe: Recipe, folder: Path, say: Say) -> TokenizerPair:
-    """The vocabularies, whose sizes the number of parameters hangs on; a later call finds them in the folder."""
-    if (folder / PLAN).exists():
-        return TokenizerPair.load(folder / TOKENIZERS)
-    material = gather_material(recipe.data, recipe.seed, folder / CORPUS, say)
-    return make_tokenizers(material.sample(), recipe.tokenizer)
 
 
 def _check_gold(gold: Sequence[str], test: Pairs, tokenizers: TokenizerPair) -> None:

@@ -9,20 +9,34 @@ from typing import Any
 
 import numpy as np
 
-from heedful.metrics.significance import SystemScore, corrected, paired_bootstrap
-from heedful.metrics.translation import LengthScore, by_length
+from heedful.metrics.counts import METRICS, Counted
+from heedful.metrics.significance import SystemScore, bootstrap_counts, corrected
 from heedful.visual.comparison import Table
 
-from .comparison import METRICS, Comparison, Contender
+from .comparable import NOTHING, Nouns
+from .comparison import Comparison, Contender
 from .comparison_run import read_measured
 from .equal_sizes import TOLERANCE, width_of
 from .faithfulness import MEASURES, faithfulness_table
-from .scoring import score
 
 LIKELY = 0.05
-# test pairs below which drawing them anew tells little
+# things drawn anew below which that tells little
 FEW = 100
-NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The first metric on a part of the test set, by size.
+
+    Attributes:
+        label: the sizes, such as "1-5" or "10+".
+        count: examples of one run.
+        value: the score; None where there is no example.
+    """
+
+    label: str
+    count: int
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -33,15 +47,19 @@ class Row:
         contender: which.
         runs: what was measured, by seed, see `heedful.tasks.comparison_run`.
         scores: by metric of the recipe.
-        by_length: the first metric by words of the source.
+        parts: the first metric by size of the examples.
         p_value: of the difference to the first model in the first metric, corrected for the number of comparisons.
+        units: how many things were drawn anew.
+        width: that its size was found by, in words.
     """
 
     contender: Contender
     runs: list[dict[str, Any]]
     scores: dict[str, SystemScore]
-    by_length: list[LengthScore]
+    parts: list[Part]
     p_value: float | None
+    units: int
+    width: str = ""
 
     def average(self, name: str) -> float | None:
         """The mean of a measured number over the trainings; None where there is none."""
@@ -50,36 +68,51 @@ class Row:
 
 
 def read_rows(comparison: Comparison) -> list[Row]:
-    """Score what the models translated; every training must be measured."""
+    """Score what the models answered; every training must be measured.
+
+    Raises:
+        ValueError: there are fewer than two examples to draw from.
+    """
     runs: dict[str, list[dict[str, Any]]] = {contender.name: [] for contender in comparison.contenders}
     for contender, _, folder in comparison.runs():
         runs[contender.name].append(read_measured(folder, comparison.measurement) or {})
-    test, evaluation = comparison.measurement.test, comparison.recipe.evaluation
-    texts = {name: [run["translations"] for run in found] for name, found in runs.items()}
-    tested = {
-        metric: paired_bootstrap(texts, test.target, metric, evaluation.language or "") for metric in evaluation.metrics
+    one, recipe = comparison.measurement, comparison.recipe
+    counted = {
+        metric: {
+            name: [one.comparable.count(metric, run, one.test, recipe) for run in found] for name, found in runs.items()
+        }
+        for metric in recipe.evaluation.metrics
     }
-    first = evaluation.model_copy(update={"metrics": evaluation.metrics[:1]})
-    lengths = [len(sentence.split()) for sentence in test.source]
-    differences = [found.difference for found in tested[first.metrics[0]].values() if found.difference]
+    tested = {metric: _tested(found) for metric, found in counted.items()}
+    first = counted[recipe.evaluation.metrics[0]]
+    differences = [found.difference for found in tested[recipe.evaluation.metrics[0]].values() if found.difference]
     p_values = iter([None, *corrected([one.p_value for one in differences])])
     rows = []
     for contender in comparison.contenders:
-        own = texts[contender.name]
-        parts = by_length(
-            [text for run in own for text in run],
-            test.target * len(own),
-            lengths * len(own),
-            thirds(lengths),
-            lambda ours, theirs: score(ours, theirs, first)[0],
-        )
-        scores = {metric: found[contender.name] for metric, found in tested.items()}
-        rows.append(Row(contender, runs[contender.name], scores, parts, next(p_values)))
+        name, own = contender.name, first[contender.name]
+        scores = {metric: found[name] for metric, found in tested.items()}
+        width = width_of(contender.model, recipe.task)
+        units = len(own[0].by_unit())
+        rows.append(Row(contender, runs[name], scores, parts_of(own), next(p_values), units, width))
     return rows
 
 
+def parts_of(runs: Sequence[Counted]) -> list[Part]:
+    """The score of all runs together on the smallest examples, those between and the largest."""
+    sizes = runs[0].sizes
+    if sizes is None:
+        return []
+    found = []
+    for least, most in thirds(sizes.tolist()):
+        here = (sizes >= least) & (sizes <= (sizes.max() if most is None else most))
+        sums = np.sum([run.numbers[here].sum(0) for run in runs], axis=0)
+        label = f"{least}+" if most is None else str(least) if least == most else f"{least}-{most}"
+        found.append(Part(label, int(here.sum()), runs[0].score(sums) if here.any() else None))
+    return found
+
+
 def thirds(lengths: Sequence[int]) -> list[tuple[int, int | None]]:
-    """Three ranges of lengths with about as many sentences each; fewer where most have one length.
+    """Three ranges of lengths with about as many examples each; fewer where most have one length.
 
     >>> thirds([3, 4, 5, 6, 7, 8])
     [(1, 4), (5, 6), (7, None)]
@@ -98,32 +131,40 @@ def size_table(rows: Sequence[Row]) -> Table:
         updates = " to ".join(f"{one:,}" for one in dict.fromkeys((steps[0], steps[-1])))
         size, off = f"{row.contender.parameters:,}", f"{100 * relative(row, rows[0]):+.1f} %"
         far = abs(relative(row, rows[0])) > TOLERANCE
-        body.append([row.contender.name, width_of(row.contender.model), size, off + " (!)" * far, updates])
+        body.append([row.contender.name, row.width, size, off + " (!)" * far, updates])
     title = f"Sizes, equal within {100 * TOLERANCE:.0f} % but where (!) stands"
     return Table(title, ["model", "width", "parameters", "to the first", "updates"], body)
 
 
-def score_tables(rows: Sequence[Row]) -> list[Table]:
+def score_tables(rows: Sequence[Row], nouns: Nouns) -> list[Table]:
     """A table for each metric: scores, and the differences to the first model."""
     tables = []
-    for metric in rows[0].scores:
-        body = []
+    for name in rows[0].scores:
+        body, metric = [], METRICS[name]
         for row in rows:
-            found, one = row.scores[metric], row.scores[metric].difference
-            cells = [f"{found.value:.1f}", f"{found.low:.1f} to {found.high:.1f}"]
+            found, one = row.scores[name], row.scores[name].difference
+            cells = [metric.shown(found.value), f"{metric.shown(found.low)} to {metric.shown(found.high)}"]
             cells += (
-                [f"{one.value:+.1f}", f"{one.low:+.1f} to {one.high:+.1f}", f"{one.p_value:.3f}"] if one else [""] * 3
+                [NOTHING] * 3
+                if one is None
+                else [
+                    metric.shown(one.value, "+"),
+                    f"{metric.shown(one.low, '+')} to {metric.shown(one.high, '+')}",
+                    f"{one.p_value:.3f}",
+                ]
             )
-            body.append([row.contender.name, *cells, *(f"{value:.1f}" for value in found.runs)])
-        header = ["model", METRICS[metric], "95 %", "to the first", "95 %", "p"]
+            body.append([row.contender.name, *cells, *map(metric.shown, found.runs)])
+        header = ["model", metric.label, "95 %", "to the first", "95 %", "p"]
         header += [f"seed {run['seed']}" for run in rows[0].runs]
-        tables.append(Table(f"{METRICS[metric]} on the test pairs, and with each seed", header, body))
+        lower = " (lower is better)" if metric.lower else ""
+        tables.append(Table(f"{metric.label}{lower} on the {nouns.things}, and with each seed", header, body))
     return tables
 
 
-def all_tables(rows: Sequence[Row]) -> list[Table]:
+def all_tables(rows: Sequence[Row], nouns: Nouns) -> list[Table]:
     """The tables of the terminal and of the page."""
-    tables = [size_table(rows), *score_tables(rows), cost_table(rows), length_table(rows)]
+    tables = [size_table(rows), *score_tables(rows, nouns), cost_table(rows, nouns)]
+    tables += [length_table(rows, nouns)] if rows[0].parts else []
     return tables + ([faithful_table(rows)] if any(_scores_of(row) for row in rows) else [])
 
 
@@ -134,20 +175,22 @@ def faithful_table(rows: Sequence[Row]) -> Table:
         for name in _scores_of(row):
             numbers = {key: row.average(f"{name}, {key}") for key in MEASURES}
             measured[f"{row.contender.name}, {name}"] = numbers
-    return faithfulness_table(measured, "Faithfulness, by hiding source pieces (see heedful explain --help)")
+    return faithfulness_table(measured, "Faithfulness, by hiding parts of the input (see heedful explain --help)")
 
 
-def cost_table(rows: Sequence[Row]) -> Table:
-    """Speed and memory, and what the weights look like."""
+def cost_table(rows: Sequence[Row], nouns: Nouns) -> Table:
+    """Speed and memory, and what the weights look like; what no model has is left out."""
+    speed = nouns.speed
     columns = {
-        "tokens/s, training": ("training_tokens_per_second", ",.0f"),
-        "tokens/s, decoding": ("decoding_tokens_per_second", ",.0f"),
+        f"{speed}/s, training": (f"training_{speed}_per_second", ",.0f"),
+        f"{speed}/s, {'decoding' if speed == 'tokens' else 'answering'}": (f"decoding_{speed}_per_second", ",.0f"),
         "memory, MiB": ("memory_mib", ",.0f"),
         "sharpness": ("sharpness", ".2f"),
         "diagonality": ("diagonality", ".2f"),
+        "alignment error rate": ("alignment_error_rate", ".3f"),
     }
-    if any("alignment_error_rate" in run for row in rows for run in row.runs):
-        columns["alignment error rate"] = ("alignment_error_rate", ".3f")
+    measured = {name for row in rows for run in row.runs for name in run}
+    columns = {title: column for title, column in columns.items() if column[0] in measured}
     body = []
     for row in rows:
         values = [(row.average(name), form) for name, form in columns.values()]
@@ -155,16 +198,15 @@ def cost_table(rows: Sequence[Row]) -> Table:
     return Table("Cost, and what the attention looks like", ["model", *columns], body)
 
 
-def length_table(rows: Sequence[Row]) -> Table:
-    """The first metric by the number of words of the source."""
+def length_table(rows: Sequence[Row], nouns: Nouns) -> Table:
+    """The first metric by the size of the examples."""
     metric = METRICS[next(iter(rows[0].scores))]
-    runs = len(rows[0].runs)
-    header = ["model", *(f"{part.label} words ({part.count // runs})" for part in rows[0].by_length)]
+    header = ["model", *(f"{part.label} ({part.count:,})" for part in rows[0].parts)]
     body = [
-        [row.contender.name, *(f"{part.score.value:.1f}" if part.score else NOTHING for part in row.by_length)]
+        [row.contender.name, *(NOTHING if part.value is None else metric.shown(part.value) for part in row.parts)]
         for row in rows
     ]
-    return Table(f"{metric} by words of the source (sentences)", header, body)
+    return Table(f"{metric.label} by {nouns.sizes} (how many)", header, body)
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -173,7 +215,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     for row in rows:
         line: dict[str, Any] = {
             "model": row.contender.name,
-            "width": width_of(row.contender.model),
+            "width": row.width,
             "parameters": row.contender.parameters,
             "parameters_to_the_first": round(relative(row, rows[0]), 4),
             "seeds": " ".join(str(run["seed"]) for run in row.runs),
@@ -181,17 +223,17 @@ def to_csv(rows: Sequence[Row]) -> str:
             "seconds": " ".join(str(run["seconds"]) for run in row.runs),
         }
         for metric, found in row.scores.items():
-            one = found.difference
+            one, digits = found.difference, METRICS[metric].digits + 1
             line |= {metric: found.value, f"{metric}_low": found.low, f"{metric}_high": found.high}
-            line[f"{metric}_of_each_seed"] = " ".join(f"{value:.2f}" for value in found.runs)
+            line[f"{metric}_of_each_seed"] = " ".join(f"{value:.{digits}f}" for value in found.runs)
             for name in ("value", "low", "high", "p_value"):
                 line[f"{metric}_difference_{name}"] = getattr(one, name) if one else ""
         line["p_value_corrected"] = "" if row.p_value is None else row.p_value
         for name in _numbers(rows):
             line[name] = row.average(name)
-        for part in row.by_length:
-            line[f"{next(iter(row.scores))}_{part.label}_words"] = part.score.value if part.score else ""
-        lines.append({key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()})
+        for part in row.parts:
+            line[f"{next(iter(row.scores))}_of_sizes_{part.label}"] = "" if part.value is None else part.value
+        lines.append({key: round(value, 6) if isinstance(value, float) else value for key, value in line.items()})
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()
@@ -199,8 +241,8 @@ def to_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def conclusion(rows: Sequence[Row]) -> str:
-    """What the numbers allow to say: a difference is one where sentences drawn anew, and every seed, agree on it."""
+def conclusion(rows: Sequence[Row], nouns: Nouns) -> str:
+    """What the numbers allow to say: a difference is one where what is drawn anew, and every seed, agree on it."""
     metric = next(iter(rows[0].scores))
     first, seeds = rows[0], len(rows[0].runs)
     name, shown, open_ = first.contender.name, [], []
@@ -209,15 +251,8 @@ def conclusion(rows: Sequence[Row]) -> str:
         gaps = np.subtract(row.scores[metric].runs, first.scores[metric].runs)
         if one is None or row.p_value is None or row.p_value >= LIKELY or not (gaps * one.value > 0).all():
             open_.append(row.contender.name)
-            continue
-        sign = 1 if one.value > 0 else -1
-        low, high = sorted((sign * one.low, sign * one.high))
-        digits = 1 if abs(one.value) >= 1 else 2
-        shown.append(
-            f"{row.contender.name} is {'better' if sign > 0 else 'worse'} than {name} by {sign * one.value:.{digits}f} "
-            f"{METRICS[metric]} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
-            f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
-        )
+        else:
+            shown.append(f"{row.contender.name} is {_gap(row, metric, name)}")
     if open_:
         shown.append(f"no difference to {name} was shown for {_and(open_)}")
     told = "; ".join(shown) + "."
@@ -225,8 +260,8 @@ def conclusion(rows: Sequence[Row]) -> str:
         told += f" p is corrected for {len(rows) - 1} comparisons (Holm)."
     if seeds == 1:
         told += " One training each says nothing of other seeds."
-    if (count := sum(part.count for part in first.by_length) // seeds) < FEW:
-        told += f" {count} test pairs are too few to trust intervals."
+    if first.units < FEW:
+        told += f" {first.units} {nouns.units or nouns.things} are too few to trust intervals."
     if unequal := [row for row in rows[1:] if abs(relative(row, first)) > TOLERANCE]:
         sizes = _and([f"{row.contender.name} ({100 * relative(row, first):+.1f} %)" for row in unequal])
         told += f" Not equal in size within {100 * TOLERANCE:.0f} %: {sizes}."
@@ -238,6 +273,26 @@ def relative(row: Row, first: Row) -> float:
     return row.contender.parameters / first.contender.parameters - 1
 
 
+def _tested(counted: dict[str, list[Counted]]) -> dict[str, SystemScore]:
+    """Of one metric, the models' scores and their differences to the first."""
+    score = next(iter(counted.values()))[0].score
+    return bootstrap_counts({name: [run.by_unit() for run in runs] for name, runs in counted.items()}, score)
+
+
+def _gap(row: Row, name: str, first: str) -> str:
+    """A difference that was shown, in words: which is better, by how much, and how sure that is."""
+    one, metric, seeds = row.scores[name].difference, METRICS[name], len(row.runs)
+    assert one
+    sign = 1 if one.value > 0 else -1
+    low, high = sorted((sign * one.low, sign * one.high))
+    digits = max(metric.digits, 1 if abs(one.value) >= 1 else 2)
+    return (
+        f"{'better' if (sign > 0) != metric.lower else 'worse'} than {first} by {sign * one.value:.{digits}f} "
+        f"{metric.unit} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
+        f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
+    )
+
+
 def _scores_of(row: Row) -> list[str]:
     """Names of the scores whose faithfulness was measured."""
     end = ", sufficiency"
@@ -245,9 +300,10 @@ def _scores_of(row: Row) -> list[str]:
 
 
 def _numbers(rows: Sequence[Row]) -> list[str]:
-    """Names of what was measured on any model."""
-    told = {"seed", "steps", "seconds", "parameters", "translations", "fingerprint"}
-    return list(dict.fromkeys(name for row in rows for run in row.runs for name in run if name not in told))
+    """Names of the numbers that were measured on any model, but for those that stand elsewhere."""
+    told = {"seed", "steps", "seconds", "parameters"}
+    found = [name for row in rows for run in row.runs for name, value in run.items() if isinstance(value, int | float)]
+    return [name for name in dict.fromkeys(found) if name not in told]
 
 
 def _and(names: Sequence[str]) -> str:

@@ -4,6 +4,12 @@ import os
 
 from .captioning import CAPTION
 from .classification import CLASSIFICATION
+from .comparable import Comparable
+from .comparable_captions import ComparableCaptions
+from .comparable_labels import ComparableLabels
+from .comparable_language import ComparableLanguage
+from .comparable_series import ComparableSeries
+from .comparable_texts import ComparableTexts
 from .corpora import Say
 from .forecasting import FORECAST
 from .language_model import LANGUAGE_MODEL
@@ -14,6 +20,14 @@ from .translation import TRANSLATION, Run, train_translator
 from .translator import Translator
 
 TASKS = {task.kind.task: task for task in (TRANSLATION, LANGUAGE_MODEL, CLASSIFICATION, CAPTION, FORECAST)}
+# by task, how its models are compared
+COMPARABLE: dict[str, Comparable] = {
+    "translation": ComparableTexts(),
+    "language_model": ComparableLanguage(),
+    "classification": ComparableLabels(),
+    "caption": ComparableCaptions(),
+    "forecast": ComparableSeries(),
+}
 
 
 def train_recipe(recipe: Recipe, say: Say = lambda _: None) -> Run:

@@ -1,18 +1,22 @@
-"""Models of one size: another attention in a recipe, and the width that brings the parameters to a given number."""
+"""Models of one size: another attention or pooling, and the width that brings the parameters to a given number."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, get_args
 
 import torch
+from pydantic import ValidationError
 
 from heedful._errors import RecipeError
 
-from .build import build_model
+from .build import build_task
 from .model_options import ModelOptions
 
 TRANSFORMER = "transformer"
-# what may stand in the place of a recipe's attention
+# what may stand in the place of a recipe's attention, or of its pooling
 NAMES = (*get_args(ModelOptions.model_fields["attention"].annotation), TRANSFORMER)
+POOLINGS = (*get_args(ModelOptions.model_fields["pooling"].annotation), TRANSFORMER)
+# of pictures, without which a decoder has nothing to look at
+PICTURE_ENCODERS = ("regions", "convolutional")
 # layers of either side below which a Transformer is not tried
 LEAST_LAYERS = 2
 # relative, between models that are called equal in size
@@ -35,19 +39,46 @@ def with_attention(model: ModelOptions, name: str) -> ModelOptions:
         return model
     given = model.model_dump(exclude_unset=True)
     given.pop("score", None)
-    if name == TRANSFORMER:
-        drop = {"attention", "wiring", "encoder", "decoder"}
-        layers = {key: max(LEAST_LAYERS, getattr(model, key)) for key in ("encoder_layers", "decoder_layers")}
-        return ModelOptions(**{**_without(given, drop), **layers, "architecture": TRANSFORMER})
-    return ModelOptions(**{**_without(given, {"wiring"} if name == "none" else set()), "attention": name})
+    if name != TRANSFORMER:
+        return _options(name, _without(given, {"wiring"} if name == "none" else set()), attention=name)
+    given = _without(given, {"attention", "wiring", "encoder", "decoder"})
+    layers: dict[str, Any] = {
+        key: max(LEAST_LAYERS, getattr(model, key)) for key in ("encoder_layers", "decoder_layers")
+    }
+    if model.encoder in PICTURE_ENCODERS:
+        layers["encoder"] = model.encoder
+    return _options(name, given, architecture=TRANSFORMER, **layers)
 
 
-def count_parameters(model: ModelOptions, vocabulary: tuple[int, int]) -> int:
+def with_pooling(model: ModelOptions, name: str) -> ModelOptions:
+    """The section of a classifier with another pooling, or with its own over the encoder of a Transformer.
+
+    Args:
+        model: the section.
+        name: one of `POOLINGS`.
+
+    Raises:
+        RecipeError: the pooling does not go with the encoder, or that is a Transformer already.
+
+    >>> with_pooling(ModelOptions(), "mean").pooling, with_pooling(ModelOptions(), "transformer").encoder
+    ('mean', 'transformer')
+    """
+    given = model.model_dump(exclude_unset=True)
+    if name != TRANSFORMER:
+        return model if name == model.pooling else _options(name, given, pooling=name)
+    if model.encoder == TRANSFORMER:
+        raise RecipeError("the recipe's encoder is a Transformer already; name poolings, such as attention,mean")
+    layers = max(LEAST_LAYERS, model.encoder_layers)
+    return _options(name, _without(given, {"architecture"}), encoder=TRANSFORMER, encoder_layers=layers)
+
+
+def count_parameters(model: ModelOptions, vocabulary: tuple[int, int], task: str = "translation") -> int:
     """Parameters of the model that the section describes.
 
     Args:
         model: the section.
         vocabulary: source and target ids.
+        task: of the recipe.
 
     Raises:
         RecipeError: its parts do not fit each other.
@@ -58,39 +89,42 @@ def count_parameters(model: ModelOptions, vocabulary: tuple[int, int]) -> int:
     # the files of pretrained embeddings hold no more than the tables have
     plain = model.model_copy(update={"source_embeddings": None, "target_embeddings": None})
     with torch.device("meta"):
-        built = build_model(plain, *vocabulary)
+        built = build_task(task, plain, *vocabulary)
     return sum(parameter.numel() for parameter in built.parameters())
 
 
-def fit_size(model: ModelOptions, vocabulary: tuple[int, int], wanted: int) -> ModelOptions:
+def fit_size(model: ModelOptions, vocabulary: tuple[int, int], wanted: int, task: str = "translation") -> ModelOptions:
     """The section with the width whose number of parameters is nearest to a given one.
 
-    The width is `decoder_units` of a recurrent decoder, a multiple of the heads where it has some, and
-    `transformer.hidden_units` of a Transformer.
+    The width is `transformer.hidden_units` of a Transformer; otherwise `decoder_units`, a multiple of the heads where
+    the attention has some; of a classifier `encoder_units`, or `embedding_dim` where words have no encoder.
 
     Args:
         model: the section.
         vocabulary: source and target ids.
         wanted: parameters.
+        task: of the recipe.
 
     Raises:
         RecipeError: its parts do not fit each other.
     """
-    unit = model.transformer.heads if model.attention == "multi_head" else 1
-    first = model.transformer.hidden_units if model.decoder == TRANSFORMER else model.decoder_units // unit
-    steps = nearest(lambda width: count_parameters(_wide(model, unit * width), vocabulary), wanted, first)
-    return _wide(model, unit * steps)
+    key = _width_key(model, task)
+    if key == "embedding_dim" and model.source_embeddings:
+        return model  # whose file has one width
+    unit = model.transformer.heads if key == "decoder_units" and model.attention == "multi_head" else 1
+    first = _width(model, key) // unit
+    steps = nearest(lambda width: count_parameters(_wide(model, key, unit * width), vocabulary, task), wanted, first)
+    return _wide(model, key, unit * steps)
 
 
-def width_of(model: ModelOptions) -> str:
+def width_of(model: ModelOptions, task: str = "translation") -> str:
     """The width that `fit_size` sets, in words.
 
-    >>> width_of(ModelOptions(units=6))
-    'decoder_units 6'
+    >>> width_of(ModelOptions(units=6)), width_of(ModelOptions(units=6), "classification")
+    ('decoder_units 6', 'encoder_units 6')
     """
-    if model.decoder == TRANSFORMER:
-        return f"hidden_units {model.transformer.hidden_units}"
-    return f"decoder_units {model.decoder_units}"
+    key = _width_key(model, task)
+    return f"{key} {_width(model, key)}"
 
 
 def nearest(count: Callable[[int], int], wanted: int, first: int = 2) -> int:
@@ -118,26 +152,38 @@ def nearest(count: Callable[[int], int], wanted: int, first: int = 2) -> int:
     return min((low, high), key=lambda width: abs(counts[width] - wanted))
 
 
-def refuse_recipe(model: ModelOptions) -> None:
-    """A recipe in which another attention would change nothing, or the model is no translator that looks.
+def _width_key(model: ModelOptions, task: str) -> str:
+    """The field whose number makes the model larger."""
+    if (model.encoder if task == "classification" else model.decoder) == TRANSFORMER:
+        return "hidden_units"
+    if task != "classification":
+        return "decoder_units"
+    return "embedding_dim" if model.encoder == "none" else "encoder_units"
+
+
+def _width(model: ModelOptions, key: str) -> int:
+    return getattr(model.transformer if key == "hidden_units" else model, key)
+
+
+def _wide(model: ModelOptions, key: str, width: int) -> ModelOptions:
+    if key == "hidden_units":
+        return model.model_copy(update={"transformer": model.transformer.model_copy(update={key: width})})
+    return model.model_copy(update={key: width})
+
+
+def _options(name: str, given: dict[str, Any], **changes: Any) -> ModelOptions:
+    """The section with other values.
 
     Raises:
-        RecipeError: says what it has instead.
+        RecipeError: what the recipe says does not go with them.
     """
-    if model.decoder == TRANSFORMER:
-        raise RecipeError(
-            "the recipe's decoder is a Transformer, in which model.attention has no say; give a recipe with a "
-            "recurrent decoder"
-        )
-    if model.attention == "none":
-        raise RecipeError("the recipe's model has no attention; give a recipe whose model.attention is not none")
+    try:
+        return ModelOptions(**{**given, **changes})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        why = fault.get("ctx", {}).get("error", fault["msg"])
+        raise RecipeError(f"{name} does not go with the recipe: {why}; or compare without {name}") from None
 
 
-def _wide(model: ModelOptions, width: int) -> ModelOptions:
-    if model.decoder == TRANSFORMER:
-        return model.model_copy(update={"transformer": model.transformer.model_copy(update={"hidden_units": width})})
-    return model.model_copy(update={"decoder_units": width})
-
-
-def _without(given: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+def _without(given: dict[str, Any], keys: Set[str]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in keys}

@@ -22,6 +22,7 @@ from heedful.visual.comparison import Table
 from .translator import Translator
 
 ATTENTION, GRADIENT, ROLLOUT, LEFT_OUT = "attention", "gradient x attention", "rollout", "leave one out"
+COPIES = "The model copies words, so hiding what it looks at hides the answer itself, and measures nothing"
 # names of the numbers of one kind of scores
 MEASURES = (
     *(name + end for name in ("comprehensiveness", "sufficiency") for end in ("", "_shuffled", "_reversed")),
@@ -52,7 +53,7 @@ class Faithful:
 
 
 def translator_faithfulness(
-    translator: Translator, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], draws: int = 10
+    translator: Translator, pairs: Sequence[tuple[Any, Sequence[int]]], draws: int = 10
 ) -> dict[str, Faithful]:
     """Measure attention, gradient x attention and, of a Transformer encoder, rollout, by hiding source pieces.
 
@@ -62,7 +63,7 @@ def translator_faithfulness(
 
     Args:
         translator: with attention.
-        pairs: ids of sentences and of their translations, the model's own or a person's.
+        pairs: ids of sentences, or vectors of pictures, and ids of what is said of them, by the model or by a person.
         draws: random orders beside which the scores stand.
 
     Returns:
@@ -74,23 +75,20 @@ def translator_faithfulness(
     """
     model = translator.model
     if translator.recipe.model.copies:
-        raise DataError(
-            "The model copies words, so hiding what it looks at hides the answer itself, and measures nothing; leave "
-            "faithfulness out."
-        )
+        raise DataError(f"{COPIES}; leave faithfulness out.")
     if not looks(model):
         raise DataError("The model has no attention to measure; give one that looks at the source.")
     found: dict[str, list[Faithful]] = {}
     training = model.training
     model.eval()
     for source, target in pairs:
-        for step in _steps(model, source, target) if source and target else ():
+        for step in _steps(model, source, target) if len(source) and len(target) else ():
             for name, scores in step.scores().items():
                 found.setdefault(name, []).append(step.measure(scores, draws))
     model.train(training)
     if not found:
         raise DataError("No pair has a token on both sides; give at least one word on each.")
-    return {name: _mean(measured) for name, measured in found.items()}
+    return {name: mean_faithful(measured) for name, measured in found.items()}
 
 
 def looks(model: Seq2Seq) -> bool:
@@ -189,13 +187,13 @@ class _Step:
         return gradient[:, 0].double().cpu().numpy()
 
 
-def _steps(model: Seq2Seq, source: Sequence[int], target: Sequence[int]) -> Iterator[_Step]:
+def _steps(model: Seq2Seq, source: Any, target: Sequence[int]) -> Iterator[_Step]:
     """The steps of one pair, each behind the true tokens before it."""
     device = next(model.parameters()).device
     ids, lengths = (tensor.to(device) for tensor in pad([source]))
     with torch.no_grad():
         read, rollout = _read(model, ids, lengths)
-        encoded = model.decoder.remember(read, torch.ones(1, 1, len(source), dtype=torch.bool, device=device))
+        encoded = model.decoder.remember(read, torch.ones(1, 1, read.outputs.shape[1], dtype=torch.bool, device=device))
         state = model.start(encoded)
     for fed, answer in zip([BOS, *target[:-1]], target, strict=True):
         token = torch.tensor([fed], device=device)
@@ -212,7 +210,9 @@ def _read(model: Seq2Seq, ids: Tensor, lengths: Tensor) -> tuple[EncoderOutput, 
     return EncoderOutput(read.outputs, read.summary), attention_rollout(list(layers))[-1]
 
 
-def _mean(measured: Sequence[Faithful]) -> Faithful:
+def mean_faithful(measured: Sequence[Faithful]) -> Faithful:
+    """The mean of each number; of the agreement over those that have one."""
+
     def mean(name: str) -> Erasure:
         parts = [getattr(one, name) for one in measured]
         return Erasure(*(float(np.mean([getattr(part, key) for part in parts])) for key in vars(parts[0])))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from heedful.data.tokenizers import Segments
 from heedful.data.vocabulary import BOS
 from heedful.decoding.hypothesis import Hypothesis
 from heedful.metrics.translation import Score
+from heedful.models import PlainDecoder
 from heedful.models.seq2seq import mean_of_heads
 from heedful.training import next_token_loss, validation_loss
 from heedful.training.processes import Processes
@@ -63,6 +65,16 @@ class Writer(Translator):
         return [
             Looks("the words before, and itself", read_pieces(found.target), read_pieces(found.source), weights[None])
         ]
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the model looks at the words before."""
+        return not isinstance(self.model.decoder, PlainDecoder)
+
+    def look_back(self, text: str) -> np.ndarray:
+        """What each piece of a text looks at, the mean over layers and heads: `[pieces, 1 + pieces]`, first `<s>`."""
+        weights = self._look(self.tokenizers.source.segment(text))
+        return mean_of_heads(weights)[0].numpy()
 
     def _look(self, text: Segments) -> Tensor:
         """What each piece looks at, `[1, (layers, heads,) pieces, 1 + pieces]`."""

@@ -17,6 +17,7 @@ from .alignment import visible
 from .curves import furnish
 from .fonts import font_families
 from .heatmap import figure_bytes
+from .highlight import MARKS, Reading, marked_lines
 from .style import INK, PAPER, SERIES
 
 # a colour returns with the next of these
@@ -36,17 +37,19 @@ table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { padding: 0.3rem 1rem 0.3rem 0; border-top: 1px solid var(--rule); text-align: start; vertical-align: top; }
 th { font-weight: 600; }
 thead th { border-top: 0; color: var(--quiet); font-weight: 400; }
-svg { max-width: 100%; height: auto; }
+svg { max-width: 100%; min-width: 38rem; height: auto; }
+td p { margin: 0; }
+td:has(mark) { min-width: 12rem; }
 """.strip()
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text under a header, below a title; the first column names the rows."""
+    """Cells under a header, below a title; the first column names the rows. A cell is text, or marked words."""
 
     title: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Reading]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +66,23 @@ class Quality:
     parts: np.ndarray
 
 
-def draw_quality(models: Sequence[Quality], part_labels: Sequence[str], metric: str) -> Figure:
+@dataclass(frozen=True)
+class Axes:
+    """What `draw_quality` writes: over the curves, over the parts, and below the parts."""
+
+    curves: str
+    parts: str
+    sizes: str
+
+
+def draw_quality(models: Sequence[Quality], part_labels: Sequence[str], axes: Axes) -> Figure:
     """The quality on the validation set step by step, a line for each training, and beside it that of the parts.
 
     Raises ValueError without models.
 
     >>> model = Quality("luong", [(np.array([10, 20]), np.array([1.0, 3.0]))], np.array([4.0, 2.0]))
-    >>> len(draw_quality([model], ["1-5", "6+"], "BLEU").axes)
+    >>> axes = Axes("BLEU in validation", "BLEU on the test pairs", "words of the source")
+    >>> len(draw_quality([model], ["1-5", "6+"], axes).axes)
     2
     """
     if not models:
@@ -78,9 +91,9 @@ def draw_quality(models: Sequence[Quality], part_labels: Sequence[str], metric: 
     figure.set_layout_engine("constrained", w_pad=0.14, h_pad=0.14)
     FigureCanvasAgg(figure)
     left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
-    families = font_families([metric, *(model.label for model in models)])
-    furnish(left, f"{metric} on the validation pairs", "updates", families)
-    furnish(right, f"{metric} on the test pairs", "words of the source", families)
+    families = font_families([axes.parts, *(model.label for model in models)])
+    furnish(left, axes.curves, "updates", families)
+    furnish(right, axes.parts, axes.sizes, families)
     places = np.arange(len(part_labels))
     for number, model in enumerate(models):
         look: dict[str, Any] = {
@@ -111,7 +124,7 @@ def report(title: str, told: Sequence[str], tables: Sequence[Table], pictures: S
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f'<meta name="generator" content="heedful">\n<title>{_text(title)}</title>\n'
-        f"<style>\n{_STYLE}\n</style></head>\n"
+        f"<style>\n{_STYLE}\n{MARKS}\n</style></head>\n"
         f"<body>\n<header>\n<h1>{_text(title)}</h1>\n{lines}\n</header>\n{drawn}\n"
         f"{''.join(map(_section, tables))}</body>\n</html>\n"
     )
@@ -131,7 +144,7 @@ def write_report(
 def _section(table: Table) -> str:
     head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in table.header)
     rows = "".join(
-        f'<tr><th scope="row">{_text(name)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>\n'
+        f'<tr><th scope="row">{_cell(name)}</th>{"".join(f"<td>{_cell(cell)}</td>" for cell in cells)}</tr>\n'
         for name, *cells in table.rows
     )
     return (
@@ -144,6 +157,10 @@ def _inline(figure: Figure) -> str:
     """The figure as an SVG element: without the head of a file, and what says who made it."""
     text = figure_bytes(figure, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}).decode()
     return text[text.index("<svg") :]
+
+
+def _cell(cell: str | Reading) -> str:
+    return _text(cell) if isinstance(cell, str) else marked_lines(cell)
 
 
 def _text(text: str) -> str:

@@ -18,6 +18,9 @@ body { font: 1rem/1.9 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto
 h1 { font-size: 1.3rem; }
 article { border-top: 1px solid #8886; padding: 1rem 0; }
 .caption { color: #777; font-size: 0.9rem; margin: 0 0 0.4rem; }
+""".strip()
+# how marked words look, on a page of any kind
+MARKS = """
 mark { color: inherit; background: rgb(255 200 0 / var(--share)); border-radius: 0.2em; padding: 0.1em 0.15em; }
 p:has(.sentence) { margin: 0.3rem 0; padding-left: 3.4rem; text-indent: -3.4rem; }
 .sentence { background: rgb(70 140 255 / var(--share)); display: inline-block; width: 2.9rem; }
@@ -79,7 +82,7 @@ def highlights(readings: Sequence[Reading], title: str = "Attention") -> str:
     heading = escape(visible(title))
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{heading}</title>\n'
-        f"<style>\n{_STYLE}\n</style></head>\n<body>\n<h1>{heading}</h1>\n{articles}\n</body>\n</html>\n"
+        f"<style>\n{_STYLE}\n{MARKS}\n</style></head>\n<body>\n<h1>{heading}</h1>\n{articles}\n</body>\n</html>\n"
     )
 
 
@@ -88,15 +91,23 @@ def write_highlights(readings: Sequence[Reading], path: str | os.PathLike[str], 
     return write_whole(path, highlights(readings, title))
 
 
-def _article(reading: Reading) -> str:
+def marked_lines(reading: Reading) -> str:
+    """The marked words of a text as paragraphs of HTML, one for each line.
+
+    >>> marked_lines(Reading(["so", "good"], np.array([0.0, 0.8]))).count("<mark")
+    2
+    """
     words = _marks(reading.words, reading.weights)
     sentences = _marks([f"{weight:.0%}" for weight in reading.line_weights], reading.line_weights, "sentence")
     lines = [" ".join(words[line]) for line in reading.line_slices]
     if reading.lines:
         lines = [f"{sentence} {line}" for sentence, line in zip(sentences, lines, strict=True)]
+    return "\n".join(f"<p>{line}</p>" for line in lines)
+
+
+def _article(reading: Reading) -> str:
     caption = f'<p class="caption">{escape(visible(reading.caption))}</p>\n' if reading.caption else ""
-    paragraphs = "\n".join(f"<p>{line}</p>" for line in lines)
-    return f'<article dir="auto">\n{caption}{paragraphs}\n</article>'
+    return f'<article dir="auto">\n{caption}{marked_lines(reading)}\n</article>'
 
 
 def _marks(texts: Sequence[str], weights: np.ndarray, kind: str = "") -> list[str]:

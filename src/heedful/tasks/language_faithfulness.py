@@ -1,0 +1,110 @@
+"""Whether the words before that a language model looked at are what it needed: they are left out of the text before."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from heedful._errors import DataError
+from heedful.data.batching import pad
+from heedful.data.vocabulary import BOS
+from heedful.metrics.evidence import attention_rollout
+from heedful.metrics.faithfulness import faithfulness, rank_agreement
+from heedful.models.language_model import SelfLookDecoder
+from heedful.models.seq2seq import mean_of_heads
+
+from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, ROLLOUT, Faithful, mean_faithful
+from .language_model import Writer
+from .looking import evaluated
+
+
+def writer_faithfulness(writer: Writer, texts: Sequence[Sequence[int]], draws: int = 10) -> dict[str, Faithful]:
+    """Measure attention, gradient x attention of recurrent layers and rollout of a Transformer, token by token.
+
+    For each token of a text but the first, tokens before it are erased: the model reads the text without them, `<s>`
+    stays. The scores are what the last token before it looked at.
+
+    Args:
+        writer: with attention.
+        texts: ids of each.
+        draws: random orders beside which the scores stand.
+
+    Returns:
+        The measures by name of the scores, means over tokens; the last are those of leaving one token out.
+
+    Raises:
+        DataError: there is no attention, or no text has two tokens.
+    """
+    if not writer.looks_back:
+        raise DataError("The model has no attention to measure; give one that looks back.")
+    found: dict[str, list[Faithful]] = {}
+    for text in texts:
+        scores = _scores(writer, text) if len(text) > 1 else {}
+        for end in range(1, len(text)):
+            own = {name: rows[end, 1 : end + 1] for name, rows in scores.items()}
+            for name, one in _measure(writer, list(text[:end]), text[end], own, draws).items():
+                found.setdefault(name, []).append(one)
+    if not found:
+        raise DataError("No text has two tokens; give at least two words.")
+    return {name: mean_faithful(measured) for name, measured in found.items()}
+
+
+def _measure(
+    writer: Writer, before: list[int], answer: int, scores: dict[str, np.ndarray], draws: int
+) -> dict[str, Faithful]:
+    """How faithful scores of the tokens before are to the one that follows."""
+
+    def chances(texts: list[list[int]]) -> np.ndarray:
+        ids, lengths = pad(texts, before=[BOS])
+        device = next(writer.model.parameters()).device
+        with evaluated(writer.model):
+            # padding behind a text changes nothing before it
+            logits = writer.model(ids.to(device))[torch.arange(len(ids)), lengths - 1]
+        return logits.double().log_softmax(-1)[:, answer].cpu().numpy()
+
+    full, *without = chances([before, *(before[:place] + before[place + 1 :] for place in range(len(before)))])
+    # tokens that are not looked at differ by rounding alone
+    worth = (full - np.array(without)).round(5)
+    found = {}
+    for name, own in {**scores, LEFT_OUT: worth}.items():
+        measured = faithfulness(lambda texts: np.exp(chances(texts))[:, None], before, own, draws=draws)
+        found[name] = Faithful(measured.comprehensiveness, measured.sufficiency, rank_agreement(own, worth))
+    return found
+
+
+def _scores(writer: Writer, text: Sequence[int]) -> dict[str, np.ndarray]:
+    """Every kind of scores, [1 + tokens, 1 + tokens] each: what each token, `<s>` first, draws on."""
+    tokens = torch.tensor([[BOS, *text]], device=next(writer.model.parameters()).device)
+    with evaluated(writer.model):
+        looked = writer.model.look(tokens)
+    found = {ATTENTION: mean_of_heads(looked)[0].double().cpu().numpy()}
+    if isinstance(writer.model.decoder, SelfLookDecoder):
+        found[GRADIENT] = _gradients(writer, tokens)
+    else:
+        layers = looked[0].double().cpu().numpy()
+        found[ROLLOUT] = attention_rollout(list(layers))[-1]
+    return found
+
+
+@torch.enable_grad()
+def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray:
+    """`w * d logit / d w` of each token, as the gradient by a factor on its value; the logit is that of the next token.
+
+    The context is the sum of weights times values, so both are the same; the sum over heads.
+    """
+    model = writer.model
+    decoder: SelfLookDecoder = model.decoder
+    with evaluated(model):
+        hidden, _ = decoder.recurrent(model.embedding(tokens), model._begin(tokens).recurrent)
+    hidden, count = hidden.clone(), tokens.shape[1]
+    # a factor of its own for each row, in a batch of as many
+    factor = torch.ones(count, count, 1, device=hidden.device, requires_grad=True)
+    rows = hidden.expand(count, -1, -1)
+    memory: Any = decoder.look_back.remember(rows, rows * factor)
+    context = decoder.look_back.look(rows, memory, None)[0].context
+    places = torch.arange(count)
+    features = torch.tanh(decoder.combine(torch.cat((context[places, places], hidden[0]), -1)))
+    following = torch.cat((tokens[0, 1:], tokens[0, :1]))
+    logits = model.output(features.unsqueeze(0))[0][places, following]
+    return torch.autograd.grad(logits.sum(), factor)[0][..., 0].double().cpu().numpy()
