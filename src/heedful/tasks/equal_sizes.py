@@ -86,10 +86,8 @@ def count_parameters(model: ModelOptions, vocabulary: tuple[int, int], task: str
     >>> count_parameters(ModelOptions(embedding_dim=5, units=6), (11, 13)) > 1000
     True
     """
-    # the files of pretrained embeddings hold no more than the tables have
-    plain = model.model_copy(update={"source_embeddings": None, "target_embeddings": None})
     with torch.device("meta"):
-        built = build_task(task, plain, *vocabulary)
+        built = build_task(task, model, *vocabulary)
     return sum(parameter.numel() for parameter in built.parameters())
 
 
