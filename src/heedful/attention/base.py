@@ -39,9 +39,10 @@ class Attention(AttentionLayer):
     Raises:
         ValueError: parts that do not compose: a window with a gain and a normaliser that chooses one key, bounded
             scores where log-odds are read, scores that are no logarithms where these are, fewer or more scores of each
-            key than the normaliser reads, a window for queries of another size, or dropout beside one that refuses it; or, in a call, a shape does not fit,
-            the mask is not boolean or another tensor not of floating point (both a TypeError, too); the message names
-            what came, what was expected and the way out.
+            key than the normaliser reads, a window for queries of another size, or dropout beside one that refuses it;
+            a part that is none (a TypeError, too); or, in a call, a shape does not fit, the mask is not boolean or
+            another tensor not of floating point (both a TypeError, too); the message names what came, what was
+            expected and the way out.
 
     >>> from heedful.attention.scores import DotScore
     >>> attention = Attention(DotScore(4))

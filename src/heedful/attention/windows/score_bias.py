@@ -68,9 +68,10 @@ class ScoreBias(Window):
             )
         if not bias.is_floating_point():
             raise _refusals.not_floats(bias.dtype, "the bias")
-        if any(size not in (1, whole) for size, whole in zip(reversed(bias.shape), (keys, positions.shape[1]), strict=False)):
+        queries = positions.shape[1]
+        if any(size not in (1, whole) for size, whole in zip(reversed(bias.shape), (keys, queries), strict=False)):
             raise ValueError(
-                f"the bias has shape {tuple(bias.shape)}; expected [queries, keys] = [{positions.shape[1]}, {keys}], or "
-                "what broadcasts to it. Let the function read the places that it is given."
+                f"the bias has shape {tuple(bias.shape)}; expected [queries, keys] = [{queries}, {keys}], or what "
+                "broadcasts to it. Let the function read the places that it is given."
             )
         return View(bias=bias.to(widen(query).dtype).reshape((1,) * (3 - bias.dim()) + bias.shape)), state
