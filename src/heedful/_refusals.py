@@ -66,6 +66,16 @@ def not_floats(dtype: object, name: str = "the sequence") -> WrongTypeError:
     )
 
 
+def not_a_tensor(name: str, given: object) -> WrongTypeError:
+    """A list, an array or `None`."""
+    return WrongTypeError(f"{name} is a {type(given).__name__}; expected a tensor. Write torch.as_tensor({name}).")
+
+
+def not_whole(dtype: object, name: str) -> WrongTypeError:
+    """Numbers that are no ids or lengths."""
+    return WrongTypeError(f"{name} is {_dtype(dtype)}; expected whole numbers. Write `{name}.long()`.")
+
+
 def not_boolean(came: object, name: str = "mask") -> WrongTypeError:
     """A mask of numbers; `came` is a dtype, or says what else it is."""
     return WrongTypeError(f"{name} is {_dtype(came)}; a mask is boolean, True = may look. Write `mask=numbers > 0`.")
@@ -123,6 +133,20 @@ def check_sizes(least: int = 1, **sizes: object) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < least:
             raise no_size(name, size, least)
+
+
+def check_part(name: str, given: object, kind: type, example: str) -> None:
+    """Refuse what is no built `kind`, such as its name or its class.
+
+    Raises:
+        WrongTypeError: says what came, and what builds one.
+    """
+    if isinstance(given, kind):
+        return
+    came = repr(given) if isinstance(given, str) else f"of the type {type(given).__name__}"
+    came = f"the class {given.__name__} itself" if isinstance(given, type) else came
+    build = f"{given.__name__}(...)" if isinstance(given, type) and issubclass(given, kind) else example
+    raise WrongTypeError(f"{name} is {came}; expected an instance of {kind.__name__}. Build one, as {build} does.")
 
 
 def no_share(given: object) -> ValueError:

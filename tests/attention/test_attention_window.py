@@ -134,6 +134,16 @@ def test_a_choice_walks_on_from_where_it_stands():
     assert weights[0].argmax(-1).tolist() == [1, 2, 3, 3, 3]
 
 
+@each_anchor
+def test_a_query_that_saw_nothing_leaves_the_anchor_where_it_was(anchor):
+    window = AttentionWindow(back=1, forward=1, anchor=anchor).eval()
+    empty = torch.zeros(2, 1, 7)
+    assert window.update(torch.tensor([3, 5]), empty).tolist() == [3, 5]
+    assert window.update(None, empty).tolist() == [0, 0]
+    empty[1, 0, 4] = 1
+    assert window.update(torch.tensor([3, 5]), empty).tolist() == [3, 4]
+
+
 @pytest.mark.parametrize(("batch", "queries", "keys"), [(0, 3, 5), (2, 0, 5), (2, 3, 0), (2, 3, 1)])
 def test_degenerate_sizes(batch, queries, keys):
     attention = build()

@@ -279,6 +279,8 @@ def test_an_agent_of_one_half_is_forward_attention_and_a_certain_one_stays_or_mo
             both = torch.stack((scores[:, query], torch.zeros_like(scores[:, query])), 1)
             weights, speedy = ForwardTransitionNormalizer(speed=odds).eval()(both, None, speedy)
             assert weights.argmax(-1).tolist() == [[place]] * BATCH
+            trained, plain = (ForwardTransitionNormalizer(speed=speed)(both, None)[0] for speed in (odds, 0.0))
+            assert trained.equal(plain), "speed is for inference alone"
 
 
 def test_the_transition_is_the_share_of_all_paths():

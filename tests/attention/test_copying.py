@@ -265,6 +265,8 @@ def test_what_does_not_fit_is_refused():
     words, scores, gate, ids = draw()
     with pytest.raises(ValueError, match=r"source_ids go from 9 to 9; expected 0 to 7, the vocabulary and `"):
         mixture(words, scores, gate, torch.full_like(ids, 9)).log_probs(1)
+    with pytest.raises(TypeError, match=r"source_ids is float64; expected whole numbers"):
+        mixture(words, scores, gate, ids.double()).log_probs(1)
     with pytest.raises(ValueError, match=r"the attention returned no weights; .* need_weights=True"):
         CopyGate(4).double()(words, AttentionOutput(torch.zeros(2, 3, 6)), ids, torch.zeros(2, 3, 4).double())
     with pytest.raises(ValueError, match=r"state_dim is 0; expected a whole number"):

@@ -46,6 +46,16 @@ def test_a_seed_repeats_a_draw_and_no_other_does(build):
         assert torch.get_rng_state().equal(before)
 
 
+@each_drawing
+def test_a_draw_of_exactly_0_is_a_number_too(build, monkeypatch):
+    """Its logarithm would be minus infinity."""
+    monkeypatch.setattr(torch.Tensor, "exponential_", lambda self: self.zero_())
+    mask = torch.tensor([[[True, False, True]]])
+    weights = weigh(build(), torch.tensor([[[1.0, 5.0, 2.0]]]), mask)
+    assert_close(weights.sum(-1), torch.ones(1, 1))
+    assert weights[0, 0, 1] == 0
+
+
 def test_in_evaluation_mode_it_is_what_was_asked_for():
     scores, mask = torch.randn(BATCH, QUERIES, KEYS), some_mask()
     soft, hard = SoftmaxNormalizer()(scores, mask)[0], HardmaxNormalizer()(scores, mask)[0]

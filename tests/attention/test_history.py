@@ -436,6 +436,16 @@ def test_a_filter_that_copies_hands_on_the_weights_before():
     assert_close(score(query, score.remember(key), before)[0], torch.tanh(before))
 
 
+@pytest.mark.parametrize("history", ["total", "previous_and_total"])
+def test_the_total_is_the_sum_of_all_weights_before(history):
+    score = LocationSensitiveScore(4, 6, 11, filters=2, width=3, history=history)
+    weights, state = torch.rand(4, BATCH, 1, KEYS), torch.zeros(BATCH, score.channels, KEYS)
+    for row in weights:
+        state = score.update(state, row)
+    assert_close(state[:, -1:], weights.sum(0))
+    assert history == "total" or state[:, :1].equal(weights[-1])
+
+
 def test_named_mechanisms_are_their_parts():
     for built, score, normalizer in (
         (ChorowskiAttention(4, 6, 11, width=5), LocationSensitiveScore(4, 6, 11, 10, 5), SoftmaxNormalizer()),

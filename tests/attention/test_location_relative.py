@@ -10,7 +10,7 @@ from heedful.attention import Attention, GaussianMixtureAttention
 from heedful.attention.normalizers import ExponentialNormalizer, SoftmaxNormalizer
 from heedful.attention.scores import DotScore, DynamicConvolutionScore, GaussianMixtureScore
 from heedful.attention.scores.dynamic_convolution import advance_prior
-from heedful.attention.scores.gaussian_mixture import mixture
+from heedful.attention.scores.gaussian_mixture import mixture, mixture_log_weights
 from tests.attention.cases import draw, gradients, some_mask, weights_of
 from tests.attention.rows import BATCH
 from tests.attention.test_history import build
@@ -96,6 +96,24 @@ def test_a_narrow_gaussian_looks_at_one_key_and_a_wide_one_sums_to_one():
     graves = one_gaussian("v0", math.log(3), math.log(2), 0.0)
     weights = weights_of(graves(*draw(graves, queries=1), need_weights=True))
     assert_close(weights[0, 0], 3 * torch.exp(-((torch.arange(5.0).double() - 2) ** 2)))
+
+
+@pytest.mark.parametrize("version", ["v0", "v1", "v2"])
+@pytest.mark.parametrize("size", [100.0, 1e4, -1e4])
+def test_raw_numbers_of_any_size_give_finite_weights_and_slopes_in_float32(version, size):
+    raw = (torch.randn(2, 3, 4).sign() * size).requires_grad_()
+    height, step, width = mixture(raw, version)
+    logs = mixture_log_weights(height, step, width, keys=5)
+    (slopes,) = torch.autograd.grad(logs.exp().sum() + logs.sum(), raw)
+    assert logs.isfinite().all()
+    assert slopes.isfinite().all()
+
+
+def test_a_query_that_saw_nothing_leaves_the_weights_before_it():
+    score, last = DynamicConvolutionScore(4, 6, 11), torch.rand(2, 1, 5)
+    weights = torch.rand(2, 1, 5)
+    weights[1] = 0
+    assert score.update(last, weights).equal(torch.stack((weights[0], last[1])))
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

@@ -3,8 +3,28 @@
 import pytest
 import torch
 
-from heedful.attention import Attention, BahdanauAttention, LuongAttention
-from heedful.attention.scores import AdditiveScore, ConcatScore, DotScore, GeneralScore, ScaledDotScore, SineScore
+from heedful.attention import Attention, BahdanauAttention, LuongAttention, MultiHeadAttention
+from heedful.attention.normalizers import SparsemaxNormalizer
+from heedful.attention.scores import (
+    AdditiveScore,
+    ConcatScore,
+    DotScore,
+    GeneralScore,
+    PairedScore,
+    ScaledDotScore,
+    SineScore,
+    SoftcapScore,
+    TransitionScore,
+)
+from heedful.attention.windows import (
+    AndWindow,
+    CausalWindow,
+    LocalPredictiveWindow,
+    OrWindow,
+    RelativeBias,
+    RelativeWindow,
+    ScoreBias,
+)
 from tests.attention.rows import BATCH, KEYS, QUERIES
 
 pytestmark = pytest.mark.messages
@@ -177,3 +197,52 @@ def test_a_dropout_that_is_no_share(dropout):
 def test_sizes_below_one(build, message):
     with pytest.raises(ValueError, match=message + "; expected a whole number"):
         build()
+
+
+@pytest.mark.parametrize("place", ["query", "key", "value"])
+def test_what_is_no_tensor_at_all(attention, place):
+    with pytest.raises(ValueError, match=f"{place} is a list; expected a tensor\\. Write torch.as_tensor"):
+        attention(**({"query": QUERY, "key": KEY, "value": VALUE} | {place: [[[1.0]]]}))
+    with pytest.raises(TypeError, match="key is a NoneType; expected a tensor"):
+        attention(QUERY, None)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Attention("dot"), "score is 'dot'; expected an instance of Score. Build one, as DotScore"),
+        (lambda: Attention(DotScore), r"score is the class DotScore itself; expected .* Build one, as DotScore\(...\)"),
+        (lambda: Attention(DotScore(4), "causal"), "window is 'causal'; expected an instance of Window"),
+        (lambda: Attention(DotScore(4), SparsemaxNormalizer()), "window is of the type SparsemaxNormalizer; expected"),
+        (lambda: Attention(DotScore(4), None, SparsemaxNormalizer), r"Build one, as SparsemaxNormalizer\(...\) does"),
+        (lambda: MultiHeadAttention(8, 2, attention="dot"), "attention is 'dot'; expected an instance of Attention"),
+        (lambda: SoftcapScore("dot"), "score is 'dot'; expected an instance of Score"),
+        (lambda: TransitionScore("dot"), "score is 'dot'; expected an instance of Score"),
+        (lambda: PairedScore(DotScore(4), "dot"), "second is 'dot'; expected an instance of Score"),
+        (lambda: AndWindow("causal"), "a window is 'causal'; expected an instance of Window"),
+        (lambda: OrWindow(CausalWindow), r"Build one, as CausalWindow\(...\) does"),
+    ],
+)
+def test_a_part_is_built_and_of_its_kind(build, message):
+    with pytest.raises(TypeError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("window", [LocalPredictiveWindow, RelativeWindow, lambda size: RelativeBias(size, 2)])
+def test_a_window_that_reads_queries_of_another_size(window):
+    for wrong in (window(6), AndWindow(CausalWindow(), window(6))):
+        with pytest.raises(ValueError, match=r"query has 4 features; \w+ expected 6\. Build it for 4"):
+            Attention(GeneralScore(4, 6), wrong)
+    assert Attention(GeneralScore(4, 6), window(4))
+
+
+def test_a_memory_is_what_remember_gives(attention):
+    with pytest.raises(TypeError, match=r"memory is of the type Tensor; .* as attention.remember\(key\) does"):
+        attention.step(QUERY[:, :1], KEY)
+
+
+@pytest.mark.parametrize("shape", [(KEYS + 1,), (QUERIES, KEYS + 1), (QUERIES + 1, 1), (BATCH, QUERIES + 1, KEYS)])
+def test_a_bias_for_other_places(shape):
+    window = ScoreBias(lambda query, key: torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"the bias has shape .*; expected \[queries, keys\] = \[3, 5\]"):
+        Attention(GeneralScore(4, 6), window)(QUERY, KEY)

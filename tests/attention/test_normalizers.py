@@ -240,7 +240,7 @@ def test_a_temperature_that_is_no_positive_number_is_refused(temperature):
         SoftmaxNormalizer(temperature, learned=True)
 
 
-@pytest.mark.parametrize("temperature", [0.02, 1.0, 7.0])
+@pytest.mark.parametrize("temperature", [0.02, 1.0, 7.0, 400.0])
 def test_a_learned_temperature_begins_where_it_is_told_to(temperature):
     scores = torch.randn(BATCH, QUERIES, KEYS)
     learned = SoftmaxNormalizer(temperature, learned=True)
@@ -490,7 +490,9 @@ def test_what_is_left_out_is_not_dropped_again():
 
 @pytest.mark.messages
 @pytest.mark.parametrize(
-    "build", [SoftmaxOneNormalizer, AlphaEntmaxNormalizer, SigmoidNormalizer], ids=lambda build: build.__name__
+    "build",
+    [SoftmaxNormalizer, SoftmaxOneNormalizer, AlphaEntmaxNormalizer, SigmoidNormalizer],
+    ids=lambda build: build.__name__,
 )
 def test_each_head_learns_a_number_of_its_own(build):
     """Three heads side by side in the batch, as multi-head attention folds them, against one normaliser for each."""

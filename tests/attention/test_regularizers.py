@@ -300,3 +300,6 @@ def test_what_does_not_fit_is_refused():
         coverage_loss(weights, torch.ones(BATCH, QUERIES))
     with pytest.raises(ValueError, match=r"key_mask has shape \(3, 4\); expected .* = \[3, 5\]"):
         coverage_loss(weights, None, torch.ones(BATCH, QUERIES, dtype=torch.bool))
+    for shape in ((QUERIES, KEYS), (BATCH, 2, QUERIES, KEYS)):
+        with pytest.raises(ValueError, match=r"weights have shape .*; expected \[batch, queries, keys\]\. For one sen"):
+            coverage_loss(torch.zeros(shape))

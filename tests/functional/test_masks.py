@@ -85,3 +85,19 @@ def test_what_is_hidden_is_zero_and_sends_no_gradient_back(poison):
 
 def test_whole_numbers_can_be_hidden_too():
     assert hide(torch.tensor([[[7], [8]]]), torch.tensor([[False, True]])).flatten().tolist() == [0, 8]
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([4, 2], "lengths is a list; expected a tensor"),
+        (torch.tensor([1.5]), r"lengths is float32; expected whole numbers\. Write `lengths.long\(\)`"),
+        (torch.tensor([True]), "lengths is bool; expected whole numbers"),
+        (torch.tensor([2, -1]), "lengths has -1; expected numbers of keys, from 0 up"),
+    ],
+)
+def test_lengths_are_whole_numbers_from_0_up(lengths, message):
+    with pytest.raises(ValueError, match=message):
+        padding_mask(lengths, 5)
+    assert padding_mask(torch.zeros(0, dtype=torch.long), 5).shape == (0, 1, 5)

@@ -39,9 +39,10 @@ class Attention(AttentionLayer):
     Raises:
         ValueError: parts that do not compose: a window with a gain and a normaliser that chooses one key, bounded
             scores where log-odds are read, scores that are no logarithms where these are, fewer or more scores of each
-            key than the normaliser reads, or dropout beside one that refuses it; or, in a call, a shape does not fit,
-            the mask is not boolean or another tensor not of floating point (both a TypeError, too); the message names
-            what came, what was expected and the way out.
+            key than the normaliser reads, a window for queries of another size, or dropout beside one that refuses it;
+            a part that is none (a TypeError, too); or, in a call, a shape does not fit, the mask is not boolean or
+            another tensor not of floating point (both a TypeError, too); the message names what came, what was
+            expected and the way out.
 
     >>> from heedful.attention.scores import DotScore
     >>> attention = Attention(DotScore(4))
@@ -56,6 +57,7 @@ class Attention(AttentionLayer):
         super().__init__()
         if not 0 <= dropout < 1:
             raise _refusals.no_share(dropout)
+        _refusals.check_part("score", score, Score, "DotScore(64)")
         self.query_dim, self.key_dim, self.context_dim = score.query_dim, score.key_dim, score.key_dim
         self.score = score
         self.window = EverywhereWindow() if window is None else window
@@ -76,8 +78,8 @@ class Attention(AttentionLayer):
         mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
         need_weights: bool = False,
     ) -> AttentionOutput:
-        check_query(query, key.shape[0], self.query_dim, type(self.score).__name__)
         self._check_pair(key, value)
+        check_query(query, key.shape[0], self.query_dim, type(self.score).__name__)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         memory = self._prepare(key, value, mask)
         state = self.begin(memory, self.first_position(query.shape[1], key.shape[1]))
@@ -118,6 +120,7 @@ class Attention(AttentionLayer):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
+        _refusals.check_part("memory", memory, Memory, "attention.remember(key)")
         check_query(query, memory.value.shape[0], self.query_dim, type(self.score).__name__)
         state = self.begin(memory) if state is None else state
         if self.stateful and query.shape[1] != 1:
@@ -230,7 +233,7 @@ class Attention(AttentionLayer):
         return AttentionOutput(torch.cat(contexts, 1), torch.cat(weights, 1) if need_weights else None), state
 
     def _check_pair(self, key: Tensor, value: Tensor | None) -> None:
-        if key.dim() == 3 and key.shape[2] != self.key_dim:
+        if isinstance(key, Tensor) and key.dim() == 3 and key.shape[2] != self.key_dim:
             raise wrong_key(self.score, key.shape[2])
         check_key(key, self.key_dim, type(self.score).__name__)
         if value is not None:

@@ -11,8 +11,14 @@ def check_parts(score: Score, window: Window, normalizer: Normalizer, dropout: f
     """Refuse parts that do not compose.
 
     Raises:
-        ValueError: they do not; the message names them, why, and what does.
+        ValueError: they do not, or one is no window or normaliser at all (a TypeError, too); the message names them,
+            why, and what does.
     """
+    _refusals.check_part("window", window, Window, "CausalWindow()")
+    _refusals.check_part("normalizer", normalizer, Normalizer, "SparsemaxNormalizer()")
+    sizes = {part.query_dim for part in window.modules() if isinstance(part, Window) and part.query_dim is not None}
+    for size in sizes - {score.query_dim}:
+        raise _refusals.other_features("query", score.query_dim, type(window).__name__, size)
     names = {part: type(part).__name__ for part in (score, window, normalizer)}
     if window.scales and normalizer.chooses:
         raise _refusals.a_scaled_choice(names[window], names[normalizer])

@@ -68,6 +68,7 @@ def check_query(query: Tensor, batch: int, features: int, who: str) -> None:
     Raises:
         ValueError: they are not; `who` expected such.
     """
+    _check_tensor("query", query)
     if query.dim() != 3:
         raise _refusals.not_three_axes("query", query.shape, "[batch, queries, features]")
     if query.shape[0] != batch:
@@ -84,6 +85,7 @@ def check_key(key: Tensor, features: int, who: str) -> None:
     Raises:
         ValueError: they are not; `who` expected such.
     """
+    _check_tensor("key", key)
     if key.dim() != 3:
         raise _refusals.not_three_axes("key", key.shape, "[batch, keys, features]")
     if key.shape[2] != features:
@@ -98,10 +100,16 @@ def check_value(value: Tensor, key: Tensor) -> None:
     Raises:
         ValueError: they are not.
     """
+    _check_tensor("value", value)
     if value.dim() != 3 or value.shape[:2] != key.shape[:2]:
         raise _refusals.not_a_value_for_each_key(value.shape, key.shape)
     if not value.is_floating_point():
         raise _refusals.not_floats(value.dtype, "value")
+
+
+def _check_tensor(name: str, given: object) -> None:
+    if not isinstance(given, Tensor):
+        raise _refusals.not_a_tensor(name, given)
 
 
 def first_state(kept: Tensor, position: int) -> AttentionState:

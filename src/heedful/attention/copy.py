@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from heedful import _refusals
 from heedful._pytree import register_pytree
 from heedful.functional import hide, widen
 
@@ -148,6 +149,8 @@ def weights_of(look: AttentionOutput) -> Tensor:
 
 
 def _check_ids(ids: Tensor, size: int) -> None:
+    if ids.is_floating_point() or ids.dtype == torch.bool:
+        raise _refusals.not_whole(ids.dtype, "source_ids")
     if ids.device.type == "cpu" and not torch.compiler.is_compiling() and ids.numel():
         least, most = int(ids.min()), int(ids.max())
         if least < 0 or most >= size:

@@ -105,8 +105,9 @@ def check_head_dim(attention: Attention, transform: QueryKeyTransform | None, he
     """Refuse an attention or a transform that is not for the features of a head.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not, or the attention is no `Attention` (a TypeError, too).
     """
+    _refusals.check_part("attention", attention, Attention, "Attention(ScaledDotScore(64))")
     for name, size in (("query_dim", attention.query_dim), ("key_dim", attention.key_dim)):
         if size != head_dim:
             raise ValueError(

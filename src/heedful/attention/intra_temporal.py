@@ -43,6 +43,8 @@ class IntraDecoderAttention(nn.Module):
 
     Parameters: those of `GeneralScore`, under `attention.score`.
 
+    State: none beside the memory, the states so far.
+
     Cost: time steps^2 * dim; memory steps^2.
 
     Raises:

@@ -28,6 +28,8 @@ class KeyValueAttention(nn.Module):
 
     Parameters: those of `AdditiveScore`, under `attention.score`.
 
+    State: none beside the memory, key and value of the states so far.
+
     Cost: time steps * span * hidden_dim; memory steps * (hidden_dim + steps).
 
     Raises:

@@ -54,6 +54,8 @@ class LatentAttention(LatentProjections, AttentionLayer):
     `query_up [heads (head_dim + rotary_dim), ..]`, `key_down [latent_dim, key_dim]` and its norm, `key_rotary
     [rotary_dim, key_dim]`, `key_up` and `value_up` `[heads head_dim, latent_dim]`, `output_proj`.
 
+    State: none beside the memory, of each key a latent and a rotated part.
+
     Cost: time queries * keys * heads * (latent_dim + rotary_dim); memory keys * (latent_dim + rotary_dim) to cache,
     and heads * queries * keys.
 

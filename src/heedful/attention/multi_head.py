@@ -42,6 +42,8 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
     Parameters: `query_proj`, `key_proj`, `value_proj`, `output_proj`, linear layers; Glorot, the first three as parts
     of one matrix where their sizes are equal; biases 0.
 
+    State: that of its attention; the memory is keys and values `[batch, num_kv_heads, keys, head_dim]`.
+
     Cost: time queries * keys * dim, and projections steps * dim^2; memory (queries + keys) * dim, and heads *
     queries * keys for weights.
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful._pytree import register_pytree
 from heedful.functional import check_mask, hide, masked_softmax, widen
 
@@ -152,6 +153,8 @@ def section_log_sums(
 
 
 def _check_ids(ids: Tensor, sections: int) -> None:
+    if ids.is_floating_point() or ids.dtype == torch.bool:
+        raise _refusals.not_whole(ids.dtype, "section_ids")
     if ids.device.type == "cpu" and not torch.compiler.is_compiling() and ids.numel():
         least, most = int(ids.min()), int(ids.max())
         if least < -1 or most >= sections:

@@ -18,20 +18,28 @@ def padding_mask(lengths: Int[Tensor, " batch"], max_len: int) -> Bool[Tensor, "
         `[batch, 1, max_len]`, True where there is a real key; it broadcasts over the queries.
 
     Raises:
-        ValueError: `lengths` is not a vector, or holds more than `max_len`. The numbers are looked at on the CPU alone:
-            elsewhere that would wait for the device, and in compiled code break the graph.
+        ValueError: `lengths` is not a vector of whole numbers (a TypeError, too, where it holds others), or has one
+            below 0 or above `max_len`. The numbers are looked at on the CPU alone: elsewhere that would wait for the
+            device, and in compiled code break the graph.
 
     >>> padding_mask(torch.tensor([1, 3]), 3).squeeze(1)
     tensor([[ True, False, False],
             [ True,  True,  True]])
     """
+    if not isinstance(lengths, Tensor):
+        raise _refusals.not_a_tensor("lengths", lengths)
     if lengths.dim() != 1:
         raise ValueError(f"lengths has shape {tuple(lengths.shape)}; expected [batch], one number for each sentence.")
-    if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and (lengths > max_len).any():
-        raise ValueError(
-            f"lengths has {int(lengths.max())}, above max_len, {max_len}; "
-            "give the number of keys with padding as max_len."
-        )
+    if lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise _refusals.not_whole(lengths.dtype, "lengths")
+    if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and lengths.numel():
+        least, most = int(lengths.min()), int(lengths.max())
+        if least < 0:
+            raise ValueError(f"lengths has {least}; expected numbers of keys, from 0 up.")
+        if most > max_len:
+            raise ValueError(
+                f"lengths has {most}, above max_len, {max_len}; give the number of keys with padding as max_len."
+            )
     return (torch.arange(max_len, device=lengths.device) < lengths.unsqueeze(1)).unsqueeze(1)
 
 

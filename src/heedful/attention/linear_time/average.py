@@ -42,6 +42,8 @@ class AverageAttention(LinearTimeAttention):
 
     Parameters: `network`, a `FeedForward`, and `gate.weight [2 dim, 2 dim]`, `gate.bias`, as `nn.Linear` starts them.
 
+    State: none beside the memory, the sum of the values `[batch, 1, 1, dim]` and their number.
+
     Cost: time steps * dim * hidden_dim; memory steps * dim.
 
     Raises:

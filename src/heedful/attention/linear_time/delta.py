@@ -111,6 +111,8 @@ class DeltaRuleAttention(LinearTimeAttention):
 
     Parameters: the projections, but `key_proj.weight [dim + num_heads, key_dim]`: in each head, `w` is the last row.
 
+    State: none beside the memory, `S [batch, heads, head_dim, head_dim]`.
+
     Cost: time steps * dim * head_dim, one step after another; memory steps * dim * head_dim.
 
     Raises:

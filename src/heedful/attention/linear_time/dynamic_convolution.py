@@ -25,6 +25,8 @@ class DynamicConvolution(LinearTimeAttention):
     Parameters, as `nn.Linear` starts them: `query_proj.weight [num_heads kernel_size, dim]`, `value_proj.0.weight
     [2 dim, dim]`, `output_proj.weight [dim, dim]`.
 
+    State: none beside the memory, the last `kernel_size` values.
+
     Cost: time steps * width * dim; memory steps * width * heads.
 
     Raises:

@@ -25,6 +25,8 @@ class LightConvolution(LinearTimeAttention):
     Parameters: `kernel [num_heads, kernel_size]`, Glorot uniform, `value_proj.0.weight [2 dim, dim]` and
     `output_proj.weight [dim, dim]`, as `nn.Linear` starts them.
 
+    State: none beside the memory, the last `kernel_size` values.
+
     Cost: time steps * width * dim; memory steps * dim.
 
     Raises:

@@ -68,6 +68,8 @@ class LinearAttention(LinearTimeAttention):
         value_dim: features of a value; `key_dim` when left out.
         causal: query `i` sees the keys up to `i`.
 
+    State: none beside the memory, sums `[batch, heads, head_dim, head_dim + 1]`.
+
     Cost: time steps * dim * head_dim; memory steps * dim.
 
     Raises:

@@ -48,6 +48,8 @@ class LinformerAttention(LinearTimeAttention):
     Parameters beside the projections: `key_mix [rank, max_keys]`, or `[num_heads, rank, max_keys]` per head,
     `value_mix` likewise unless shared, normal with standard deviation `rank^(-1/2)`.
 
+    State: none beside the memory, `rank` mixtures of keys and values.
+
     Cost: time (queries + keys) * rank * dim; memory queries * rank * heads.
 
     Raises:

@@ -76,6 +76,8 @@ class PerformerAttention(LinearTimeAttention):
 
     Buffer: `rows [num_features, head_dim]`, `w`, drawn at construction, the same for all heads, saved with the weights.
 
+    State: none beside the memory, sums `[batch, heads, features, head_dim + 1]` and the largest logarithm.
+
     Cost: time steps * features * dim; memory steps * (features + dim).
 
     Raises:

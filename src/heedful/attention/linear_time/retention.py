@@ -104,6 +104,8 @@ class RetentionAttention(LinearTimeAttention):
 
     Parameters beside the projections: `gate_proj.weight [dim, dim]`, as `nn.Linear` starts it.
 
+    State: none beside the memory, a matrix `[batch, heads, head_dim, head_dim]` and the number of keys.
+
     Cost: time steps^2 * dim; dim * head_dim a step; memory heads * steps^2; dim * head_dim by steps.
 
     Raises:

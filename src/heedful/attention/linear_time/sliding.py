@@ -63,6 +63,8 @@ class SlidingAttention(LinearTimeAttention):
         key_dim: features of a key; `dim` when left out.
         value_dim: features of a value; `key_dim` when left out.
 
+    State: none beside the memory, the last `left + 1` keys and values.
+
     Cost: time steps * (left + right) * dim; memory steps * (left + right) * heads.
 
     Raises:

@@ -12,6 +12,11 @@ def visible_weights(
     weights: Tensor, query_mask: Tensor | None, key_mask: Tensor | None
 ) -> tuple[Float[Tensor, "batch queries keys"], Bool[Tensor, "batch queries"], Bool[Tensor, "batch keys"]]:
     """Weights that are 0 where hidden, in float32 or wider, and both masks."""
+    if weights.dim() != 3:
+        raise ValueError(
+            f"weights have shape {tuple(weights.shape)}; expected [batch, queries, keys]. For one sentence write "
+            "weights[None], for one head weights[:, 0], for the mean over heads weights.mean(1)."
+        )
     masks = []
     for name, mask, axis in (("query_mask", query_mask, 1), ("key_mask", key_mask, 2)):
         shape = (weights.shape[0], weights.shape[axis])

@@ -35,6 +35,8 @@ class PairedScore(Score):
     energies = 2
 
     def __init__(self, first: Score, second: Score) -> None:
+        for name, score in (("first", first), ("second", second)):
+            _refusals.check_part(name, score, Score, "DotScore(64)")
         super().__init__(first.query_dim, first.key_dim)
         if (second.query_dim, second.key_dim) != (first.query_dim, first.key_dim):
             raise ValueError(

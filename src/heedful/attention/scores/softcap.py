@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from heedful import _refusals
 from heedful.attention.source import GEMMA_2024
 from heedful.functional import widen
 
@@ -27,7 +28,7 @@ class SoftcapScore(Score):
     Cost: time that of its score; memory queries * keys.
 
     Raises:
-        ValueError: the cap is not a positive number.
+        ValueError: the cap is not a positive number, or the score is none (a TypeError, too).
 
     >>> from heedful.attention.scores import DotScore
     >>> SoftcapScore(DotScore(1), cap=2.0)(torch.ones(1, 1, 1), torch.tensor([[[0.1], [100.0]]]))[0]
@@ -37,6 +38,7 @@ class SoftcapScore(Score):
     source = GEMMA_2024(place="section 2, logit soft-capping")
 
     def __init__(self, score: Score, cap: float = 50.0) -> None:
+        _refusals.check_part("score", score, Score, "DotScore(64)")
         super().__init__(score.query_dim, score.key_dim)
         if not 0 < cap < math.inf:
             raise ValueError(f"cap is {cap}; expected a number above 0. For no cap use the score as it is.")

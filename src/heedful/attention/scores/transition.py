@@ -63,6 +63,7 @@ class TransitionScore(Score):
     energies = 2
 
     def __init__(self, score: Score) -> None:
+        _refusals.check_part("score", score, Score, "DotScore(64)")
         super().__init__(score.query_dim, score.key_dim)
         if score.energies != 1:
             raise _refusals.no_part_of_a_pair(type(score).__name__)

@@ -59,6 +59,7 @@ class Window(nn.Module, ABC):
         biases: True when its views have a bias.
         scales: True when its views have a gain, so that weights no longer sum to what the normaliser gave.
         reads: True when it adds to the context, by `read`.
+        query_dim: features of a query, where it reads the queries.
     """
 
     source: ClassVar[Source]
@@ -67,6 +68,7 @@ class Window(nn.Module, ABC):
     biases: bool = False
     scales: bool = False
     reads: bool = False
+    query_dim: int | None = None
 
     @abstractmethod
     def forward(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.attention.source import PYTORCH_2024
 
 from .base import View, Window
@@ -130,6 +131,8 @@ class OrWindow(Window):
 def _listed(windows: tuple[Window, ...]) -> nn.ModuleList:
     if not windows:
         raise ValueError("no windows came; expected one or more. To see everything use EverywhereWindow().")
+    for window in windows:
+        _refusals.check_part("a window", window, Window, "CausalWindow()")
     return nn.ModuleList(windows)
 
 

@@ -67,7 +67,7 @@ class LocalPredictiveWindow(Window):
         super().__init__()
         hidden_dim = query_dim if hidden_dim is None else hidden_dim
         check_reach(1, query_dim=query_dim, hidden_dim=hidden_dim, half_width=half_width)
-        self.half_width = half_width
+        self.query_dim, self.half_width = query_dim, half_width
         self.scales, self.biases = not renormalize, renormalize
         self.place_proj = nn.Parameter(torch.empty(hidden_dim, query_dim))
         self.place_energy = nn.Parameter(torch.empty(hidden_dim))

@@ -69,7 +69,7 @@ class RelativeWindow(Window):
         check_reach(1, query_dim=query_dim, position_dim=position_dim)
         if position_dim % 2:
             raise ValueError(f"position_dim is {position_dim}; expected an even number, a sine and a cosine each.")
-        self.causal = causal
+        self.query_dim, self.causal = query_dim, causal
         self.position_proj = nn.Parameter(torch.empty(query_dim, position_dim))
         self.bias = nn.Parameter(torch.zeros(query_dim))
         nn.init.xavier_uniform_(self.position_proj)

@@ -91,6 +91,7 @@ class RelativeBias(Window):
         super().__init__()
         check_reach(1, query_dim=query_dim)
         check_reach(reach=reach)
+        self.query_dim = query_dim
         self.scale = 1 / math.sqrt(query_dim) if scale is None else scale
         self.table = nn.Parameter(torch.empty(2 * reach + 1, query_dim))
         nn.init.xavier_uniform_(self.table)

@@ -32,6 +32,7 @@ class ScoreBias(Window):
 
     Raises:
         TypeError: in construction, it cannot be called, or in a call, it gives no numbers of floating point.
+        ValueError: in a call, it gives numbers for other places.
 
     >>> window = ScoreBias(lambda query, key: -0.5 * (query - key).abs())
     >>> window(torch.ones(1, 1, 4), torch.tensor([[1]]), torch.tensor([4]), keys=4)[0].bias
@@ -67,4 +68,10 @@ class ScoreBias(Window):
             )
         if not bias.is_floating_point():
             raise _refusals.not_floats(bias.dtype, "the bias")
+        queries = positions.shape[1]
+        if any(size not in (1, whole) for size, whole in zip(reversed(bias.shape), (keys, queries), strict=False)):
+            raise ValueError(
+                f"the bias has shape {tuple(bias.shape)}; expected [queries, keys] = [{queries}, {keys}], or what "
+                "broadcasts to it. Let the function read the places that it is given."
+            )
         return View(bias=bias.to(widen(query).dtype).reshape((1,) * (3 - bias.dim()) + bias.shape)), state
