@@ -4,25 +4,30 @@ Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Ea
 the backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
 """
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from heedful.functional import padding_mask
+from heedful.layers import NgramEmbedding
 from heedful.models.encoders import EncoderOutput, RecurrentEncoder
+
+from .ngrams import GraphNgrams
 
 
 def read_recurrent(
-    encoder: RecurrentEncoder, source: Int[Tensor, "batch source_len"], lengths: Int[Tensor, " batch"]
+    encoder: RecurrentEncoder, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"]
 ) -> EncoderOutput:
     """What `encoder(source, lengths)` gives in evaluation, in operators that a graph for any length can hold.
 
     Args:
         encoder: GRU or LSTM layers.
-        source: token ids, `[batch, source_len]`, padding behind each sentence.
+        source: token ids, `[batch, source_len]`, padding behind each sentence; without an embedding, vectors.
         lengths: real tokens of each sentence, at least 1.
 
     >>> from heedful.layers import TokenEmbedding
@@ -48,6 +53,36 @@ def read_recurrent(
         steps, summary = torch.cat(outputs, -1), torch.cat(ends, -1)
     steps = steps.masked_fill(~padding_mask(lengths, source.shape[1]).transpose(1, 2), 0)
     return EncoderOutput(_merge(encoder, steps), _merge(encoder, summary))
+
+
+class ScannedEncoder(nn.Module):
+    """A recurrent encoder as a graph reads it.
+
+    Args:
+        encoder: whose weights it has.
+    """
+
+    def __init__(self, encoder: RecurrentEncoder) -> None:
+        super().__init__()
+        self.encoder, self.output_dim = encoder, encoder.output_dim
+
+    def forward(
+        self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"] | None = None
+    ) -> EncoderOutput:
+        """See `read_recurrent`; all steps are real where lengths are left out."""
+        whole = torch.full(source.shape[:1], source.shape[1], device=source.device)
+        return read_recurrent(self.encoder, source, whole if lengths is None else lengths)
+
+
+def scanned(module: nn.Module) -> Any:
+    """The module, its recurrent encoders and n-grams, at any depth, as a graph reads them; their weights are shared."""
+    if isinstance(module, RecurrentEncoder):
+        return ScannedEncoder(module)
+    if isinstance(module, NgramEmbedding):
+        return GraphNgrams(module)
+    part = copy.copy(module)
+    part._modules = {name: child and scanned(child) for name, child in module._modules.items()}
+    return part
 
 
 def _take(steps: Tensor, places: Tensor) -> Tensor:

@@ -3,22 +3,7 @@
 from typing import Any
 
 from heedful._errors import ExportError
-from heedful.models import ConvolutionalEncoder, RegionEncoder, RegionProjection, Seq2Seq, TransformerDecoder
-
-
-def refuse_pictures(model: Seq2Seq) -> None:
-    """Refuse what reads vectors or pixels: the graph of an encoder begins with token ids.
-
-    Raises:
-        ExportError: names the encoder.
-    """
-    encoder: Any = model.encoder
-    vectors = isinstance(getattr(encoder, "embedding", None), RegionProjection)
-    if vectors or isinstance(encoder, RegionEncoder | ConvolutionalEncoder):
-        raise ExportError(
-            f"the model's encoder ({type(encoder).__name__}) reads pictures; only what reads text is exported. "
-            "`heedful explain` writes captions."
-        )
+from heedful.models import Seq2Seq, TransformerDecoder
 
 
 def refuse_copying(model: Seq2Seq) -> None:

@@ -28,7 +28,7 @@ def location_features(
     """
     if not history.shape[-1]:
         # a convolution wants at least one key
-        return history.new_zeros(len(history), 0, len(conv))
+        return history.new_zeros(history.shape[0], 0, len(conv))
     return conv1d(history, conv, padding=conv.shape[-1] // 2).transpose(1, 2)
 
 
