@@ -1,5 +1,7 @@
 """Small models with fresh weights that say something else for every sentence, and sentences for them."""
 
+import importlib.util
+
 import torch
 
 from heedful.data.tokenizers import TokenizerPair
@@ -7,6 +9,7 @@ from heedful.data.vocabulary import EOS
 from heedful.decoding import Constraints, Decoding, greedy
 from heedful.tasks.build import build_model
 from heedful.tasks.model_options import ModelOptions
+from tests.test_house import ROOT
 
 SIZES = {"embedding_dim": 12, "encoder_units": 10, "decoder_units": 14, "attention_units": 9, "readout_units": 8}
 TRANSFORMER = {"encoder": "transformer", "decoder": "transformer", "encoder_layers": 1, "decoder_layers": 1}
@@ -47,3 +50,19 @@ def greedy_tokens(model, sources):
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(source) for source in sources], batch_first=True)
     found = greedy(model, padded, lengths, Decoding(beam=1, constraints=LIMITS, need_weights=True))
     return [one.tokens for one in found], [one.weights for one in found]
+
+
+def shake(model):
+    """The model with larger weights, none of them 0, in evaluation: it says something else of every input."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.7)
+    return model.eval()
+
+
+def example(name):
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
