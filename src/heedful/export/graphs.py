@@ -6,13 +6,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from heedful.models import DocumentClassifier, SequenceClassifier
+from heedful.models import DocumentClassifier, DualStageForecaster, LanguageModel, SequenceClassifier
 
 from .classifying import classifier_graph, document_graph
+from .forecasting import forecaster_graph
 from .kinds import kind_of
 from .programs import Graphs
 from .translating import seq2seq_graphs
 from .trees import quiet
+from .writing import writer_graphs
 
 
 def make_graphs(model: nn.Module) -> Graphs:
@@ -33,4 +35,7 @@ def make_graphs(model: nn.Module) -> Graphs:
             return classifier_graph(ready)
         if isinstance(ready, DocumentClassifier):
             return document_graph(ready)
-        return seq2seq_graphs(ready.float())
+        ready.float()
+        if isinstance(ready, LanguageModel):
+            return writer_graphs(ready)
+        return forecaster_graph(ready) if isinstance(ready, DualStageForecaster) else seq2seq_graphs(ready)

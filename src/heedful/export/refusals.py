@@ -3,7 +3,7 @@
 from typing import Any
 
 from heedful._errors import ExportError
-from heedful.models import Seq2Seq, TransformerDecoder
+from heedful.models import LanguageModel, Seq2Seq, TransformerDecoder
 
 
 def refuse_copying(model: Seq2Seq) -> None:
@@ -25,20 +25,39 @@ def refuse_stateful(model: Seq2Seq) -> None:
     Raises:
         ExportError: names the attention.
     """
-    for attention in _attentions(model):
-        if attention.stateful:
-            inner = getattr(attention, "attention", attention)
-            parts = (inner.score, inner.window, inner.normalizer)
-            named = [type(part).__name__ for part in parts if part.stateful]
+    for attention in _attentions(model.decoder):
+        if named := stateful_parts(attention):
             raise ExportError(
-                f"the model's attention is stateful ({', '.join(named)}): what a step looks "
+                f"the model's attention is stateful ({named}): what a step looks "
                 "at depends on the looks before it, and the graph of a step has no place for that; translate with "
                 "`heedful translate`, or train with bahdanau, luong, sine, local_m, local_p or multi_head."
             )
 
 
-def _attentions(model: Seq2Seq) -> list[Any]:
-    decoder: Any = model.decoder
+def refuse_stateful_past(model: LanguageModel) -> None:
+    """Refuse a language model whose looks depend on the looks before: a prompt is read in one call.
+
+    Raises:
+        ExportError: names the attention.
+    """
+    for attention in _attentions(model.decoder):
+        if named := stateful_parts(attention):
+            raise ExportError(
+                f"the language model looks back with {named}, whose looks depend on the looks before, token after token,"
+                " and a graph reads a whole prompt at once; continue texts with `heedful translate`, or train with "
+                "bahdanau, luong, sine or multi_head."
+            )
+
+
+def stateful_parts(attention: Any) -> str:
+    """The parts of an attention that keep a state from look to look; empty where none does."""
+    inner = getattr(attention, "attention", attention)
+    return ", ".join(type(part).__name__ for part in (inner.score, inner.window, inner.normalizer) if part.stateful)
+
+
+def _attentions(decoder: Any) -> list[Any]:
     if isinstance(decoder, TransformerDecoder):
-        return [one for layer in decoder.stack.layers for one in (layer.self_attention, layer.attention)]
-    return [decoder.attention] if hasattr(decoder, "attention") else []
+        looks = [one for layer in decoder.stack.layers for one in (layer.self_attention, layer.attention)]
+    else:
+        looks = [getattr(decoder, name, None) for name in ("attention", "look_back")]
+    return [one for one in looks if one is not None]
