@@ -160,6 +160,23 @@ class Attention(nn.Module):
         """
         return first_state(memory.value, position)
 
+    def start(self, memory: Memory) -> AttentionState:
+        """The same with the states of all parts, as a graph must begin: with `begin` each makes its own at the first query.
+
+        Args:
+            memory: what will be looked at.
+
+        Raises:
+            ValueError: what the first query sees depends on a window, so that nothing is known before it.
+        """
+        if self.window.stateful or (self.normalizer.stateful and not isinstance(self.window, EverywhereWindow)):
+            raise ValueError(
+                f"what the first query sees depends on {type(self.window).__name__}; leave the state out at the first step."
+            )
+        visible = full_mask(memory.mask, memory.value).squeeze(1)
+        normalizer = self.normalizer.begin(visible, widen(memory.value).dtype)
+        return replace(self.begin(memory), score=self.score.begin(memory.key), normalizer=normalizer)
+
     def step(
         self,
         query: Float[Tensor, "batch 1 query_dim"],

@@ -209,6 +209,13 @@ class MultiHeadAttention(HeadProjections):
         """
         return first_state(memory.value, position)
 
+    def start(self, memory: HeadsMemory) -> AttentionState:
+        """The same with the states of all parts; see `Attention.start`."""
+        shared = map_tensors(self.share, (memory.key, memory.value, memory.mask))
+        begun = self.attention.start(Memory(*fold(shared)))
+        parts = unfold((begun.score, begun.window, begun.normalizer), self.num_heads)
+        return AttentionState(self.begin(memory).position, *parts)
+
     def step(
         self,
         query: Float[Tensor, "batch 1 query_dim"],

@@ -123,6 +123,10 @@ class VisualAttention(nn.Module):
         """Prepare the regions once, for many calls of `step`; as `Attention.remember`."""
         return self.attention.remember(key, value, mask)
 
+    def start(self, memory: Memory) -> AttentionState:
+        """The state before the first query; as `Attention.start`."""
+        return self.attention.start(memory)
+
     def look(
         self,
         query: Float[Tensor, "batch queries query_dim"],

@@ -3,7 +3,8 @@
 from typing import Any
 
 from heedful._errors import ExportError
-from heedful.models import LanguageModel, Seq2Seq, TransformerDecoder
+from heedful.attention.windows import EverywhereWindow
+from heedful.models import Seq2Seq, TransformerDecoder
 
 
 def refuse_copying(model: Seq2Seq) -> None:
@@ -19,45 +20,50 @@ def refuse_copying(model: Seq2Seq) -> None:
         )
 
 
-def refuse_stateful(model: Seq2Seq) -> None:
-    """Refuse attention whose first step makes a state that there is no tensor for before.
+def refuse_unbegun(model: Seq2Seq) -> None:
+    """Refuse attention whose first state is not known before the first look.
 
     Raises:
-        ExportError: names the attention.
+        ExportError: names the parts.
     """
     for attention in _attentions(model.decoder):
-        if named := stateful_parts(attention):
+        inner = getattr(attention, "attention", attention)
+        moving = inner.normalizer.stateful and not isinstance(inner.window, EverywhereWindow)
+        if inner.window.stateful or moving:
+            parts = inner.window, *((inner.normalizer,) if moving else ())
+            names = " and ".join(type(part).__name__ for part in parts)
             raise ExportError(
-                f"the model's attention is stateful ({named}): what a step looks "
-                "at depends on the looks before it, and the graph of a step has no place for that; translate with "
-                "`heedful translate`, or train with bahdanau, luong, sine, local_m, local_p or multi_head."
+                f"with {names} the state that a graph must begin with depends on the first query; use it with "
+                "`heedful translate`, or train without the window."
             )
 
 
-def refuse_stateful_past(model: LanguageModel) -> None:
-    """Refuse a language model whose looks depend on the looks before: a prompt is read in one call.
+def refuse_stateful_past(model: Any) -> None:
+    """Refuse self-attention in a decoder whose looks depend on the looks before: what it looks at grows.
 
     Raises:
-        ExportError: names the attention.
+        ExportError: names the parts.
     """
-    for attention in _attentions(model.decoder):
-        if named := stateful_parts(attention):
+    for attention in _own_looks(model.decoder):
+        if attention.stateful:
+            inner = getattr(attention, "attention", attention)
+            parts = (part for part in (inner.score, inner.window, inner.normalizer) if part.stateful)
+            names = ", ".join(type(part).__name__ for part in parts)
             raise ExportError(
-                f"the language model looks back with {named}, whose looks depend on the looks before, token after token,"
-                " and a graph reads a whole prompt at once; continue texts with `heedful translate`, or train with "
-                "bahdanau, luong, sine or multi_head."
+                f"the model looks back at its own steps with {names}, whose looks depend on the looks before, and a graph "
+                "does not hold that; use it with `heedful translate`, or train with bahdanau, luong, sine or multi_head."
             )
-
-
-def stateful_parts(attention: Any) -> str:
-    """The parts of an attention that keep a state from look to look; empty where none does."""
-    inner = getattr(attention, "attention", attention)
-    return ", ".join(type(part).__name__ for part in (inner.score, inner.window, inner.normalizer) if part.stateful)
 
 
 def _attentions(decoder: Any) -> list[Any]:
+    """What looks at the source."""
+    looks = [layer.attention for layer in decoder.stack.layers] if isinstance(decoder, TransformerDecoder) else []
+    looks = looks or [getattr(decoder, "attention", None)]
+    return [look for look in looks if look is not None]
+
+
+def _own_looks(decoder: Any) -> list[Any]:
+    """What looks at the steps said so far."""
     if isinstance(decoder, TransformerDecoder):
-        looks = [one for layer in decoder.stack.layers for one in (layer.self_attention, layer.attention)]
-    else:
-        looks = [getattr(decoder, name, None) for name in ("attention", "look_back")]
-    return [one for one in looks if one is not None]
+        return [layer.self_attention for layer in decoder.stack.layers]
+    return [decoder.look_back] if hasattr(decoder, "look_back") else []

@@ -85,7 +85,9 @@ def two_graphs(first: First, step: nn.Module, example: Callable[[int, int, int],
     examples, own = zip(*first.inputs.values(), strict=True)
     read = torch.export.export(first.graph, examples, dynamic_shapes=tuple(map(dynamic, own)), strict=False)
     check_axes(read, dict(zip(first.inputs, own, strict=True)))
-    inputs = torch.full((2,), 4), tensors["state"], tensors["memory"]
+    # torch would ask of the views among them that what they view stays alike
+    given = ({name: one.clone() for name, one in tensors[kind].items()} for kind in ("state", "memory"))
+    inputs = torch.full((2,), 4), *given
     sizes = dynamic(TOKENS_AXES), *({name: dynamic(one) for name, one in axes[kind].items()} for kind in PLACES[::-1])
     taken = torch.export.export(StepGraph(step, base), inputs, dynamic_shapes=sizes, strict=False)
 

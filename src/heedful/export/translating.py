@@ -21,7 +21,7 @@ from heedful.models.transformer import LayerState, TransformerState
 
 from .programs import Graphs
 from .recurrent import scanned
-from .refusals import refuse_copying, refuse_stateful
+from .refusals import refuse_copying, refuse_stateful_past, refuse_unbegun
 from .steps import Example, First, two_graphs
 from .trees import Plain, named
 
@@ -67,11 +67,11 @@ def seq2seq_graphs(model: Seq2Seq) -> Graphs:
         model: an encoder-decoder with any encoder and any wiring.
 
     Raises:
-        ExportError: it copies words of its source, or its attention keeps a state from step to step that is there from
-            the first step on only.
+        ExportError: it copies words of its source, or the first state of an attention is not known before its first look.
     """
     refuse_copying(model)
-    refuse_stateful(model)
+    refuse_stateful_past(model)
+    refuse_unbegun(model)
     encoder: Any = model.encoder
     pixels = isinstance(encoder, ConvolutionalEncoder)
     # of so many columns of pixels one is left
@@ -115,11 +115,11 @@ def first_state(decoder: Decoder, encoded: Encoded) -> Any:
         layers = zip(blocks.stack.layers, encoded.memory, strict=True)
         return replace(state, layers=tuple(_first_layer_state(layer, memory, step) for layer, memory in layers))
     if isinstance(state, DecoderState) and encoded.memory is not None:
-        return replace(state, attention=blocks.attention.begin(encoded.memory))
+        return replace(state, attention=blocks.attention.start(encoded.memory))
     return state
 
 
 def _first_layer_state(layer: Any, memory: Any, step: Tensor) -> LayerState:
     # a step taken off again: ONNX cannot reshape what has no elements
     own = map_tensors(lambda tensor: tensor[:, :, :0], layer.self_attention.remember(step))
-    return LayerState(own, layer.self_attention.begin(own), layer.attention.begin(memory))
+    return LayerState(own, layer.self_attention.begin(own), layer.attention.start(memory))

@@ -96,6 +96,10 @@ class LocationSensitiveScore(Score):
         """`V key + b`, computed once per memory."""
         return self.additive.remember(key)
 
+    def begin(self, key: Float[Tensor, "batch keys hidden_dim"]) -> Float[Tensor, "batch channels keys"]:
+        """Zeros: nothing was looked at."""
+        return fit_keys(None, key, self.channels)
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],
