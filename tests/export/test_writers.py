@@ -1,0 +1,55 @@
+"""A language model as two graphs: a prompt is read in one call, and what follows it is what greedy search says."""
+
+import pytest
+import torch
+
+from heedful.data.tokenizers import TokenizerPair
+from heedful.data.vocabulary import BOS
+from heedful.decoding import Constraints, Decoding, greedy
+from heedful.export import export_onnx, export_torch, make_graphs
+from heedful.tasks.build import build_language_model
+from heedful.tasks.model_options import ModelOptions
+from tests.export.small import SIZES, TEXTS, Onnx, program, say, shake
+
+pytestmark = pytest.mark.compile
+
+LIMITS = Constraints(max_length=9, max_ratio=None)
+ROWS = {
+    "recurrent": {"decoder": "recurrent", "attention": "bahdanau", "cell": "lstm"},
+    "transformer": {"decoder": "transformer", "decoder_layers": 1, "transformer": {"heads": 2, "hidden_units": 16}},
+}
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def case(request):
+    torch.manual_seed(4)
+    pair = TokenizerPair.train(TEXTS, TEXTS, vocab_size=40, joint=True)
+    options = ModelOptions.model_validate({**SIZES, **ROWS[request.param]})
+    model = shake(build_language_model(options, pair.target.vocab_size))
+    # from a text's beginning, after one token, and after more than the graphs were made with
+    prompts = {length: torch.randint(4, pair.target.vocab_size, (count, length)) for length, count in COUNTS.items()}
+    how = Decoding(beam=1, constraints=LIMITS)
+    expected = {
+        length: [one.tokens for one in greedy(model, some, torch.full((len(some),), length), how)]
+        for length, some in prompts.items()
+    }
+    assert len({tuple(one) for some in expected.values() for one in some}) > 60
+    assert len({len(one) for some in expected.values() for one in some}) > 3
+    return model, pair, prompts, expected, make_graphs(model)
+
+
+COUNTS = {0: 2, 1: 37, 2: 70, 5: 1, 13: 90}
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_it_goes_on_with_200_prompts_token_for_token(case, form, tmp_path):
+    if form == "onnx":
+        pytest.importorskip("onnxscript")
+    model, pair, prompts, expected, graphs = case
+    write, load = (export_onnx, Onnx) if form == "onnx" else (export_torch, program)
+    folder = write(model, pair, tmp_path / "out", LIMITS, graphs)
+    prompt, step = (load(folder, name) for name in ("prompt", "step"))
+    for length, some in prompts.items():
+        begun = torch.cat((torch.full((len(some), 1), BOS), some), 1)
+        said, _ = say(prompt, step, (begun,), LIMITS.max_length)
+        assert said == expected[length]
