@@ -35,7 +35,7 @@ from tests.tolerances import assert_close
 pytestmark = pytest.mark.compile
 
 LABELS = ["good", "bad", "so so"]
-WORDS = "the film was a lovely story , it is not dull ! or so they say . we saw it on some rainy day ?".split()
+WORDS = ["the", "film", "was", "a", "lovely", "story", ",", "it", "is", "not", "dull", "!", "or", "so", "they", "say", ".", "we", "saw", "it", "on", "some", "rainy", "day", "?"]
 SIZES = ["model.embedding_dim=12", "model.units=5", "model.ngrams=2", "model.ngram_rows=30", "data.max_length=23"]
 ROWS = {
     "texts": ("classify", ["model.encoder=none", "model.pooling=structured", "tokenizer.kind=character"]),
@@ -57,7 +57,9 @@ def case(request):
     tokenizer = Tokenizer.train([" ".join(WORDS)], recipe.tokenizer.kind, vocab_size=60)
     model = build_classifier(recipe.model, tokenizer.vocab_size, len(LABELS))
     learn_ngrams(model, texts(), tokenizer, recipe)
-    classifier = Classifier(shake(model), TokenizerPair(tokenizer, Tokenizer.from_entries(LABELS, LABEL), False), recipe)
+    classifier = Classifier(
+        shake(model), TokenizerPair(tokenizer, Tokenizer.from_entries(LABELS, LABEL), False), recipe
+    )
     expected = classifier.classify(texts())
     assert {one.label for one in expected} == {*LABELS}
     return classifier, expected, make_graphs(classifier.model)

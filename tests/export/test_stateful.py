@@ -75,7 +75,9 @@ def test_a_graph_steps_from_the_first_state_as_attention_does_without_one(name):
     given = torch.randn(2, 1, 4), named(state), named(memory)
     axes = [{key: dict.fromkeys(sizes(one), Dim.AUTO) for key, one in tree.items()} for tree in given[1:]]
     with quiet():
-        graph = torch.export.export(Step(attention, state, memory), given, dynamic_shapes=({0: Dim.AUTO}, *axes), strict=False).module()
+        graph = torch.export.export(
+            Step(attention, state, memory), given, dynamic_shapes=({0: Dim.AUTO}, *axes), strict=False
+        ).module()
     for batch, keys in ((3, 7), (1, 2), (4, 70)):
         memory = remembered(attention, batch, keys)
         own, begun = None, named(attention.start(memory))
@@ -88,7 +90,7 @@ def test_a_graph_steps_from_the_first_state_as_attention_does_without_one(name):
 
 def sizes(tensor):
     """The axes of a tensor of the example that count items or keys."""
-    return [axis for axis, size in enumerate(tensor.shape) if size == 5 and axis or axis == 0]
+    return [axis for axis, size in enumerate(tensor.shape) if (size == 5 and axis) or axis == 0]
 
 
 def test_a_first_state_that_a_window_decides_is_refused():

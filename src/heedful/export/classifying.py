@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from heedful.functional import padding_mask
@@ -51,7 +51,9 @@ class DocumentGraph(nn.Module):
         sentences, real = vectors.view(*lengths.shape, vectors.shape[1]), lengths > 0
         # the encoder reads up to the last real sentence; without any it reads one, whose weight is 0
         ends = (real * torch.arange(1, lengths.shape[1] + 1)).amax(1).clamp_min(1)
-        vector, weights = self.levels.sentence_pooling(self.levels.sentence_encoder(sentences, ends).outputs, real, True)
+        vector, weights = self.levels.sentence_pooling(
+            self.levels.sentence_encoder(sentences, ends).outputs, real, True
+        )
         shape = *lengths.shape, *word_weights.shape[1:]
         return {
             "probabilities": self.head(vector).softmax(-1),

@@ -66,4 +66,6 @@ def refuse_all_but_translators(model: nn.Module, taker: str) -> None:
     """
     kind = kind_of(model)
     if kind is not TRANSLATION:
-        raise ExportError(f"the model is for {kind.task}, and {taker} takes translators; export to onnx or torch instead.")
+        raise ExportError(
+            f"the model is for {kind.task}, and {taker} takes translators; export to onnx or torch instead."
+        )

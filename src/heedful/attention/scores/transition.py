@@ -89,7 +89,9 @@ class TransitionScore(Score):
         inner, keys = key
         query = keys.new_zeros(keys.shape[0], 1, self.query_dim)
         asked = torch.zeros(keys.shape[0], dtype=torch.bool, device=keys.device)
-        return TransitionState(self.score.begin(inner), query, widen(keys.new_zeros(keys.shape[0], 1, keys.shape[1])), asked)
+        return TransitionState(
+            self.score.begin(inner), query, widen(keys.new_zeros(keys.shape[0], 1, keys.shape[1])), asked
+        )
 
     def forward(
         self,
