@@ -35,7 +35,7 @@ from tests.tolerances import assert_close
 pytestmark = pytest.mark.compile
 
 LABELS = ["good", "bad", "so so"]
-WORDS = ["the", "film", "was", "a", "lovely", "story", ",", "it", "is", "not", "dull", "!", "or", "so", "they", "say", ".", "we", "saw", "it", "on", "some", "rainy", "day", "?"]
+TEXT = "the film was a lovely story , it is not dull ! or so they say . we saw it on some rainy day ?"
 SIZES = ["model.embedding_dim=12", "model.units=5", "model.ngrams=2", "model.ngram_rows=30", "data.max_length=23"]
 ROWS = {
     "texts": ("classify", ["model.encoder=none", "model.pooling=structured", "tokenizer.kind=character"]),
@@ -46,7 +46,7 @@ ROWS = {
 def texts(count=200):
     """Some of one word, and most of the others longer than what is read."""
     chance = random.Random(4)
-    return [" ".join(chance.choices(WORDS, k=chance.choice([1, 2, 5, 40]))) for _ in range(count)]
+    return [" ".join(chance.choices(TEXT.split(), k=chance.choice([1, 2, 5, 40]))) for _ in range(count)]
 
 
 @pytest.fixture(scope="module", params=ROWS)
@@ -54,7 +54,7 @@ def case(request):
     name, changes = ROWS[request.param]
     recipe = load_recipe(name, ['data.train={"csv": "mine.csv"}', "data.test=null", *SIZES, *changes])
     torch.manual_seed(6)
-    tokenizer = Tokenizer.train([" ".join(WORDS)], recipe.tokenizer.kind, vocab_size=60)
+    tokenizer = Tokenizer.train([TEXT], recipe.tokenizer.kind, vocab_size=60)
     model = build_classifier(recipe.model, tokenizer.vocab_size, len(LABELS))
     learn_ngrams(model, texts(), tokenizer, recipe)
     classifier = Classifier(

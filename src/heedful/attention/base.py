@@ -161,7 +161,7 @@ class Attention(nn.Module):
         return first_state(memory.value, position)
 
     def start(self, memory: Memory) -> AttentionState:
-        """The same with the states of all parts, as a graph must begin: with `begin` each makes its own at the first query.
+        """The same with the states of all parts, as a graph must begin; after `begin` each makes its own at the first look.
 
         Args:
             memory: what will be looked at.
@@ -171,7 +171,8 @@ class Attention(nn.Module):
         """
         if self.window.stateful or (self.normalizer.stateful and not isinstance(self.window, EverywhereWindow)):
             raise ValueError(
-                f"what the first query sees depends on {type(self.window).__name__}; leave the state out at the first step."
+                f"what the first query sees depends on {type(self.window).__name__}; leave the state out at the first "
+                "step."
             )
         visible = full_mask(memory.mask, memory.value).squeeze(1)
         normalizer = self.normalizer.begin(visible, widen(memory.value).dtype)

@@ -50,8 +50,9 @@ def refuse_stateful_past(model: Any) -> None:
             parts = (part for part in (inner.score, inner.window, inner.normalizer) if part.stateful)
             names = ", ".join(type(part).__name__ for part in parts)
             raise ExportError(
-                f"the model looks back at its own steps with {names}, whose looks depend on the looks before, and a graph "
-                "does not hold that; use it with `heedful translate`, or train with bahdanau, luong, sine or multi_head."
+                f"the model looks back at its own steps with {names}, whose looks depend on the looks before, and a "
+                "graph does not hold that; use it with `heedful translate`, or train with bahdanau, luong, sine or "
+                "multi_head."
             )
 
 

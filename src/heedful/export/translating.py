@@ -67,7 +67,8 @@ def seq2seq_graphs(model: Seq2Seq) -> Graphs:
         model: an encoder-decoder with any encoder and any wiring.
 
     Raises:
-        ExportError: it copies words of its source, or the first state of an attention is not known before its first look.
+        ExportError: it copies words of its source, or the first state of an attention is not known before its first
+            look.
     """
     refuse_copying(model)
     refuse_stateful_past(model)

@@ -1,6 +1,7 @@
 """Language models as the graphs "prompt" and "step".
 
-The prompt graph is `source -> logits, state`, over texts of one length that begin with `<s>`; the step goes on from there.
+The prompt graph is `source -> logits, state`, over texts of one length that begin with `<s>`; the step goes on from
+there.
 """
 
 from typing import Any
