@@ -25,8 +25,8 @@ class Classifier:
 
     def classify(self, texts):
         """For each text the probabilities of the labels, the largest first; none may be empty."""
-        numbers = self.run([self.read(text) for text in texts])["probabilities"]
-        labels = self.about["labels"]
+        found: dict = self.run([self.read(text) for text in texts])
+        labels, numbers = self.about["labels"], found["probabilities"]
         return [{labels[place]: float(row[place]) for place in np.argsort(-row, kind="stable")} for row in numbers]
 
     def read(self, text):

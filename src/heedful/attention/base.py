@@ -161,7 +161,7 @@ class Attention(nn.Module):
         return first_state(memory.value, position)
 
     def start(self, memory: Memory) -> AttentionState:
-        """The same with the states of all parts, as a graph must begin; after `begin` each makes its own at the first look.
+        """The state before the first query, with those of all parts, as graphs need it; `begin` leaves these out.
 
         Args:
             memory: what will be looked at.

@@ -56,12 +56,13 @@ def check_axes(program: ExportedProgram, axes: Mapping[str, Axes]) -> None:
 
 def _signature(program: ExportedProgram, axes: Mapping[str, Axes]) -> dict[str, dict[str, dict[str, Any]]]:
     """What goes in as it is called here, and what comes out of it by the sizes that torch found."""
-    values = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
+    values: dict[Any, Tensor] = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
     inputs = {name: values[name] for name in axes}
     sizes = {
         str(size): axis for name, value in inputs.items() for size, axis in zip(value.shape, axes[name], strict=True)
     }
-    outputs = pytree.tree_unflatten(program.graph_signature.user_outputs, program.call_spec.out_spec)
+    spec: Any = program.call_spec.out_spec
+    outputs = pytree.tree_unflatten(program.graph_signature.user_outputs, spec)
     return {
         "inputs": {name: about(value.dtype, axes[name]) for name, value in inputs.items()},
         "outputs": {

@@ -75,7 +75,7 @@ class MonotonicNormalizer(Normalizer):
     def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
         """The first place, or all weight on the first visible key."""
         if self.hard and not self.training:
-            return torch.zeros_like(visible[:, 0], dtype=torch.long)
+            return visible.new_zeros(visible.shape[0], dtype=torch.long)
         return one_hot(first_place(visible), visible.to(dtype))
 
     def forward(
