@@ -123,10 +123,6 @@ class VisualAttention(nn.Module):
         """Prepare the regions once, for many calls of `step`; as `Attention.remember`."""
         return self.attention.remember(key, value, mask)
 
-    def start(self, memory: Memory) -> AttentionState:
-        """The state before the first query; as `Attention.start`."""
-        return self.attention.start(memory)
-
     def look(
         self,
         query: Float[Tensor, "batch queries query_dim"],
@@ -147,6 +143,10 @@ class VisualAttention(nn.Module):
     ) -> tuple[AttentionOutput, AttentionState]:
         """One word; as `Attention.step`."""
         return self.look(query, memory, state, need_weights)
+
+    def start(self, memory: Memory) -> AttentionState:
+        """The state before the first query; as `Attention.start`."""
+        return self.attention.start(memory)
 
     def _gated(self, query: Tensor, output: AttentionOutput) -> AttentionOutput:
         if self.gate is None:
