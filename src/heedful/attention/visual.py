@@ -114,6 +114,10 @@ class VisualAttention(nn.Module):
         """
         return self._gated(query, self.attention(query, regions, mask=mask, need_weights=need_weights))
 
+    def start(self, memory: Memory) -> AttentionState:
+        """The state before the first query; as `Attention.start`."""
+        return self.attention.start(memory)
+
     def remember(
         self,
         key: Float[Tensor, "batch regions key_dim"],
@@ -143,10 +147,6 @@ class VisualAttention(nn.Module):
     ) -> tuple[AttentionOutput, AttentionState]:
         """One word; as `Attention.step`."""
         return self.look(query, memory, state, need_weights)
-
-    def start(self, memory: Memory) -> AttentionState:
-        """The state before the first query; as `Attention.start`."""
-        return self.attention.start(memory)
 
     def _gated(self, query: Tensor, output: AttentionOutput) -> AttentionOutput:
         if self.gate is None:
