@@ -3,6 +3,7 @@
 from typing import Any
 
 from heedful._errors import ExportError
+from heedful.attention import Attention
 from heedful.attention.windows import EverywhereWindow
 from heedful.models import Seq2Seq, TransformerDecoder
 
@@ -28,6 +29,8 @@ def refuse_unbegun(model: Seq2Seq) -> None:
     """
     for attention in _attentions(model.decoder):
         inner = getattr(attention, "attention", attention)
+        if not isinstance(inner, Attention):
+            continue
         moving = inner.normalizer.stateful and not isinstance(inner.window, EverywhereWindow)
         if inner.window.stateful or moving:
             parts = inner.window, *((inner.normalizer,) if moving else ())
@@ -45,7 +48,7 @@ def refuse_stateful_past(model: Any) -> None:
         ExportError: names the parts.
     """
     for attention in _own_looks(model.decoder):
-        if attention.stateful:
+        if getattr(attention, "stateful", False):
             inner = getattr(attention, "attention", attention)
             parts = (part for part in (inner.score, inner.window, inner.normalizer) if part.stateful)
             names = ", ".join(type(part).__name__ for part in parts)

@@ -116,11 +116,16 @@ def first_state(decoder: Decoder, encoded: Encoded) -> Any:
         layers = zip(blocks.stack.layers, encoded.memory, strict=True)
         return replace(state, layers=tuple(_first_layer_state(layer, memory, step) for layer, memory in layers))
     if isinstance(state, DecoderState) and encoded.memory is not None:
-        return replace(state, attention=blocks.attention.start(encoded.memory))
+        return replace(state, attention=_begun(blocks.attention, encoded.memory))
     return state
 
 
 def _first_layer_state(layer: Any, memory: Any, step: Tensor) -> LayerState:
     # a step taken off again: ONNX cannot reshape what has no elements
     own = map_tensors(lambda tensor: tensor[:, :, :0], layer.self_attention.remember(step))
-    return LayerState(own, layer.self_attention.begin(own), layer.attention.start(memory))
+    return LayerState(own, layer.self_attention.begin(own), _begun(layer.attention, memory))
+
+
+def _begun(attention: Any, memory: Any) -> Any:
+    # layers that are not made of parts have no more state than they begin with
+    return attention.start(memory) if hasattr(attention, "start") else attention.begin(memory)
