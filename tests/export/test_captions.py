@@ -1,7 +1,9 @@
 """Writers of captions as two graphs, from vectors of regions or pixels: the same words, looking at the same regions.
 
-Their attentions keep a state from word to word, and one of them caches.
+One of the attentions keeps a state from word to word.
 """
+
+import functools
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from heedful.decoding import Constraints, Decoding, greedy
 from heedful.export import export_onnx, export_torch, make_graphs
 from heedful.tasks.build import build_captioner
 from heedful.tasks.model_options import ModelOptions
-from tests.export.small import SIZES, TRANSFORMER, Onnx, program, say, shake, tokenizer_pair
+from tests.export.small import SIZES, Onnx, program, say, shake, tokenizer_pair
 from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.compile
@@ -20,7 +22,7 @@ PICTURE = {"height": 8, "channels": [4, 5], "grey": True}
 LINES = {"encoder": "convolutional", "picture": {**PICTURE, "width": None, "width_halvings": 1, "recurrent_layers": 1}}
 ROWS = {
     "lines": ({**LINES, "attention": "location", "bidirectional": False}, 8, (3, 7, 40)),
-    "pixels": ({**TRANSFORMER, "encoder": "convolutional", "picture": {**PICTURE, "width": 12}}, 8, (12,)),
+    "pixels": ({"encoder": "convolutional", "picture": {**PICTURE, "width": 12}}, 8, (12,)),
     "regions": ({"encoder": "regions", "feature_dim": 5, "attention": "visual"}, 5, (1, 4, 9)),
 }
 # of the others torch alone: to write ONNX takes long
@@ -29,15 +31,12 @@ FORMS = [("lines", "onnx"), *((name, "torch") for name in ROWS)]
 
 @pytest.fixture(scope="module")
 def cases():
-    made = {}
-
+    @functools.cache
     def case(name):
-        if name not in made:
-            torch.manual_seed(8)
-            options = {"transformer": {"heads": 2, "hidden_units": 16}, **SIZES, **ROWS[name][0]}
-            model = shake(build_captioner(ModelOptions.model_validate(options), tokenizer_pair().target.vocab_size))
-            made[name] = model, make_graphs(model)
-        return made[name]
+        torch.manual_seed(8)
+        options = ModelOptions.model_validate({**SIZES, **ROWS[name][0]})
+        model = shake(build_captioner(options, tokenizer_pair().target.vocab_size))
+        return model, make_graphs(model)
 
     return case
 
@@ -64,4 +63,4 @@ def test_it_says_the_same_and_looks_at_the_same(cases, name, form, tmp_path):
             for ours, theirs in zip(looked, expected, strict=True):
                 assert_close(ours[: len(theirs.weights), : theirs.weights.shape[1]], theirs.weights.float())
         said += tokens
-    assert len({*map(tuple, said)}) > 20
+    assert len({*map(tuple, said)}) > 5

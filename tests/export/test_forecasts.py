@@ -15,18 +15,18 @@ from tests.tolerances import assert_close
 pytestmark = pytest.mark.compile
 
 NAMES = ["load", "oil", "heat"]
-FORECAST = {"window": 6, "horizon": 2, "patch": 2, "base": "linear", "input_attention": "bahdanau"}
+FORECAST = {"window": 4, "horizon": 2, "patch": 2, "base": "linear", "input_attention": "bahdanau"}
 
 
 @pytest.fixture(scope="module")
 def case():
     torch.manual_seed(9)
-    options = {**SIZES, "cell": "lstm", "wiring": "luong", "attention": "coverage", "forecast": FORECAST}
+    options = {**SIZES, "cell": "gru", "wiring": "luong", "attention": "coverage", "forecast": FORECAST}
     model = shake(build_forecaster(ModelOptions.model_validate(options), len(NAMES)))
     model.mean.copy_(torch.tensor([1e6, -3.0, 0.01]))
     model.deviation.copy_(torch.tensor([2.0, 70.0, 1e-4]))
     model.linear.normal_()
-    rows = torch.randn(200, 6, 3).double() * model.deviation + model.mean
+    rows = torch.randn(200, 4, 3).double() * model.deviation + model.mean
     named = Tokenizer.from_entries(NAMES, LABEL)
     return model, TokenizerPair(named, named, True), rows, make_graphs(model)
 
