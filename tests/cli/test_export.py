@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from heedful.cli.export import _name
+from heedful.cli.export import _facts, _name
 from heedful.export import folder, web_page, web_runtime
+from heedful.tasks.recipe_files import load_recipe
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,9 @@ def test_a_page_begins_with_the_beam_of_the_recipe_and_it_is_said_how_to_open_it
 def test_a_runtime_is_for_pages(one_sentence, model, tmp_path):
     said = one_sentence("export", model, "--runtime", tmp_path, code=2)
     assert said.startswith("--runtime is for --format web, not onnx")
+
+
+def test_how_pictures_are_scaled_is_told():
+    reads = SimpleNamespace(task="caption", recipe=load_recipe("read_lines"))
+    assert _facts(reads) == {"picture": {"height": 40, "width": None, "grey": True}}
+    assert _facts(SimpleNamespace(task="caption", recipe=load_recipe("caption"))) == {}

@@ -7,7 +7,7 @@ import pytest
 
 from heedful._errors import ExportError, OutputError
 from heedful.data.tokenizers import KINDS, Tokenizer
-from heedful.export import export_ctranslate2, make_graphs
+from heedful.export import export_ctranslate2
 from heedful.export.ctranslate2 import entries, refuse_unrepresentable
 from heedful.export.folder import export_folder, reader
 from tests.export.small import LIMITS, greedy_tokens, sentences, small_model, tokenizer_pair
@@ -57,18 +57,6 @@ def test_it_says_the_same(name, tmp_path):
 def test_what_is_not_written_is_named(options, named):
     with pytest.raises(ExportError, match=f"{named}.* is not written for CTranslate2; export to onnx or torch instead"):
         refuse_unrepresentable(small_model(tokenizer_pair(), **options))
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"attention": "coverage"}, r"attention is stateful \(CoverageScore\)"),
-        ({"attention": "monotonic"}, r"attention is stateful \(MonotonicNormalizer\)"),
-    ],
-)
-def test_stateful_attention_is_refused_with_the_way_out(options, named):
-    with pytest.raises(ExportError, match=f"{named}.*translate with `heedful translate`"):
-        make_graphs(small_model(tokenizer_pair(), **options))
 
 
 def test_a_folder_of_somebody_is_not_replaced(tmp_path):

@@ -1,6 +1,5 @@
 """Exported graphs say what heedful says, token by token, in the runtime they are for."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -12,13 +11,21 @@ import torch
 
 from heedful._errors import ExportError
 from heedful.data.batching import pad
-from heedful.data.vocabulary import BOS, EOS, PAD
 from heedful.decoding import Decoding, Penalties, beam_search
 from heedful.export import export_onnx, export_torch, export_web, make_graphs, web_page
 from heedful.export.web_runtime import find_runtime
 from tests.export.browser import notes_of
-from tests.export.small import LIMITS, TEXTS, greedy_tokens, sentences, small_model, tokenizer_pair
-from tests.test_house import ROOT
+from tests.export.small import (
+    LIMITS,
+    TEXTS,
+    example,
+    greedy_tokens,
+    program,
+    say,
+    sentences,
+    small_model,
+    tokenizer_pair,
+)
 from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.compile
@@ -43,24 +50,15 @@ def case(request, pair):
 
 
 @pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("onnx_translate", ROOT / "examples" / "onnx_translate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def onnx_folder(case, pair, tmp_path_factory):
     pytest.importorskip("onnxscript")
     return export_onnx(case[0], pair, tmp_path_factory.mktemp("export") / "onnx", LIMITS, case[-1])
 
 
-def test_onnxruntime_says_the_same_and_looks_at_the_same(case, pair, onnx_folder, request):
+def test_onnxruntime_says_the_same_and_looks_at_the_same(case, pair, onnx_folder):
     pytest.importorskip("onnxruntime")
-    example = request.getfixturevalue("example")
     model, sources, expected, looked, _ = case
-    translator = example.Translator(onnx_folder)
+    translator = example("onnx_translate").Translator(onnx_folder)
     said, weights = translator.decode(sources)
     assert said == expected
     for ours, theirs in zip(looked, weights, strict=True):
@@ -119,21 +117,8 @@ def test_a_browser_says_the_same_and_draws_it_live(case, pair, onnx_folder, tmp_
 def test_torch_says_the_same(case, pair, tmp_path):
     model, sources, expected, _, graphs = case
     folder = export_torch(model, pair, tmp_path / "torch", LIMITS, graphs)
-    programs = [torch.export.load(folder / f"{name}.pt2") for name in ("encoder", "step")]
-    for program in programs:
-        # no class of heedful has to be there, and no operator of its own
-        assert "heedful" not in f"{program.call_spec}"
-        assert "heedful" not in "".join(str(node.target) for node in program.graph.nodes)
-    encoder, step = (program.module() for program in programs)
+    encoder, step = (program(folder, name) for name in ("encoder", "step"))
     source, lengths = pad(sources)
-    with torch.no_grad():
-        read = encoder(source, lengths)
-        tokens, state, found = torch.full((len(sources),), BOS), read["state"], []
-        for _ in range(LIMITS.max_length):
-            output = step(tokens, state, read["memory"])
-            output["logits"][:, [PAD, BOS]] = -torch.inf
-            tokens, state = output["logits"].argmax(1), output["state"]
-            found.append(tokens)
-    for one, said, ours in zip(sources, torch.stack(found, 1).tolist(), expected, strict=True):
-        said = said[: LIMITS.max_lengths([len(one)])[0]]
-        assert said[: said.index(EOS) if EOS in said else None] == ours
+    found, _ = say(encoder, step, (source, lengths), LIMITS.max_length)
+    for one, said, ours in zip(sources, found, expected, strict=True):
+        assert said[: LIMITS.max_lengths([len(one)])[0]] == ours

@@ -1,29 +1,34 @@
-"""What reads pictures is refused from Python as from the command line."""
+"""What a format does not take is refused from Python as from the command line, in one sentence."""
+
+import re
 
 import pytest
 
 from heedful._errors import ExportError
-from heedful.export import make_graphs
-from heedful.export.ctranslate2 import refuse_unrepresentable
-from heedful.tasks.build import build_captioner
+from heedful.export import export_ctranslate2, export_web
+from heedful.tasks.build import build_captioner, build_classifier, build_forecaster, build_language_model
 from heedful.tasks.model_options import ModelOptions
-from tests.export.small import SIZES, TRANSFORMER
+from tests.export.small import SIZES, tokenizer_pair
 
-PICTURE = {"height": 16, "width": 24, "channels": [4, 5], "grey": True}
+OPTIONS = ModelOptions.model_validate({**SIZES, "feature_dim": 5})
+REGIONS = OPTIONS.model_copy(update={"encoder": "regions"})
+PIXELS = OPTIONS.model_copy(update={"encoder": "convolutional"})
+LEVELS = OPTIONS.model_copy(update={"encoder": "hierarchical"})
+MODELS = {
+    "regions": ("caption", lambda: build_captioner(REGIONS, 11)),
+    "pixels": ("caption", lambda: build_captioner(PIXELS, 11)),
+    "texts": ("classification", lambda: build_classifier(OPTIONS, 11, 2)),
+    "documents": ("classification", lambda: build_classifier(LEVELS, 11, 2)),
+    "series": ("forecast", lambda: build_forecaster(OPTIONS, 2)),
+    "language": ("language_model", lambda: build_language_model(OPTIONS, 11)),
+}
 
 
-@pytest.mark.parametrize("refuse", [make_graphs, refuse_unrepresentable])
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"encoder": "regions"}, "RegionEncoder"),
-        ({"encoder": "convolutional", "picture": PICTURE}, "ConvolutionalEncoder"),
-        ({"encoder": "recurrent"}, "RecurrentEncoder"),
-        ({**TRANSFORMER, "transformer": {"heads": 2}}, "TransformerEncoder"),
-    ],
-)
-def test_an_encoder_of_pictures_is_named_with_the_way_out(refuse, options, named):
-    sizes = {} if named == "ConvolutionalEncoder" else {"feature_dim": 5}
-    model = build_captioner(ModelOptions.model_validate({**SIZES, **sizes, **options}), vocab=11)
-    with pytest.raises(ExportError, match=rf"\({named}\) reads pictures.*`heedful explain` writes captions"):
-        refuse(model)
+@pytest.mark.parametrize(("write", "taker"), [(export_ctranslate2, "CTranslate2"), (export_web, "the page")])
+@pytest.mark.parametrize("name", MODELS)
+def test_what_takes_translators_alone_says_what_the_model_is_for(name, write, taker, tmp_path):
+    task, make = MODELS[name]
+    said = f"the model is for {task}, and {taker} takes translators; export to onnx or torch instead."
+    with pytest.raises(ExportError, match=f"^{re.escape(said)}$"):
+        write(make(), tokenizer_pair(), tmp_path / "out")
+    assert not list(tmp_path.iterdir())

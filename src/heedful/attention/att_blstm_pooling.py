@@ -34,6 +34,6 @@ class AttBlstmPooling(Pooling):
         nn.init.normal_(self.weight, std=dim**-0.5)
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
-        query = steps.new_zeros(len(steps), 1, steps.shape[2])
+        query = steps.new_zeros(steps.shape[0], 1, steps.shape[2])
         vector, weights = additive_pool(query, steps, steps, self.weight, visible, need_weights)
         return Pooled(torch.tanh(vector), weights)  # pyright: ignore[reportArgumentType]: never None

@@ -43,5 +43,5 @@ class AttentionPooling(Pooling):
         nn.init.normal_(self.context_vector, std=attention_dim**-0.5)
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
-        query = self.bias.expand(len(steps), 1, -1)
+        query = self.bias.expand(steps.shape[0], 1, -1)
         return additive_pool(query, linear(steps, self.weight), steps, self.context_vector, visible, need_weights)

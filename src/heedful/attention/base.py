@@ -127,6 +127,24 @@ class Attention(AttentionLayer):
             return self._scan(query, memory, memory.mask, state, need_weights)
         return self._look(query, memory, memory.mask, state, need_weights)
 
+    def start(self, memory: Memory) -> AttentionState:
+        """The state before the first query, with those of all parts, as graphs need it; `begin` leaves these out.
+
+        Args:
+            memory: what will be looked at.
+
+        Raises:
+            ValueError: what the first query sees depends on a window, so that nothing is known before it.
+        """
+        if self.window.stateful or (self.normalizer.stateful and not isinstance(self.window, EverywhereWindow)):
+            raise ValueError(
+                f"what the first query sees depends on {type(self.window).__name__}; leave the state out at the first "
+                "step."
+            )
+        visible = full_mask(memory.mask, memory.value).squeeze(1)
+        normalizer = self.normalizer.begin(visible, widen(memory.value).dtype)
+        return replace(self.begin(memory), score=self.score.begin(memory.key), normalizer=normalizer)
+
     def _prepare(self, key: Tensor, value: Tensor | None, mask: Tensor | None) -> Memory:
         value = key if value is None else value
         if mask is None:

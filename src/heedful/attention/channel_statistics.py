@@ -49,7 +49,7 @@ class ChannelStatisticsPooling(Pooling):
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         mask = None if visible is None else visible.unsqueeze(1)
-        alike = masked_softmax(steps.new_zeros(len(steps), 1, steps.shape[1]), mask)
+        alike = masked_softmax(steps.new_zeros(steps.shape[0], 1, steps.shape[1]), mask)
         mean = alike @ steps
         whole = torch.cat((mean, spread(steps, mean, alike.mT, visible)), 2)
         dim = steps.shape[2]

@@ -60,7 +60,7 @@ class InducedAttention(nn.Module):
             ValueError: a shape that does not fit, or a mask that is not boolean (a TypeError, too).
         """
         steps, visible = checked_set(steps, mask, self.dim)
-        gathered, gathering = self.gather(self.points.expand(len(steps), -1, -1), steps, visible)
+        gathered, gathering = self.gather(self.points.expand(steps.shape[0], -1, -1), steps, visible)
         output, spreading = self.spread(steps, gathered, None)
         weights = spreading @ gathering if need_weights else None
         if visible is not None:

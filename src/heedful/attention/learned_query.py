@@ -38,7 +38,7 @@ class LearnedQueryPooling(Pooling):
         nn.init.normal_(self.query, std=attention.query_dim**-0.5)
 
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
-        query = self.query.expand(len(steps), 1, -1)
+        query = self.query.expand(steps.shape[0], 1, -1)
         mask = None if visible is None else visible.unsqueeze(1)
         context, weights = self.attention(query, steps, mask=mask, need_weights=need_weights)
         return Pooled(context.squeeze(1), None if weights is None else weights.squeeze(1))

@@ -199,6 +199,13 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
         parts = unfold((after.score, after.window, after.normalizer), self.num_heads)
         return self._join(output, query), AttentionState(state.position + query.shape[1], *parts)
 
+    def start(self, memory: HeadsMemory) -> AttentionState:
+        """The same with the states of all parts; see `Attention.start`."""
+        shared = map_tensors(self.share, (memory.key, memory.value, memory.mask))
+        begun = self.attention.start(Memory(*fold(shared)))
+        parts = unfold((begun.score, begun.window, begun.normalizer), self.num_heads)
+        return AttentionState(self.begin(memory).position, *parts)
+
     def _remember(self, key: Tensor, value: Tensor | None, mask: Tensor | None, position: int) -> Memory:
         value = self.check_pair(key, value)
         check_mask(mask, key.shape[0], 1, key.shape[1])

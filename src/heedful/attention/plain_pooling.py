@@ -65,7 +65,9 @@ class LastPooling(Pooling):
     def pool(self, steps: Tensor, visible: Tensor | None, need_weights: bool) -> Pooled:
         weights = None
         if need_weights:
-            numbers = torch.arange(1, steps.shape[1] + 1, device=steps.device).view(1, -1, 1).expand(len(steps), -1, 1)
+            numbers = (
+                torch.arange(1, steps.shape[1] + 1, device=steps.device).view(1, -1, 1).expand(steps.shape[0], -1, 1)
+            )
             weights = (numbers.squeeze(-1) == last_visible(numbers, visible)).to(steps.dtype)
         return Pooled(last_visible(steps, visible), weights)
 

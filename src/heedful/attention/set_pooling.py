@@ -60,7 +60,7 @@ class SeedPooling(nn.Module):
             ValueError: a shape that does not fit, or a mask that is not boolean (a TypeError, too).
         """
         steps, visible = checked_set(steps, mask, self.dim)
-        seeds = self.seeds.expand(len(steps), -1, -1)
+        seeds = self.seeds.expand(steps.shape[0], -1, -1)
         inner = steps if self.inner_proj is None else torch.relu(self.inner_proj(steps))
         output, weights = self.block(seeds, inner, visible)
         return AttentionOutput(output, weights if need_weights else None)

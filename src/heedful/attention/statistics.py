@@ -83,7 +83,7 @@ class AttentiveStatisticsPooling(Pooling):
             weights = masked_softmax(scores.unsqueeze(1), mask).to(steps.dtype)
             mean = weights @ steps
         else:
-            query, key = self.bias.expand(len(steps), 1, -1), linear(steps, self.weight)
+            query, key = self.bias.expand(steps.shape[0], 1, -1), linear(steps, self.weight)
             mean, weights = additive_attention(query, key, steps, self.context_vector, mask, need_weights=True)
         vector = torch.cat((mean, spread(steps, mean, weights.mT, visible)), 2).squeeze(1)
         return Pooled(vector, weights.squeeze(1) if need_weights else None)

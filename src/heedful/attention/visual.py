@@ -100,6 +100,10 @@ class VisualAttention(AttentionLayer):
         """
         return self._gated(query, self.attention(query, regions, mask=mask, need_weights=need_weights))
 
+    def start(self, memory: Memory) -> AttentionState:
+        """The state before the first query; as `Attention.start`."""
+        return self.attention.start(memory)
+
     def remember(
         self,
         key: Float[Tensor, "batch regions key_dim"],

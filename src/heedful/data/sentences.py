@@ -11,7 +11,7 @@ from .vocabulary import EOS
 # words of a sentence from which on it is cut: lists, tables and signatures have no full stop
 LONGEST_SENTENCE = 50
 # a space behind a full stop or what closes a quotation; or what an empty line becomes when line breaks become spaces
-_BETWEEN = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+|\s{2,}")
+BETWEEN = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+|\s{2,}")
 
 
 def split_sentences(text: str) -> list[str]:
@@ -22,7 +22,7 @@ def split_sentences(text: str) -> list[str]:
     >>> split_sentences('He said "Stop!" and left. Why?  Nobody knows')
     ['He said "Stop!"', 'and left.', 'Why?', 'Nobody knows']
     """
-    return [part for part in _BETWEEN.split(text) if part.strip()]
+    return [part for part in BETWEEN.split(text) if part.strip()]
 
 
 def join_sentences(sentences: Ids, counts: Sequence[int]) -> Ids:

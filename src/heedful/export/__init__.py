@@ -1,10 +1,10 @@
-"""Trained translation models for other runtimes: ONNX, programs of torch, CTranslate2, browsers.
+"""Trained models for other runtimes: ONNX, programs of torch, CTranslate2, browsers.
 
 | function | what it writes | what runs it |
 |---|---|---|
-| export_onnx | two graphs, encoder and step | onnxruntime and others |
-| export_torch | the same two as programs | torch, without heedful |
-| export_ctranslate2 | a Transformer in CTranslate2's own form | ctranslate2 |
+| export_onnx | the graphs of any model | onnxruntime and others |
+| export_torch | the same as programs | torch, without heedful |
+| export_ctranslate2 | a translating Transformer in CTranslate2's own form | ctranslate2 |
 | export_web | a page with the two graphs and onnxruntime-web | a browser |
 """
 

@@ -20,7 +20,7 @@ from heedful.layers import FeedForward, LearnedPositions, SinusoidalPositions
 from heedful.models import Seq2Seq, TransformerDecoder, TransformerEncoder
 
 from .folder import export_folder, require
-from .refusals import refuse_pictures
+from .kinds import refuse_all_but_translators
 
 # places of sines that are written down; CTranslate2 itself reads 1,024 tokens of a source
 MAX_PLACES = 2048
@@ -65,7 +65,7 @@ def refuse_unrepresentable(model: Seq2Seq) -> None:
     Raises:
         ExportError: names it.
     """
-    refuse_pictures(model)
+    refuse_all_but_translators(model, "CTranslate2")
     sides: Any = (model.encoder, model.decoder)
     if not (isinstance(sides[0], TransformerEncoder) and isinstance(sides[1], TransformerDecoder)):
         names = " and ".join(type(side).__name__ for side in sides)

@@ -1,8 +1,8 @@
-"""The folder of an exported model: files of the runtime, both tokenisers, and `heedful.json`, which tells of them."""
+"""The folder of an exported model: files of the runtime, tokenisers, and `heedful.json`, which tells of them."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,14 +15,16 @@ import heedful
 from heedful._errors import ExportError, OutputError
 from heedful._files import whole_folder
 from heedful.data.tokenizers import SPACE, Tokenizer, TokenizerPair
-from heedful.data.vocabulary import BOS, EOS, PAD, UNK
+from heedful.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from heedful.decoding.constraints import Constraints
+
+from .kinds import TRANSLATION, Kind
 
 FORMAT = 1
 MANIFEST = "heedful.json"
 # what the runtimes' own files are called
 FILES = (
-    *("encoder.onnx", "step.onnx", "encoder.pt2", "step.pt2"),
+    *(f"{graph}.{ending}" for graph in ("encoder", "prompt", "step", "model") for ending in ("onnx", "pt2")),
     *("model.bin", "config.json", "source_vocabulary.json", "target_vocabulary.json", "shared_vocabulary.json"),
     *("index.html", "page.css", "app.js", "opened.js", "search.js", "stage.js", "tokenizer.js", "translator.js"),
     *("onnxruntime-web.js", "onnxruntime-web.wasm", "onnxruntime-web.LICENSE.txt"),
@@ -32,34 +34,49 @@ TOKENIZERS = {"source": "source_tokenizer.json", "target": "target_tokenizer.jso
 
 @contextmanager
 def export_folder(
-    path: str | os.PathLike[str], tokenizers: TokenizerPair, constraints: Constraints | None = None
+    path: str | os.PathLike[str],
+    tokenizers: TokenizerPair,
+    constraints: Constraints | None = None,
+    kind: Kind = TRANSLATION,
+    facts: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """A folder to write to and what `heedful.json` will say, to add to; whole or not at all.
 
     Args:
         path: where the folder will stand; an older export there is replaced.
-        tokenizers: of both sides.
-        constraints: how long a translation may be; `Constraints()` when left out.
+        tokenizers: of both sides; the entries of the target side may be labels or series.
+        constraints: how long what is said may be; `Constraints()` when left out.
+        kind: of the model.
+        facts: what else `heedful.json` tells.
 
     Raises:
         OutputError: the place cannot be written, or holds anything but an export.
     """
-    path, limits = Path(path), constraints or Constraints()
+    path = Path(path)
     _refuse_foreign(path)
     with whole_folder(path) as folder:
-        manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "heedful": heedful.__version__,
-            "ids": {"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS},
-            "limits": {name: getattr(limits, name) for name in ("max_length", "max_ratio", "max_extra")},
-            "tokenizers": {
-                side: {"file": name, "kind": getattr(tokenizers, side).kind} for side, name in TOKENIZERS.items()
-            },
+        files = {side: TOKENIZERS[side] for side in kind.sides}
+        manifest = {"format": FORMAT, "heedful": heedful.__version__, "task": kind.task}
+        manifest |= _told(tokenizers, constraints or Constraints(), kind)
+        manifest["tokenizers"] = {
+            side: {"file": name, "kind": getattr(tokenizers, side).kind} for side, name in files.items()
         }
+        manifest |= facts or {}
         yield folder, manifest
-        for side, name in TOKENIZERS.items():
+        for side, name in files.items():
             reader(getattr(tokenizers, side)).save(str(folder / name))
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _told(tokenizers: TokenizerPair, constraints: Constraints, kind: Kind) -> dict[str, Any]:
+    """Special ids and limits of length, or the names of labels and series."""
+    told: dict[str, Any] = {"ids": {"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS}} if kind.sides else {}
+    if kind.says:
+        told["limits"] = {name: getattr(constraints, name) for name in ("max_length", "max_ratio", "max_extra")}
+    if kind.names:
+        target = tokenizers.target
+        told[kind.names] = [target.decode([number]) for number in range(len(SPECIAL_TOKENS), target.vocab_size)]
+    return told
 
 
 def _refuse_foreign(path: Path) -> None:

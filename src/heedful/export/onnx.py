@@ -1,56 +1,63 @@
-"""ONNX: the encoder and the step as two graphs for onnxruntime and whatever else runs ONNX."""
+"""ONNX: the graphs of a model for onnxruntime and whatever else runs ONNX."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from heedful.data.tokenizers import TokenizerPair
 from heedful.decoding.constraints import Constraints
-from heedful.models import Seq2Seq
 
 from .folder import export_folder, require
-from .graphs import Graphs, make_graphs, quiet
+from .graphs import make_graphs
+from .kinds import kind_of
+from .programs import Graphs
+from .trees import quiet
 
 # what torch.onnx writes; runtimes from 2024 on read it
 OPSET = 20
 
 
 def export_onnx(
-    model: Seq2Seq,
+    model: nn.Module,
     tokenizers: TokenizerPair,
     path: str | os.PathLike[str],
     constraints: Constraints | None = None,
     graphs: Graphs | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `encoder.onnx`, `step.onnx`, both tokenisers and `heedful.json`, whole or not at all.
+    """Write a file for each graph, such as `encoder.onnx`, tokenisers and `heedful.json`, whole or not at all.
 
-    The encoder is run once for a batch of sentences, the step once for every token: its `state.*` are the encoder's at
-    first, then what it called `next.*`.
+    What says tokens has an encoder, run once for a batch of sources (of a language model: the prompt), and the step,
+    run once for every token: its `state.*` are those of the encoder at first, then what it called `next.*`. Classifiers
+    and forecasters are one graph, `model.onnx`.
 
     Args:
-        model: a translation model.
-        tokenizers: of both sides.
+        model: what a recipe builds, of any task.
+        tokenizers: of both sides; the entries of the target side may be labels or series.
         path: a folder of its own; an older export there is replaced.
-        constraints: how long a translation may be.
+        constraints: how long what is said may be.
         graphs: of the model, where they are made already.
+        facts: what else `heedful.json` tells.
 
     Raises:
         ExportError: onnx or onnxscript is not installed, or the model has no such graphs.
         OutputError: the place cannot be written, or holds anything but an export.
     """
     require("onnx", "onnxscript")
-    with export_folder(path, tokenizers, constraints) as (folder, manifest):
+    with export_folder(path, tokenizers, constraints, kind_of(model), facts) as (folder, manifest):
         manifest |= {"runtime": "onnx"}
         write_graphs(folder, manifest, graphs or make_graphs(model))
     return Path(path)
 
 
 def write_graphs(folder: Path, manifest: dict[str, Any], graphs: Graphs) -> None:
-    """Write `encoder.onnx` and `step.onnx` to a folder, and tell of them in the manifest."""
+    """Write a file for each graph to a folder, and tell of them in the manifest."""
     manifest["opset"] = OPSET
-    for name, program in (("encoder", graphs.encoder), ("step", graphs.step)):
+    for name, program in graphs.programs.items():
         manifest[name] = {"file": f"{name}.onnx", **graphs.signature[name]}
         proto = _proto(program, graphs.signature[name])
         (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())

@@ -3,22 +3,9 @@
 from typing import Any
 
 from heedful._errors import ExportError
-from heedful.models import ConvolutionalEncoder, RegionEncoder, RegionProjection, Seq2Seq, TransformerDecoder
-
-
-def refuse_pictures(model: Seq2Seq) -> None:
-    """Refuse what reads vectors or pixels: the graph of an encoder begins with token ids.
-
-    Raises:
-        ExportError: names the encoder.
-    """
-    encoder: Any = model.encoder
-    vectors = isinstance(getattr(encoder, "embedding", None), RegionProjection)
-    if vectors or isinstance(encoder, RegionEncoder | ConvolutionalEncoder):
-        raise ExportError(
-            f"the model's encoder ({type(encoder).__name__}) reads pictures; only what reads text is exported. "
-            "`heedful explain` writes captions."
-        )
+from heedful.attention import Attention
+from heedful.attention.windows import EverywhereWindow
+from heedful.models import Seq2Seq, TransformerDecoder
 
 
 def refuse_copying(model: Seq2Seq) -> None:
@@ -34,26 +21,53 @@ def refuse_copying(model: Seq2Seq) -> None:
         )
 
 
-def refuse_stateful(model: Seq2Seq) -> None:
-    """Refuse attention whose first step makes a state that there is no tensor for before.
+def refuse_unbegun(model: Seq2Seq) -> None:
+    """Refuse attention whose first state is not known before the first look.
 
     Raises:
-        ExportError: names the attention.
+        ExportError: names the parts.
     """
-    for attention in _attentions(model):
-        if attention.stateful:
-            inner = getattr(attention, "attention", attention)
-            parts = (inner.score, inner.window, inner.normalizer)
-            named = [type(part).__name__ for part in parts if part.stateful]
+    for attention in _attentions(model.decoder):
+        inner = getattr(attention, "attention", attention)
+        if not isinstance(inner, Attention):
+            continue
+        moving = inner.normalizer.stateful and not isinstance(inner.window, EverywhereWindow)
+        if inner.window.stateful or moving:
+            parts = inner.window, *((inner.normalizer,) if moving else ())
+            names = " and ".join(type(part).__name__ for part in parts)
             raise ExportError(
-                f"the model's attention is stateful ({', '.join(named)}): what a step looks "
-                "at depends on the looks before it, and the graph of a step has no place for that; translate with "
-                "`heedful translate`, or train with bahdanau, luong, sine, local_m, local_p or multi_head."
+                f"with {names} the state that a graph must begin with depends on the first query; use it with "
+                "`heedful translate`, or train without the window."
             )
 
 
-def _attentions(model: Seq2Seq) -> list[Any]:
-    decoder: Any = model.decoder
+def refuse_stateful_past(model: Any) -> None:
+    """Refuse self-attention in a decoder whose looks depend on the looks before: what it looks at grows.
+
+    Raises:
+        ExportError: names the parts.
+    """
+    for attention in _own_looks(model.decoder):
+        if getattr(attention, "stateful", False):
+            inner = getattr(attention, "attention", attention)
+            parts = (part for part in (inner.score, inner.window, inner.normalizer) if part.stateful)
+            names = ", ".join(type(part).__name__ for part in parts)
+            raise ExportError(
+                f"the model looks back at its own steps with {names}, whose looks depend on the looks before, and a "
+                "graph does not hold that; use it with `heedful translate`, or train with bahdanau, luong, sine or "
+                "multi_head."
+            )
+
+
+def _attentions(decoder: Any) -> list[Any]:
+    """What looks at the source."""
+    looks = [layer.attention for layer in decoder.stack.layers] if isinstance(decoder, TransformerDecoder) else []
+    looks = looks or [getattr(decoder, "attention", None)]
+    return [look for look in looks if look is not None]
+
+
+def _own_looks(decoder: Any) -> list[Any]:
+    """What looks at the steps said so far."""
     if isinstance(decoder, TransformerDecoder):
-        return [one for layer in decoder.stack.layers for one in (layer.self_attention, layer.attention)]
-    return [decoder.attention] if hasattr(decoder, "attention") else []
+        return [layer.self_attention for layer in decoder.stack.layers]
+    return [decoder.look_back] if hasattr(decoder, "look_back") else []

@@ -12,8 +12,10 @@ from heedful.models import Seq2Seq
 from heedful.visual.html import asset
 
 from .folder import export_folder, require
-from .graphs import Graphs, make_graphs
+from .graphs import make_graphs
+from .kinds import refuse_all_but_translators
 from .onnx import write_graphs
+from .programs import Graphs
 from .web_runtime import PACKAGE, copy_runtime, find_runtime
 
 HERE = "heedful.export"
@@ -53,6 +55,7 @@ def export_web(
             graphs.
         OutputError: the place cannot be written, or holds anything but an export.
     """
+    refuse_all_but_translators(model, "the page")
     require("onnx", "onnxscript")
     how = decoding or Decoding()
     found = find_runtime(runtime)

@@ -60,7 +60,7 @@ def align_left(
     """
     check_boolean(real)
     order = real.long().argsort(dim=1, descending=True, stable=True)
-    rows = torch.arange(len(steps), device=steps.device).unsqueeze(1)
+    rows = torch.arange(steps.shape[0], device=steps.device).unsqueeze(1)
     return steps[rows, order], real.sum(1)
 
 

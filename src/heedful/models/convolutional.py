@@ -95,7 +95,8 @@ class ConvolutionalEncoder(nn.Module):
         batch, width = source.shape[:2]
         lengths = torch.full((batch,), width, device=source.device) if lengths is None else lengths
         check_lengths(lengths, batch, width)
-        if not self.lines and int(lengths.min()) < width:
+        # numbers are no part of a graph
+        if not self.lines and not torch.compiler.is_compiling() and int(lengths.min()) < width:
             raise ValueError("pictures of one batch have several widths; scale them to one, or take them for lines")
         hidden = source.unflatten(-1, (self.height, self.planes)).permute(0, 3, 2, 1)
         hidden = self._hide(hidden, lengths)

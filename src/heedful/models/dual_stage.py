@@ -68,7 +68,7 @@ class InputAttentionEncoder(nn.Module):
             The states, and how much each series was looked at at each step, `[batch, steps, series]`.
         """
         patches = inputs.unflatten(1, (-1, self.patch))
-        shape = (len(inputs), self.recurrent.layers, self.recurrent.units)
+        shape = (inputs.shape[0], self.recurrent.layers, self.recurrent.units)
         state = self.recurrent.begin(inputs.new_zeros(shape))
         if self.attention is None:
             outputs, state = self.recurrent(patches.flatten(2), state)
@@ -185,7 +185,7 @@ class DualStageForecaster(nn.Module):
         encoded, looks = self.encoder(inputs - inputs[:, -1:])
         seen = torch.ones(encoded.outputs.shape[:2], dtype=torch.bool, device=inputs.device).unsqueeze(1)
         memory = self.decoder.remember(encoded, seen)
-        steps = self.steps.expand(len(inputs), -1, -1)
+        steps = self.steps.expand(inputs.shape[0], -1, -1)
         said = self.decoder(steps, self.decoder.start(memory), memory, need_weights)
         answer = self.simple(inputs) + self.output(said.features)
         if not need_weights:

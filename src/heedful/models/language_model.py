@@ -74,7 +74,7 @@ class SelfLookDecoder(Decoder):
         self.embedding_dim, self.summary_dim, self.output_dim = recurrent.input_dim, units, output_dim
 
     def start(self, encoded: Encoded) -> SelfLookState:
-        first = encoded.summary.new_zeros(len(encoded.summary), self.recurrent.layers, self.recurrent.units)
+        first = encoded.summary.new_zeros(encoded.summary.shape[0], self.recurrent.layers, self.recurrent.units)
         return SelfLookState(self.recurrent.begin(first))
 
     def forward(
@@ -191,7 +191,7 @@ class LanguageModel(nn.Module):
         return self.decoder.start(self._nothing(tokens))
 
     def _nothing(self, tokens: Tensor) -> Encoded:
-        return Encoded(None, self.output.bias.new_zeros(len(tokens), self.decoder.summary_dim))
+        return Encoded(None, self.output.bias.new_zeros(tokens.shape[0], self.decoder.summary_dim))
 
     def _run(self, tokens: Tensor, state: Any, need_weights: bool = False) -> DecoderOutput:
         return self.decoder(self.embedding(tokens), state, self._nothing(tokens), need_weights)

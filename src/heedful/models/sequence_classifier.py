@@ -73,7 +73,8 @@ class SequenceClassifier(nn.Module):
             kept = keep_some(outputs.shape[:2], self.word_dropout, outputs.device)
             mask = kept if mask is None else mask.view(kept.shape) & kept
         vector, weights = self.pooling(outputs, mask, need_weights)
-        return Prediction(self.head(vector.flatten(1)).squeeze(-1), weights)
+        answer = self.head(vector.flatten(1))
+        return Prediction(answer.squeeze(-1) if answer.shape[-1] == 1 else answer, weights)
 
 
 def keep_some(shape: tuple[int, ...], dropout: float, device: torch.device) -> Bool[Tensor, "batch steps"]:

@@ -29,10 +29,9 @@ def first_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]
     >>> first_place(torch.tensor([[False, True, True], [False, False, False]]))
     tensor([1, 0])
     """
-    keys = visible.shape[1]
-    places = torch.where(visible, torch.arange(keys, device=visible.device), keys)
-    # one more column, so that the minimum exists without keys, too
-    return pad(places, (0, 1), value=keys).amin(1) % max(keys, 1)
+    # counted, not searched: that works without keys, too, and in graphs for any number of them
+    before = (visible.cumsum(1) == 0).sum(1)
+    return torch.where(visible.any(1), before, 0)
 
 
 def last_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]:
@@ -41,10 +40,9 @@ def last_place(visible: Bool[Tensor, "batch keys"]) -> Shaped[Tensor, " batch"]:
     >>> last_place(torch.tensor([[True, True, False], [False, False, False]]))
     tensor([1, 3])
     """
-    keys = visible.shape[1]
-    places = torch.where(visible, torch.arange(keys, device=visible.device), -1)
-    place = pad(places, (0, 1), value=-1).amax(1)
-    return torch.where(place < 0, keys, place)
+    behind = (visible.flip(1).cumsum(1) == 0).sum(1)
+    keys = torch.ones_like(visible).sum(1)
+    return torch.where(visible.any(1), keys - 1 - behind, keys)
 
 
 def one_hot(place: Shaped[Tensor, " batch"], like: Float[Tensor, "batch keys"]) -> Float[Tensor, "batch keys"]:

@@ -51,6 +51,11 @@ class ConstrainedNormalizer(Normalizer):
         self.fertility, self.sink, self.exhaustion = fertility, sink, exhaustion
         self.strict, self.detach_state = strict, detach_state
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
+        """The fertility of each key; of a sink, which is the last visible one, without a limit."""
+        budget = torch.full_like(visible, self.fertility, dtype=dtype)
+        return torch.where(one_hot(last_place(visible), budget) > 0, torch.inf, budget) if self.sink else budget
+
     def forward(
         self,
         scores: Float[Tensor, "batch 1 keys"],
@@ -58,7 +63,8 @@ class ConstrainedNormalizer(Normalizer):
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
         energy, visible = readable(scores, mask)
-        budget = self._budget(energy, visible, state)
+        state = self.begin(visible, energy.dtype) if state is None else state
+        budget = grown(state, energy.shape[1], self.fertility)
         if self.strict:
             _check_enough(visible, budget)
         if self.exhaustion:
@@ -72,9 +78,3 @@ class ConstrainedNormalizer(Normalizer):
     @abstractmethod
     def project(scores: Tensor, visible: Tensor, budget: Tensor) -> Tensor:
         """The nearest distribution within the budgets."""
-
-    def _budget(self, energy: Tensor, visible: Tensor, state: Tensor | None) -> Tensor:
-        if state is not None:
-            return grown(state, energy.shape[1], self.fertility)
-        budget = torch.full_like(energy, self.fertility)
-        return torch.where(one_hot(last_place(visible), energy) > 0, torch.inf, budget) if self.sink else budget

@@ -6,7 +6,6 @@ No mechanism of its own; Raffel et al. 2017, algorithm 1.
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import pad
 
 from .base import Ask
 
@@ -22,10 +21,9 @@ def first_stop(
     >>> first_stop(torch.tensor([[1.0, -1.0, 2.0]]), torch.tensor([[True, True, True]]), torch.tensor([1]))
     tensor([2])
     """
-    keys = energy.shape[1]
-    places = torch.arange(keys, device=energy.device)
+    places = torch.arange(energy.shape[1], device=energy.device)
     stops = visible & (energy >= 0) & (places >= start.unsqueeze(1))
-    return pad(torch.where(stops, places, keys), (0, 1), value=keys).amin(1)
+    return (stops.cumsum(1) == 0).sum(1)
 
 
 def first_stop_online(

@@ -92,6 +92,18 @@ class Normalizer(nn.Module, ABC):
         """Whether it can do with the scores of a few keys, in `choose`."""
         return False
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Any:
+        """The state before the first query, which `forward` begins with where it is given `None`.
+
+        Args:
+            visible: which keys the first query sees.
+            dtype: of the scores.
+
+        Returns:
+            the state, batch axis first; `None` where there is none.
+        """
+        return None
+
     @abstractmethod
     def forward(
         self,

@@ -54,6 +54,20 @@ def lookback_weights(
     return torch.where(visible, (logits - total).exp() * arriving, 0.0)
 
 
+def behind_stop(
+    stops: Float[Tensor, "batch keys"], visible: Bool[Tensor, "batch keys"], width: int | None
+) -> Bool[Tensor, "batch keys"]:
+    """The visible ones of the `width` keys, or of all, that end at the one stop of each row; none without a stop.
+
+    >>> behind_stop(torch.tensor([[0.0, 0.0, 1.0, 0.0]]), torch.ones(1, 4, dtype=torch.bool), 2)
+    tensor([[False,  True,  True, False]])
+    """
+    reached = stops.flip(1).cumsum(1).flip(1) > 0
+    if width is not None:
+        reached = reached & ~pad(reached, (0, width))[:, width:]
+    return visible & reached
+
+
 class ChunkwiseNormalizer(Normalizer):
     """`weights[j] = sum_{j <= k < j + width} a[k] exp u[j] / sum_{k - width < l <= k} exp u[l]`, a: monotonic stops.
 
@@ -95,6 +109,10 @@ class ChunkwiseNormalizer(Normalizer):
     def online(self) -> bool:
         return self.monotonic.online and self.width is not None
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
+        """That of `MonotonicNormalizer`."""
+        return self.monotonic.begin(visible, dtype)
+
     def forward(
         self,
         scores: Float[Tensor, "batch 2 keys"],
@@ -106,7 +124,9 @@ class ChunkwiseNormalizer(Normalizer):
         stops, state = self.monotonic(scores[:, :1], seen, state)
         visible, stops = seen.squeeze(1), stops.squeeze(1)
         energy = torch.where(visible, scores[:, 1], 0.0)
-        if self.width is None:
+        if self.monotonic.hard and not self.training:
+            weights = masked_softmax(energy, behind_stop(stops, visible, self.width))
+        elif self.width is None:
             weights = lookback_weights(stops, energy, visible)
         else:
             weights = chunk_weights(stops, energy, visible, self.width)

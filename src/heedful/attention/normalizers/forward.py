@@ -57,6 +57,10 @@ class ForwardNormalizer(Normalizer):
     source = ZHANG_2018(place="algorithm 1")
     stateful = True
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
+        """All weight on the first visible key."""
+        return one_hot(first_place(visible), visible.to(dtype)).log()
+
     def forward(
         self,
         scores: Float[Tensor, "batch 1 keys"],
@@ -64,10 +68,8 @@ class ForwardNormalizer(Normalizer):
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
         energy, visible = readable(scores, mask)
-        if state is None:
-            previous = one_hot(first_place(visible), energy).log()
-        else:
-            previous = grown(state, energy.shape[1], -torch.inf)
+        state = self.begin(visible, energy.dtype) if state is None else state
+        previous = grown(state, energy.shape[1], -torch.inf)
         logs = forward_log_weights(energy, visible, previous)
         reached = logs > -torch.inf
         return logs.exp().unsqueeze(1), kept_where_empty(logs, previous, reached)

@@ -78,6 +78,10 @@ class ForwardTransitionNormalizer(Normalizer):
             raise ValueError(f"speed is {speed}; expected a finite number to add to log-odds (0 changes nothing).")
         self.speed = speed
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
+        """All weight on the first visible key."""
+        return one_hot(first_place(visible), visible.to(dtype)).log()
+
     def forward(
         self,
         scores: Float[Tensor, "batch 2 keys"],
@@ -88,10 +92,8 @@ class ForwardTransitionNormalizer(Normalizer):
         seen = seen if mask is None else seen & mask
         energy, moves = torch.where(seen, scores, 0.0).unbind(1)
         visible = seen.squeeze(1)
-        if state is None:
-            previous = one_hot(first_place(visible), energy).log()
-        else:
-            previous = grown(state, energy.shape[1], -torch.inf)
+        state = self.begin(visible, energy.dtype) if state is None else state
+        previous = grown(state, energy.shape[1], -torch.inf)
         moves = moves if self.training else moves + self.speed
         logs = forward_transition_log_weights(energy, moves, visible, previous)
         return logs.exp().unsqueeze(1), kept_where_empty(logs, previous, logs > -torch.inf)

@@ -46,6 +46,10 @@ class IntraTemporalNormalizer(Normalizer):
     source = PAULUS_2018(place="section 2.1")
     stateful = True
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Minus infinity: no key has been seen."""
+        return torch.full_like(visible, -torch.inf, dtype=dtype)
+
     def forward(
         self,
         scores: Float[Tensor, "batch 1 keys"],
@@ -53,6 +57,7 @@ class IntraTemporalNormalizer(Normalizer):
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
         energy, visible = readable(scores, mask)
-        past = torch.full_like(energy, -torch.inf) if state is None else grown(state, energy.shape[1], -torch.inf)
+        state = self.begin(visible, energy.dtype) if state is None else state
+        past = grown(state, energy.shape[1], -torch.inf)
         logits = energy - torch.where(past > -torch.inf, past, 0.0)
         return masked_softmax(logits.unsqueeze(1), visible.unsqueeze(1)), add_score(past, energy, visible)

@@ -72,6 +72,12 @@ class MonotonicNormalizer(Normalizer):
             raise ValueError(f"noise is {noise}; expected a standard deviation from 0 (no noise) up.")
         self.noise, self.hard, self.lost = noise, hard, lost
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
+        """The first place, or all weight on the first visible key."""
+        if self.hard and not self.training:
+            return visible.new_zeros(visible.shape[0], dtype=torch.long)
+        return one_hot(first_place(visible), visible.to(dtype))
+
     def forward(
         self,
         scores: Float[Tensor, "batch 1 keys"],
@@ -79,11 +85,12 @@ class MonotonicNormalizer(Normalizer):
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
         energy, visible = readable(scores, mask)
+        state = self.begin(visible, energy.dtype) if state is None else state
         if self.hard and not self.training:
             return self._choose(energy, visible, state)
         if self.training and self.noise:
             energy = energy + self.noise * torch.randn_like(energy)
-        previous = one_hot(first_place(visible), energy) if state is None else grown(state, energy.shape[1])
+        previous = grown(state, energy.shape[1])
         weights = monotonic_weights(energy, visible, previous)
         return weights.unsqueeze(1), kept_where_empty(weights, previous, visible)
 
@@ -94,14 +101,13 @@ class MonotonicNormalizer(Normalizer):
     def choose(
         self, ask: Ask, visible: Bool[Tensor, "batch keys"], state: Any = None
     ) -> tuple[Int[Tensor, "batch 1"], Float[Tensor, "batch 1"], Any]:
-        start = torch.zeros_like(visible[:, 0], dtype=torch.long) if state is None else state
+        start = self.begin(visible) if state is None else state
         place = first_stop_online(ask, visible, start)
         found = place < visible.shape[1]
         weights = found.to(torch.get_default_dtype()).unsqueeze(1)
         return torch.where(found, place, 0).unsqueeze(1), weights, self._after(place, start, visible)
 
-    def _choose(self, energy: Tensor, visible: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        start = energy.new_zeros(energy.shape[0], dtype=torch.long) if state is None else state
+    def _choose(self, energy: Tensor, visible: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         place = first_stop(energy, visible, start)
         return one_hot(place, energy).unsqueeze(1), self._after(place, start, visible)
 

@@ -67,6 +67,11 @@ class StepwiseNormalizer(Normalizer):
             raise ValueError(f"noise is {noise}; expected a standard deviation from 0 (no noise) up.")
         self.noise, self.hard, self.absorb = noise, hard, absorb
 
+    def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
+        """The first visible place, or all weight there."""
+        place = first_place(visible)
+        return place if self.hard and not self.training else one_hot(place, visible.to(dtype))
+
     def forward(
         self,
         scores: Float[Tensor, "batch 1 keys"],
@@ -74,11 +79,12 @@ class StepwiseNormalizer(Normalizer):
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch 1 keys"], Any]:
         energy, visible = readable(scores, mask)
+        state = self.begin(visible, energy.dtype) if state is None else state
         if self.hard and not self.training:
             return self._choose(energy, visible, state)
         if self.training and self.noise:
             energy = energy + self.noise * torch.randn_like(energy)
-        previous = one_hot(first_place(visible), energy) if state is None else grown(state, energy.shape[1])
+        previous = grown(state, energy.shape[1])
         weights = stepwise_weights(energy, visible, previous, self.absorb)
         return weights.unsqueeze(1), kept_where_empty(weights, previous, visible)
 
@@ -89,7 +95,7 @@ class StepwiseNormalizer(Normalizer):
     def choose(
         self, ask: Ask, visible: Bool[Tensor, "batch keys"], state: Any = None
     ) -> tuple[Int[Tensor, "batch 1"], Float[Tensor, "batch 1"], Any]:
-        start = first_place(visible) if state is None else state
+        start = self.begin(visible) if state is None else state
         here = start.unsqueeze(1)
         energy = ask(torch.arange(len(start), device=start.device), here)[:, 0]
         goes = (visible.gather(1, here) & (energy < 0)).squeeze(1) & (start != last_place(visible))
@@ -97,8 +103,7 @@ class StepwiseNormalizer(Normalizer):
         return place.unsqueeze(1), visible.gather(1, place.unsqueeze(1)).to(energy.dtype), place
 
     @staticmethod
-    def _choose(energy: Tensor, visible: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        start = first_place(visible) if state is None else state
+    def _choose(energy: Tensor, visible: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         moves = (one_hot(start, energy).bool() & (energy < 0)).any(1) & (start != last_place(visible))
         place = kept_where_empty(start + moves, start, visible)
         weights = torch.where(visible, one_hot(place, energy), 0.0)

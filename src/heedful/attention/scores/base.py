@@ -56,6 +56,17 @@ class Score(nn.Module, ABC):
         """What `remember` returned, and the values, made ready for many steps; as they are by default."""
         return key, value
 
+    def begin(self, key: Any) -> Any:
+        """The state before the first query, which `forward` begins with where it is given `None`.
+
+        Args:
+            key: what `remember` or `keep` returned.
+
+        Returns:
+            the state, batch axis first; `None` where there is none.
+        """
+        return None
+
     @abstractmethod
     def forward(
         self, query: Float[Tensor, "batch queries query_dim"], key: Any, state: Any = None

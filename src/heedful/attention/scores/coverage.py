@@ -55,6 +55,10 @@ class CoverageScore(Score):
         """`U key + b`, computed once per memory."""
         return self.additive.remember(key)
 
+    def begin(self, key: Float[Tensor, "batch keys hidden_dim"]) -> Float[Tensor, "batch 1 keys"]:
+        """Zeros: nothing was looked at."""
+        return fit_keys(None, key, 1)
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],

@@ -126,16 +126,18 @@ class DynamicConvolutionScore(Score):
         """An empty tensor that says how many keys there are."""
         return key[..., :0]
 
+    def begin(self, key: Float[Tensor, "batch keys 0"]) -> Float[Tensor, "batch 1 keys"]:
+        """All weight on the first key."""
+        last = fit_keys(None, key, 1)
+        return last + (torch.arange(last.shape[-1], device=last.device) == 0)
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],
         key: Float[Tensor, "batch keys 0"],
         state: Float[Tensor, "batch 1 earlier_keys"] | None = None,
     ) -> tuple[Float[Tensor, "batch 1 keys"], Float[Tensor, "batch 1 keys"]]:
-        last = fit_keys(state, key, 1)
-        if state is None:
-            first = torch.arange(last.shape[-1], device=last.device) == 0
-            last = last + first
+        last = self.begin(key) if state is None else fit_keys(state, key, 1)
         around = neighbourhoods(last.squeeze(1), self.reach, self.reach)
         static = linear(around, widen(self.static_filters))
         dynamic = torch.einsum("bkw,bfw->bkf", around, self.dynamic_filters(query))

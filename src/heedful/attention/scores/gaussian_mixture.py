@@ -125,6 +125,10 @@ class GaussianMixtureScore(Score):
         """An empty tensor that says how many keys there are."""
         return key[..., :0]
 
+    def begin(self, key: Float[Tensor, "batch keys 0"]) -> Float[Tensor, "batch mixtures"]:
+        """All centers at 0."""
+        return widen(key.new_zeros(key.shape[0], self.mixture_bias.shape[1]))
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],
@@ -134,5 +138,5 @@ class GaussianMixtureScore(Score):
         hidden = torch.tanh(linear(widen(query).squeeze(1), widen(self.query_proj), widen(self.query_bias)))
         raw = linear(hidden, widen(self.mixture_proj)).view(-1, *self.mixture_bias.shape) + widen(self.mixture_bias)
         height, step, width = mixture(raw, self.version)
-        center = step if state is None else state + step
+        center = step + (self.begin(key) if state is None else state)
         return mixture_log_weights(height, center, width, key.shape[1]).unsqueeze(1), center

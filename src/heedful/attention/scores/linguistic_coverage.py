@@ -70,6 +70,10 @@ class LinguisticCoverageScore(Score):
         """`U key + b` and the fertility, computed once per memory."""
         return self.additive.remember(key), self.fertility(key).unsqueeze(-1).clamp_min(LEAST_FERTILITY)
 
+    def begin(self, key: Projected) -> Float[Tensor, "batch 1 keys"]:
+        """Zeros: nothing was looked at."""
+        return fit_keys(None, key[0], 1)
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],

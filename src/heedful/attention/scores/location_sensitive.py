@@ -28,7 +28,7 @@ def location_features(
     """
     if not history.shape[-1]:
         # a convolution wants at least one key
-        return history.new_zeros(len(history), 0, len(conv))
+        return history.new_zeros(history.shape[0], 0, len(conv))
     return conv1d(history, conv, padding=conv.shape[-1] // 2).transpose(1, 2)
 
 
@@ -95,6 +95,10 @@ class LocationSensitiveScore(Score):
     def remember(self, key: Float[Tensor, "batch keys key_dim"]) -> Float[Tensor, "batch keys hidden_dim"]:
         """`V key + b`, computed once per memory."""
         return self.additive.remember(key)
+
+    def begin(self, key: Float[Tensor, "batch keys hidden_dim"]) -> Float[Tensor, "batch channels keys"]:
+        """Zeros: nothing was looked at."""
+        return fit_keys(None, key, self.channels)
 
     def forward(
         self,

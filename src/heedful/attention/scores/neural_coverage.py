@@ -66,6 +66,10 @@ class NeuralCoverageScore(Score):
         _, of_key, _ = self._inputs()
         return self.additive.remember(key), linear(key, of_key, self.cell.bias_ih)
 
+    def begin(self, key: Projected) -> Float[Tensor, "batch coverage_dim keys"]:
+        """Zeros: nothing was looked at."""
+        return fit_keys(None, key[0], self.cell.hidden_size)
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],

@@ -51,6 +51,10 @@ class SoftcapScore(Score):
         """As the other score does."""
         return self.score.remember(key)
 
+    def begin(self, key: Any) -> Any:
+        """As the other score does."""
+        return self.score.begin(key)
+
     def forward(
         self, query: Float[Tensor, "batch queries query_dim"], key: Any, state: Any = None
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:

@@ -1,10 +1,10 @@
 """Transition agent: beside a score, the log-odds that the alignment moves on (Zhang, Ling and Dai 2018)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
@@ -23,13 +23,15 @@ class TransitionState:
 
     Attributes:
         score: state of the score that is beside.
-        query: `[batch, 1, query_dim]`.
-        weights: `[batch, 1, keys]`.
+        query: `[batch, 1, query_dim]`, zeros to begin.
+        weights: `[batch, 1, keys]`, zeros to begin; of a query that was only scored so far, those before it.
+        asked: `[batch]`, whether there was a query.
     """
 
     score: Any
     query: Float[Tensor, "batch 1 query_dim"]
-    weights: Float[Tensor, "batch 1 keys"] | None = None
+    weights: Float[Tensor, "batch 1 keys"]
+    asked: Bool[Tensor, " batch"]
 
 
 class TransitionScore(Score):
@@ -83,21 +85,31 @@ class TransitionScore(Score):
         kept, value = self.score.keep(key[0], value)
         return (kept, key[1]), value
 
+    def begin(self, key: tuple[Any, Float[Tensor, "batch keys key_dim"]]) -> TransitionState:
+        """No query yet."""
+        inner, keys = key
+        query = keys.new_zeros(keys.shape[0], 1, self.query_dim)
+        asked = torch.zeros(keys.shape[0], dtype=torch.bool, device=keys.device)
+        return TransitionState(
+            self.score.begin(inner), query, widen(keys.new_zeros(keys.shape[0], 1, keys.shape[1])), asked
+        )
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],
         key: tuple[Any, Float[Tensor, "batch keys key_dim"]],
         state: TransitionState | None = None,
     ) -> tuple[Float[Tensor, "batch 2 keys"], TransitionState]:
-        scores, inner = self.score(query, key[0], None if state is None else state.score)
+        state = self.begin(key) if state is None else state
+        scores, inner = self.score(query, key[0], state.score)
         scores = widen(scores)
-        moves = torch.zeros_like(scores)
-        if state is not None and state.weights is not None:
-            weights = pad(state.weights, (0, key[1].shape[1] - state.weights.shape[2])).to(key[1].dtype)
-            context = torch.einsum("bqk,bkv->bqv", weights, key[1])
-            seen = torch.cat((context, state.query.to(context.dtype)), -1)
-            moves = moves + widen(linear(seen, self.agent, self.bias))
-        return torch.cat((scores, moves), 1), TransitionState(inner, query)
+        weights = pad(state.weights, (0, key[1].shape[1] - state.weights.shape[2]))
+        context = torch.einsum("bqk,bkv->bqv", weights.to(key[1].dtype), key[1])
+        seen = torch.cat((context, state.query.to(context.dtype)), -1)
+        moves = widen(linear(seen, self.agent, self.bias))
+        # the first query has no other before it
+        moves = torch.where(state.asked.view(-1, 1, 1), moves, 0).expand_as(scores)
+        return torch.cat((scores, moves), 1), TransitionState(inner, query, weights, torch.ones_like(state.asked))
 
     def update(self, state: TransitionState, weights: Float[Tensor, "batch 1 keys"]) -> TransitionState:
-        return TransitionState(self.score.update(state.score, weights), state.query, weights)
+        return replace(state, score=self.score.update(state.score, weights), weights=weights)

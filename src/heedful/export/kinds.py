@@ -1,0 +1,71 @@
+"""What a model is for, and what the folder of its export holds beside the graphs."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from heedful._errors import ExportError
+from heedful.models import DocumentClassifier, DualStageForecaster, LanguageModel, Seq2Seq, SequenceClassifier
+
+from .translating import features_of
+
+Side = Literal["source", "target"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of model.
+
+    Attributes:
+        task: as recipes name it.
+        sides: whose tokenisers are written.
+        says: whether it says tokens one after the other, so that limits of length are told.
+        names: what the entries of the target side are called where they are no tokens: "labels" or "series".
+    """
+
+    task: str
+    sides: tuple[Side, ...]
+    says: bool = False
+    names: str = ""
+
+
+TRANSLATION = Kind("translation", ("source", "target"), says=True)
+CAPTION = Kind("caption", ("target",), says=True)
+LANGUAGE_MODEL = Kind("language_model", ("source", "target"), says=True)
+CLASSIFICATION = Kind("classification", ("source",), names="labels")
+FORECAST = Kind("forecast", (), names="series")
+
+
+def kind_of(model: Any) -> Kind:
+    """What a model is for.
+
+    Raises:
+        TypeError: a model of no kind that heedful trains.
+    """
+    if isinstance(model, Seq2Seq):
+        return TRANSLATION if features_of(model) is None else CAPTION
+    if isinstance(model, LanguageModel):
+        return LANGUAGE_MODEL
+    if isinstance(model, SequenceClassifier | DocumentClassifier):
+        return CLASSIFICATION
+    if isinstance(model, DualStageForecaster):
+        return FORECAST
+    raise TypeError(f"{type(model).__name__} is no model that heedful trains; expected one that a recipe builds.")
+
+
+def refuse_all_but_translators(model: nn.Module, taker: str) -> None:
+    """Refuse what a format does not take that is for text in and text out alone.
+
+    Args:
+        model: what should be exported.
+        taker: what takes translators, as the message names it.
+
+    Raises:
+        ExportError: names what the model is for.
+    """
+    kind = kind_of(model)
+    if kind is not TRANSLATION:
+        raise ExportError(
+            f"the model is for {kind.task}, and {taker} takes translators; export to onnx or torch instead."
+        )

@@ -1,0 +1,131 @@
+"""What reads a source and says tokens, translators and writers of captions, as the graphs "encoder" and "step".
+
+The encoder graph is `source, lengths -> memory, state`. Both take any batch, source length and number of steps.
+"""
+
+import copy
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor, nn
+
+from heedful._pytree import map_tensors
+from heedful.functional import padding_mask
+from heedful.models import ConvolutionalEncoder, Decoder, RegionEncoder, RegionProjection, Seq2Seq
+from heedful.models.decoders import DecoderState, Encoded
+from heedful.models.protocol import StepOutput
+from heedful.models.transformer import LayerState, TransformerState
+
+from .programs import Graphs
+from .recurrent import scanned
+from .refusals import refuse_copying, refuse_stateful_past, refuse_unbegun
+from .steps import Example, First, two_graphs
+from .trees import Plain, named
+
+
+class EncoderGraph(nn.Module):
+    """A source and `lengths [batch]` to what the steps look at, and the state before the first.
+
+    Args:
+        model: what is exported.
+    """
+
+    def __init__(self, model: Seq2Seq) -> None:
+        super().__init__()
+        # and no more of it: what a program holds is written down
+        self.encoder: Any = scanned(model.encoder)
+        self.decoder, self.regions_of = model.decoder, model.regions_of
+
+    def forward(
+        self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"]
+    ) -> dict[str, dict[str, Tensor]]:
+        read = self.encoder(source, lengths)
+        encoded = self.decoder.remember(read, padding_mask(self.regions_of(lengths), read.outputs.shape[1]))
+        return {"memory": named(encoded.memory), "state": named(first_state(self.decoder, encoded))}
+
+
+class _Step(nn.Module):
+    """A step of a model, without its encoder."""
+
+    def __init__(self, model: Seq2Seq) -> None:
+        super().__init__()
+        self.model = copy.copy(model)
+        self.model._modules = {name: block for name, block in model._modules.items() if name != "encoder"}
+
+    def forward(self, tokens: Tensor, state: Any, memory: Any) -> tuple[StepOutput, Any]:
+        # no step reads the summary
+        return self.model.step(tokens, state, Encoded(memory, torch.zeros(tokens.shape[0], 0)), need_weights=True)
+
+
+def seq2seq_graphs(model: Seq2Seq) -> Graphs:
+    """Encoder and step of a model, in evaluation.
+
+    Args:
+        model: an encoder-decoder with any encoder and any wiring.
+
+    Raises:
+        ExportError: it copies words of its source, or the first state of an attention is not known before its first
+            look.
+    """
+    refuse_copying(model)
+    refuse_stateful_past(model)
+    refuse_unbegun(model)
+    encoder: Any = model.encoder
+    pixels = isinstance(encoder, ConvolutionalEncoder)
+    # of so many columns of pixels one is left
+    shrinks = prod(across for _, across in encoder.strides) if pixels else 1
+    features = features_of(model)
+
+    def read(batch: int, source_len: int) -> tuple[Tensor, Tensor]:
+        shape, lengths = (batch, source_len * shrinks), torch.full((batch,), source_len * shrinks)
+        return (torch.full(shape, 4) if features is None else torch.ones(*shape, features)), lengths
+
+    def example(batch: int, source_len: int, steps: int) -> Example:
+        with Plain():
+            encoded = model.encode(*read(batch, source_len))
+            state = first_state(model.decoder, encoded)
+            for _ in range(steps):
+                _, state = model.step(torch.full((batch,), 4), state, encoded)
+        return Example(encoded.memory, state)
+
+    source, lengths = read(2, 5)
+    axes = ("batch", "source") if features is None else ("batch", "source", features)
+    inputs = {"source": (source, axes), "lengths": (lengths, ("batch",))}
+    first = First("encoder", EncoderGraph(model), inputs, keys="regions" if pixels else "source")
+    return two_graphs(first, _Step(model), example, model.output.vocab_size)
+
+
+def features_of(model: Seq2Seq) -> int | None:
+    """Numbers of a region, or of a column of pixels, that the encoder reads; `None` of one that reads tokens."""
+    encoder: Any = model.encoder
+    if isinstance(encoder, ConvolutionalEncoder):
+        return encoder.height * encoder.planes
+    projection = encoder.projection if isinstance(encoder, RegionEncoder) else encoder.embedding
+    return projection.project.in_features if isinstance(projection, RegionProjection) else None
+
+
+def first_state(decoder: Decoder, encoded: Encoded) -> Any:
+    """The state before the first token, with all the tensors that later states have: caches of no step."""
+    state: Any = decoder.start(encoded)
+    blocks: Any = decoder
+    if isinstance(state, TransformerState):
+        step = torch.zeros(encoded.summary.shape[0], 1, decoder.embedding_dim)
+        layers = zip(blocks.stack.layers, encoded.memory, strict=True)
+        return replace(state, layers=tuple(_first_layer_state(layer, memory, step) for layer, memory in layers))
+    if isinstance(state, DecoderState) and encoded.memory is not None:
+        return replace(state, attention=_begun(blocks.attention, encoded.memory))
+    return state
+
+
+def _first_layer_state(layer: Any, memory: Any, step: Tensor) -> LayerState:
+    # a step taken off again: ONNX cannot reshape what has no elements
+    own = map_tensors(lambda tensor: tensor[:, :, :0], layer.self_attention.remember(step))
+    return LayerState(own, layer.self_attention.begin(own), _begun(layer.attention, memory))
+
+
+def _begun(attention: Any, memory: Any) -> Any:
+    # layers that are not made of parts have no more state than they begin with
+    return attention.start(memory) if hasattr(attention, "start") else attention.begin(memory)
