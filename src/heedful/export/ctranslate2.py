@@ -17,7 +17,7 @@ from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import BOS, EOS, SPECIAL_TOKENS, UNK
 from heedful.decoding.constraints import Constraints
 from heedful.layers import FeedForward, LearnedPositions, SinusoidalPositions
-from heedful.models import Seq2Seq, TransformerDecoder, TransformerEncoder
+from heedful.models import TransformerDecoder, TransformerEncoder
 
 from .folder import export_folder, require
 from .kinds import refuse_all_but_translators
@@ -27,7 +27,7 @@ MAX_PLACES = 2048
 
 
 def export_ctranslate2(
-    model: Seq2Seq, tokenizers: TokenizerPair, path: str | os.PathLike[str], constraints: Constraints | None = None
+    model: nn.Module, tokenizers: TokenizerPair, path: str | os.PathLike[str], constraints: Constraints | None = None
 ) -> Path:
     """Write a CTranslate2 model, both tokenisers and `heedful.json`, whole or not at all.
 
@@ -59,7 +59,7 @@ def export_ctranslate2(
     return Path(path)
 
 
-def refuse_unrepresentable(model: Seq2Seq) -> None:
+def refuse_unrepresentable(model: Any) -> None:
     """Refuse what heedful does not write for CTranslate2.
 
     Raises:

@@ -6,9 +6,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from heedful.data.tokenizers import TokenizerPair
 from heedful.decoding import Decoding
-from heedful.models import Seq2Seq
 from heedful.visual.html import asset
 
 from .folder import export_folder, require
@@ -31,7 +32,7 @@ PAGE = (
 
 
 def export_web(
-    model: Seq2Seq,
+    model: nn.Module,
     tokenizers: TokenizerPair,
     path: str | os.PathLike[str],
     decoding: Decoding | None = None,
