@@ -63,4 +63,4 @@ def test_it_says_the_same_and_looks_at_the_same(cases, name, form, tmp_path):
             for ours, theirs in zip(looked, expected, strict=True):
                 assert_close(ours[: len(theirs.weights), : theirs.weights.shape[1]], theirs.weights.float())
         said += tokens
-    assert len({*map(tuple, said)}) > 5
+    assert len({*map(tuple, said)}) > 3
