@@ -140,7 +140,7 @@ def test_intra_temporal_attention_is_its_parts():
 @pytest.mark.messages
 def test_what_does_not_fit_is_refused():
     attention = IntraDecoderAttention(DIM)
-    with pytest.raises(ValueError, match=r"query has 4 features; GeneralScore expected 3\."):
+    with pytest.raises(ValueError, match=r"key has 4 features; GeneralScore expected 3\."):
         attention(torch.zeros(2, 5, 4))
     with pytest.raises(ValueError, match=r"mask is float32; a mask is boolean"):
         attention(torch.zeros(2, 5, 3), torch.ones(2, 1, 5))
