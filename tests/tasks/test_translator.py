@@ -473,13 +473,14 @@ def test_published_vectors_are_those_of_the_words(tmp_path, pack):
     found = read_pretrained(options, words_of("The Bonn bonn Rome . Xanten"), said.append)
     rows = [[1, 0, 0], [0, 0, 3], [0, 2, 0], [1, 1, 1], [4, 4, 4]]
     assert found.target is None
+    assert found.source is not None
     assert found.source[4:9].tolist() == rows
     assert said == [f"{path} has vectors for 5 of 10 source tokens."]
     drawn = found.source[[0, 1, 2, 3, 9]]
     spread = torch.tensor(rows, dtype=torch.float32).std()
     assert 0.3 < drawn.std() / spread < 3
     model = build_model(options, 10, 10, found)
-    assert torch.equal(model.encoder.embedding.weight[4:], found.source[4:])
+    assert torch.equal(model.state_dict()["encoder.embedding.table.weight"][4:], found.source[4:])
 
 
 @pytest.mark.parametrize(
