@@ -66,6 +66,8 @@ def pad(texts, filling):
 
 def main():
     """Classify every text of the command line."""
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     folder, *texts = sys.argv[1:]
     for text, found in zip(texts, Classifier(folder).classify(texts), strict=True):
         print(*(f"{label} {share:.3f}" for label, share in found.items()), text, sep="\t")

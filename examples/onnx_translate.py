@@ -74,6 +74,8 @@ def run(session, inputs):
 
 def main():
     """Translate every sentence of the command line."""
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     folder, *sentences = sys.argv[1:]
     for translation in Translator(folder).translate(sentences)[0]:
         print(translation)
