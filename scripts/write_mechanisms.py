@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from heedful.attention.catalogue import catalogue, markdown
+from heedful.tasks.aliases import aliases
 from heedful.tasks.companions import companions
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "mechanisms.md"
@@ -22,34 +23,12 @@ Options and names that are looked for under another word; everything else has it
 
 | looked for | here |
 | --- | --- |
-| multi-query attention (MQA) | `MultiHeadAttention(num_kv_heads=1)` |
-| grouped-query attention (GQA) | `MultiHeadAttention(num_kv_heads=...)`, `MultiHeadAttention.grouped` |
-| multi-head latent attention (MLA) | `LatentAttention` |
-| causal self-attention, cache of keys and values | `SelfAttention`, `CausalWindow`; `remember`, `extend` and `step` |
-| QK-norm | `QueryKeyTransform(norm=...)`, `MultiHeadAttention(transform=...)` |
-| RoPE | `RotaryPositions`, `QueryKeyTransform(positions=...)` |
-| logit softcapping | `SoftcapScore` |
-| attention sinks, softmax off by one | `SoftmaxOneNormalizer`, `SinkWindow` |
-| temperature | `SoftmaxNormalizer(temperature=...)` |
-| score modification of FlexAttention | `ScoreBias` |
-| and, or of masks | `AndWindow`, `OrWindow` |
-| T5 relative bias, Shaw's relative positions | `BucketedRelativeBias`, `RelativeBias` |
-| Luong local-m, local-p | `LuongLocalAttention`, `LocalMonotonicWindow`, `LocalPredictiveWindow` |
-| stepwise monotonic attention | `StepwiseAttention`, `StepwiseNormalizer` |
-| transition agent | `ForwardTransitionAttention`, `ForwardTransitionNormalizer` |
-| GMM attention, DCA | `GaussianMixtureAttention`, `DynamicConvolutionAttention` |
-| hard attention, REINFORCE | `HardmaxNormalizer`, `SampledHardNormalizer` |
-| straight-through, Gumbel-softmax | `StraightThroughNormalizer`, `GumbelSoftmaxNormalizer` |
-| multi-head scores for a recurrent decoder | `MultiHeadAttention(attention=...)` |
-| PMA, ISAB of the Set Transformer | `SeedPooling`, `InducedAttention` |
-| BiDAF, DCN, HAN | `BidirectionalAttentionFlow`, `CoAttention`, `HierarchicalAttention` |
-| multiple-instance pooling | `GatedPooling` |
-| pointer network, pointer-generator | `PointerAttention`, `PointerGenerator` |
-| length and coverage penalties of a search | `heedful.decoding.Penalties` |
-
+"""
+REST = """
 ## All of them
 
 """
 
 if __name__ == "__main__":
-    PAGE.write_text(HEAD + markdown([*catalogue(), *companions()]), encoding="utf-8")
+    names = "".join(f"| {entry.name} | {entry.formula} |\n" for entry in aliases())
+    PAGE.write_text(HEAD + names + REST + markdown([*catalogue(), *companions()]), encoding="utf-8")

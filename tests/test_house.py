@@ -127,6 +127,7 @@ def test_the_public_names_are_these():
         "CoverageAttention",
         "DeltaRuleAttention",
         "DifferentialAttention",
+        "DistanceAttention",
         "DynamicConvolution",
         "DynamicConvolutionAttention",
         "FeatureAttention",

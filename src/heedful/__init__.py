@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from heedful.attention import CoverageAttention as CoverageAttention
     from heedful.attention import DeltaRuleAttention as DeltaRuleAttention
     from heedful.attention import DifferentialAttention as DifferentialAttention
+    from heedful.attention import DistanceAttention as DistanceAttention
     from heedful.attention import DynamicConvolution as DynamicConvolution
     from heedful.attention import DynamicConvolutionAttention as DynamicConvolutionAttention
     from heedful.attention import FeatureAttention as FeatureAttention
@@ -108,6 +109,7 @@ _PUBLIC = {
     "CoverageAttention": "heedful.attention",
     "DeltaRuleAttention": "heedful.attention",
     "DifferentialAttention": "heedful.attention",
+    "DistanceAttention": "heedful.attention",
     "DynamicConvolution": "heedful.attention",
     "DynamicConvolutionAttention": "heedful.attention",
     "FeatureAttention": "heedful.attention",

@@ -11,6 +11,7 @@ from heedful.attention import (
     CopyGate,
     CopyNet,
     DifferentialAttention,
+    DistanceAttention,
     FeatureAttention,
     FlatMultiSourceAttention,
     FusedContexts,
@@ -25,7 +26,7 @@ from heedful.attention import (
     TalkingHeadsAttention,
 )
 from heedful.attention.catalogue import catalogue
-from heedful.attention.scores import DotScore
+from heedful.attention.scores import AdditiveScore, DotScore, PerHeadScore
 from tests.attention.test_hierarchical import network
 from tests.tolerances import assert_close
 
@@ -83,6 +84,10 @@ LAYERS = {
     "gate": lambda: heads(GatedAttention(8, 2)),
     "latent": lambda: heads(LatentAttention(8, 2, 5, rotary_dim=2)),
     "talking": lambda: heads(TalkingHeadsAttention(8, 2)),
+    "distance": lambda: heads(DistanceAttention(8, 2)),
+    "own scores": lambda: heads(
+        MultiHeadAttention(8, 2, attention=Attention(PerHeadScore([AdditiveScore(4, 4, 5), AdditiveScore(4, 4, 5)])))
+    ),
     "features": lambda: (FeatureAttention(8), (draw(8), True)),
     "key and value": lambda: (KeyValueAttention(8), (draw(3, 8), None, True)),
     "own past": lambda: (IntraDecoderAttention(8), (draw(3, 8), None, True)),

@@ -19,6 +19,7 @@ from heedful.attention import (
     CopyNet,
     DeltaRuleAttention,
     DifferentialAttention,
+    DistanceAttention,
     DynamicConvolution,
     FeatureAttention,
     FeatureTemporalAttention,
@@ -133,6 +134,7 @@ ROWS = [
         {**APART, "transform.*.weight": ones, "transform.*.bias": zeros},
     ),
     (lambda: TalkingHeadsAttention(A, 4), {**HEADS, "*.mix_before": identity, "*.mix_after": identity}),
+    (lambda: DistanceAttention(A, 2), HEADS),
     (lambda: GatedAttention(A, 2), {**HEADS, "finish.gate.weight": glorot}),
     (lambda: GatedAttention(A, 2, per="head"), {**HEADS, "finish.gate.weight": glorot}),
     (

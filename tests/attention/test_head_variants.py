@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from heedful import DifferentialAttention, GatedAttention, LatentAttention, MultiHeadAttention, TalkingHeadsAttention
+from heedful import (
+    DifferentialAttention,
+    DistanceAttention,
+    GatedAttention,
+    LatentAttention,
+    MultiHeadAttention,
+    TalkingHeadsAttention,
+)
 from heedful.attention.base import Attention
 from heedful.attention.differential import first_lam
 from heedful.attention.scores import ScaledDotScore
@@ -34,6 +41,7 @@ LAYERS = {
     "gate for each feature": lambda window=None: GatedAttention(DIM, HEADS, attention=inner(window)),
     "gate for each head": lambda window=None: GatedAttention(DIM, HEADS, attention=inner(window), per="head"),
     "talking": lambda window=None: TalkingHeadsAttention(DIM, HEADS, window=window),
+    "distance": lambda window=None: DistanceAttention(DIM, HEADS, window),
     "difference": lambda window=None: DifferentialAttention(DIM, HEADS, layer=2, window=window),
     "latent": lambda window=None: LatentAttention(DIM, HEADS, 5, rotary_dim=2, query_latent_dim=7, window=window),
     "wide latent": lambda window=None: LatentAttention(DIM, HEADS, 5, head_dim=3, rotary_dim=2, window=window),
@@ -155,6 +163,17 @@ def test_talking_heads_by_a_loop():
     maps = [torch.softmax(one.masked_fill(~mask, -torch.inf), -1) for one in logits]
     mixed = [sum(own.mix_after[h, g] * maps[g] for g in range(HEADS)) for h in range(HEADS)]
     assert_close(layer(query, key, mask=mask, need_weights=True).weights, torch.stack(mixed, 1))
+
+
+def test_what_is_near_gets_the_weight_whatever_both_sides_are_shifted_by():
+    layer, query, key = randomised(DistanceAttention(DIM, HEADS)), draw(BATCH, 4, DIM), draw(BATCH, 5, DIM)
+    size, weights = DIM // HEADS, layer(query, key, need_weights=True).weights
+    for head in range(HEADS):
+        rows = layer.query_proj.weight[head * size : (head + 1) * size]
+        between = (query @ rows.T).unsqueeze(2) - (key @ rows.T).unsqueeze(1)
+        assert_close(weights[:, head], torch.softmax(-between.square().sum(-1) / size**0.5, -1))
+    assert_close(layer(query + 7, key + 7, need_weights=True).weights, weights)
+    assert sum(one is layer.query_proj.weight for one in layer.parameters()) == 1
 
 
 def test_differences_by_a_loop_and_their_sums():

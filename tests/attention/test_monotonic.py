@@ -158,6 +158,7 @@ def forward_transition(rows):
 # how it is built, its weights for the visible scores of all queries in order
 ROWS = {
     "monotonic": (lambda: MonotonicNormalizer(noise=0.0), monotonic),
+    "monotonic, classic": (lambda: MonotonicNormalizer(noise=0.0, method="classic"), monotonic),
     "monotonic, recursive": (lambda: MonotonicNormalizer(hard=False).eval(), monotonic_recursive),
     "stepwise": (lambda: StepwiseNormalizer(noise=0.0), stepwise),
     "stepwise, absorb": (lambda: StepwiseNormalizer(noise=0.0, absorb=True), lambda rows: stepwise(rows, absorb=True)),
@@ -436,7 +437,9 @@ def long_weights(name, rows):
 
 
 # the two of chunks add one softmax to the monotonic ones: tests/attention/test_chunkwise.py
-@pytest.mark.parametrize("name", [name for name in ROWS if not name.startswith(("constrained", "chunk", "look"))])
+@pytest.mark.parametrize(
+    "name", [name for name in ROWS if not name.startswith(("constrained", "chunk", "look", "monotonic, classic"))]
+)
 @pytest.mark.parametrize(("spread", "error"), [(1.0, 1e-5), (30.0, 1e-3)])
 def test_long_memories_and_targets_in_float32(name, spread, error):
     """2,000 keys, 200 queries; scores of 100 carry a rounding of 1e-5 into each exponent, 200 times."""
@@ -471,9 +474,13 @@ def test_the_papers_division_is_the_same_in_short_memories_and_loses_all_weight_
         stop, previous = torch.full((keys,), 0.5, dtype=torch.float64), torch.rand(keys, dtype=torch.float64) / keys
         products = torch.cat((torch.ones(1, dtype=torch.float64), (1 - stop[:-1]).cumprod(0)))
         divided = stop * products * (previous / products.clamp(1e-10, 1)).cumsum(0)
-        weights, _ = MonotonicNormalizer(noise=0.0)(torch.zeros(1, 1, keys).double(), None, previous.unsqueeze(0))
+        energy, state = torch.zeros(1, 1, keys).double(), previous.unsqueeze(0)
+        weights, _ = MonotonicNormalizer(noise=0.0)(energy, None, state)
         error = ((divided - weights[0, 0]) / weights[0, 0]).abs().max()
         assert error < 1e-9 if agrees else error > 0.99
+        assert_close(MonotonicNormalizer(noise=0.0, method="classic")(energy, None, state)[0][0, 0], divided)
+    with pytest.raises(ValueError, match="method is 'fast'; expected"):
+        MonotonicNormalizer(method="fast")
 
 
 @pytest.mark.parametrize("kind", [MonotonicNormalizer, StepwiseNormalizer])

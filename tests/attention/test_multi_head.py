@@ -9,7 +9,14 @@ from torch import nn
 
 from heedful.attention import Attention, MultiHeadAttention, QueryKeyTransform
 from heedful.attention.normalizers import Entmax15Normalizer, MonotonicNormalizer
-from heedful.attention.scores import AdditiveScore, DotScore, GeneralScore, LocationSensitiveScore, ScaledDotScore
+from heedful.attention.scores import (
+    AdditiveScore,
+    DotScore,
+    GeneralScore,
+    LocationSensitiveScore,
+    PerHeadScore,
+    ScaledDotScore,
+)
 from heedful.attention.state import reorder
 from heedful.attention.windows import CausalWindow, SlidingWindow
 from heedful.functional import padding_mask
@@ -48,11 +55,21 @@ VARIANTS = {
     "entmax": lambda: make(Attention(GeneralScore(3, 3), normalizer=Entmax15Normalizer())),
     "location": lambda: make(Attention(LocationSensitiveScore(3, 3, hidden_dim=5)), kv_heads=2),
     "monotonic": lambda: make(Attention(ScaledDotScore(3), normalizer=MonotonicNormalizer(noise=0.0, hard=False))),
+    "own additive": lambda: make(Attention(PerHeadScore([AdditiveScore(3, 3, hidden_dim=5) for _ in range(HEADS)]))),
+    "own widths": lambda: make(
+        Attention(PerHeadScore([LocationSensitiveScore(3, 3, 5, filters=2, width=width) for width in (1, 3, 5, 7)]))
+    ),
     "rms": lambda: make(transform=QueryKeyTransform(3, "rms")),
     "l2": lambda: make(transform=QueryKeyTransform(3, "l2"), kv_heads=2),
     "rotated": lambda: make(transform=QueryKeyTransform(3, "layer", RotaryPositions(2))),
 }
 each_variant = pytest.mark.parametrize("build", VARIANTS.values(), ids=VARIANTS)
+
+
+def attention_of_head(attention, head):
+    if not isinstance(attention.score, PerHeadScore):
+        return attention
+    return Attention(attention.score.scores[head], attention.window, attention.normalizer)
 
 
 def by_hand(layer, query, key, value, mask):
@@ -70,7 +87,8 @@ def by_hand(layer, query, key, value, mask):
         if layer.transform is not None:
             q = layer.transform.query(q.unsqueeze(1)).squeeze(1)
             k = layer.transform.key(k.unsqueeze(1)).squeeze(1)
-        output = layer.attention(q, k, project(layer.value_proj, value, kv), mask, need_weights=True)
+        one = attention_of_head(layer.attention, head)
+        output = one(q, k, project(layer.value_proj, value, kv), mask, need_weights=True)
         contexts.append(output.context)
         weights.append(output.weights)
     joined = torch.cat(contexts, -1) @ layer.output_proj.weight.T
@@ -334,3 +352,26 @@ def test_what_does_not_fit_is_refused_in_a_call():
             layer(*arguments)
     with pytest.raises(ValueError, match=r"^norm is .batch."):
         QueryKeyTransform(3, "batch")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.messages
+def test_heads_with_scores_of_their_own_are_told_what_does_not_fit():
+    def of(*scores, kv_heads=None):
+        return lambda: MultiHeadAttention(8, 2, num_kv_heads=kv_heads, attention=Attention(PerHeadScore(scores)))
+
+    one, other = AdditiveScore(4, 4, 5), AdditiveScore(4, 4, 5)
+    assert of(one, other)()
+    for build, words in (
+        (of(one), "PerHeadScore has 1 scores for num_heads=2 and num_kv_heads=2; expected one for each head, and keys"),
+        (of(one, other, kv_heads=1), "for num_heads=2 and num_kv_heads=1; expected"),
+        (lambda: of(one, other)().grouped(1), "for num_heads=2 and num_kv_heads=1; expected"),
+        (of(one, one), "there are 2 scores; expected one for each head, each built by itself"),
+        (of(), "there are 0 scores; expected one for each head"),
+        (of(one, DotScore(4)), "the scores differ: AdditiveScore of 4 and 4 features"),
+        (of(one, AdditiveScore(4, 4, 6)), r"the scores differ: .*memory \[\(5,\)\].*memory \[\(6,\)\]"),
+        (of(one, "additive"), "a score is 'additive'; expected an instance of Score"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            build()
+    with pytest.raises(ValueError, match="a batch of 3 came to numbers of 2 heads"):
+        Attention(PerHeadScore([one, other]))(torch.ones(3, 1, 4), torch.ones(3, 2, 4))

@@ -12,7 +12,15 @@ import torch
 
 from heedful.attention import Attention, normalizers, scores, windows
 from heedful.attention.normalizers import ForwardTransitionNormalizer, Normalizer
-from heedful.attention.scores import CoverageScore, DotScore, PairedScore, Score, SoftcapScore, TransitionScore
+from heedful.attention.scores import (
+    CoverageScore,
+    DotScore,
+    PairedScore,
+    PerHeadScore,
+    Score,
+    SoftcapScore,
+    TransitionScore,
+)
 from heedful.attention.state import reorder
 from heedful.attention.windows import (
     AndWindow,
@@ -36,6 +44,7 @@ AROUND = {
     "OrWindow": lambda: OrWindow(AttentionWindow(1, 1), CausalWindow()),
     "ScoreBias": lambda: ScoreBias(lambda query, key: -0.5 * (query - key).abs().double()),
     "SoftcapScore": lambda: SoftcapScore(CoverageScore(DIM, DIM, 5), 3.0),
+    "PerHeadScore": lambda: PerHeadScore([CoverageScore(DIM, DIM, 5)]),
 }
 SCORES = sorted(exported(scores, Score) - {"PairedScore", "TransitionScore"})
 WINDOWS = sorted(exported(windows, Window))

@@ -34,6 +34,7 @@ from heedful.attention.scores import (
     LocationScore,
     LocationSensitiveScore,
     NormalizedAdditiveScore,
+    PerHeadScore,
     RbfScore,
     ScaledDotScore,
     Score,
@@ -169,6 +170,11 @@ SCORES = [
     ScoreRow(
         lambda: SoftcapScore(ScaledDotScore(4), 1.5),
         lambda query, key, p: 1.5 * torch.tanh(dot(query, key, p) / math.sqrt(4) / 1.5),
+    ),
+    # several heads stand in test_multi_head.py
+    ScoreRow(
+        lambda: PerHeadScore([AdditiveScore(4, 6, 11)]),
+        lambda query, key, p: additive(query, key, {name.removeprefix("scores.0."): each for name, each in p.items()}),
     ),
 ]
 

@@ -19,6 +19,7 @@ from .coverage import CoverageAttention as CoverageAttention
 from .coverage import LinguisticCoverageAttention as LinguisticCoverageAttention
 from .coverage import NeuralCoverageAttention as NeuralCoverageAttention
 from .differential import DifferentialAttention as DifferentialAttention
+from .distance import DistanceAttention as DistanceAttention
 from .dynamic_convolution import DynamicConvolutionAttention as DynamicConvolutionAttention
 from .features import FeatureAttention as FeatureAttention
 from .features import FeatureTemporalAttention as FeatureTemporalAttention

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import heedful.attention
 from heedful.attention import normalizers, scores, windows
 
-Kind = Literal["score", "window", "normalizer", "mechanism", "pooling", "layer", "loss", "position", "measure"]
+Kind = Literal["score", "window", "normalizer", "mechanism", "pooling", "layer", "loss", "position", "measure", "alias"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Entry:
         name: as it is imported.
         kind: "score", "window", "normalizer", "mechanism" for a layer that is called as `Attention` is, "pooling" for
             one that takes a sequence alone, or "layer" for one that is called otherwise: it points, copies, or reads
-            several sequences; "loss", "position" and "measure" are those of `heedful.tasks.companions`.
+            several sequences; "loss", "position" and "measure" are those of `heedful.tasks.companions`, "alias" those
+            of `heedful.tasks.aliases`.
         file: where it stands, from the package's folder on.
         paper: authors and title.
         place: section or equation.

@@ -6,7 +6,9 @@ from .source import SEE_2017, TU_2016, mechanism
 
 
 @mechanism(SEE_2017(place="section 2.3"))
-def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attention:  # noqa: N802
+def CoverageAttention(  # noqa: N802
+    query_dim: int, key_dim: int, hidden_dim: int, coverage_enabled: bool = True
+) -> Attention:
     """Softmax of `energy . tanh(W query + U key + w c + b)`, `c` the sum of the weights that each key received.
 
     The queries are scanned one by one.
@@ -15,6 +17,8 @@ def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attentio
         query_dim: features of a query (a decoder state).
         key_dim: features of a key (an encoder output).
         hidden_dim: features of the tanh layer.
+        coverage_enabled: read the coverage; the paper trains without it at first (`attention.score.coverage_enabled`
+            turns it on).
 
     State: the sum of the weights.
 
@@ -27,7 +31,7 @@ def CoverageAttention(query_dim: int, key_dim: int, hidden_dim: int) -> Attentio
     >>> CoverageAttention(query_dim=4, key_dim=5, hidden_dim=7)(torch.ones(2, 3, 4), torch.ones(2, 6, 5)).context.shape
     torch.Size([2, 3, 5])
     """
-    return Attention(CoverageScore(query_dim, key_dim, hidden_dim))
+    return Attention(CoverageScore(query_dim, key_dim, hidden_dim, coverage_enabled))
 
 
 @mechanism(TU_2016(place="section 3.1.1, linguistic coverage"))

@@ -9,7 +9,9 @@ from heedful.layers import Linear
 from .base import Attention
 from .contract import check_key, check_value
 from .heads import split_heads
+from .projections import merge_heads
 from .query_key_transform import QueryKeyTransform
+from .scores import PerHeadScore
 
 
 class HeadProjections(nn.Module):
@@ -81,6 +83,18 @@ class HeadProjections(nn.Module):
         keys, values = (split_heads(one, self.num_kv_heads) for one in pair)
         return keys, values
 
+    def merge_kv_heads(self, num_kv_heads: int) -> None:
+        """Have fewer heads for keys and values, each the mean of those that it replaces.
+
+        Raises:
+            ValueError: the number is no divisor of those that there are.
+        """
+        _refusals.check_sizes(num_kv_heads=num_kv_heads)
+        check_divides("num_kv_heads", num_kv_heads, "that of the layer", self.num_kv_heads)
+        self.num_kv_heads = num_kv_heads
+        for projection in (self.key_proj, self.value_proj):
+            merge_heads(projection, num_kv_heads, self.head_dim)
+
     def share(self, heads: Tensor) -> Tensor:
         """One head of keys or values for each head of queries: neighbours share."""
         times = self.num_heads // self.num_kv_heads
@@ -99,6 +113,20 @@ def check_divides(name: str, number: int, of_name: str, of: int) -> None:
         raise ValueError(
             f"{name} is {number}, which does not divide {of_name}, {of}. Use {' or '.join(map(str, sorted(near)))}."
         )
+
+
+def check_scores(attention: Attention, num_heads: int, num_kv_heads: int) -> None:
+    """Refuse scores of heads that are not as many as the heads, or whose keys are shared.
+
+    Raises:
+        ValueError: it is so.
+    """
+    for score in attention.modules():
+        if isinstance(score, PerHeadScore) and {num_heads, num_kv_heads} != {score.heads}:
+            raise ValueError(
+                f"PerHeadScore has {score.heads} scores for num_heads={num_heads} and num_kv_heads={num_kv_heads}; "
+                "expected one for each head, and keys for each. Use one score that all heads share, or other numbers."
+            )
 
 
 def check_head_dim(attention: Attention, transform: QueryKeyTransform | None, head_dim: int) -> None:

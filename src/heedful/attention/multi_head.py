@@ -2,19 +2,17 @@
 
 import copy
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from heedful import _refusals
 from heedful._pytree import map_tensors
 from heedful.functional import check_mask, hide
 
 from .base import Attention
 from .contract import AttentionLayer, AttentionOutput, AttentionState, Memory, check_query
-from .head_projections import HeadProjections, check_divides, check_head_dim
+from .head_projections import HeadProjections, check_head_dim, check_scores
 from .heads import HeadsMemory, fold, join_heads, split_heads, unfold
-from .projections import copy_weights, merge_heads
+from .projections import check_no_own_key, copy_weights
 from .query_key_transform import QueryKeyTransform
 from .scores import DotScore, ScaledDotScore
 from .source import VASWANI_2017
@@ -24,9 +22,9 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
     """`context = W_o [head_1; ..; head_H]`, `head_h = attention(W_q,h query, W_k,h key, W_v,h value)`.
 
     Every head is one `Attention`: any score, window and normaliser. Heads are further items of its batch, so that they
-    share its parameters, if it has any. With fewer heads for keys and values, query head `h` reads from head
-    `h // (num_heads / num_kv_heads)` of those (grouped queries, Ainslie et al. 2023; one of them is multi-query
-    attention, Shazeer 2019), and the memory is so much smaller.
+    share its parameters, if it has any; `PerHeadScore` gives each its own. With fewer heads for keys and values, query
+    head `h` reads from head `h // (num_heads / num_kv_heads)` of those (grouped queries, Ainslie et al. 2023; one of
+    them is multi-query attention, Shazeer 2019), and the memory is so much smaller.
 
     Args:
         query_dim: features of a query, and of the context.
@@ -82,6 +80,7 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
             bare = transform is not None and transform.norm == "l2"
             attention = Attention(DotScore(self.head_dim) if bare else ScaledDotScore(self.head_dim))
         check_head_dim(attention, transform, self.head_dim)
+        check_scores(attention, self.num_heads, self.num_kv_heads)
         self.attention, self.transform = attention, transform
         self.finish: nn.Module | None = None
 
@@ -100,18 +99,13 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
         >>> MultiHeadAttention.from_torch(nn.MultiheadAttention(8, 2, kdim=6, vdim=5)).value_dim
         5
         """
-        if layer.bias_k is not None or layer.add_zero_attn:
-            raise ValueError(
-                "the layer has add_bias_kv or add_zero_attn, a key of its own; expected a layer without. "
-                "SoftmaxOneNormalizer is softmax with a further key of score 0 and value 0."
-            )
+        check_no_own_key(layer)
         attention = Attention(ScaledDotScore(layer.embed_dim // layer.num_heads), dropout=layer.dropout)
         sizes = layer.embed_dim, layer.num_heads, layer.kdim, layer.vdim
         ours = cls(*sizes, attention=attention, bias=layer.in_proj_bias is not None)
         copy_weights(layer, ours.query_proj, ours.key_proj, ours.value_proj, ours.output_proj)
         return ours.train(layer.training)
 
-    @torch.no_grad()
     def grouped(self, num_kv_heads: int) -> "MultiHeadAttention":
         """A copy with fewer heads for keys and values, each the mean of those that it replaces (Ainslie et al. 2023).
 
@@ -126,12 +120,9 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
         >>> MultiHeadAttention(8, num_heads=4).grouped(2).key_proj.weight.shape
         torch.Size([4, 8])
         """
-        _refusals.check_sizes(num_kv_heads=num_kv_heads)
-        check_divides("num_kv_heads", num_kv_heads, "that of the layer", self.num_kv_heads)
+        check_scores(self.attention, self.num_heads, num_kv_heads)
         layer = copy.deepcopy(self)
-        layer.num_kv_heads = num_kv_heads
-        for projection in (layer.key_proj, layer.value_proj):
-            merge_heads(projection, num_kv_heads, self.head_dim)
+        layer.merge_kv_heads(num_kv_heads)
         return layer
 
     @property

@@ -6,6 +6,19 @@ from torch import nn
 from heedful.layers import Linear
 
 
+def check_no_own_key(layer: nn.MultiheadAttention) -> None:
+    """Refuse a layer of torch that adds a key of its own.
+
+    Raises:
+        ValueError: it does.
+    """
+    if layer.bias_k is not None or layer.add_zero_attn:
+        raise ValueError(
+            "the layer has add_bias_kv or add_zero_attn, a key of its own; expected a layer without. "
+            "SoftmaxOneNormalizer is softmax with a further key of score 0 and value 0."
+        )
+
+
 @torch.no_grad()
 def copy_weights(layer: nn.MultiheadAttention, query: Linear, key: Linear, value: Linear, output: Linear) -> None:
     """Give the four projections of heads a copy of the weights of torch's layer, packed into one matrix or not."""

@@ -237,9 +237,6 @@ GEMMA_2024 = partial(Source, paper="Gemma Team: Gemma 2: Improving Open Language
 NADARAYA_1964 = partial(Source, paper="Nadaraya: On Estimating Regression", year=1964)
 GRAVES_2013 = partial(Source, paper="Graves: Generating Sequences With Recurrent Neural Networks", year=2013)
 GRAVES_2014 = partial(Source, paper="Graves, Wayne and Danihelka: Neural Turing Machines", year=2014)
-ILSE_2018 = partial(
-    Source, paper="Ilse, Tomczak and Welling: Attention-based Deep Multiple Instance Learning", year=2018
-)
 KIM_2021 = partial(Source, paper="Kim, Papamakarios and Mnih: The Lipschitz Constant of Self-Attention", year=2021)
 PRESS_2022 = partial(
     Source,
@@ -254,10 +251,17 @@ RAFFEL_2020 = partial(
     paper="Raffel et al.: Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
     year=2020,
 )
-SEO_2017 = partial(Source, paper="Seo et al.: Bidirectional Attention Flow for Machine Comprehension", year=2017)
 SHAW_2018 = partial(
     Source, paper="Shaw, Uszkoreit and Vaswani: Self-Attention with Relative Position Representations", year=2018
 )
+AINSLIE_2023 = partial(
+    Source,
+    paper="Ainslie et al.: GQA: Training Generalized Multi-Query Transformer Models from Multi-Head Checkpoints",
+    year=2023,
+)
+HENRY_2020 = partial(Source, paper="Henry et al.: Query-Key Normalization for Transformers", year=2020)
+SHAZEER_2019 = partial(Source, paper="Shazeer: Fast Transformer Decoding: One Write-Head is All You Need", year=2019)
+WATANABE_2018 = partial(Source, paper="Watanabe et al.: ESPnet: End-to-End Speech Processing Toolkit", year=2018)
 # our own; what of it is not new stands on that page
 HEEDFUL_2026 = partial(Source, paper="heedful: docs/sine_attention.md", year=2026)
 

@@ -13,15 +13,16 @@ EXAMPLES = ("heedful list", "heedful list | grep -i local", "heedful list | cut 
 
 
 def command() -> None:
-    """List mechanisms and their parts, losses, positions and measures: paper, equation and year, state and cost.
+    """List mechanisms and their parts, losses, positions, measures, other names: paper, equation, year, state, cost.
 
     A terminal gets a paragraph for each. A pipe gets a line for each, its fields separated by tabs: kind, name, year,
-    paper, place in it, formula, file, state, time, memory.
+    paper, place in it, formula, file, state, time, memory. An alias has what it is called here for a formula.
     """
     from heedful.attention.catalogue import catalogue
+    from heedful.tasks.aliases import aliases
     from heedful.tasks.companions import companions
 
-    entries = [*catalogue(), *companions()]
+    entries = [*catalogue(), *companions(), *aliases()]
     if sys.stdout.isatty():
         show(entries)
         return
@@ -38,7 +39,7 @@ def show(entries: "list[Entry]") -> None:
 
     console = Console()
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
-        console.print(Text(f"{kind}s", style="bold underline"), end="\n\n")
+        console.print(Text("other names" if kind == "alias" else f"{kind}s", style="bold underline"), end="\n\n")
         for one in group:
             state = f"state: {one.state}; " if one.state else ""
             about = f"\n{one.paper}, {one.place}\n{state}time: {one.time}; memory: {one.memory}"

@@ -1,16 +1,19 @@
 """Monotonic attention: left to right, stop or go on; expected in training, hard at evaluation (Raffel et al. 2017)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from heedful import _refusals
 from heedful.attention.source import RAFFEL_2017
 
 from ._alignment import arrivals, first_place, grown, kept_where_empty, moved, one_hot, readable
 from ._stops import first_stop, first_stop_online
 from .base import Ask, Normalizer
+
+Method = Literal["exact", "classic"]
 
 
 def monotonic_weights(
@@ -31,6 +34,27 @@ def monotonic_weights(
     return torch.where(visible, torch.sigmoid(energy) * arrivals(previous, passing), 0.0)
 
 
+def classic_monotonic_weights(
+    energy: Float[Tensor, "batch keys"],
+    visible: Bool[Tensor, "batch keys"],
+    previous: Float[Tensor, "batch keys"],
+) -> Float[Tensor, "batch keys"]:
+    """`weights = p c cumsum(previous / clip(c, 1e-10, 1))`, `c[j] = prod_{l < j} (1 - p[l])`: as tensorflow has it.
+
+    Wrong where `c` falls below 1e-10: some 35 keys on with `p = 0.5`. For weights that were trained with it.
+
+    >>> always = torch.full((1, 3), 100.0)
+    >>> classic_monotonic_weights(always, torch.tensor([[False, True, True]]), torch.tensor([[1.0, 0.0, 0.0]]))
+    tensor([[0., 1., 0.]])
+    """
+    passed = moved(torch.where(visible, torch.sigmoid(-energy), 1.0), 1.0).cumprod(1)
+    arriving = passed * (previous / passed.clamp(1e-10, 1)).cumsum(1)
+    return torch.where(visible, torch.sigmoid(energy) * arriving, 0.0)
+
+
+_METHODS = {"exact": monotonic_weights, "classic": classic_monotonic_weights}
+
+
 class MonotonicNormalizer(Normalizer):
     """`weights[q, j] = p[j] sum_{k <= j} weights[q - 1, k] prod_{k <= l < j} (1 - p[l])`, with `p = sigmoid(scores)`.
 
@@ -47,6 +71,7 @@ class MonotonicNormalizer(Normalizer):
         noise: standard deviation of the normal noise on the scores, in training mode only.
         hard: choose one key in evaluation mode; otherwise the expectation there, too, without noise.
         lost: after a query without a stop, choose nothing any more (in evaluation mode), as in tensorflow's code.
+        method: "exact", or "classic", the paper's division with tensorflow's limits: for comparison with it alone.
 
     State: in evaluation mode with `hard`, the place of the last stop `[batch]`; otherwise the last weights
     `[batch, keys]`.
@@ -54,7 +79,7 @@ class MonotonicNormalizer(Normalizer):
     Cost: time queries * keys, one query after another; memory queries * keys.
 
     Raises:
-        ValueError: the noise is negative.
+        ValueError: the noise is negative, or the method is unknown.
 
     >>> normalizer = MonotonicNormalizer().eval()
     >>> weights, state = normalizer(torch.tensor([[[-1.0, 2.0, 3.0]]]), None)
@@ -66,11 +91,13 @@ class MonotonicNormalizer(Normalizer):
     stateful = True
     reads_log_odds = True
 
-    def __init__(self, noise: float = 1.0, hard: bool = True, lost: bool = False) -> None:
+    def __init__(self, noise: float = 1.0, hard: bool = True, lost: bool = False, method: Method = "exact") -> None:
         super().__init__()
+        if method not in _METHODS:
+            raise _refusals.unknown_choice("method", method, tuple(_METHODS))
         if not noise >= 0:
             raise ValueError(f"noise is {noise}; expected a standard deviation from 0 (no noise) up.")
-        self.noise, self.hard, self.lost = noise, hard, lost
+        self.noise, self.hard, self.lost, self.method = noise, hard, lost, method
 
     def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Tensor:
         """The first place, or all weight on the first visible key."""
@@ -91,7 +118,7 @@ class MonotonicNormalizer(Normalizer):
         if self.training and self.noise:
             energy = energy + self.noise * torch.randn_like(energy)
         previous = grown(state, energy.shape[1])
-        weights = monotonic_weights(energy, visible, previous)
+        weights = _METHODS[self.method](energy, visible, previous)
         return weights.unsqueeze(1), kept_where_empty(weights, previous, visible)
 
     @property

@@ -21,6 +21,8 @@ _LEAST_LEARNED = 0.01
 class SoftmaxNormalizer(Normalizer):
     """`weights[q, :] = softmax(scores[q, :] / temperature)`, the ordinary distribution over the visible keys.
 
+    A temperature for each query is a factor on what makes its scores, as `sharpness="query"` of `CosineScore` is.
+
     Args:
         temperature: above 1 flatter, below 1 sharper; where it is learned, its first value.
         learned: learn it, as `softplus(raw) + 0.01`; not in the papers.

@@ -22,6 +22,7 @@ from .location_sensitive import LocationSensitiveScore as LocationSensitiveScore
 from .neural_coverage import NeuralCoverageScore as NeuralCoverageScore
 from .normalized_additive import NormalizedAdditiveScore as NormalizedAdditiveScore
 from .paired import PairedScore as PairedScore
+from .per_head import PerHeadScore as PerHeadScore
 from .scaled_dot import ScaledDotScore as ScaledDotScore
 from .sine import SineScore as SineScore
 from .softcap import SoftcapScore as SoftcapScore
