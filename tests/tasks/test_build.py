@@ -12,7 +12,7 @@ from heedful.attention.catalogue import catalogue
 from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, Decoding, beam_search, greedy
 from heedful.functional import align_left
-from heedful.tasks.build import MECHANISMS, build_model
+from heedful.tasks.build import HEADED, MECHANISMS, build_model
 from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.parts import part_names
 from heedful.tasks.rebuild import unique_state
@@ -45,13 +45,13 @@ def test_a_tied_output_layer_projects_readout_units_to_those_of_a_token():
 
 def test_a_recipe_knows_every_mechanism_by_name():
     names = get_args(ModelOptions.model_fields["attention"].annotation)
-    assert sorted(names) == sorted(["bahdanau", "luong", "multi_head", "none", *MECHANISMS])
+    assert sorted(names) == sorted(["bahdanau", "luong", "none", *MECHANISMS, *HEADED])
 
 
-@pytest.mark.parametrize("name", [*MECHANISMS, "multi_head"])
+@pytest.mark.parametrize("name", [*MECHANISMS, *HEADED])
 @pytest.mark.parametrize("wiring", ["bahdanau", "luong", "luong_input_feeding", "look_between"])
 def test_a_mechanism_learns_and_decodes_in_every_wiring(name, wiring):
-    sizes = {"embedding_dim": 5, "units": 6, "decoder_layers": 2, "dropout": 0}
+    sizes = {"embedding_dim": 5, "units": 8, "decoder_layers": 2, "dropout": 0}
     options = ModelOptions(attention=name, wiring=wiring, transformer=TransformerOptions(heads=2), **sizes)
     assert options.score is None
     model = build_model(options, 11, 13)

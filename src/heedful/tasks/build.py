@@ -15,15 +15,18 @@ from heedful.attention import (
     BahdanauAttention,
     ChannelStatisticsPooling,
     CoverageAttention,
+    DifferentialAttention,
     DynamicConvolutionAttention,
     ForwardAttention,
     ForwardTransitionAttention,
+    GatedAttention,
     GatedPooling,
     GaussianMixtureAttention,
     HierarchicalAttention,
     IntraTemporalAttention,
     LastPooling,
     LastStateAttention,
+    LatentAttention,
     LinguisticCoverageAttention,
     LuongAttention,
     LuongLocalAttention,
@@ -38,6 +41,7 @@ from heedful.attention import (
     StepwiseAttention,
     StructuredSelfAttention,
     TacotronAttention,
+    TalkingHeadsAttention,
     VisualAttention,
 )
 from heedful.attention.normalizers import StraightThroughNormalizer
@@ -94,6 +98,16 @@ MECHANISMS: dict[str, Callable[[int, int, int], AttentionLayer]] = {
     "stepwise": StepwiseAttention,
     "visual": VisualAttention,
     "visual_hard": lambda *sizes: VisualAttention(*sizes, normalizer=StraightThroughNormalizer()),
+}
+# likewise, of (query_dim, heads, key_dim, hidden_dim): what divides the query's features among heads
+HEADED: dict[str, Callable[[int, int, int, int], AttentionLayer]] = {
+    "differential": lambda query_dim, heads, key_dim, _: DifferentialAttention(query_dim, heads, key_dim=key_dim),
+    "gated": lambda query_dim, heads, key_dim, _: GatedAttention(query_dim, heads, key_dim),
+    "latent": lambda query_dim, heads, key_dim, hidden_dim: LatentAttention(
+        query_dim, heads, hidden_dim, key_dim=key_dim
+    ),
+    "multi_head": lambda query_dim, heads, key_dim, _: MultiHeadAttention(query_dim, heads, key_dim),
+    "talking_heads": lambda query_dim, heads, key_dim, _: TalkingHeadsAttention(query_dim, heads, key_dim),
 }
 # what a forecaster looks at the series with, likewise
 INPUT_ATTENTIONS: dict[str, Callable[[int, int, int], AttentionLayer]] = {
@@ -377,9 +391,10 @@ def _decoder(options: ModelOptions, context_dim: int) -> Decoder:
 
 
 def _attention(options: ModelOptions, key_dim: int) -> AttentionLayer:
-    if options.attention == "multi_head":
+    if options.attention in HEADED:
+        sizes = options.decoder_units, options.transformer.heads, key_dim, options.attention_units
         try:
-            return MultiHeadAttention(options.decoder_units, options.transformer.heads, key_dim)
+            return HEADED[options.attention](*sizes)
         except ValueError as error:
             raise RecipeError(f"model.transformer.heads: {error}") from None
     if options.attention in MECHANISMS:

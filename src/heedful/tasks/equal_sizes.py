@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from heedful._errors import RecipeError
 
-from .build import build_task
+from .build import HEADED, build_task
 from .model_options import ModelOptions
 
 TRANSFORMER = "transformer"
@@ -109,10 +109,17 @@ def fit_size(model: ModelOptions, vocabulary: tuple[int, int], wanted: int, task
     key = _width_key(model, task)
     if key == "embedding_dim" and model.source_embeddings:
         return model  # whose file has one width
-    unit = model.transformer.heads if key == "decoder_units" and model.attention == "multi_head" else 1
+    unit = _divided_by(model) if key == "decoder_units" else 1
     first = _width(model, key) // unit
     steps = nearest(lambda width: count_parameters(_wide(model, key, unit * width), vocabulary, task), wanted, first)
     return _wide(model, key, unit * steps)
+
+
+def _divided_by(model: ModelOptions) -> int:
+    """What the units of a decoder have to be a multiple of."""
+    if model.attention not in HEADED:
+        return 1
+    return model.transformer.heads * (2 if model.attention == "differential" else 1)
 
 
 def width_of(model: ModelOptions, task: str = "translation") -> str:

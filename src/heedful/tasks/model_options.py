@@ -48,7 +48,7 @@ class ModelOptions(Section):
         merge: How two directions become one memory: "concat" or "sum".
         decoder_units: Units of a decoder layer.
         decoder_layers: Decoder layers; "look_between" needs two.
-        attention_units: Hidden features of the additive and the concat score.
+        attention_units: Hidden features of the additive and the concat score; what "latent" keeps of each word.
         readout_units: Features that a decoder step gives to the output layer; those of a token when left out.
         dropout: Rate of dropout, in [0, 1).
         tie_embeddings: Use the target embedding as the output matrix.
@@ -86,12 +86,15 @@ class ModelOptions(Section):
         "bahdanau",
         "luong",
         "coverage",
+        "differential",
         "dynamic_convolution",
         "forward",
         "intra_temporal",
         "linguistic_coverage",
         "forward_transition",
+        "gated",
         "gaussian_mixture",
+        "latent",
         "local_m",
         "local_p",
         "location",
@@ -102,6 +105,7 @@ class ModelOptions(Section):
         "neural_coverage",
         "sine",
         "stepwise",
+        "talking_heads",
         "visual",
         "visual_hard",
         "none",

@@ -31,7 +31,8 @@ class TransformerOptions(Section):
     `decoder_layers`, and `dropout` falls on the embeddings and on every residual branch.
 
     Args:
-        heads: Heads of every attention; they divide the width. Also those of `attention: multi_head`.
+        heads: Heads of every attention; they divide the width. Also those of `attention: multi_head`,
+            `gated`, `talking_heads`, `latent`, and of `differential`, whose twice as many divide it.
         kv_heads: Heads of keys and values; None: as many.
         hidden_units: Features between the two position-wise layers.
         activation: Between those: "relu", "gelu" or "swiglu".
