@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from heedful.attention import Attention, BahdanauAttention, LuongAttention, MultiHeadAttention
+from heedful.attention import (
+    Attention,
+    BahdanauAttention,
+    LatentAttention,
+    LinearAttention,
+    LuongAttention,
+    MultiHeadAttention,
+)
 from heedful.attention.normalizers import SparsemaxNormalizer
 from heedful.attention.scores import (
     AdditiveScore,
@@ -236,9 +243,28 @@ def test_a_window_that_reads_queries_of_another_size(window):
     assert Attention(GeneralScore(4, 6), window(4))
 
 
-def test_a_memory_is_what_remember_gives(attention):
-    with pytest.raises(TypeError, match=r"memory is of the type Tensor; .* as attention.remember\(key\) does"):
-        attention.step(QUERY[:, :1], KEY)
+LAYERS = {
+    "Memory": lambda: Attention(DotScore(4)),
+    "HeadsMemory": lambda: MultiHeadAttention(4, 2),
+    "LatentMemory": lambda: LatentAttention(4, 2, 3, rotary_dim=2),
+    "KernelMemory": lambda: LinearAttention(4, 2),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_memory_and_state_are_what_the_layer_gives(kind):
+    layer, query, key = LAYERS[kind](), torch.ones(1, 1, 4), torch.ones(1, 3, 4)
+    memory = layer.remember(key)
+    for other in [LAYERS[name]().remember(key) for name in LAYERS.keys() - {kind}] + [key]:
+        words = rf"memory is of the type {type(other).__name__}; expected an instance of {kind}\. .*attention\.remember"
+        for call in (lambda it=other: layer.step(query, it), lambda it=other: layer.extend(it, key)):
+            with pytest.raises(TypeError, match=words):
+                call()
+    with pytest.raises(
+        ValueError, match=r"state is of the type Tensor; expected an instance of AttentionState\. Build"
+    ):
+        layer.step(query, memory, query)
+    assert layer.step(query, memory, layer.begin(memory))
 
 
 @pytest.mark.parametrize("shape", [(KEYS + 1,), (QUERIES, KEYS + 1), (QUERIES + 1, 1), (BATCH, QUERIES + 1, KEYS)])

@@ -107,6 +107,7 @@ class Attention(AttentionLayer):
         value: Float[Tensor, "batch more value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> Memory:
+        self.check_memory(memory)
         return self.join(memory, self.remember(key, value, mask))
 
     def join(self, memory: Memory, more: Memory) -> Memory:
@@ -120,7 +121,7 @@ class Attention(AttentionLayer):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        _refusals.check_part("memory", memory, Memory, "attention.remember(key)")
+        self.check_memory(memory, state)
         check_query(query, memory.value.shape[0], self.query_dim, type(self.score).__name__)
         state = self.begin(memory) if state is None else state
         if self.stateful and query.shape[1] != 1:

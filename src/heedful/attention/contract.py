@@ -124,11 +124,23 @@ class AttentionLayer(nn.Module, ABC):
         query_dim: features of a query.
         key_dim: features of a key.
         context_dim: features of a context where the keys are the values.
+        memory_kind: class of what `remember` returns.
     """
 
     query_dim: int
     key_dim: int
     context_dim: int
+    memory_kind: type = Memory
+
+    def check_memory(self, memory: Any, state: Any = None) -> None:
+        """Refuse a memory, or a state, that is none of this layer.
+
+        Raises:
+            TypeError: the message says what came, and what returns one (a ValueError, too).
+        """
+        _refusals.check_part("memory", memory, self.memory_kind, "attention.remember(key)")
+        if state is not None:
+            _refusals.check_part("state", state, AttentionState, "attention.begin(memory)")
 
     @abstractmethod
     def forward(

@@ -70,6 +70,7 @@ class LatentAttention(LatentProjections, AttentionLayer):
 
     kind = "mechanism"
     source = DEEPSEEK_2024(place="section 2.1")
+    memory_kind = LatentMemory
 
     def __init__(
         self,
@@ -139,6 +140,7 @@ class LatentAttention(LatentProjections, AttentionLayer):
         value: None = None,
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> LatentMemory:
+        self.check_memory(memory)
         check_key(key, self.key_dim, type(self).__name__)
         more = self._remember(key, mask, memory.latent.shape[1])
         joined = join_masks(memory.mask, memory.latent, more.mask, more.latent)
@@ -155,6 +157,7 @@ class LatentAttention(LatentProjections, AttentionLayer):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
+        self.check_memory(memory, state)
         check_query(query, memory.latent.shape[0], self.query_dim, type(self).__name__)
         state = self.begin(memory) if state is None else state
         sizes = (self.num_heads, self.head_dim)

@@ -63,6 +63,7 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
 
     kind = "mechanism"
     source = VASWANI_2017(place="section 3.2.2")
+    memory_kind = HeadsMemory
 
     def __init__(
         self,
@@ -166,6 +167,7 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
         value: Float[Tensor, "batch more value_dim"] | None = None,
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> HeadsMemory:
+        self.check_memory(memory)
         more = self._remember(key, value, mask, memory.value.shape[2])
         return self._unfold(self.attention.join(Memory(*fold((memory.key, memory.value, memory.mask))), more))
 
@@ -176,6 +178,7 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
+        self.check_memory(memory, state)
         check_query(query, memory.value.shape[0], self.query_dim, type(self).__name__)
         state = self.begin(memory) if state is None else state
         shared = map_tensors(self.share, (memory.key, memory.value, memory.mask))

@@ -55,6 +55,7 @@ class AverageAttention(LinearTimeAttention):
     """
 
     source = ZHANG_XIONG_2018(place="section 3")
+    memory_kind = MeanMemory
     causal = True
 
     def __init__(self, dim: int, hidden_dim: int | None = None, gated: bool = True) -> None:

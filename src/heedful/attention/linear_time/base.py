@@ -156,6 +156,8 @@ class LinearTimeAttention(AttentionLayer):
         Raises:
             ValueError: this mechanism has no memory; the message says why.
         """
+        if not self.no_memory:
+            self.check_memory(memory)
         return self._gather(memory, key, value, mask)
 
     def begin(self, memory: Any, position: int = 0) -> AttentionState:
@@ -191,6 +193,7 @@ class LinearTimeAttention(AttentionLayer):
                 f"need_weights is True; {type(self).__name__} has none to give in steps, since its memory is summed up "
                 "and knows the single keys no longer. Call the layer with all keys, or leave need_weights out."
             )
+        self.check_memory(memory, state)
         state = self.begin(memory) if state is None else state
         check_query(query, state.position.shape[0], self.query_dim, type(self).__name__)
         if (self.causal or self.self_only) and query.shape[1] != 1:

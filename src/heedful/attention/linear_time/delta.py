@@ -124,6 +124,7 @@ class DeltaRuleAttention(LinearTimeAttention):
     """
 
     source = SCHLAG_2021(place="section 4.2")
+    memory_kind = DeltaMemory
     causal = True
 
     def __init__(self, dim: int, num_heads: int = 1, key_dim: int | None = None, value_dim: int | None = None) -> None:

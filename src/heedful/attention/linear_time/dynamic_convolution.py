@@ -39,6 +39,7 @@ class DynamicConvolution(LinearTimeAttention):
     """
 
     source = WU_2019(place="section 4")
+    memory_kind = LastValuesMemory
     self_only = True
 
     def __init__(self, dim: int, kernel_size: int, num_heads: int = 1, causal: bool = False) -> None:

@@ -38,6 +38,7 @@ class LightConvolution(LinearTimeAttention):
     """
 
     source = WU_2019(place="section 3")
+    memory_kind = LastValuesMemory
     self_only = True
 
     def __init__(self, dim: int, kernel_size: int, num_heads: int = 1, causal: bool = False) -> None:

@@ -85,6 +85,7 @@ class LinearAttention(LinearTimeAttention):
     """
 
     source = KATHAROPOULOS_2020(place="equations 4-7, causal 8-20")
+    memory_kind = KernelMemory
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class LinformerAttention(LinearTimeAttention):
     """
 
     source = WANG_2020(place="section 4")
+    memory_kind = CompressedMemory
 
     def __init__(
         self,

@@ -89,6 +89,7 @@ class PerformerAttention(LinearTimeAttention):
     """
 
     source = CHOROMANSKI_2021(place="section 2")
+    memory_kind = RandomFeatureMemory
     rows: Tensor
 
     def __init__(

@@ -117,6 +117,7 @@ class RetentionAttention(LinearTimeAttention):
     """
 
     source = SUN_2023(place="sections 2.1 and 2.2")
+    memory_kind = RetentionMemory
     causal = True
 
     def __init__(self, dim: int, num_heads: int = 1, key_dim: int | None = None, value_dim: int | None = None) -> None:

@@ -78,6 +78,7 @@ class SlidingAttention(LinearTimeAttention):
     """
 
     source = BELTAGY_2020(place="section 3.1")
+    memory_kind = LastKeysMemory
     self_only = True
 
     def __init__(
