@@ -89,7 +89,9 @@ class PerHeadScore(Score):
         need_weights: bool = False,
     ) -> tuple[Float[Tensor, "batch_heads queries value_dim"], Float[Tensor, "batch_heads queries keys"] | None]:
         mask = mask if mask is None else mask.expand(query.shape[0], *mask.shape[1:])
-        return _join(score.attend(*parts, need_weights) for score, parts in self._each(query, key, value, mask))
+        return _join(
+            score.attend(*parts, need_weights=need_weights) for score, parts in self._each(query, key, value, mask)
+        )
 
     def _each(self, *parts: Any) -> Iterator[tuple[Score, tuple[Any, ...]]]:
         """Each head's score, and its rows of tensors or pytrees in which heads stand side by side."""
