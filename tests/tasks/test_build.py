@@ -72,6 +72,18 @@ def test_a_mechanism_learns_and_decodes_in_every_wiring(name, wiring):
         assert_close(torch.tensor(best[0].log_probs[:5]), said)
 
 
+def test_weights_below_nothing_count_as_nothing_where_they_are_shown():
+    options = ModelOptions(attention="talking_heads", units=8, transformer=TransformerOptions(heads=2))
+    model = build_model(options, 11, 13).eval()
+    shown = model.align_heads(*BATCH)[0]
+    with torch.no_grad():
+        model.decoder.attention.attention.normalizer.mix_after[0] *= -1
+    (heads, _, _), mean = model.align_heads(*BATCH), model.align(*BATCH)
+    assert not heads[:, :, 0].any()
+    assert_close(heads[:, :, 1], shown[:, :, 1])
+    assert_close(mean, shown[:, 0, 1] / 2)
+
+
 @pytest.mark.parametrize("name", ["monotonic", "stepwise"])
 def test_a_model_that_only_looks_forward_takes_a_step_and_looks_only_forward(name):
     model = build_model(ModelOptions(attention=name, embedding_dim=5, units=6, dropout=0), 11, 13)

@@ -154,6 +154,7 @@ def test_ids_of_unknown_words_go_there_and_back():
 
 
 REFUSED = {
+    "model={attention: talking_heads, copies: true}": "copies needs weights that are shares",
     "model={attention: none, copies: true}": "copies needs to know what was looked at",
     "model.decoder=transformer": "copies goes with a recurrent decoder",
     "tokenizer.joint=false": "model.share_embeddings needs one vocabulary",

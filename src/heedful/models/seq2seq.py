@@ -77,19 +77,21 @@ class OutputLayer(nn.Module):
 def mean_of_heads(weights: Float[Tensor, "batch *heads steps keys"]) -> Float[Tensor, "batch steps keys"]:
     """Weights as they are, or their mean over all heads (of all layers).
 
+    Heads that talk, or are differences, may have weights below 0, which count as 0 here: a picture shows shares.
+
     >>> mean_of_heads(torch.tensor([[[[0.0, 1.0]], [[1.0, 0.0]]]]))
     tensor([[[0.5000, 0.5000]]])
     """
-    return weights if weights.dim() == 3 else weights.flatten(1, -3).mean(1)
+    return weights if weights.dim() == 3 else weights.flatten(1, -3).clamp_min(0).mean(1)
 
 
 def every_head(weights: Float[Tensor, "batch *heads steps keys"]) -> Float[Tensor, "batch layers heads steps keys"]:
-    """Weights with both axes; a look without heads, or of one layer, gets axes of length 1.
+    """Weights with both axes, those below 0 as 0; a look without heads, or of one layer, gets axes of length 1.
 
     >>> every_head(torch.ones(2, 3, 5)).shape, every_head(torch.ones(2, 4, 3, 5)).shape
     (torch.Size([2, 1, 1, 3, 5]), torch.Size([2, 1, 4, 3, 5]))
     """
-    return weights if weights.dim() == 5 else every_head(weights.unsqueeze(1))
+    return weights.clamp_min(0) if weights.dim() == 5 else every_head(weights.unsqueeze(1))
 
 
 class Seq2Seq(nn.Module):

@@ -12,6 +12,7 @@ from .transformer_options import TransformerOptions
 
 # every other attention is asked with the state after the update, and brings its own score
 _WIRINGS = {"bahdanau": "bahdanau", "none": "none"}
+_NO_SHARES = ("differential", "talking_heads")
 _SCORES = {"bahdanau": "additive", "luong": "general"}
 
 
@@ -174,10 +175,16 @@ class ModelOptions(Section):
             )
         if self.wiring == "look_between" and self.decoder_layers < 2:
             raise ValueError("wiring 'look_between' looks between two layers; set decoder_layers to 2 or more")
-        if self.decoder == "recurrent" and self.attention == "none" and (self.copies or self.repeated_looks):
+        shares = "copies" if self.copies else "repeated_looks" if self.repeated_looks else None
+        if shares and self.decoder == "recurrent" and self.attention == "none":
             raise ValueError(
-                f"{'copies' if self.copies else 'repeated_looks'} needs to know what was looked at, but attention is "
-                "'none'; set it to another, such as coverage"
+                f"{shares} needs to know what was looked at, but attention is 'none'; set it to another, such as "
+                "coverage"
+            )
+        if shares and self.attention in _NO_SHARES:
+            raise ValueError(
+                f"{shares} needs weights that are shares, but those of {self.attention} may be negative; use another "
+                "attention, such as gated, coverage or bahdanau"
             )
         if self.copies and self.decoder == "transformer":
             raise ValueError("copies goes with a recurrent decoder; set decoder to recurrent, or copies to false")
