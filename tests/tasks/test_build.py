@@ -75,10 +75,14 @@ def test_a_mechanism_learns_and_decodes_in_every_wiring(name, wiring):
 def test_weights_below_nothing_count_as_nothing_where_they_are_shown():
     options = ModelOptions(attention="talking_heads", units=8, transformer=TransformerOptions(heads=2))
     model = build_model(options, 11, 13).eval()
-    shown = model.align_heads(*BATCH)[0]
+    shown, _, _ = model.align_heads(*BATCH)
     with torch.no_grad():
-        model.decoder.attention.attention.normalizer.mix_after[0] *= -1
-    (heads, _, _), mean = model.align_heads(*BATCH), model.align(*BATCH)
+        model.get_parameter("decoder.attention.attention.normalizer.mix_after")[0].mul_(-1)
+    heads, _, _ = model.align_heads(*BATCH)
+    mean = model.align(*BATCH)
+    assert shown is not None
+    assert heads is not None
+    assert mean is not None
     assert not heads[:, :, 0].any()
     assert_close(heads[:, :, 1], shown[:, :, 1])
     assert_close(mean, shown[:, 0, 1] / 2)
