@@ -4,6 +4,7 @@ Each function returns the error to raise: what came, what was expected, the way 
 """
 
 from collections.abc import Sequence
+from numbers import Real
 
 Shape = Sequence[int | None]
 SEQUENCE = "[batch, steps, features]"
@@ -135,6 +136,17 @@ def check_sizes(least: int = 1, **sizes: object) -> None:
             raise no_size(name, size, least)
 
 
+def check_numbers(**numbers: object) -> None:
+    """Refuse what is no number.
+
+    Raises:
+        WrongTypeError: names the first such.
+    """
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, Real):
+            raise WrongTypeError(f"{name} is {number!r}; expected a number.")
+
+
 def check_part(name: str, given: object, kind: type, example: str) -> None:
     """Refuse what is no built `kind`, such as its name or its class.
 
@@ -156,7 +168,8 @@ def no_share(given: object) -> ValueError:
 
 def other_energies(score: str, given: int, normalizer: str, read: int) -> ValueError:
     """A normaliser reads more scores of each key than are given, or fewer."""
-    instead = "PairedScore(first, second)" if read > given else "SoftmaxNormalizer"
+    two = f"a normalizer that reads {given}, such as ChunkwiseNormalizer" if given == 2 else f"a score with {read}"
+    instead = "PairedScore(first, second)" if read > given else two
     return ValueError(
         f"{score} gives {given} {'score' if given == 1 else 'scores'} of each key, but {normalizer} reads {read}; "
         f"expected the same number. Use {instead}."

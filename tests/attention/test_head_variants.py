@@ -251,12 +251,17 @@ def test_a_latent_memory_is_small():
     ("build", "message"),
     [
         (lambda: GatedAttention(DIM, HEADS, per="row"), "per is 'row'"),
-        (lambda: DifferentialAttention(DIM, 4), "num_heads is 8, which does not divide query_dim, 12. Use 4 or 6."),
+        (
+            lambda: DifferentialAttention(DIM, 4),
+            "num_heads is 4, of 2 parts each, which does",
+        ),
         (lambda: DifferentialAttention(DIM, 3, layer=0), "layer is 0"),
         (lambda: LatentAttention(DIM, 5, 3), "num_heads is 5, which does not divide query_dim, 12; give head_dim."),
         (lambda: LatentAttention(DIM, 3, 0), "latent_dim is 0"),
         (lambda: LatentAttention(DIM, 3, 4, head_dim=0), "head_dim is 0"),
         (lambda: LatentAttention(DIM, 3, 4, window=LocalPredictiveWindow(DIM)), "window is a LocalPredictiveWindow"),
+        (lambda: LatentAttention(DIM, 3, 4)(*3 * [torch.ones(2, 4, DIM)]), "value is given, but LatentAttention makes"),
+        (lambda: LatentAttention(DIM, 3, 4).remember(*2 * [torch.ones(2, 4, DIM)]), "value is given, but LatentAtt"),
         (lambda: LatentAttention(DIM, 3, 4).remember(torch.ones(2, 4, 5)), "key has 5 features"),
         (lambda: LatentAttention(DIM, 3, 4, rotary_dim=3), "dim is 3; expected an even number"),
     ],

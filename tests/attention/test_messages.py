@@ -6,15 +6,26 @@ import torch
 from heedful.attention import (
     Attention,
     BahdanauAttention,
+    FlatMultiSourceAttention,
     LatentAttention,
+    LearnedQueryPooling,
     LinearAttention,
     LuongAttention,
     MultiHeadAttention,
+    MultiSourceAttention,
+    TwoLevelAttention,
 )
-from heedful.attention.normalizers import SparsemaxNormalizer
+from heedful.attention.normalizers import (
+    ConstrainedSoftmaxNormalizer,
+    MonotonicNormalizer,
+    SoftmaxNormalizer,
+    SparsemaxNormalizer,
+)
 from heedful.attention.scores import (
     AdditiveScore,
+    BilinearScore,
     ConcatScore,
+    DistanceScore,
     DotScore,
     GeneralScore,
     PairedScore,
@@ -226,6 +237,17 @@ def test_what_is_no_tensor_at_all(attention, place):
         (lambda: SoftcapScore("dot"), "score is 'dot'; expected an instance of Score"),
         (lambda: TransitionScore("dot"), "score is 'dot'; expected an instance of Score"),
         (lambda: PairedScore(DotScore(4), "dot"), "second is 'dot'; expected an instance of Score"),
+        (lambda: TwoLevelAttention(3, DotScore(4)), "a score is of the type int; expected an instance of Score"),
+        (lambda: LearnedQueryPooling(3), "attention is of the type int; expected an instance of AttentionLayer"),
+        (lambda: FlatMultiSourceAttention(DotScore(4), [3]), "attention is of the type DotScore; expected an instance"),
+        (lambda: MultiSourceAttention(3), "attentions is of the type int; expected a list, one for each source"),
+        (lambda: MultiSourceAttention([3]), "an attention is of the type int; expected an instance of Attention"),
+        (lambda: BilinearScore(4, 6, "tanh"), "activation is 'tanh'; expected a function, such as torch.tanh"),
+        (lambda: Attention(DotScore(4), dropout="0.1"), "dropout is '0.1'; expected a number"),
+        (lambda: SoftmaxNormalizer(None), "temperature is None; expected a number"),
+        (lambda: MonotonicNormalizer(noise=True), "noise is True; expected a number"),
+        (lambda: ConstrainedSoftmaxNormalizer("2"), "fertility is '2'; expected a number"),
+        (lambda: DistanceScore(4, "1"), "gamma is '1'; expected a number"),
         (lambda: AndWindow("causal"), "a window is 'causal'; expected an instance of Window"),
         (lambda: OrWindow(CausalWindow), r"Build one, as CausalWindow\(...\) does"),
     ],
@@ -260,6 +282,8 @@ def test_memory_and_state_are_what_the_layer_gives(kind):
         for call in (lambda it=other: layer.step(query, it), lambda it=other: layer.extend(it, key)):
             with pytest.raises(TypeError, match=words):
                 call()
+    with pytest.raises(ValueError, match="state is of 2 batch items but query and memory of 1; expected as many"):
+        layer.step(query, memory, layer.begin(layer.remember(key.repeat(2, 1, 1))))
     with pytest.raises(
         ValueError, match=r"state is of the type Tensor; expected an instance of AttentionState\. Build"
     ):

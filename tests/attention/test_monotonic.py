@@ -479,8 +479,6 @@ def test_the_papers_division_is_the_same_in_short_memories_and_loses_all_weight_
         error = ((divided - weights[0, 0]) / weights[0, 0]).abs().max()
         assert error < 1e-9 if agrees else error > 0.99
         assert_close(MonotonicNormalizer(noise=0.0, method="classic")(energy, None, state)[0][0, 0], divided)
-    with pytest.raises(ValueError, match="method is 'fast'; expected"):
-        MonotonicNormalizer(method="fast")
 
 
 @pytest.mark.parametrize("kind", [MonotonicNormalizer, StepwiseNormalizer])

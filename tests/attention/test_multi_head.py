@@ -7,8 +7,23 @@ import pytest
 import torch
 from torch import nn
 
-from heedful.attention import Attention, MultiHeadAttention, QueryKeyTransform
-from heedful.attention.normalizers import Entmax15Normalizer, MonotonicNormalizer
+from heedful.attention import (
+    Attention,
+    DifferentialAttention,
+    DistanceAttention,
+    MultiHeadAttention,
+    QueryKeyTransform,
+    TalkingHeadsAttention,
+)
+from heedful.attention.differential import DifferentialNormalizer
+from heedful.attention.normalizers import (
+    AlphaEntmaxNormalizer,
+    Entmax15Normalizer,
+    MonotonicNormalizer,
+    SigmoidNormalizer,
+    SoftmaxNormalizer,
+    SoftmaxOneNormalizer,
+)
 from heedful.attention.scores import (
     AdditiveScore,
     DotScore,
@@ -18,7 +33,9 @@ from heedful.attention.scores import (
     ScaledDotScore,
 )
 from heedful.attention.state import reorder
-from heedful.attention.windows import CausalWindow, SlidingWindow
+from heedful.attention.talking_heads import TalkingHeadsNormalizer
+from heedful.attention.windows import AlibiBias, AndWindow, BucketedRelativeBias, CausalWindow, SlidingWindow
+from heedful.attention.windows.alibi import alibi_slopes
 from heedful.functional import padding_mask
 from heedful.layers import RotaryPositions
 from tests.tolerances import assert_close
@@ -361,10 +378,13 @@ def test_heads_with_scores_of_their_own_are_told_what_does_not_fit():
 
     one, other = AdditiveScore(4, 4, 5), AdditiveScore(4, 4, 5)
     assert of(one, other)()
+    assert of(one)()(torch.ones(3, 1, 8), torch.ones(3, 2, 8))
     for build, words in (
-        (of(one), "PerHeadScore has 1 scores for num_heads=2 and num_kv_heads=2; expected one for each head, and keys"),
-        (of(one, other, kv_heads=1), "for num_heads=2 and num_kv_heads=1; expected"),
-        (lambda: of(one, other)().grouped(1), "for num_heads=2 and num_kv_heads=1; expected"),
+        (of(one, other, AdditiveScore(4, 4, 5)), "PerHeadScore has numbers for 3 heads, but num_heads is 2; expected"),
+        (of(one, other, kv_heads=1), "PerHeadScore has a score for each of 2 heads, but num_kv_heads is 1; expected"),
+        (lambda: of(one, other)().grouped(1), "PerHeadScore has a score for each of 2 heads, but num_kv_heads is 1"),
+        (lambda: PerHeadScore([PerHeadScore([one, other])]), "a score has scores of heads itself; expected one"),
+        (lambda: PerHeadScore(one), "scores is of the type AdditiveScore; expected a list, a score for each head"),
         (of(one, one), "there are 2 scores; expected one for each head, each built by itself"),
         (of(), "there are 0 scores; expected one for each head"),
         (of(one, DotScore(4)), "the scores differ: AdditiveScore of 4 and 4 features"),
@@ -375,3 +395,52 @@ def test_heads_with_scores_of_their_own_are_told_what_does_not_fit():
             build()
     with pytest.raises(ValueError, match="a batch of 3 came to numbers of 2 heads"):
         Attention(PerHeadScore([one, other]))(torch.ones(3, 1, 4), torch.ones(3, 2, 4))
+
+
+FOR_FOUR_HEADS = {
+    "AlibiBias": lambda: Attention(ScaledDotScore(4), AlibiBias(alibi_slopes(4))),
+    "BucketedRelativeBias": lambda: Attention(
+        ScaledDotScore(4), AndWindow(BucketedRelativeBias(heads=4), CausalWindow())
+    ),
+    "SoftmaxNormalizer": lambda: Attention(ScaledDotScore(4), None, SoftmaxNormalizer(learned=True, heads=4)),
+    "SoftmaxOneNormalizer": lambda: Attention(ScaledDotScore(4), None, SoftmaxOneNormalizer(learned=True, heads=4)),
+    "AlphaEntmaxNormalizer": lambda: Attention(ScaledDotScore(4), None, AlphaEntmaxNormalizer(learned=True, heads=4)),
+    "SigmoidNormalizer": lambda: Attention(ScaledDotScore(4), None, SigmoidNormalizer(learned=True, heads=4)),
+    "TalkingHeadsNormalizer": lambda: Attention(ScaledDotScore(4), None, TalkingHeadsNormalizer(4)),
+    "DifferentialNormalizer": lambda: Attention(ScaledDotScore(4), None, DifferentialNormalizer(4, 2, 0.2)),
+}
+
+
+@pytest.mark.messages
+@pytest.mark.parametrize("name", FOR_FOUR_HEADS)
+def test_numbers_for_other_heads_are_refused_before_items_can_mix(name):
+    build = FOR_FOUR_HEADS[name]
+    assert MultiHeadAttention(16, 4, attention=build())(torch.ones(3, 2, 16), torch.ones(3, 5, 16))
+    for heads in (2, 3):
+        with pytest.raises(
+            ValueError, match=f"{name} has numbers for 4 heads, but num_heads is {heads}; .* for {heads}"
+        ):
+            MultiHeadAttention(4 * heads, heads, attention=build())
+    with pytest.raises(ValueError, match=r"a batch of 3 came to numbers of 4 heads"):
+        build()(torch.ones(3, 2, 4), torch.ones(3, 5, 4))
+
+
+@pytest.mark.messages
+def test_parts_of_heads_that_are_none():
+    for build, words in (
+        (lambda: MultiHeadAttention(8, 2, transform="rms"), "transform is 'rms'; expected an instance of QueryKeyTr"),
+        (lambda: QueryKeyTransform(4, positions=3), "positions is of the type int; expected an instance of RotaryPos"),
+        (
+            lambda: MultiHeadAttention.from_torch(nn.Linear(4, 4)),
+            "layer is of the type Linear; expected an instance of",
+        ),
+        (lambda: MultiHeadAttention(8, 2)(torch.ones(1, 2, 8), [1]), "key is a list; expected a tensor"),
+        (lambda: DistanceAttention(8, 2).grouped(1), "queries and keys have one projection, .* Give key_proj a projec"),
+        (lambda: TalkingHeadsAttention(8, 0), "num_heads is 0; expected a whole number"),
+        (lambda: TalkingHeadsNormalizer(0), "num_heads is 0; expected a whole number"),
+        (lambda: DifferentialAttention(8, 0), "num_heads is 0; expected a whole number"),
+        (lambda: DifferentialAttention(8, 8), "num_heads is 8, of 2 parts each, which does not .* 8. Use 2 or 4."),
+        (lambda: DifferentialAttention(7, 1), "does not divide query_dim, 7. Make query_dim a multiple of 2."),
+    ):
+        with pytest.raises(ValueError, match=words):
+            build()

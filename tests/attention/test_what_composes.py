@@ -30,7 +30,18 @@ from heedful.attention.scores import (
     PairedScore,
     Score,
 )
-from heedful.attention.windows import AttentionWindow, LocalMonotonicWindow, LocalPredictiveWindow, Window
+from heedful.attention.windows import (
+    AlibiBias,
+    AndWindow,
+    AttentionWindow,
+    BucketedRelativeBias,
+    CausalWindow,
+    LocalMonotonicWindow,
+    LocalPredictiveWindow,
+    RelativeBias,
+    Window,
+)
+from heedful.attention.windows.alibi import alibi_slopes
 from tests.attention.rows import exported
 
 CHOICES = [GumbelSoftmaxNormalizer, HardmaxNormalizer, SampledHardNormalizer, StraightThroughNormalizer]
@@ -124,9 +135,15 @@ def test_what_never_holds_a_matrix_takes_neither_biases_nor_normalisers_nor_any_
 
 
 @pytest.mark.messages
-def test_latents_take_no_window_that_remembers_or_scales():
-    for window in (LocalPredictiveWindow(8), AttentionWindow(1, 1)):
+def test_latents_take_no_window_that_they_cannot_heed():
+    heads = AlibiBias(alibi_slopes(2)), BucketedRelativeBias(heads=2)
+    for window in (LocalPredictiveWindow(8), AttentionWindow(1, 1), RelativeBias(8, 2, value_dim=8), *heads):
         refused(
-            lambda window=window: LatentAttention(8, 2, 3, window=window),
-            f"window is a {type(window).__name__}; expected one without state and gain.",
+            lambda window=window: LatentAttention(8, 2, 3, window=AndWindow(CausalWindow(), window)),
+            " with a state, a gain, vectors for the values or numbers for each head; ",
+            "expected one without, such as CausalWindow or SlidingWindow. MultiHeadAttention takes any.",
         )
+    refused(
+        lambda: LatentAttention(8, 2, 3, window=RelativeBias(5, 2)), "query has 8 features; RelativeBias expected 5."
+    )
+    refused(lambda: LatentAttention(8, 2, 3, window="causal"), "window is 'causal'; expected an instance of Window.")

@@ -9,6 +9,7 @@ import torch
 from heedful._errors import RecipeError
 from heedful.attention import normalizers, scores, windows
 from heedful.attention.catalogue import catalogue
+from heedful.attention.scores import PerHeadScore
 from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, Decoding, beam_search, greedy
 from heedful.functional import align_left
@@ -214,13 +215,25 @@ def test_every_part_of_the_catalogue_has_a_name_in_a_recipe():
         assert named == {entry.name for entry in catalogue() if entry.kind == count.lower()}
 
 
+def test_heads_have_scores_of_their_own_from_a_recipe():
+    parts = {"score": {"name": "per_head", "scores": ["scaled_dot", {"name": "scaled_dot", "scale": 0.5}]}}
+    own = TransformerOptions(heads=2, cross=parts)
+    model = build_model(ModelOptions(architecture="transformer", embedding_dim=8, transformer=own), 11, 13)
+    (found,) = (part for part in model.modules() if isinstance(part, PerHeadScore))
+    assert [score.query_dim for score in found.scores] == [4, 4]
+
+
 @pytest.mark.messages
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"cross": {"window": {"name": "sliding", "left": -1, "right": 1}}}, ".cross.window: left is -1; expected"),
+        (
+            {"cross": {"normalizer": {"name": "softmax_one", "learned": True, "heads": 4}}},
+            ".cross: SoftmaxOneNorm",
+        ),
         ({"cross": {"window": {"name": "sliding", "left": 1}}}, ".cross.window: SlidingWindow.__init__() missing 1"),
-        ({"encoder_self": {"normalizer": {"name": "softmax", "temperature": "hot"}}}, ".encoder_self.normalizer: '<'"),
+        ({"encoder_self": {"normalizer": {"name": "softmax", "temperature": "hot"}}}, ".encoder_self.normalizer: temp"),
         (
             {"decoder_self": {"window": "local_predictive"}},
             ".decoder_self.window is 'local_predictive', which places queries over a source of known length; expected",

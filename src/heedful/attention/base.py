@@ -17,7 +17,16 @@ from heedful.layers.dropout import Dropout
 
 from .chosen_keys import choose_keys, read_chosen, spread
 from .composition import check_parts, wrong_key
-from .contract import AttentionLayer, AttentionOutput, AttentionState, Memory, check_key, check_query, check_value
+from .contract import (
+    AttentionLayer,
+    AttentionOutput,
+    AttentionState,
+    Memory,
+    check_key,
+    check_query,
+    check_state,
+    check_value,
+)
 from .memory import full_mask, join_memories
 from .normalizers import Normalizer, SoftmaxNormalizer
 from .scores import Score
@@ -55,6 +64,7 @@ class Attention(AttentionLayer):
         self, score: Score, window: Window | None = None, normalizer: Normalizer | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        _refusals.check_numbers(dropout=dropout)
         if not 0 <= dropout < 1:
             raise _refusals.no_share(dropout)
         _refusals.check_part("score", score, Score, "DotScore(64)")
@@ -121,8 +131,9 @@ class Attention(AttentionLayer):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        self.check_memory(memory, state)
+        self.check_memory(memory)
         check_query(query, memory.value.shape[0], self.query_dim, type(self.score).__name__)
+        check_state(state, query.shape[0])
         state = self.begin(memory) if state is None else state
         if self.stateful and query.shape[1] != 1:
             return self._scan(query, memory, memory.mask, state, need_weights)

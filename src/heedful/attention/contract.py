@@ -107,6 +107,22 @@ def check_value(value: Tensor, key: Tensor) -> None:
         raise _refusals.not_floats(value.dtype, "value")
 
 
+def check_state(state: Any, batch: int) -> None:
+    """Refuse what is no state, or one of another batch; `None` begins.
+
+    Raises:
+        ValueError: it is so (a TypeError, too, of what is none).
+    """
+    if state is None:
+        return
+    _refusals.check_part("state", state, AttentionState, "attention.begin(memory)")
+    if state.position.shape[0] != batch:
+        raise ValueError(
+            f"state is of {state.position.shape[0]} batch items but query and memory of {batch}; expected as many: "
+            "reorder memory and state together."
+        )
+
+
 def _check_tensor(name: str, given: object) -> None:
     if not isinstance(given, Tensor):
         raise _refusals.not_a_tensor(name, given)
@@ -132,15 +148,13 @@ class AttentionLayer(nn.Module, ABC):
     context_dim: int
     memory_kind: type = Memory
 
-    def check_memory(self, memory: Any, state: Any = None) -> None:
-        """Refuse a memory, or a state, that is none of this layer.
+    def check_memory(self, memory: Any) -> None:
+        """Refuse a memory that is none of this layer.
 
         Raises:
             TypeError: the message says what came, and what returns one (a ValueError, too).
         """
         _refusals.check_part("memory", memory, self.memory_kind, "attention.remember(key)")
-        if state is not None:
-            _refusals.check_part("state", state, AttentionState, "attention.begin(memory)")
 
     @abstractmethod
     def forward(

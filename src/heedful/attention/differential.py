@@ -11,6 +11,8 @@ from heedful import _refusals
 from heedful.functional import masked_softmax
 
 from .base import Attention
+from .head_projections import check_heads
+from .heads import heads_of
 from .multi_head import MultiHeadAttention
 from .normalizers import Normalizer
 from .scores import ScaledDotScore
@@ -26,11 +28,12 @@ class DifferentialNormalizer(Normalizer):
 
     Args:
         head_dim: features of a query of one half.
+        num_heads: pairs of heads.
         start: of `lam`.
 
     Parameters: `query_vectors`, `key_vectors` `[2, head_dim]`, normal with standard deviation 0.1.
 
-    >>> normalizer = DifferentialNormalizer(head_dim=3, start=0.2)
+    >>> normalizer = DifferentialNormalizer(head_dim=3, num_heads=1, start=0.2)
     >>> weights, _ = normalizer(torch.randn(2, 5, 7), None)
     >>> torch.allclose(weights.sum(-1), 1 - normalizer.lam)
     True
@@ -38,9 +41,9 @@ class DifferentialNormalizer(Normalizer):
 
     source = YE_2024(place="equations 1 and 2")
 
-    def __init__(self, head_dim: int, start: float) -> None:
+    def __init__(self, head_dim: int, num_heads: int, start: float) -> None:
         super().__init__()
-        self.start = start
+        self.start, self.heads = start, 2 * num_heads
         self.query_vectors = nn.Parameter(torch.empty(2, head_dim))
         self.key_vectors = nn.Parameter(torch.empty(2, head_dim))
         nn.init.normal_(self.query_vectors, std=0.1)
@@ -58,6 +61,7 @@ class DifferentialNormalizer(Normalizer):
         mask: Bool[Tensor, "#batch_heads #queries #keys"] | None,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch_heads queries keys"], Any]:
+        heads_of(scores.shape[0], self.heads, scores.device)
         pairs = masked_softmax(scores, mask).unflatten(0, (scores.shape[0] // 2, 2))
         difference = pairs[:, 0] - self.lam.to(scores.dtype) * pairs[:, 1]
         return difference.repeat_interleave(2, 0), state
@@ -125,8 +129,9 @@ def DifferentialAttention(  # noqa: N802
     """
     if not isinstance(layer, int) or layer < 1:
         raise _refusals.no_size("layer", layer)
-    start, head_dim = first_lam(layer), max(query_dim // (2 * num_heads), 1)
-    attention = Attention(ScaledDotScore(head_dim), window, DifferentialNormalizer(head_dim, start), dropout)
+    check_heads(query_dim, num_heads, each=2)
+    start, head_dim = first_lam(layer), query_dim // (2 * num_heads)
+    attention = Attention(ScaledDotScore(head_dim), window, DifferentialNormalizer(head_dim, num_heads, start), dropout)
     made = MultiHeadAttention(query_dim, 2 * num_heads, key_dim, attention=attention, bias=False)
     made.finish = PairNorm(2 * head_dim, start)
     return made

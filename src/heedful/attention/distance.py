@@ -1,6 +1,7 @@
 """Distance attention: heads look at what is near, queries and keys projected alike (Kim et al. 2021, section 3.2)."""
 
 from .base import Attention
+from .head_projections import check_heads
 from .multi_head import MultiHeadAttention
 from .scores import DistanceScore
 from .source import KIM_2021, mechanism
@@ -14,7 +15,8 @@ def DistanceAttention(  # noqa: N802
     """`softmax(-||W_h query - W_h key||^2 / sqrt(head_dim)) W_v,h key` in each head: one projection for both sides.
 
     That the projections are one is what lets the paper bound how fast the context may change with its input. For the
-    bound it multiplies the values by `W_h^T W_h / sqrt(head_dim)` as well, which is left out here.
+    bound it multiplies the values by `W_h^T W_h / sqrt(head_dim)` as well, which is left out here. The projection has
+    two names in the state: `safetensors.torch.save_model` writes it once.
 
     Args:
         query_dim: features of a query and of a key, and of the context.
@@ -32,7 +34,8 @@ def DistanceAttention(  # noqa: N802
     >>> attention(torch.ones(3, 4, 8), torch.ones(3, 5, 8)).context.shape, attention.key_proj is attention.query_proj
     (torch.Size([3, 4, 8]), True)
     """
-    head_dim = max(query_dim // max(num_heads, 1), 1)
+    check_heads(query_dim, num_heads)
+    head_dim = query_dim // num_heads
     attention = Attention(DistanceScore(head_dim, head_dim**-0.5), window, dropout=dropout)
     layer = MultiHeadAttention(query_dim, num_heads, attention=attention)
     layer.key_proj = layer.query_proj

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.layers import Linear
 
 from .base import Attention
@@ -39,6 +40,7 @@ class FlatMultiSourceAttention(nn.Module):
 
     def __init__(self, attention: Attention, key_dims: Sequence[int]) -> None:
         super().__init__()
+        _refusals.check_part("attention", attention, Attention, "LuongAttention(32, 32)")
         if not key_dims:
             raise ValueError("key_dims is empty; expected the features of at least one source.")
         check_sizes(**{f"key_dims[{place}]": size for place, size in enumerate(key_dims)})

@@ -9,9 +9,11 @@ from heedful.layers import Linear
 from .base import Attention
 from .contract import check_key, check_value
 from .heads import split_heads
+from .normalizers import Normalizer
 from .projections import merge_heads
 from .query_key_transform import QueryKeyTransform
-from .scores import PerHeadScore
+from .scores import Score
+from .windows import Window
 
 
 class HeadProjections(nn.Module):
@@ -101,31 +103,47 @@ class HeadProjections(nn.Module):
         return heads if times == 1 else heads.repeat_interleave(times, 1)
 
 
-def check_divides(name: str, number: int, of_name: str, of: int) -> None:
-    """Refuse a number of heads that does not divide another.
+def check_divides(name: str, number: int, of_name: str, of: int, each: int = 1) -> None:
+    """Refuse a number of heads, of `each` parts, that does not divide another.
 
     Raises:
         ValueError: it does not; the message names the nearest that do.
     """
-    if of % number:
-        fits = [one for one in range(1, of + 1) if of % one == 0]
-        near = sorted(fits, key=lambda one: abs(one - number))[:2]
-        raise ValueError(
-            f"{name} is {number}, which does not divide {of_name}, {of}. Use {' or '.join(map(str, sorted(near)))}."
-        )
+    if of % (each * number):
+        fits = [one for one in range(1, of + 1) if of % (each * one) == 0]
+        near = sorted(sorted(fits, key=lambda one: abs(one - number))[:2])
+        times = f", of {each} parts each" if each > 1 else ""
+        advice = f"Use {' or '.join(map(str, near))}." if near else f"Make {of_name} a multiple of {each}."
+        raise ValueError(f"{name} is {number}{times}, which does not divide {of_name}, {of}. {advice}")
 
 
-def check_scores(attention: Attention, num_heads: int, num_kv_heads: int) -> None:
-    """Refuse scores of heads that are not as many as the heads, or whose keys are shared.
+def check_heads(query_dim: int, num_heads: int, each: int = 1) -> None:
+    """Refuse heads, of `each` parts, that do not share out the features of a query.
+
+    Raises:
+        ValueError: they do not.
+    """
+    _refusals.check_sizes(query_dim=query_dim, num_heads=num_heads)
+    check_divides("num_heads", num_heads, "query_dim", query_dim, each)
+
+
+def check_parts_of_heads(attention: Attention, num_heads: int, num_kv_heads: int) -> None:
+    """Refuse parts with numbers for another number of heads, and scores of each head where heads share keys.
 
     Raises:
         ValueError: it is so.
     """
-    for score in attention.modules():
-        if isinstance(score, PerHeadScore) and {num_heads, num_kv_heads} != {score.heads}:
+    for part in attention.modules():
+        heads = part.heads if isinstance(part, Score | Window | Normalizer) else 1
+        if heads not in (1, num_heads):
             raise ValueError(
-                f"PerHeadScore has {score.heads} scores for num_heads={num_heads} and num_kv_heads={num_kv_heads}; "
-                "expected one for each head, and keys for each. Use one score that all heads share, or other numbers."
+                f"{type(part).__name__} has numbers for {heads} heads, but num_heads is {num_heads}; expected as many, "
+                f"or those that all share. Build it for {num_heads}."
+            )
+        if isinstance(part, Score) and heads not in (1, num_kv_heads):
+            raise ValueError(
+                f"{type(part).__name__} has a score for each of {heads} heads, but num_kv_heads is {num_kv_heads}; "
+                f"expected keys for each head. Leave num_kv_heads out, or give a score that all heads share."
             )
 
 
@@ -142,6 +160,8 @@ def check_head_dim(attention: Attention, transform: QueryKeyTransform | None, he
                 f"attention has {name} {size}, but a head has {head_dim} features, query_dim / num_heads. "
                 f"Build it for {head_dim}, as Attention(ScaledDotScore({head_dim})) is."
             )
+    if transform is not None:
+        _refusals.check_part("transform", transform, QueryKeyTransform, "QueryKeyTransform(64)")
     if transform is not None and transform.head_dim != head_dim:
         raise ValueError(
             f"transform has head_dim {transform.head_dim}, but a head has {head_dim} features, query_dim / num_heads. "

@@ -9,9 +9,17 @@ from torch import Tensor
 from heedful._pytree import concatenate, register_pytree
 from heedful.functional import check_mask, dot_product_attention, hide, masked_softmax, widen
 
-from .contract import AttentionLayer, AttentionOutput, AttentionState, check_key, check_query, first_state
+from .contract import (
+    AttentionLayer,
+    AttentionOutput,
+    AttentionState,
+    check_key,
+    check_query,
+    check_state,
+    first_state,
+)
 from .heads import join_heads, split_heads
-from .latent_projections import LatentProjections
+from .latent_projections import LatentProjections, check_no_value, check_window
 from .memory import full_mask, join_masks
 from .source import DEEPSEEK_2024
 from .windows import EverywhereWindow, View, Window
@@ -85,8 +93,7 @@ class LatentAttention(LatentProjections, AttentionLayer):
     ) -> None:
         super().__init__(query_dim, num_heads, latent_dim, head_dim, rotary_dim, query_latent_dim, key_dim)
         self.window = EverywhereWindow() if window is None else window
-        if self.window.stateful or self.window.scales:
-            raise ValueError(f"window is a {type(self.window).__name__}; expected one without state and gain.")
+        check_window(self.window, query_dim)
 
     def forward(
         self,
@@ -105,6 +112,7 @@ class LatentAttention(LatentProjections, AttentionLayer):
             mask: boolean, broadcasts to `[batch, queries, keys]`, True = may look, the same for every head.
             need_weights: return the weights of every head, `[batch, heads, queries, keys]`, too.
         """
+        check_no_value(value)
         check_key(key, self.key_dim, type(self).__name__)
         check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
@@ -130,6 +138,7 @@ class LatentAttention(LatentProjections, AttentionLayer):
             value: none; the values are made of the keys.
             mask: `[batch, 1, keys]`, as `padding_mask` gives it.
         """
+        check_no_value(value)
         check_key(key, self.key_dim, type(self).__name__)
         return self._remember(key, mask, 0)
 
@@ -141,6 +150,7 @@ class LatentAttention(LatentProjections, AttentionLayer):
         mask: Bool[Tensor, "#batch 1 #more"] | None = None,
     ) -> LatentMemory:
         self.check_memory(memory)
+        check_no_value(value)
         check_key(key, self.key_dim, type(self).__name__)
         more = self._remember(key, mask, memory.latent.shape[1])
         joined = join_masks(memory.mask, memory.latent, more.mask, more.latent)
@@ -157,8 +167,9 @@ class LatentAttention(LatentProjections, AttentionLayer):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        self.check_memory(memory, state)
+        self.check_memory(memory)
         check_query(query, memory.latent.shape[0], self.query_dim, type(self).__name__)
+        check_state(state, query.shape[0])
         state = self.begin(memory) if state is None else state
         sizes = (self.num_heads, self.head_dim)
         up, down = self.key_up.weight.unflatten(0, sizes), self.value_up.weight.unflatten(0, sizes)

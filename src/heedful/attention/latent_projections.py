@@ -9,6 +9,37 @@ from heedful import _refusals
 from heedful.layers import Linear, RotaryPositions
 
 from .heads import split_heads
+from .windows import Window
+
+
+def check_window(window: Window, query_dim: int) -> None:
+    """Refuse what latent attention cannot do with a window.
+
+    Raises:
+        ValueError: the window has a state, a gain, numbers for each head or vectors for the values, is for queries of
+            another size, or is none (a TypeError, too).
+    """
+    _refusals.check_part("window", window, Window, "CausalWindow()")
+    for part in (one for one in window.modules() if isinstance(one, Window)):
+        if part.stateful or part.scales or part.reads or part.heads > 1:
+            raise ValueError(
+                f"window is a {type(part).__name__} with a state, a gain, vectors for the values or numbers for each "
+                "head; expected one without, such as CausalWindow or SlidingWindow. MultiHeadAttention takes any."
+            )
+        if part.query_dim not in (None, query_dim):
+            raise _refusals.other_features("query", query_dim, type(part).__name__, part.query_dim)
+
+
+def check_no_value(value: object) -> None:
+    """Refuse values: latent attention makes them of the keys.
+
+    Raises:
+        ValueError: some came.
+    """
+    if value is not None:
+        raise ValueError(
+            "value is given, but LatentAttention makes the values of the keys; leave it out, or use MultiHeadAttention."
+        )
 
 
 class LatentProjections(nn.Module):

@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from heedful import _refusals
+
 from .base import Attention
+from .contract import AttentionLayer
 from .pooling import Pooled, Pooling
 from .source import YANG_2016
 
@@ -32,6 +35,7 @@ class LearnedQueryPooling(Pooling):
     source = YANG_2016(place="equations 5 to 7")
 
     def __init__(self, attention: Attention) -> None:
+        _refusals.check_part("attention", attention, AttentionLayer, "LuongAttention(32, 32)")
         super().__init__(attention.key_dim)
         self.attention = attention
         self.query = nn.Parameter(torch.empty(attention.query_dim))

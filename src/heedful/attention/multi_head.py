@@ -9,8 +9,8 @@ from heedful._pytree import map_tensors
 from heedful.functional import check_mask, hide
 
 from .base import Attention
-from .contract import AttentionLayer, AttentionOutput, AttentionState, Memory, check_query
-from .head_projections import HeadProjections, check_head_dim, check_scores
+from .contract import AttentionLayer, AttentionOutput, AttentionState, Memory, check_query, check_state
+from .head_projections import HeadProjections, check_head_dim, check_parts_of_heads
 from .heads import HeadsMemory, fold, join_heads, split_heads, unfold
 from .projections import check_no_own_key, copy_weights
 from .query_key_transform import QueryKeyTransform
@@ -78,10 +78,10 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
     ) -> None:
         super().__init__(query_dim, num_heads, key_dim, value_dim, num_kv_heads, bias)
         if attention is None:
-            bare = transform is not None and transform.norm == "l2"
+            bare = getattr(transform, "norm", None) == "l2"
             attention = Attention(DotScore(self.head_dim) if bare else ScaledDotScore(self.head_dim))
         check_head_dim(attention, transform, self.head_dim)
-        check_scores(attention, self.num_heads, self.num_kv_heads)
+        check_parts_of_heads(attention, self.num_heads, self.num_kv_heads)
         self.attention, self.transform = attention, transform
         self.finish: nn.Module | None = None
 
@@ -116,12 +116,17 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
             num_kv_heads: a divisor of those that the layer has.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is none, or queries and keys have one projection, or each head a score of its own.
 
         >>> MultiHeadAttention(8, num_heads=4).grouped(2).key_proj.weight.shape
         torch.Size([4, 8])
         """
-        check_scores(self.attention, self.num_heads, num_kv_heads)
+        if self.key_proj is self.query_proj:
+            raise ValueError(
+                "queries and keys have one projection, which cannot have fewer heads for keys alone; expected a layer "
+                "with two. Give key_proj a projection of its own first, such as copy.deepcopy(layer.query_proj)."
+            )
+        check_parts_of_heads(self.attention, self.num_heads, num_kv_heads)
         layer = copy.deepcopy(self)
         layer.merge_kv_heads(num_kv_heads)
         return layer
@@ -139,8 +144,8 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
         mask: Bool[Tensor, "#batch #queries #keys"] | None = None,
         need_weights: bool = False,
     ) -> AttentionOutput:
-        check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         value = self.check_pair(key, value)
+        check_query(query, key.shape[0], self.query_dim, type(self).__name__)
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         if mask is not None:
             # before the projections: 0 * NaN is NaN in their gradient
@@ -178,8 +183,9 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
         state: AttentionState | None = None,
         need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        self.check_memory(memory, state)
+        self.check_memory(memory)
         check_query(query, memory.value.shape[0], self.query_dim, type(self).__name__)
+        check_state(state, query.shape[0])
         state = self.begin(memory) if state is None else state
         shared = map_tensors(self.share, (memory.key, memory.value, memory.mask))
         parts = fold((state.score, state.window, state.normalizer))

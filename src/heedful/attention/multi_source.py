@@ -79,6 +79,12 @@ class MultiSourceAttention(nn.Module):
         super().__init__()
         if combine not in get_args(Combination):
             raise _refusals.unknown_choice("combine", combine, get_args(Combination))
+        if not isinstance(attentions, Sequence):
+            raise _refusals.WrongTypeError(
+                f"attentions is of the type {type(attentions).__name__}; expected a list, one for each source."
+            )
+        for attention in attentions:
+            _refusals.check_part("an attention", attention, Attention, "LuongAttention(32, 32)")
         sizes = {attention.query_dim for attention in attentions}
         if len(sizes) != 1:
             raise ValueError(

@@ -52,8 +52,9 @@ class PointerAttention(nn.Module):
         self, query_dim: int, key_dim: int, hidden_dim: int, glimpses: int = 0, clip: float | None = None
     ) -> None:
         super().__init__()
-        if glimpses < 0:
-            raise ValueError(f"glimpses is {glimpses}; expected 0 (none) or more.")
+        _refusals.check_sizes(0, glimpses=glimpses)
+        if clip is not None:
+            _refusals.check_numbers(clip=clip)
         if clip is not None and not clip > 0:
             raise ValueError(f"clip is {clip}; expected a number above 0, or None for scores as they are.")
         if glimpses and query_dim != key_dim:

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from heedful import _refusals
 from heedful.layers import Linear
 
 
@@ -10,8 +11,9 @@ def check_no_own_key(layer: nn.MultiheadAttention) -> None:
     """Refuse a layer of torch that adds a key of its own.
 
     Raises:
-        ValueError: it does.
+        ValueError: it does, or it is none (a TypeError, too).
     """
+    _refusals.check_part("layer", layer, nn.MultiheadAttention, "torch.nn.MultiheadAttention(64, 4)")
     if layer.bias_k is not None or layer.add_zero_attn:
         raise ValueError(
             "the layer has add_bias_kv or add_zero_attn, a key of its own; expected a layer without. "

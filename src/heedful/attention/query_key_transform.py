@@ -46,6 +46,8 @@ class QueryKeyTransform(nn.Module):
         if norm is not None and norm not in get_args(Norm):
             raise _refusals.unknown_choice("norm", norm, get_args(Norm))
         _refusals.check_sizes(head_dim=head_dim)
+        if positions is not None:
+            _refusals.check_part("positions", positions, RotaryPositions, "RotaryPositions(64)")
         _refusals.check_sizes(2, length=length)
         kind = {"rms": nn.RMSNorm, "layer": nn.LayerNorm}.get(norm or "")
         self.query_norm, self.key_norm = (kind(head_dim), kind(head_dim)) if kind else (None, None)

@@ -6,9 +6,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.functional import masked_softmax
 
 from .base import Attention
+from .head_projections import check_heads
+from .heads import heads_of
 from .multi_head import MultiHeadAttention
 from .normalizers import Normalizer
 from .scores import ScaledDotScore
@@ -29,6 +32,9 @@ class TalkingHeadsNormalizer(Normalizer):
     Parameters: `mix_before`, `mix_after` `[num_heads, num_heads]`; they start as identities (not from the paper), so
     that the heads begin apart.
 
+    Raises:
+        ValueError: `num_heads` is not a whole number from 1 up; in a call, a batch that is no multiple of it.
+
     >>> TalkingHeadsNormalizer(2)(torch.zeros(2, 1, 4), None)[0][:, 0].detach()
     tensor([[0.2500, 0.2500, 0.2500, 0.2500],
             [0.2500, 0.2500, 0.2500, 0.2500]])
@@ -38,7 +44,8 @@ class TalkingHeadsNormalizer(Normalizer):
 
     def __init__(self, num_heads: int) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        _refusals.check_sizes(num_heads=num_heads)
+        self.heads = num_heads
         self.mix_before = nn.Parameter(torch.eye(num_heads))
         self.mix_after = nn.Parameter(torch.eye(num_heads))
 
@@ -48,7 +55,8 @@ class TalkingHeadsNormalizer(Normalizer):
         mask: Bool[Tensor, "#batch_heads #queries #keys"] | None,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch_heads queries keys"], Any]:
-        heads = scores.unflatten(0, (scores.shape[0] // self.num_heads, self.num_heads))
+        heads_of(scores.shape[0], self.heads, scores.device)
+        heads = scores.unflatten(0, (scores.shape[0] // self.heads, self.heads))
         hidden = heads == -torch.inf
         # masked after mixing: a weighted sum with minus infinities is NaN
         mixed = torch.einsum("gh,bhqk->bgqk", self.mix_before.to(scores.dtype), heads.masked_fill(hidden, 0))
@@ -80,6 +88,7 @@ def TalkingHeadsAttention(  # noqa: N802
     >>> TalkingHeadsAttention(8, num_heads=2)(torch.ones(3, 4, 8), torch.ones(3, 5, 8)).context.shape
     torch.Size([3, 4, 8])
     """
-    score = ScaledDotScore(max(query_dim // num_heads, 1))
+    check_heads(query_dim, num_heads)
+    score = ScaledDotScore(query_dim // num_heads)
     attention = Attention(score, window, TalkingHeadsNormalizer(num_heads), dropout)
     return MultiHeadAttention(query_dim, num_heads, key_dim, attention=attention)

@@ -57,6 +57,7 @@ class TwoLevelAttention(nn.Module):
     def __init__(self, word_score: Score, section_score: Score, inside: bool = False) -> None:
         super().__init__()
         for score in (word_score, section_score):
+            _refusals.check_part("a score", score, Score, "GeneralScore(32, 48)")
             if score.stateful:
                 raise ValueError(
                     f"{type(score).__name__} depends on earlier queries; expected a score that does not, such as "

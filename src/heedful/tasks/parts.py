@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -63,6 +63,8 @@ def build_part(package: ModuleType, part: Part, sizes: Mapping[str, Any], place:
             given[name] = build_part(package, value, sizes, place)
         elif takes[name].kind is inspect.Parameter.VAR_POSITIONAL:
             several = [build_part(package, one, sizes, place) for one in given.pop(name)]
+        elif takes[name].annotation == Sequence[scores.Score]:
+            given[name] = [build_part(package, one, sizes, place) for one in value]
     try:
         return kind(*several, **given)
     except (TypeError, ValueError) as error:
@@ -82,7 +84,7 @@ def _known(package: ModuleType) -> Callable[[Part], Part]:
                 expected = f"expected {', '.join(takes)}" if takes else "it takes nothing but its name"
                 raise ValueError(f"{part.name!r} has no {brief(name)}; {expected}")
             # a score around a score, windows joined
-            if takes[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            if takes[name].kind is inspect.Parameter.VAR_POSITIONAL or takes[name].annotation == Sequence[scores.Score]:
                 inner = value if isinstance(value, list) else [value]
                 setattr(part, name, [check(Part.model_validate(one)) for one in inner])
             elif takes[name].annotation is scores.Score:

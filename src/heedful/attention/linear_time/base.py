@@ -15,6 +15,7 @@ from heedful.attention.contract import (
     AttentionState,
     check_key,
     check_query,
+    check_state,
     check_value,
     first_state,
 )
@@ -193,9 +194,11 @@ class LinearTimeAttention(AttentionLayer):
                 f"need_weights is True; {type(self).__name__} has none to give in steps, since its memory is summed up "
                 "and knows the single keys no longer. Call the layer with all keys, or leave need_weights out."
             )
-        self.check_memory(memory, state)
-        state = self.begin(memory) if state is None else state
-        check_query(query, state.position.shape[0], self.query_dim, type(self).__name__)
+        self.check_memory(memory)
+        begun = self.begin(memory)
+        check_query(query, begun.position.shape[0], self.query_dim, type(self).__name__)
+        check_state(state, query.shape[0])
+        state = begun if state is None else state
         if (self.causal or self.self_only) and query.shape[1] != 1:
             raise ValueError(
                 f"there are {query.shape[1]} queries; {type(self).__name__} expected one in a step, at the last key of "

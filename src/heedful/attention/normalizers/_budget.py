@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from heedful import _refusals
+
 from ._alignment import grown, last_place, one_hot, readable
 from .base import Normalizer
 
@@ -42,6 +44,7 @@ class ConstrainedNormalizer(Normalizer):
         detach_state: bool = False,
     ) -> None:
         super().__init__()
+        _refusals.check_numbers(fertility=fertility, exhaustion=exhaustion)
         if not fertility > 0:
             raise ValueError(f"fertility is {fertility}; expected the weight that a key may receive in all, above 0.")
         if not exhaustion >= 0:

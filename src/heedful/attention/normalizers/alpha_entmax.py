@@ -91,11 +91,13 @@ class AlphaEntmaxNormalizer(Normalizer):
     def __init__(self, alpha: float = 1.5, learned: bool = False, heads: int = 1) -> None:
         super().__init__()
         _refusals.check_sizes(heads=heads)
+        _refusals.check_numbers(alpha=alpha)
         if not 1 < alpha <= 2 or (learned and alpha == 2):
             bound = "below 2, where it is learned" if learned else "up to 2 (SparsemaxNormalizer)"
             raise ValueError(f"alpha is {alpha}; expected a number above 1 (SoftmaxNormalizer) and {bound}.")
         self.alpha = alpha
         self.raw = nn.Parameter(torch.full((heads,), math.log((alpha - 1) / (2 - alpha)))) if learned else None
+        self.heads = heads if learned else 1
 
     def forward(
         self,

@@ -72,6 +72,7 @@ class Normalizer(nn.Module, ABC):
         reads_log_odds: True when it reads a score as the log-odds of a choice.
         reads_log_weights: True when it reads a score as the logarithm of a weight.
         refuses_dropout: True when no weights may be dropped after it.
+        heads: how many heads have numbers of their own, those of an item side by side in the batch; 1 where all share.
     """
 
     source: ClassVar[Source]
@@ -81,6 +82,7 @@ class Normalizer(nn.Module, ABC):
     reads_log_odds: bool = False
     reads_log_weights: bool = False
     refuses_dropout: bool = False
+    heads: int = 1
 
     @property
     def is_plain_softmax(self) -> bool:

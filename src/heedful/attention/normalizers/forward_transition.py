@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from heedful import _refusals
 from heedful.attention.source import ZHANG_2018
 
 from ._alignment import first_place, grown, kept_where_empty, moved, one_hot
@@ -74,6 +75,7 @@ class ForwardTransitionNormalizer(Normalizer):
 
     def __init__(self, speed: float = 0.0) -> None:
         super().__init__()
+        _refusals.check_numbers(speed=speed)
         if not -torch.inf < speed < torch.inf:
             raise ValueError(f"speed is {speed}; expected a finite number to add to log-odds (0 changes nothing).")
         self.speed = speed

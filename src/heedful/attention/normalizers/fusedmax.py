@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
+from heedful import _refusals
 from heedful.attention.source import NICULAE_2017
 
 from ._runs import levels_by_cuts
@@ -111,6 +112,7 @@ class FusedmaxNormalizer(Normalizer):
 
     def __init__(self, strength: float = 0.1) -> None:
         super().__init__()
+        _refusals.check_numbers(strength=strength)
         if not 0 <= strength < torch.inf:
             raise ValueError(f"strength is {strength}; expected what a step between neighbours costs, from 0 up.")
         self.strength = strength

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from heedful import _refusals
 from heedful.attention.source import JANG_2017
 from heedful.functional import masked_softmax
 
@@ -52,6 +53,7 @@ class GumbelSoftmaxNormalizer(Normalizer):
 
     def __init__(self, temperature: float = 1.0, hard: bool = False) -> None:
         super().__init__()
+        _refusals.check_numbers(temperature=temperature)
         if not 0 < temperature < math.inf:
             raise ValueError(f"temperature is {temperature}; expected a number above 0 (1 to begin with).")
         self.temperature, self.hard = temperature, hard

@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from heedful import _refusals
 from heedful.attention.source import BENGIO_2013
 from heedful.functional import masked_softmax
 
@@ -76,6 +77,7 @@ class StraightThroughNormalizer(Normalizer):
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
+        _refusals.check_numbers(temperature=temperature)
         if not 0 < temperature < math.inf:
             raise ValueError(f"temperature is {temperature}; expected a number above 0 (1 changes nothing).")
         self.temperature = temperature

@@ -1,6 +1,6 @@
 """Monotonic attention: left to right, stop or go on; expected in training, hard at evaluation (Raffel et al. 2017)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from heedful import _refusals
 from heedful.attention.source import RAFFEL_2017
+from heedful.functional import widen
 
 from ._alignment import arrivals, first_place, grown, kept_where_empty, moved, one_hot, readable
 from ._stops import first_stop, first_stop_online
@@ -47,6 +48,8 @@ def classic_monotonic_weights(
     >>> classic_monotonic_weights(always, torch.tensor([[False, True, True]]), torch.tensor([[1.0, 0.0, 0.0]]))
     tensor([[0., 1., 0.]])
     """
+    # in float32 or wider: 1e-10 is 0 in float16
+    energy, previous = widen(energy), widen(previous)
     passed = moved(torch.where(visible, torch.sigmoid(-energy), 1.0), 1.0).cumprod(1)
     arriving = passed * (previous / passed.clamp(1e-10, 1)).cumsum(1)
     return torch.where(visible, torch.sigmoid(energy) * arriving, 0.0)
@@ -93,8 +96,9 @@ class MonotonicNormalizer(Normalizer):
 
     def __init__(self, noise: float = 1.0, hard: bool = True, lost: bool = False, method: Method = "exact") -> None:
         super().__init__()
-        if method not in _METHODS:
-            raise _refusals.unknown_choice("method", method, tuple(_METHODS))
+        if method not in get_args(Method):
+            raise _refusals.unknown_choice("method", method, get_args(Method))
+        _refusals.check_numbers(noise=noise)
         if not noise >= 0:
             raise ValueError(f"noise is {noise}; expected a standard deviation from 0 (no noise) up.")
         self.noise, self.hard, self.lost, self.method = noise, hard, lost, method

@@ -87,6 +87,7 @@ class SampledHardNormalizer(Normalizer):
         evaluation: Literal["expected", "best", "sample"] = "expected",
     ) -> None:
         super().__init__()
+        _refusals.check_numbers(expected=expected)
         if not 0 <= expected <= 1:
             raise ValueError(f"expected is {expected}; it is the chance of no draw, from 0 to 1 (0.5 in the paper).")
         kinds = ("expected", "best", "sample")

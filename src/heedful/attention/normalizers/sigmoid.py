@@ -47,6 +47,7 @@ class SigmoidNormalizer(Normalizer):
         _refusals.check_sizes(heads=heads)
         self.count = count
         self.bias = nn.Parameter(torch.zeros(heads)) if learned else None
+        self.heads = heads if learned else 1
 
     def forward(
         self,

@@ -47,12 +47,14 @@ class SoftmaxNormalizer(Normalizer):
         super().__init__()
         _refusals.check_sizes(heads=heads)
         least = _LEAST_LEARNED if learned else 0
+        _refusals.check_numbers(temperature=temperature)
         if not least < temperature < math.inf:
             raise ValueError(f"temperature is {temperature}; expected a number above {least} (1 changes nothing).")
         self.temperature = temperature
         # softplus turned round, without overflow where the temperature is high
         raw = temperature - least + math.log(-math.expm1(least - temperature)) if learned else 0.0
         self.raw = nn.Parameter(torch.full((heads,), raw)) if learned else None
+        self.heads = heads if learned else 1
 
     @property
     def is_plain_softmax(self) -> bool:

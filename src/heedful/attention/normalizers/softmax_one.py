@@ -38,6 +38,7 @@ class SoftmaxOneNormalizer(Normalizer):
         super().__init__()
         _refusals.check_sizes(heads=heads)
         self.sink = nn.Parameter(torch.zeros(heads)) if learned else None
+        self.heads = heads if learned else 1
 
     def forward(
         self,

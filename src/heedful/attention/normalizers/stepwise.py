@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from heedful import _refusals
 from heedful.attention.source import HE_2019
 
 from ._alignment import first_place, grown, kept_where_empty, last_place, moved, one_hot, readable
@@ -63,6 +64,7 @@ class StepwiseNormalizer(Normalizer):
 
     def __init__(self, noise: float = 2.0, hard: bool = True, absorb: bool = False) -> None:
         super().__init__()
+        _refusals.check_numbers(noise=noise)
         if not noise >= 0:
             raise ValueError(f"noise is {noise}; expected a standard deviation from 0 (no noise) up.")
         self.noise, self.hard, self.absorb = noise, hard, absorb

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from heedful import _refusals
+
 from ._weights import share_of_length, visible_weights
 
 
@@ -36,6 +38,7 @@ def guided_attention_loss(
     >>> guided_attention_loss(torch.eye(3).unsqueeze(0))
     tensor(0.)
     """
+    _refusals.check_numbers(width=width)
     if not width > 0:
         raise ValueError(f"width is {width}; expected a number above 0, 0.2 being common.")
     weights, queries, keys = visible_weights(weights, query_mask, key_mask)

@@ -28,6 +28,7 @@ class Score(nn.Module, ABC):
         energies: how many scores it gives of each key; where more than one, they stand where the queries do, and it is
             asked for one query at a time.
         bounded: True when no parameter moves its scores out of fixed limits, so that they are no log-odds.
+        heads: how many heads have numbers of their own, those of an item side by side in the batch; 1 where all share.
         log_weights: True when its scores are logarithms of weights, which need not be divided by their sum.
     """
 
@@ -39,6 +40,7 @@ class Score(nn.Module, ABC):
     bounded: bool = False
     log_weights: bool = False
     energies: int = 1
+    heads: int = 1
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
         super().__init__()

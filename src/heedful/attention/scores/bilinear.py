@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from heedful import _refusals
 from heedful.attention.source import GARDNER_2018
 from heedful.functional import widen
 
@@ -44,6 +45,8 @@ class BilinearScore(Score):
     def __init__(self, query_dim: int, key_dim: int, activation: Activation | None = None) -> None:
         super().__init__(query_dim, key_dim)
         self.fused = activation is None
+        if activation is not None and not callable(activation):
+            raise _refusals.WrongTypeError(f"activation is {activation!r}; expected a function, such as torch.tanh.")
         self.activation = activation
         self.weight = nn.Parameter(torch.empty(query_dim, key_dim))
         self.bias = nn.Parameter(torch.zeros(()))

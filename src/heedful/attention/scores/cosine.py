@@ -70,6 +70,7 @@ class CosineScore(Score):
         super().__init__(dim, dim)
         if sharpness not in get_args(Sharpness):
             raise _refusals.unknown_choice("sharpness", sharpness, get_args(Sharpness))
+        _refusals.check_numbers(start=start)
         if not 0 < start < math.inf:
             raise ValueError(f"start is {start}; expected a sharpness above 0 (1 is the cosine itself).")
         self.sharpness, self.start = sharpness, start

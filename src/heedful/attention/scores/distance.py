@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.attention.source import KIM_2021, NADARAYA_1964, mechanism
 from heedful.functional import widen
 
@@ -56,6 +57,7 @@ class DistanceScore(Score):
     def __init__(self, dim: int, gamma: float | None = None, learned: bool = False) -> None:
         super().__init__(dim, dim)
         gamma = 1 / (2 * math.sqrt(dim)) if gamma is None else gamma
+        _refusals.check_numbers(gamma=gamma)
         if not 0 < gamma < math.inf:
             raise ValueError(f"gamma is {gamma}; expected a number above 0, 1 / (2 bandwidth^2).")
         self.gamma = gamma
@@ -90,6 +92,7 @@ def RbfScore(dim: int, bandwidth: float = 1.0, learned: bool = False) -> Distanc
     >>> RbfScore(dim=2, bandwidth=0.5)(torch.zeros(1, 1, 2), torch.tensor([[[2.0, 0.0]]]))[0]
     tensor([[[-8.]]])
     """
+    _refusals.check_numbers(bandwidth=bandwidth)
     if not 0 < bandwidth < math.inf:
         raise ValueError(f"bandwidth is {bandwidth}; expected the standard deviation of the kernel, above 0.")
     return DistanceScore(dim, 1 / (2 * bandwidth**2), learned)

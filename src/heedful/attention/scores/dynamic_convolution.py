@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
+from heedful import _refusals
 from heedful.attention.source import BATTENBERG_2020
 from heedful.functional import widen
 
@@ -105,6 +106,7 @@ class DynamicConvolutionScore(Score):
             raise ValueError(
                 f"width is {width}; expected an odd number, a key and as many on either side: {width + 1}?"
             )
+        _refusals.check_numbers(alpha=alpha, beta=beta)
         if not (alpha > 0 and beta > 0):
             raise ValueError(f"alpha and beta of the prior are {alpha} and {beta}; expected numbers above 0.")
         self.reach = width // 2

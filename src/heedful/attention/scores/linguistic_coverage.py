@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from heedful import _refusals
 from heedful.attention.source import TU_2016
 from heedful.functional import additive_scores, widen
 
@@ -52,6 +53,7 @@ class LinguisticCoverageScore(Score):
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int, max_fertility: float = 2.0) -> None:
         super().__init__(query_dim, key_dim)
+        _refusals.check_numbers(max_fertility=max_fertility)
         if not max_fertility > 0:
             raise ValueError(
                 f"max_fertility is {max_fertility}; expected the most that a key may receive, above 0: the paper has 2."

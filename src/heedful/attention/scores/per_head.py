@@ -116,10 +116,16 @@ def _join(trees: Iterable[Any]) -> Any:
 
 
 def _check_alike(scores: Sequence[Score]) -> None:
+    if not isinstance(scores, Sequence):
+        raise _refusals.WrongTypeError(
+            f"scores is of the type {type(scores).__name__}; expected a list, a score for each head."
+        )
     for score in scores:
         _refusals.check_part("a score", score, Score, "AdditiveScore(8, 8, 16)")
     if len({*map(id, scores)}) < max(len(scores), 1):
         raise ValueError(f"there are {len(scores)} scores; expected one for each head, each built by itself.")
+    if any(score.heads > 1 for score in scores):
+        raise ValueError("a score has scores of heads itself; expected one that is the same for all heads.")
     sizes = {_sizes(score) for score in scores}
     if len(sizes) > 1:
         raise ValueError(

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from heedful import _refusals
 from heedful.attention.source import HEEDFUL_2026
 from heedful.functional import widen
 
@@ -85,6 +86,7 @@ class SineScore(Score):
     ) -> None:
         super().__init__(query_dim, key_dim)
         check_sizes(hidden_dim=hidden_dim, harmonics=harmonics)
+        _refusals.check_numbers(frequency=frequency)
         if not 0 < frequency < math.inf:
             raise ValueError(f"frequency is {frequency}; expected a positive number. Leave it out for 1.")
         self.query_proj = nn.Parameter(torch.empty(hidden_dim, query_dim))

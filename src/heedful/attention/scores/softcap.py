@@ -40,6 +40,7 @@ class SoftcapScore(Score):
     def __init__(self, score: Score, cap: float = 50.0) -> None:
         _refusals.check_part("score", score, Score, "DotScore(64)")
         super().__init__(score.query_dim, score.key_dim)
+        _refusals.check_numbers(cap=cap)
         if not 0 < cap < math.inf:
             raise ValueError(f"cap is {cap}; expected a number above 0. For no cap use the score as it is.")
         self.score, self.cap = score, cap

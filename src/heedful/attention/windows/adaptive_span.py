@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from heedful import _refusals
 from heedful.attention.source import SUKHBAATAR_2019
 from heedful.functional import widen
 
@@ -46,6 +47,7 @@ class AdaptiveSpanWindow(Window):
     def __init__(self, max_span: int, ramp: int = 32, start: float = 0.0) -> None:
         super().__init__()
         check_reach(1, max_span=max_span, ramp=ramp)
+        _refusals.check_numbers(start=start)
         if not 0 <= start <= 1:
             raise ValueError(f"start is {start!r}; expected a share of max_span, from 0 to 1.")
         self.max_span, self.ramp = max_span, ramp

@@ -76,6 +76,7 @@ class AlibiBias(Window):
         self.slopes = [float(slope) for slope in ([slopes] if isinstance(slopes, float | int) else slopes)]
         if not self.slopes or not all(0 <= slope < math.inf for slope in self.slopes):
             raise ValueError(f"slopes are {self.slopes}; expected numbers from 0 (no penalty) up, one or more.")
+        self.heads = len(self.slopes)
 
     def forward(
         self,

@@ -60,6 +60,7 @@ class Window(nn.Module, ABC):
         scales: True when its views have a gain, so that weights no longer sum to what the normaliser gave.
         reads: True when it adds to the context, by `read`.
         query_dim: features of a query, where it reads the queries.
+        heads: how many heads have numbers of their own, those of an item side by side in the batch; 1 where all share.
     """
 
     source: ClassVar[Source]
@@ -69,6 +70,7 @@ class Window(nn.Module, ABC):
     scales: bool = False
     reads: bool = False
     query_dim: int | None = None
+    heads: int = 1
 
     @abstractmethod
     def forward(

@@ -99,6 +99,7 @@ class BucketedRelativeBias(Window):
         check_reach(exact + 1, max_distance=max_distance)
         self.max_distance, self.bidirectional = max_distance, bidirectional
         self.table = nn.Parameter(torch.zeros(num_buckets, heads))
+        self.heads = heads
 
     def forward(
         self,
