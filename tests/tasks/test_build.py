@@ -1,5 +1,6 @@
 """From a recipe's numbers to a model."""
 
+import inspect
 import re
 from typing import Any, get_args
 
@@ -7,12 +8,13 @@ import pytest
 import torch
 
 from heedful._errors import RecipeError
-from heedful.attention import normalizers, scores, windows
+from heedful.attention import NormedBahdanauAttention, ScaledLuongAttention, normalizers, scores, windows
 from heedful.attention.catalogue import catalogue
 from heedful.attention.scores import PerHeadScore
 from heedful.data.vocabulary import BOS
 from heedful.decoding import Constraints, Decoding, beam_search, greedy
 from heedful.functional import align_left
+from heedful.tasks import build
 from heedful.tasks.build import HEADED, MECHANISMS, build_model
 from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.parts import part_names
@@ -47,6 +49,34 @@ def test_a_tied_output_layer_projects_readout_units_to_those_of_a_token():
 def test_a_recipe_knows_every_mechanism_by_name():
     names = get_args(ModelOptions.model_fields["attention"].annotation)
     assert sorted(names) == sorted(["bahdanau", "luong", "none", *MECHANISMS, *HEADED])
+
+
+# of the catalogue: what a decoder of a recipe does not look at a source with, and why
+ELSEWHERE = {
+    "ChorowskiAttention": "location, which reads the sum of the weights as well",
+    "DistanceAttention": "queries and keys of one size, under one projection",
+    "TransformerXLAttention": "model.transformer.positions",
+    **dict.fromkeys(["DynamicConvolution", "LightConvolution", "SlidingAttention"], "a sequence looks at itself"),
+    **dict.fromkeys(["SelfAttention", "AverageAttention", "RetentionAttention"], "a sequence looks at itself"),
+    **dict.fromkeys(["LinearAttention", "LinformerAttention", "DeltaRuleAttention"], "a step gives no weights"),
+    **dict.fromkeys(["NystromAttention", "PerformerAttention"], "a step gives no weights"),
+}
+
+
+def test_every_mechanism_of_the_catalogue_has_a_name_or_a_reason():
+    named = set(re.findall(r"\b[A-Z]\w+", inspect.getsource(build)))
+    assert {entry.name for entry in catalogue() if entry.kind == "mechanism"} - named == ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"), [("normalized_additive", NormedBahdanauAttention), ("scaled_general", ScaledLuongAttention)]
+)
+def test_scores_of_tensorflow_have_names(score, expected):
+    sizes = {"decoder_units": 7, "attention_units": 5, "encoder_units": 4}
+    model = build_model(ModelOptions(attention="luong", score=score, **sizes), 11, 13)
+    shapes = [value.shape for value in expected(7, 8, *([5] if score == "normalized_additive" else [])).parameters()]
+    assert [value.shape for value in model.decoder.attention.parameters()] == shapes
+    assert model(*BATCH).shape == (2, 2, 13)
 
 
 @pytest.mark.parametrize("name", [*MECHANISMS, *HEADED])

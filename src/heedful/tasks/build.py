@@ -37,6 +37,8 @@ from heedful.attention import (
     MonotonicAttention,
     MultiHeadAttention,
     NeuralCoverageAttention,
+    NormedBahdanauAttention,
+    ScaledLuongAttention,
     SineAttention,
     StepwiseAttention,
     StructuredSelfAttention,
@@ -401,6 +403,10 @@ def _attention(options: ModelOptions, key_dim: int) -> AttentionLayer:
         return MECHANISMS[options.attention](options.decoder_units, key_dim, options.attention_units)
     if options.score == "additive":
         return BahdanauAttention(options.decoder_units, key_dim, options.attention_units)
+    if options.score == "normalized_additive":
+        return NormedBahdanauAttention(options.decoder_units, key_dim, options.attention_units)
+    if options.score == "scaled_general":
+        return ScaledLuongAttention(options.decoder_units, key_dim)
     try:
         return LuongAttention(options.decoder_units, key_dim, options.score or "general", options.attention_units)
     except ValueError as error:

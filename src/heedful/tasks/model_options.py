@@ -39,7 +39,8 @@ class ModelOptions(Section):
             decoder layer and those above, "add_norm" adds what the state saw to it and normalises, as TensorFlow's
             tutorial of 2022 (there with `attention: multi_head`, `transformer: {heads: 1}`, `merge: sum`), "none" is a
             plain encoder-decoder.
-        score: How query and key are compared in "bahdanau" and "luong"; None elsewhere.
+        score: How query and key are compared in "bahdanau" and "luong"; None elsewhere. "normalized_additive" and
+            "scaled_general" are the "normed Bahdanau" and "scaled Luong" of tensorflow/nmt.
         cell: Recurrent cell of both sides.
         embedding_dim: Features of a token on both sides.
         units: Default of the three sizes below.
@@ -114,9 +115,9 @@ class ModelOptions(Section):
     wiring: Literal["bahdanau", "luong", "luong_input_feeding", "look_between", "add_norm", "none"] = Field(
         default_factory=_same_as("attention", _WIRINGS, "luong")
     )
-    score: Literal["additive", "concat", "dot", "general", "scaled_dot"] | None = Field(
-        default_factory=_same_as("attention", _SCORES)
-    )
+    score: (
+        Literal["additive", "concat", "dot", "general", "normalized_additive", "scaled_dot", "scaled_general"] | None
+    ) = Field(default_factory=_same_as("attention", _SCORES))
     cell: Literal["gru", "lstm"] = "gru"
     embedding_dim: int = Field(default=256, gt=0)
     units: int = Field(default=256, gt=0)
