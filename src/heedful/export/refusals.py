@@ -8,19 +8,6 @@ from heedful.attention.windows import EverywhereWindow
 from heedful.models import Seq2Seq, TransformerDecoder
 
 
-def refuse_copying(model: Seq2Seq) -> None:
-    """Refuse a model that copies words: its answers are no ids of its vocabulary.
-
-    Raises:
-        ExportError: it is one.
-    """
-    if model.copying is not None:
-        raise ExportError(
-            "the model copies words of its source, and a graph would have to give back words that have no id; use it "
-            "with `heedful translate` or `heedful serve`, or train with model.copies: false."
-        )
-
-
 def refuse_unbegun(model: Seq2Seq) -> None:
     """Refuse attention whose first state is not known before the first look.
 
