@@ -3,29 +3,7 @@
 from typing import Any
 
 from heedful._errors import ExportError
-from heedful.attention import Attention
-from heedful.attention.windows import EverywhereWindow
-from heedful.models import Seq2Seq, TransformerDecoder
-
-
-def refuse_unbegun(model: Seq2Seq) -> None:
-    """Refuse attention whose first state is not known before the first look.
-
-    Raises:
-        ExportError: names the parts.
-    """
-    for attention in _attentions(model.decoder):
-        inner = getattr(attention, "attention", attention)
-        if not isinstance(inner, Attention):
-            continue
-        moving = inner.normalizer.stateful and not isinstance(inner.window, EverywhereWindow)
-        if inner.window.stateful or moving:
-            parts = inner.window, *((inner.normalizer,) if moving else ())
-            names = " and ".join(type(part).__name__ for part in parts)
-            raise ExportError(
-                f"with {names} the state that a graph must begin with depends on the first query; use it with "
-                "`heedful translate`, or train without the window."
-            )
+from heedful.models import TransformerDecoder
 
 
 def refuse_stateful_past(model: Any) -> None:
@@ -44,13 +22,6 @@ def refuse_stateful_past(model: Any) -> None:
                 "graph does not hold that; use it with `heedful translate`, or train with bahdanau, luong, sine or "
                 "multi_head."
             )
-
-
-def _attentions(decoder: Any) -> list[Any]:
-    """What looks at the source."""
-    looks = [layer.attention for layer in decoder.stack.layers] if isinstance(decoder, TransformerDecoder) else []
-    looks = looks or [getattr(decoder, "attention", None)]
-    return [look for look in looks if look is not None]
 
 
 def _own_looks(decoder: Any) -> list[Any]:

@@ -20,9 +20,10 @@ from heedful.models.decoders import DecoderState, Encoded
 from heedful.models.protocol import StepOutput
 from heedful.models.transformer import LayerState, TransformerState
 
+from .late import begin_late
 from .programs import Graphs
 from .recurrent import scanned
-from .refusals import refuse_stateful_past, refuse_unbegun
+from .refusals import refuse_stateful_past
 from .steps import Example, First, two_graphs
 from .trees import Plain, named
 
@@ -79,8 +80,7 @@ def seq2seq_graphs(model: Seq2Seq) -> Graphs:
     Raises:
         ExportError: the first state of an attention is not known before its first look.
     """
-    refuse_stateful_past(model)
-    refuse_unbegun(model)
+    begin_late(model.decoder)
     encoder: Any = model.encoder
     pixels = isinstance(encoder, ConvolutionalEncoder)
     # of so many columns of pixels one is left
@@ -132,7 +132,7 @@ def first_state(decoder: Decoder, encoded: Encoded) -> Any:
 def _first_layer_state(layer: Any, memory: Any, step: Tensor) -> LayerState:
     # a step taken off again: ONNX cannot reshape what has no elements
     own = map_tensors(lambda tensor: tensor[:, :, :0], layer.self_attention.remember(step))
-    return LayerState(own, layer.self_attention.begin(own), _begun(layer.attention, memory))
+    return LayerState(own, _begun(layer.self_attention, own), _begun(layer.attention, memory))
 
 
 def _begun(attention: Any, memory: Any) -> Any:

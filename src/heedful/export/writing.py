@@ -58,7 +58,6 @@ def writer_graphs(model: LanguageModel) -> Graphs:
     Raises:
         ExportError: its attention keeps a state from step to step.
     """
-    refuse_stateful_past(model)
     step = _Step(model)
 
     def example(batch: int, _: int, steps: int) -> Example:

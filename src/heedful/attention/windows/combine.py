@@ -49,6 +49,10 @@ class AndWindow(Window):
         self.scales = any(window.scales for window in windows)
         self.reads = any(window.reads for window in windows)
 
+    def begin(self, lengths: Int[Tensor, " batch"]) -> tuple | None:
+        """The state of every window."""
+        return tuple(window.begin(lengths) for window in self.windows) if self.stateful else None
+
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
@@ -110,6 +114,10 @@ class OrWindow(Window):
                 )
         self.stateful = any(window.stateful for window in windows)
         self.aligned_to_end = any(window.aligned_to_end for window in windows)
+
+    def begin(self, lengths: Int[Tensor, " batch"]) -> tuple | None:
+        """The state of every window."""
+        return tuple(window.begin(lengths) for window in self.windows) if self.stateful else None
 
     def forward(
         self,
