@@ -12,6 +12,7 @@ from .classifying import classifier_graph, document_graph
 from .forecasting import forecaster_graph
 from .kinds import kind_of
 from .programs import Graphs
+from .refusals import refuse_remembering_encoder
 from .translating import seq2seq_graphs
 from .trees import quiet
 from .writing import writer_graphs
@@ -29,6 +30,7 @@ def make_graphs(model: nn.Module) -> Graphs:
         TypeError: a model of another kind.
     """
     kind_of(model)
+    refuse_remembering_encoder(model)
     ready: Any = copy.deepcopy(model).cpu().eval()
     with torch.no_grad(), quiet():
         if isinstance(ready, SequenceClassifier):

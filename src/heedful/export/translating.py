@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
-from heedful._pytree import map_tensors
 from heedful.models import ConvolutionalEncoder, Decoder, RegionEncoder, RegionProjection, Seq2Seq
 from heedful.models.decoders import DecoderState, Encoded
 from heedful.models.protocol import StepOutput
@@ -23,7 +23,6 @@ from heedful.models.transformer import LayerState, TransformerState
 from .late import begin_late
 from .programs import Graphs
 from .recurrent import scanned
-from .refusals import refuse_stateful_past
 from .steps import Example, First, two_graphs
 from .trees import Plain, named
 
@@ -121,18 +120,28 @@ def first_state(decoder: Decoder, encoded: Encoded) -> Any:
     state: Any = decoder.start(encoded)
     blocks: Any = decoder
     if isinstance(state, TransformerState):
-        step = torch.zeros(encoded.summary.shape[0], 1, decoder.embedding_dim)
+        steps = torch.zeros(encoded.summary.shape[0], 2, decoder.embedding_dim)
         layers = zip(blocks.stack.layers, encoded.memory, strict=True)
-        return replace(state, layers=tuple(_first_layer_state(layer, memory, step) for layer, memory in layers))
+        return replace(state, layers=tuple(_first_layer_state(layer, memory, steps) for layer, memory in layers))
     if isinstance(state, DecoderState) and encoded.memory is not None:
         return replace(state, attention=_begun(blocks.attention, encoded.memory))
     return state
 
 
-def _first_layer_state(layer: Any, memory: Any, step: Tensor) -> LayerState:
-    # a step taken off again: ONNX cannot reshape what has no elements
-    own = map_tensors(lambda tensor: tensor[:, :, :0], layer.self_attention.remember(step))
-    return LayerState(own, _begun(layer.self_attention, own), _begun(layer.attention, memory))
+def _first_layer_state(layer: Any, memory: Any, steps: Tensor) -> LayerState:
+    own = layer.self_attention
+    # one step, or two, taken off again: ONNX cannot reshape what has no elements
+    one, two = ((past, _begun(own, past)) for past in (own.remember(steps[:, :count]) for count in (1, 2)))
+    return LayerState(*pytree.tree_map(_before_steps, one, two), _begun(layer.attention, memory))
+
+
+def _before_steps(one: Any, two: Any) -> Any:
+    """A tensor of a state without steps, from those with one and with two: none along the axis that counts them."""
+    sizes = zip(one.shape, two.shape, strict=True) if isinstance(one, Tensor) else ()
+    for axis, (few, more) in enumerate(sizes):
+        if isinstance(few, int) and few != more:
+            return one.narrow(axis, 0, 0)
+    return one
 
 
 def _begun(attention: Any, memory: Any) -> Any:
