@@ -15,7 +15,7 @@ from tests.export.small import LIMITS, example, greedy_tokens, program, say, sma
 pytestmark = pytest.mark.compile
 
 CUT = 9
-# lower-cased alike, composed and not, one character that is three words, signs, a mark, no-break spaces, and too long
+# alike in lower case, composed and not, one character that is three words, marks, signs and no-break spaces
 WORDS = [
     "Ann",
     "ann",
@@ -46,7 +46,7 @@ def case():
     for length in torch.randint(1, 14, (200,), generator=generator).tolist():
         texts.append(" ".join(words[place] for place in torch.randint(len(words), (length,), generator=generator)))
     segments = [numbered(shortened(both.segment(text), CUT), both) for text in texts]
-    expected, looked = greedy_tokens(model, [one.ids for one in segments])
+    expected, _ = greedy_tokens(model, [one.ids for one in segments])
     texts_said = [
         written(ids, copied_words(one, both), both, [])[0] for ids, one in zip(expected, segments, strict=True)
     ]

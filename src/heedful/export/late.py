@@ -1,4 +1,4 @@
-"""Normalisers whose first state depends on what the first query sees, as a graph holds them: they begin at that query."""
+"""Normalisers whose first state depends on what the first query sees: in a graph they begin at that query."""
 
 from typing import Any
 

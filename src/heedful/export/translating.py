@@ -1,8 +1,10 @@
 """What reads a source and says tokens, translators and writers of captions, as the graphs "encoder" and "step".
 
-The encoder graph is `source, lengths -> memory, state`. Both take any batch, source length and number of steps. Where words
-are copied, `source` may have ids from the size of the vocabulary on, `memory.source` holds them for the steps, and the
-logits of a step are log-probabilities of the vocabulary and of as many further ids as the source has tokens.
+The encoder graph is `source, lengths -> memory, state`. Both take any batch, source length and number of steps.
+
+Where words are copied, `source` may have ids from the size of the vocabulary on, `memory.source` holds them for the
+steps, and the logits of a step are log-probabilities of the vocabulary and of as many further ids as the source has
+tokens.
 """
 
 import copy
