@@ -18,16 +18,14 @@ from tests.tolerances import assert_close
 pytestmark = pytest.mark.compile
 
 LIMITS = Constraints(max_length=9, max_ratio=None)
-# every part of both looks remembers, and the windows decide how the normalisers begin
+# scores, windows and normalisers that remember, where the window decides how the normaliser begins
 NEAR = {"name": "attention", "back": 1, "forward": 2}
 LOOKS = {
     "decoder_self": {
-        "score": "location_sensitive",
+        "score": "coverage",
         "window": {"name": "and", "windows": [NEAR, {"name": "sliding", "left": 3, "right": 0}]},
-        "normalizer": "constrained_softmax",
     },
     "cross": {
-        "score": {"name": "softcap", "score": "coverage"},
         "window": {"name": "and", "windows": [NEAR, {"name": "wait_k", "wait": 2}]},
         "normalizer": "forward",
     },
