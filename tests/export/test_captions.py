@@ -26,8 +26,8 @@ LOOKS = {
         "window": {"name": "and", "windows": [NEAR, {"name": "sliding", "left": 3, "right": 0}]},
     },
     "cross": {
-        "window": {"name": "and", "windows": [NEAR, {"name": "wait_k", "wait": 2}]},
-        "normalizer": "forward",
+        "window": NEAR,
+        "normalizer": "stepwise",
     },
 }
 PICTURE = {"height": 8, "channels": [4, 5], "grey": True}
