@@ -52,7 +52,7 @@ class Translator:
         """The text of ids, of which some may be words of the source."""
         if not words:
             return self.target.decode(ids)
-        tokens = [words[token] if token in words else self.target.id_to_token(token) for token in ids]
+        tokens = [words[token] if token in words else str(self.target.id_to_token(token)) for token in ids]
         return self.target.decoder.decode(tokens) if self.target.decoder else " ".join(tokens)
 
     def decode(self, sources):

@@ -32,7 +32,7 @@ class LateNormalizer(Normalizer):
 
     def __init__(self, normalizer: Normalizer) -> None:
         super().__init__()
-        self.normalizer, self.source = normalizer, normalizer.source
+        self.normalizer = normalizer
 
     def begin(self, visible: Bool[Tensor, "batch keys"], dtype: torch.dtype = torch.float32) -> Any:
         """No query yet, and a state of the right shape."""

@@ -134,7 +134,8 @@ def _first_layer_state(layer: Any, memory: Any, steps: Tensor) -> LayerState:
     own = layer.self_attention
     # one step, or two, taken off again: ONNX cannot reshape what has no elements
     one, two = ((past, _begun(own, past)) for past in (own.remember(steps[:, :count]) for count in (1, 2)))
-    return LayerState(*pytree.tree_map(_before_steps, one, two), _begun(layer.attention, memory))
+    past, back = pytree.tree_map(_before_steps, one, two)
+    return LayerState(past, back, _begun(layer.attention, memory))
 
 
 def _before_steps(one: Any, two: Any) -> Any:

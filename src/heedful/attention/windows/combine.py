@@ -51,7 +51,7 @@ class AndWindow(Window):
 
     def begin(self, lengths: Int[Tensor, " batch"]) -> tuple | None:
         """The state of every window."""
-        return tuple(window.begin(lengths) for window in self.windows) if self.stateful else None
+        return _begin(self.windows, lengths) if self.stateful else None
 
     def forward(
         self,
@@ -117,7 +117,7 @@ class OrWindow(Window):
 
     def begin(self, lengths: Int[Tensor, " batch"]) -> tuple | None:
         """The state of every window."""
-        return tuple(window.begin(lengths) for window in self.windows) if self.stateful else None
+        return _begin(self.windows, lengths) if self.stateful else None
 
     def forward(
         self,
@@ -142,6 +142,10 @@ def _listed(windows: tuple[Window, ...]) -> nn.ModuleList:
     for window in windows:
         _refusals.check_part("a window", window, Window, "CausalWindow()")
     return nn.ModuleList(windows)
+
+
+def _begin(windows: Iterable[Any], lengths: Tensor) -> tuple:
+    return tuple(window.begin(lengths) for window in windows)
 
 
 def _look(windows: nn.ModuleList, state: tuple | None, *seen: Any) -> tuple[list[tuple], tuple]:
