@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from heedful._errors import ExportError
 from heedful.attention import Attention, MultiHeadAttention
 from heedful.attention.normalizers import ConstrainedSoftmaxNormalizer, ForwardNormalizer, StepwiseNormalizer
 from heedful.attention.scores import AdditiveScore, CoverageScore, SoftcapScore
@@ -18,8 +17,8 @@ from heedful.attention.windows import (
     LocalPredictiveWindow,
     WaitKWindow,
 )
-from heedful.export import make_graphs
 from heedful.export.late import begin_late
+from heedful.export.recurrent import scanned
 from heedful.export.trees import Plain, filled, named, quiet, structure
 from heedful.functional import padding_mask
 from heedful.tasks.build import MECHANISMS
@@ -124,11 +123,18 @@ def test_a_first_state_that_a_window_decides_is_refused():
         look.start(look.remember(torch.ones(2, 3, 6)))
 
 
-def test_an_encoder_that_remembers_its_looks_is_named():
-    looks = {"encoder_self": {"score": "coverage", "normalizer": "constrained_softmax"}}
-    model = small_model(tokenizer_pair(), transformer=looks)
-    said = (
-        r"itself with CoverageScore and ConstrainedSoftmaxNormalizer, .* other parts in model.transformer.encoder_self"
-    )
-    with pytest.raises(ExportError, match=said):
-        make_graphs(model)
+@pytest.mark.compile
+@torch.no_grad()
+def test_a_graph_of_an_encoder_looks_step_after_step():
+    looks = {"score": "coverage", "window": {"name": "sliding", "left": 2, "right": 1}, "normalizer": "stepwise"}
+    model = small_model(tokenizer_pair(), transformer={"encoder_self": looks})
+    begin_late(model)
+    given = torch.full((2, 5), 4), torch.tensor([5, 3])
+    axes = {0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}
+    with quiet():
+        graph = torch.export.export(scanned(model.encoder), given, dynamic_shapes=(*axes, None), strict=False).module()
+    for batch, steps in ((3, 7), (1, 1), (4, 20)):
+        source, lengths = torch.randint(4, 30, (batch, steps)), steps - torch.arange(batch) % steps
+        expected, found = model.encoder(source, lengths), graph(source, lengths)
+        assert_close(found.outputs, expected.outputs)
+        assert_close(found.summary, expected.summary)

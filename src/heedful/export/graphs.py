@@ -11,8 +11,8 @@ from heedful.models import DocumentClassifier, DualStageForecaster, LanguageMode
 from .classifying import classifier_graph, document_graph
 from .forecasting import forecaster_graph
 from .kinds import kind_of
+from .late import begin_late
 from .programs import Graphs
-from .refusals import refuse_remembering_encoder
 from .translating import seq2seq_graphs
 from .trees import quiet
 from .writing import writer_graphs
@@ -26,12 +26,11 @@ def make_graphs(model: nn.Module) -> Graphs:
             a forecaster.
 
     Raises:
-        ExportError: what cannot be said by a graph, by name.
         TypeError: a model of another kind.
     """
     kind_of(model)
-    refuse_remembering_encoder(model)
     ready: Any = copy.deepcopy(model).cpu().eval()
+    begin_late(ready)
     with torch.no_grad(), quiet():
         if isinstance(ready, SequenceClassifier):
             return classifier_graph(ready)

@@ -44,10 +44,11 @@ class LateNormalizer(Normalizer):
         mask: Bool[Tensor, "#batch #queries #keys"] | None,
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
+        weights, after = first = self.normalizer(scores, mask)
         if state is None:
-            return self.normalizer(scores, mask)
+            return weights, (scores.new_ones(scores.shape[0], dtype=torch.bool), after)
         asked, before = state
-        first, later = self.normalizer(scores, mask), self.normalizer(scores, mask, before)
+        later = self.normalizer(scores, mask, before)
 
         def choose(one: Tensor, other: Tensor) -> Tensor:
             return torch.where(asked.view(-1, *[1] * (one.dim() - 1)), other, one)

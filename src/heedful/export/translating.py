@@ -22,7 +22,6 @@ from heedful.models.decoders import DecoderState, Encoded
 from heedful.models.protocol import StepOutput
 from heedful.models.transformer import LayerState, TransformerState
 
-from .late import begin_late
 from .programs import Graphs
 from .recurrent import scanned
 from .steps import Example, First, two_graphs
@@ -76,12 +75,8 @@ def seq2seq_graphs(model: Seq2Seq) -> Graphs:
     """Encoder and step of a model, in evaluation.
 
     Args:
-        model: an encoder-decoder with any encoder and any wiring.
-
-    Raises:
-        ExportError: the first state of an attention is not known before its first look.
+        model: an encoder-decoder with any encoder and any wiring, as `make_graphs` makes it ready.
     """
-    begin_late(model.decoder)
     encoder: Any = model.encoder
     pixels = isinstance(encoder, ConvolutionalEncoder)
     # of so many columns of pixels one is left
