@@ -18,17 +18,14 @@ from tests.tolerances import assert_close
 pytestmark = pytest.mark.compile
 
 LIMITS = Constraints(max_length=9, max_ratio=None)
-# scores, windows and normalisers that remember, where the window decides how the normaliser begins
+# a score and windows that remember
 NEAR = {"name": "attention", "back": 1, "forward": 2}
 LOOKS = {
     "decoder_self": {
         "score": "coverage",
         "window": {"name": "and", "windows": [NEAR, {"name": "sliding", "left": 3, "right": 0}]},
     },
-    "cross": {
-        "window": NEAR,
-        "normalizer": "stepwise",
-    },
+    "cross": {"window": NEAR},
 }
 PICTURE = {"height": 8, "channels": [4, 5], "grey": True}
 LINES = {"encoder": "convolutional", "picture": {**PICTURE, "width": None, "width_halvings": 1, "recurrent_layers": 1}}
