@@ -1,4 +1,4 @@
-"""A recurrent encoder as a graph for sources of any length: one scan for each layer and direction.
+"""What goes step by step as a graph for sources of any length: one scan for each layer and direction, or attention.
 
 Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Each direction is read forwards instead,
 the backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
@@ -118,9 +118,9 @@ def scanned(module: nn.Module) -> Any:
         return ScannedRecurrent(module)
     if isinstance(module, NgramEmbedding):
         return GraphNgrams(module)
-    part = copy.copy(module)
+    part: Any = copy.copy(module)
     if isinstance(part, Attention) and part.stateful:
-        part.__dict__["_scan"] = partial(scan_looks, part)
+        part._scan = partial(scan_looks, part)
     part._modules = {name: child and scanned(child) for name, child in module._modules.items()}
     return part
 
