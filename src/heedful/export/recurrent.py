@@ -1,4 +1,6 @@
-"""What goes step by step as a graph for sources of any length: one scan for each layer and direction, or attention.
+"""What goes step by step, as a graph for sources of any length: recurrent layers, and attention that remembers its looks.
+
+A recurrent layer is one scan for each direction; `scanning.py` has that of attention.
 
 Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Each direction is read forwards instead,
 the backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
