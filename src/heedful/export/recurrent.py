@@ -1,4 +1,4 @@
-"""What goes step by step, as a graph for sources of any length: recurrent layers, and attention that remembers its looks.
+"""What goes step by step, as a graph for sources of any length: recurrent layers and attention that remembers looks.
 
 A recurrent layer is one scan for each direction; `scanning.py` has that of attention.
 
