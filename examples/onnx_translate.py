@@ -1,4 +1,4 @@
-"""Translate with an exported model, by onnxruntime, numpy and tokenizers alone: neither heedful nor torch is needed.
+"""Translate or summarise with an exported model, by onnxruntime, numpy and tokenizers alone, without heedful or torch.
 
 heedful export heedful-demo --format onnx --output demo-onnx
 python examples/onnx_translate.py demo-onnx "I love you." "Where is the station?"
@@ -7,6 +7,7 @@ python examples/onnx_translate.py demo-onnx "I love you." "Where is the station?
 import json
 import sys
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import onnxruntime
@@ -29,8 +30,30 @@ class Translator:
 
     def translate(self, sentences):
         """Translations of sentences, each with what it looked at, `[tokens, source tokens]`; none may be empty."""
-        said, looked = self.decode([self.source.encode(sentence).ids for sentence in sentences])
-        return [self.target.decode(ids) for ids in said], looked
+        sources, words = zip(*map(self.read, sentences), strict=True)
+        said, looked = self.decode(sources)
+        return [self.write(*one) for one in zip(said, words, strict=True)], looked
+
+    def read(self, sentence):
+        """The ids of a sentence; where words are copied, those that the vocabulary lacks by ids of their own, too."""
+        first, words, alike = self.about.get("copies", {}).get("first"), {}, {}
+        # offsets are those of composed characters
+        text = sentence if first is None else normalize("NFC", sentence)
+        found = self.source.encode(text)
+        ids = found.ids[: self.about.get("cut_source")]
+        for place, (begin, end) in enumerate(found.offsets[: len(ids)]):
+            if first is not None and ids[place] == self.about["ids"]["unk"]:
+                word = text[begin:end]
+                ids[place] = alike.setdefault(self.source.normalizer.normalize_str(word), first + len(alike))
+                words.setdefault(ids[place], word)
+        return ids, words
+
+    def write(self, ids, words):
+        """The text of ids, of which some may be words of the source."""
+        if not words:
+            return self.target.decode(ids)
+        tokens = [words[token] if token in words else str(self.target.id_to_token(token)) for token in ids]
+        return self.target.decoder.decode(tokens) if self.target.decoder else " ".join(tokens)
 
     def decode(self, sources):
         """Ids of translations of lists of ids, and what each of their tokens looked at."""

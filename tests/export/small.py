@@ -102,10 +102,15 @@ def program(folder, name):
 
 
 @torch.no_grad()
-def say(first, step, inputs, longest):
-    """Greedy tokens of a batch, and what each of them looked at, `[batch, tokens, source]`, or None."""
+def say(first, step, inputs, longest, rest=()):
+    """Greedy tokens of a batch, and what each of them looked at, `[batch, tokens, source]`, or None.
+
+    The step is fed the rest of a prompt, tokens `[batch]` each, before it says anything.
+    """
     output = first(*inputs)
     memory, tokens, said, looked = output["memory"], torch.full((len(inputs[0]),), BOS), [], []
+    for known in rest:
+        output = step(known, output["state"], memory)
     for _ in range(longest):
         # a prompt has given the first logits already
         output = output if said == [] and "logits" in output else step(tokens, output["state"], memory)

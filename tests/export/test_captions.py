@@ -1,6 +1,6 @@
 """Writers of captions as two graphs, from vectors of regions or pixels: the same words, looking at the same regions.
 
-One of the attentions keeps a state from word to word.
+Some of the attentions keep a state from word to word, over the regions or over the words so far.
 """
 
 import functools
@@ -12,21 +12,31 @@ from heedful.decoding import Constraints, Decoding, greedy
 from heedful.export import export_onnx, export_torch, make_graphs
 from heedful.tasks.build import build_captioner
 from heedful.tasks.model_options import ModelOptions
-from tests.export.small import SIZES, Onnx, program, say, shake, tokenizer_pair
+from tests.export.small import SIZES, TRANSFORMER, Onnx, program, say, shake, tokenizer_pair
 from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.compile
 
 LIMITS = Constraints(max_length=9, max_ratio=None)
+# a score and windows that remember
+NEAR = {"name": "attention", "back": 1, "forward": 2}
+LOOKS = {
+    "decoder_self": {
+        "score": "coverage",
+        "window": {"name": "and", "windows": [NEAR, {"name": "sliding", "left": 3, "right": 0}]},
+    },
+    "cross": {"window": NEAR},
+}
 PICTURE = {"height": 8, "channels": [4, 5], "grey": True}
 LINES = {"encoder": "convolutional", "picture": {**PICTURE, "width": None, "width_halvings": 1, "recurrent_layers": 1}}
 ROWS = {
     "lines": ({**LINES, "attention": "location", "bidirectional": False}, 8, (3, 7, 40)),
     "pixels": ({"encoder": "convolutional", "picture": {**PICTURE, "width": 12}}, 8, (12,)),
     "regions": ({"encoder": "regions", "feature_dim": 5, "attention": "visual"}, 5, (1, 4, 9)),
+    "windows": ({**TRANSFORMER, "encoder": "regions", "feature_dim": 5, "transformer": LOOKS}, 5, (1, 4, 9)),
 }
 # of the others torch alone: to write ONNX takes long
-FORMS = [("lines", "onnx"), *((name, "torch") for name in ROWS)]
+FORMS = [("lines", "onnx"), ("windows", "onnx"), *((name, "torch") for name in ROWS)]
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,35 @@
 """Attention whose looks depend on the looks before: its first state is there before them, and a graph steps on."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.export import Dim
 
-from heedful._errors import ExportError
 from heedful.attention import Attention, MultiHeadAttention
-from heedful.attention.normalizers import ConstrainedSoftmaxNormalizer, ForwardNormalizer
+from heedful.attention.normalizers import ConstrainedSoftmaxNormalizer, ForwardNormalizer, StepwiseNormalizer
 from heedful.attention.scores import AdditiveScore, CoverageScore, SoftcapScore
-from heedful.attention.windows import AttentionWindow, LocalMonotonicWindow
-from heedful.export import make_graphs
+from heedful.attention.windows import (
+    AndWindow,
+    AttentionWindow,
+    LocalMonotonicWindow,
+    LocalPredictiveWindow,
+    WaitKWindow,
+)
+from heedful.export.late import begin_late
+from heedful.export.recurrent import scanned
 from heedful.export.trees import Plain, filled, named, quiet, structure
 from heedful.functional import padding_mask
-from heedful.tasks.build import MECHANISMS, build_language_model
-from heedful.tasks.model_options import ModelOptions
-from tests.export.small import SIZES, shake, small_model, tokenizer_pair
+from heedful.tasks.build import MECHANISMS
+from tests.export.small import shake, small_model, tokenizer_pair
 from tests.tolerances import assert_close
 
 ROWS = {
     **{name: make for name, make in MECHANISMS.items() if getattr(make(4, 6, 5), "stateful", False)},
     "budgets": lambda *_: Attention(AdditiveScore(4, 6, 5), normalizer=ConstrainedSoftmaxNormalizer(sink=True)),
     "soft cap": lambda *_: Attention(SoftcapScore(CoverageScore(4, 6, 5))),
+    "window": lambda *_: Attention(AdditiveScore(4, 6, 5), AndWindow(WaitKWindow(2), AttentionWindow(1, 1))),
     "heads": lambda *_: MultiHeadAttention(4, 2, key_dim=6, attention=Attention(CoverageScore(2, 2, 5))),
 }
 
@@ -94,21 +102,39 @@ def sizes(tensor):
     return [axis for axis, size in enumerate(tensor.shape) if (size == 5 and axis) or axis == 0]
 
 
+@pytest.mark.parametrize("normalizer", [ForwardNormalizer, StepwiseNormalizer, ConstrainedSoftmaxNormalizer])
+@torch.no_grad()
+def test_what_a_window_decides_is_known_at_the_first_query(normalizer):
+    # where the first query looks is predicted from it
+    look = shake(Attention(AdditiveScore(4, 6, 5), LocalPredictiveWindow(4, half_width=1), normalizer())).double()
+    late = copy.deepcopy(look)
+    begin_late(late)
+    memory = remembered(look, 3, 7)
+    state, begun = None, late.start(memory)
+    for query in 3 * torch.randn(5, 3, 1, 4).double():
+        expected, state = look.step(query, memory, state, need_weights=True)
+        found, begun = late.step(query, memory, begun, need_weights=True)
+        assert_close(found.weights, expected.weights)
+
+
 def test_a_first_state_that_a_window_decides_is_refused():
     look = Attention(AdditiveScore(4, 6, 5), LocalMonotonicWindow(2), ForwardNormalizer())
     with pytest.raises(ValueError, match="depends on LocalMonotonicWindow; leave the state out at the first step"):
         look.start(look.remember(torch.ones(2, 3, 6)))
 
 
-@pytest.mark.parametrize(("window", "named"), [(AttentionWindow(1, 2), "AttentionWindow and ForwardNormalizer")])
-def test_what_no_graph_begins_with_is_named(window, named):
-    model = small_model(tokenizer_pair(), attention="forward")
-    model.decoder.attention.window = window
-    with pytest.raises(ExportError, match=f"with {named} the state .* depends on the first query; use it with"):
-        make_graphs(model)
-
-
-def test_a_language_model_that_looks_back_by_its_looks_is_named():
-    options = ModelOptions.model_validate({**SIZES, "decoder": "recurrent", "attention": "coverage"})
-    with pytest.raises(ExportError, match=r"looks back at its own steps with CoverageScore, .* train with bahdanau"):
-        make_graphs(build_language_model(options, 11))
+@pytest.mark.compile
+@torch.no_grad()
+def test_a_graph_of_an_encoder_looks_step_after_step():
+    looks = {"score": "coverage", "window": {"name": "sliding", "left": 2, "right": 1}, "normalizer": "stepwise"}
+    model = small_model(tokenizer_pair(), transformer={"encoder_self": looks})
+    begin_late(model)
+    given = torch.full((2, 5), 4), torch.tensor([5, 3])
+    axes = {0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}
+    with quiet():
+        graph = torch.export.export(scanned(model.encoder), given, dynamic_shapes=axes, strict=False).module()
+    for batch, steps in ((3, 7), (1, 1), (4, 20)):
+        source, lengths = torch.randint(4, 30, (batch, steps)), steps - torch.arange(batch) % steps
+        expected, found = model.encoder(source, lengths), graph(source, lengths)
+        assert_close(found.outputs, expected.outputs)
+        assert_close(found.summary, expected.summary)

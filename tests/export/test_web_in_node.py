@@ -8,7 +8,9 @@ from importlib.resources import files
 from types import SimpleNamespace
 
 import pytest
+import tokenizers as hf
 import torch
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from heedful.data.tokenizers import KINDS, Tokenizer
 from heedful.decoding import Constraints, Decoding, Penalties, beam_search
@@ -69,6 +71,31 @@ def test_its_tokenizer_cuts_and_joins_as_ours(tmp_path):
         for what in ours:
             for text, one, other in zip(texts, found[what], ours[what], strict=True):
                 assert one == other, (what, text)
+
+
+PARTS = """
+import { Tokenizer } from "./tokenizer.js";
+console.log(JSON.stringify(asked.map((about) => {
+  try {
+    return new Tokenizer(about).decode([0, 1]);
+  } catch (error) {
+    return error.message;
+  }
+})));
+"""
+
+
+def test_its_tokenizer_strips_both_ends_and_names_what_it_does_not_know(tmp_path):
+    core = hf.Tokenizer(models.WordLevel({"xxaxbxx": 0, "xcx": 1}, "xcx"))
+    core.normalizer, core.pre_tokenizer = normalizers.NFC(), pre_tokenizers.ByteLevel()
+    asked, expected = [], []
+    for start, stop in ((0, 0), (1, 0), (0, 1), (3, 1), (1, 3)):
+        core.decoder = decoders.Strip("x", start, stop)
+        asked.append(json.loads(core.to_str()))
+        expected.append(core.decode([0, 1]))
+    core.add_tokens(["<new>"])
+    asked.append(json.loads(core.to_str()))
+    assert in_node(PARTS, asked, tmp_path) == [*expected, "the tokenizer has added tokens, not known here"]
 
 
 SEARCHES = """

@@ -12,6 +12,8 @@ from heedful._errors import ExportError
 from heedful.export import web_runtime
 from heedful.export.web_runtime import ABOUT, FILES, copy_runtime, find_runtime
 
+CONTENT = {ABOUT: '{"name": "onnxruntime-web", "version": "7.8"}', **dict.fromkeys(FILES, "code")}
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
@@ -20,12 +22,11 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "kept"
 
 
-def archive(**changes: str) -> bytes:
+def archive() -> bytes:
     """A package as npm packs it."""
-    content = {ABOUT: '{"name": "onnxruntime-web", "version": "7.8"}', **dict.fromkeys(FILES, "code"), **changes}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as members:
-        for name, text in content.items():
+        for name, text in CONTENT.items():
             about = tarfile.TarInfo(f"package/{name}")
             about.size = len(text)
             members.addfile(about, io.BytesIO(text.encode()))
@@ -45,8 +46,24 @@ def test_npm_is_asked_once_and_its_archive_is_checked(cache, tmp_path, monkeypat
         find_runtime()
     assert not cache.exists()
     monkeypatch.setattr(web_runtime, "SHA512", base64.b64encode(hashlib.sha512(content).digest()).decode())
+    whole = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in CONTENT.items()}
+    monkeypatch.setattr(web_runtime, "SHA256", whole)
     assert find_runtime() == find_runtime() == cache
     assert asked == ["/bin/npm"] * 2
+    # what is damaged or gone is fetched again, and refused where that is damaged, too
+    damages = (lambda path: path.write_text("half"), Path.unlink)
+    for count, (name, damage) in enumerate(zip(FILES, damages, strict=True), start=3):
+        damage(cache / name)
+        assert find_runtime() == cache
+        assert (cache / name).read_text() == CONTENT[name]
+        assert len(asked) == count
+    (cache / ABOUT).unlink()
+    content = content[:-1]
+    with pytest.raises(ExportError, match="what npm fetched is not onnxruntime-web"):
+        find_runtime()
+    assert len(asked) == 5
+    content = archive()
+    find_runtime()
     assert copy_runtime(cache, tmp_path) == "7.8"
     assert {one.name for one in tmp_path.iterdir()} == {"cache", *FILES.values()}
 

@@ -13,7 +13,7 @@ from heedful.cli.main import app
 from heedful.data.readers import Pairs
 from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import UNK
-from heedful.export.graphs import make_graphs
+from heedful.export import export_web
 from heedful.tasks.batches import Limits, encode
 from heedful.tasks.copying import copied_words, matched, numbered, shortened, written
 from heedful.tasks.faithfulness import translator_faithfulness
@@ -175,11 +175,11 @@ def test_a_copying_model_has_one_vocabulary():
         load_recipe("summarise", ["tokenizer.joint=false", "model.share_embeddings=false"])
 
 
-def test_what_cannot_be_done_with_a_copying_model_says_why(trained):
+def test_what_cannot_be_done_with_a_copying_model_says_why(trained, tmp_path):
     _, run, _ = trained
     summariser = run.translator
-    with pytest.raises(ExportError, match="the model copies words of its source"):
-        make_graphs(summariser.model)
+    with pytest.raises(ExportError, match=r"copies words of its source, which the page does not; export to onnx or"):
+        export_web(summariser.model, summariser.tokenizers, tmp_path / "web")
     with pytest.raises(DataError, match="so hiding what it looks at hides the answer"):
         translator_faithfulness(summariser, [([4], [5])])
     short = summariser.recipe.decoding.model_copy(update={"shortlist": 5})

@@ -80,6 +80,12 @@ class Attention(AttentionLayer):
         """Whether one query's weights depend on the queries before it."""
         return any(part.stateful for part in (self.score, self.window, self.normalizer))
 
+    @property
+    def begins_by_window(self) -> bool:
+        """Whether the state before the first query depends on which keys the window shows to it."""
+        moves = self.normalizer.stateful and self.normalizer.begins_by_mask
+        return moves and not isinstance(self.window, EverywhereWindow)
+
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
@@ -148,14 +154,18 @@ class Attention(AttentionLayer):
         Raises:
             ValueError: what the first query sees depends on a window, so that nothing is known before it.
         """
-        if self.window.stateful or (self.normalizer.stateful and not isinstance(self.window, EverywhereWindow)):
+        if self.begins_by_window:
             raise ValueError(
                 f"what the first query sees depends on {type(self.window).__name__}; leave the state out at the first "
                 "step."
             )
         visible = full_mask(memory.mask, memory.value).squeeze(1)
-        normalizer = self.normalizer.begin(visible, widen(memory.value).dtype)
-        return replace(self.begin(memory), score=self.score.begin(memory.key), normalizer=normalizer)
+        return replace(
+            self.begin(memory),
+            score=self.score.begin(memory.key),
+            window=self.window.begin(visible.sum(1)),
+            normalizer=self.normalizer.begin(visible, widen(memory.value).dtype),
+        )
 
     def _prepare(self, key: Tensor, value: Tensor | None, mask: Tensor | None) -> Memory:
         value = key if value is None else value

@@ -100,6 +100,8 @@ def _facts(trained: Any) -> dict[str, Any]:
         return {"max_length": recipe.data.max_length, **cut}
     if trained.task == "caption" and recipe.model.encoder == "convolutional":
         return {"picture": recipe.model.picture.model_dump(include={"height", "width", "grey"})}
+    if trained.task == "translation" and recipe.data.cut_source is not None:
+        return {"cut_source": recipe.data.cut_source}
     return {}
 
 

@@ -149,6 +149,11 @@ class Tokenizer:
         """How many ids there are, the special ones included."""
         return self._core.get_vocab_size()
 
+    @property
+    def whole_words(self) -> bool:
+        """Whether every piece is a word of its own, so that one which is unknown is a word that can be named."""
+        return self.kind in ("word", "letter", "symbol")
+
     def token_to_id(self, token: str) -> int | None:
         """The id of a vocabulary entry, None if there is none."""
         return self._core.token_to_id(token)
@@ -192,7 +197,7 @@ class Tokenizer:
     def segment_ids(self, ids: Iterable[int]) -> Segments:
         """The same for ids that a model wrote, all of them: PAD, UNK, BOS and EOS are words of their own."""
         ids = list(ids)
-        if self.kind in ("word", "letter", "symbol"):
+        if self.whole_words:
             pieces = self.tokens(ids)
             words = [piece.replace(SPACE, " ") for piece in pieces] if self.kind == "letter" else pieces
             return Segments(ids, pieces, words, list(range(len(ids))))

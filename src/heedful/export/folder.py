@@ -69,10 +69,13 @@ def export_folder(
 
 
 def _told(tokenizers: TokenizerPair, constraints: Constraints, kind: Kind) -> dict[str, Any]:
-    """Special ids and limits of length, or the names of labels and series."""
+    """Special ids, limits of length and what is copied, or the names of labels and series."""
     told: dict[str, Any] = {"ids": {"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS}} if kind.sides else {}
     if kind.says:
         told["limits"] = {name: getattr(constraints, name) for name in ("max_length", "max_ratio", "max_extra")}
+    if kind.copies:
+        source = tokenizers.source
+        told["copies"] = {"first": source.vocab_size if source.whole_words else None}
     if kind.names:
         target = tokenizers.target
         told[kind.names] = [target.decode([number]) for number in range(len(SPECIAL_TOKENS), target.vocab_size)]

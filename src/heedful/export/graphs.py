@@ -11,6 +11,7 @@ from heedful.models import DocumentClassifier, DualStageForecaster, LanguageMode
 from .classifying import classifier_graph, document_graph
 from .forecasting import forecaster_graph
 from .kinds import kind_of
+from .late import begin_late
 from .programs import Graphs
 from .translating import seq2seq_graphs
 from .trees import quiet
@@ -25,11 +26,11 @@ def make_graphs(model: nn.Module) -> Graphs:
             a forecaster.
 
     Raises:
-        ExportError: what cannot be said by a graph, by name.
         TypeError: a model of another kind.
     """
     kind_of(model)
     ready: Any = copy.deepcopy(model).cpu().eval()
+    begin_late(ready)
     with torch.no_grad(), quiet():
         if isinstance(ready, SequenceClassifier):
             return classifier_graph(ready)

@@ -1,4 +1,6 @@
-"""A recurrent encoder as a graph for sources of any length: one scan for each layer and direction.
+"""What goes step by step, as a graph for sources of any length: recurrent layers and attention that remembers looks.
+
+A recurrent layer is one scan for each direction; `scanning.py` has that of attention.
 
 Packed sequences, as `RecurrentEncoder` reads them, have no place in a graph. Each direction is read forwards instead,
 the backward one over the reversed sentence, so that padding always comes last and cannot reach a real step.
@@ -6,6 +8,7 @@ the backward one over the reversed sentence, so that padding always comes last a
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,11 +16,13 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from heedful.attention import Attention
 from heedful.functional import padding_mask
 from heedful.layers import NgramEmbedding, Recurrent, RecurrentState
 from heedful.models.encoders import EncoderOutput, RecurrentEncoder
 
 from .ngrams import GraphNgrams
+from .scanning import scan_looks
 
 
 def read_recurrent(
@@ -105,14 +110,19 @@ class ScannedRecurrent(nn.Module):
 
 
 def scanned(module: nn.Module) -> Any:
-    """The module, its recurrent layers and n-grams, at any depth, as a graph reads them; their weights are shared."""
+    """The module, and what in it, at any depth, goes step by step or has n-grams, as a graph reads it.
+
+    The weights are shared.
+    """
     if isinstance(module, RecurrentEncoder):
         return ScannedEncoder(module)
     if isinstance(module, Recurrent):
         return ScannedRecurrent(module)
     if isinstance(module, NgramEmbedding):
         return GraphNgrams(module)
-    part = copy.copy(module)
+    part: Any = copy.copy(module)
+    if isinstance(part, Attention) and part.stateful:
+        part._scan = partial(scan_looks, part)
     part._modules = {name: child and scanned(child) for name, child in module._modules.items()}
     return part
 

@@ -71,14 +71,14 @@ class StepGraph(nn.Module):
         return {"logits": output.logits, **looked, "state": named(after)}
 
 
-def two_graphs(first: First, step: nn.Module, example: Callable[[int, int, int], Example], vocab_size: int) -> Graphs:
+def two_graphs(first: First, step: nn.Module, example: Callable[[int, int, int], Example], words: str | int) -> Graphs:
     """The graph that reads, and "step".
 
     Args:
         first: what reads.
         step: maps tokens, state and memory to what `step` of a model gives.
         example: where the model stands for so many items of a batch, tokens that are read, and steps.
-        vocab_size: logits of a step.
+        words: how many have a logit in a step.
     """
     base = example(2, 5, 3)
     axes, tensors = _axes(example, base, first.keys), base.tensors()
@@ -97,7 +97,7 @@ def two_graphs(first: First, step: nn.Module, example: Callable[[int, int, int],
             for name, shape in axes[kind].items()
         }
 
-    memory, logits = told("memory", "memory"), {"logits": about(torch.float32, ["batch", vocab_size])}
+    memory, logits = told("memory", "memory"), {"logits": about(torch.float32, ["batch", words])}
     looked = {"alignment": about(torch.float32, ["batch", first.keys])} if memory else {}
     tokens = {"tokens": about(torch.int64, TOKENS_AXES)}
     signature = {

@@ -1,6 +1,10 @@
 """What reads a source and says tokens, translators and writers of captions, as the graphs "encoder" and "step".
 
 The encoder graph is `source, lengths -> memory, state`. Both take any batch, source length and number of steps.
+
+Where words are copied, `source` may have ids from the size of the vocabulary on, `memory.source` holds them for the
+steps, and the logits of a step are log-probabilities of the vocabulary and of as many further ids as the source has
+tokens.
 """
 
 import copy
@@ -11,9 +15,8 @@ from typing import Any
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
-from heedful._pytree import map_tensors
-from heedful.functional import padding_mask
 from heedful.models import ConvolutionalEncoder, Decoder, RegionEncoder, RegionProjection, Seq2Seq
 from heedful.models.decoders import DecoderState, Encoded
 from heedful.models.protocol import StepOutput
@@ -21,7 +24,6 @@ from heedful.models.transformer import LayerState, TransformerState
 
 from .programs import Graphs
 from .recurrent import scanned
-from .refusals import refuse_copying, refuse_stateful_past, refuse_unbegun
 from .steps import Example, First, two_graphs
 from .trees import Plain, named
 
@@ -35,16 +37,13 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, model: Seq2Seq) -> None:
         super().__init__()
-        # and no more of it: what a program holds is written down
-        self.encoder: Any = scanned(model.encoder)
-        self.decoder, self.regions_of = model.decoder, model.regions_of
+        self.model = _without(scanned(model), "embedding", "output")
 
     def forward(
         self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"]
     ) -> dict[str, dict[str, Tensor]]:
-        read = self.encoder(source, lengths)
-        encoded = self.decoder.remember(read, padding_mask(self.regions_of(lengths), read.outputs.shape[1]))
-        return {"memory": named(encoded.memory), "state": named(first_state(self.decoder, encoded))}
+        encoded = self.model.encode(source, lengths)
+        return {"memory": named(_kept(encoded)), "state": named(first_state(self.model.decoder, encoded))}
 
 
 class _Step(nn.Module):
@@ -52,27 +51,32 @@ class _Step(nn.Module):
 
     def __init__(self, model: Seq2Seq) -> None:
         super().__init__()
-        self.model = copy.copy(model)
-        self.model._modules = {name: block for name, block in model._modules.items() if name != "encoder"}
+        self.model = _without(model, "encoder")
 
     def forward(self, tokens: Tensor, state: Any, memory: Any) -> tuple[StepOutput, Any]:
+        look, ids = (memory, None) if self.model.copying is None else (memory["look"], memory["source"])
         # no step reads the summary
-        return self.model.step(tokens, state, Encoded(memory, torch.zeros(tokens.shape[0], 0)), need_weights=True)
+        return self.model.step(tokens, state, Encoded(look, torch.zeros(tokens.shape[0], 0), ids), need_weights=True)
+
+
+def _without(model: Seq2Seq, *names: str) -> Any:
+    """The model without some of its blocks: what a program holds is written down."""
+    part = copy.copy(model)
+    part._modules = {name: block for name, block in model._modules.items() if name not in names}
+    return part
+
+
+def _kept(encoded: Encoded) -> Any:
+    """What the steps work from: what they look at, and beside it the ids of the source where these are copied."""
+    return encoded.memory if encoded.source_ids is None else {"look": encoded.memory, "source": encoded.source_ids}
 
 
 def seq2seq_graphs(model: Seq2Seq) -> Graphs:
     """Encoder and step of a model, in evaluation.
 
     Args:
-        model: an encoder-decoder with any encoder and any wiring.
-
-    Raises:
-        ExportError: it copies words of its source, or the first state of an attention is not known before its first
-            look.
+        model: an encoder-decoder with any encoder and any wiring, as `make_graphs` makes it ready.
     """
-    refuse_copying(model)
-    refuse_stateful_past(model)
-    refuse_unbegun(model)
     encoder: Any = model.encoder
     pixels = isinstance(encoder, ConvolutionalEncoder)
     # of so many columns of pixels one is left
@@ -89,13 +93,14 @@ def seq2seq_graphs(model: Seq2Seq) -> Graphs:
             state = first_state(model.decoder, encoded)
             for _ in range(steps):
                 _, state = model.step(torch.full((batch,), 4), state, encoded)
-        return Example(encoded.memory, state)
+        return Example(_kept(encoded), state)
 
     source, lengths = read(2, 5)
     axes = ("batch", "source") if features is None else ("batch", "source", features)
     inputs = {"source": (source, axes), "lengths": (lengths, ("batch",))}
     first = First("encoder", EncoderGraph(model), inputs, keys="regions" if pixels else "source")
-    return two_graphs(first, _Step(model), example, model.output.vocab_size)
+    words = model.output.vocab_size
+    return two_graphs(first, _Step(model), example, words if model.copying is None else f"{words} + source")
 
 
 def features_of(model: Seq2Seq) -> int | None:
@@ -112,18 +117,29 @@ def first_state(decoder: Decoder, encoded: Encoded) -> Any:
     state: Any = decoder.start(encoded)
     blocks: Any = decoder
     if isinstance(state, TransformerState):
-        step = torch.zeros(encoded.summary.shape[0], 1, decoder.embedding_dim)
+        steps = torch.zeros(encoded.summary.shape[0], 2, decoder.embedding_dim)
         layers = zip(blocks.stack.layers, encoded.memory, strict=True)
-        return replace(state, layers=tuple(_first_layer_state(layer, memory, step) for layer, memory in layers))
+        return replace(state, layers=tuple(_first_layer_state(layer, memory, steps) for layer, memory in layers))
     if isinstance(state, DecoderState) and encoded.memory is not None:
         return replace(state, attention=_begun(blocks.attention, encoded.memory))
     return state
 
 
-def _first_layer_state(layer: Any, memory: Any, step: Tensor) -> LayerState:
-    # a step taken off again: ONNX cannot reshape what has no elements
-    own = map_tensors(lambda tensor: tensor[:, :, :0], layer.self_attention.remember(step))
-    return LayerState(own, layer.self_attention.begin(own), _begun(layer.attention, memory))
+def _first_layer_state(layer: Any, memory: Any, steps: Tensor) -> LayerState:
+    own = layer.self_attention
+    # one step, or two, taken off again: ONNX cannot reshape what has no elements
+    one, two = ((past, _begun(own, past)) for past in (own.remember(steps[:, :count]) for count in (1, 2)))
+    past, back = pytree.tree_map(_before_steps, one, two)
+    return LayerState(past, back, _begun(layer.attention, memory))
+
+
+def _before_steps(one: Any, two: Any) -> Any:
+    """A tensor of a state without steps, from those with one and with two: none along the axis that counts them."""
+    sizes = zip(one.shape, two.shape, strict=True) if isinstance(one, Tensor) else ()
+    for axis, (few, more) in enumerate(sizes):
+        if isinstance(few, int) and few != more:
+            return one.narrow(axis, 0, 0)
+    return one
 
 
 def _begun(attention: Any, memory: Any) -> Any:

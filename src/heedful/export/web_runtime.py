@@ -29,6 +29,11 @@ FILES = {
     "dist/ort.wasm.bundle.min.mjs": "onnxruntime-web.js",
     "dist/ort-wasm-simd-threaded.wasm": "onnxruntime-web.wasm",
 }
+SHA256 = {
+    ABOUT: "16f69f755509990539aeb1c8445884960e91adcacab2e8dca8e44ee43601df5c",
+    "dist/ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
+    "dist/ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+}
 OWN_FOLDER = f"name a folder with --runtime that holds it unpacked, such as the node_modules/{PACKAGE} that " + (
     f"`npm install {PACKAGE}@{VERSION}` makes where there is a network"
 )
@@ -37,6 +42,8 @@ SECONDS = 600
 
 def find_runtime(folder: str | os.PathLike[str] | None = None) -> Path:
     """The folder of an unpacked onnxruntime-web: the one that is named, else the user's cache, which npm fills.
+
+    What is damaged in the cache is fetched again.
 
     Args:
         folder: an unpacked package of the user's; of another version, its files must have the same names.
@@ -48,7 +55,7 @@ def find_runtime(folder: str | os.PathLike[str] | None = None) -> Path:
         _version(Path(folder))
         return Path(folder)
     kept = cache_folder()
-    if not (kept / ABOUT).is_file():
+    if not _is_whole(kept):
         _fetch(kept)
     return kept
 
@@ -68,6 +75,14 @@ def copy_runtime(source: Path, folder: Path) -> str:
     for name, own in FILES.items():
         shutil.copyfile(source / name, folder / own)
     return version
+
+
+def _is_whole(kept: Path) -> bool:
+    """Whether the cache holds the pinned version, byte for byte."""
+    return all(
+        (kept / name).is_file() and hashlib.sha256((kept / name).read_bytes()).hexdigest() == checksum
+        for name, checksum in SHA256.items()
+    )
 
 
 def _version(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """Language models as the graphs "prompt" and "step".
 
 The prompt graph is `source -> logits, state`, over texts of one length that begin with `<s>`; the step goes on from
-there.
+there. Where looks depend on the looks before, it reads `<s>` alone, and the step is fed the rest of the prompt.
 """
 
 from typing import Any
@@ -16,7 +16,6 @@ from heedful.models.protocol import StepOutput
 
 from .programs import Graphs
 from .recurrent import scanned
-from .refusals import refuse_stateful_past
 from .steps import Example, First, two_graphs
 from .trees import Plain, named
 
@@ -53,12 +52,7 @@ class _Step(nn.Module):
 
 
 def writer_graphs(model: LanguageModel) -> Graphs:
-    """Prompt and step of a language model, in evaluation.
-
-    Raises:
-        ExportError: its attention keeps a state from step to step.
-    """
-    refuse_stateful_past(model)
+    """Prompt and step of a language model, in evaluation."""
     step = _Step(model)
 
     def example(batch: int, _: int, steps: int) -> Example:
@@ -68,8 +62,10 @@ def writer_graphs(model: LanguageModel) -> Graphs:
                 state = step(torch.full((batch,), 4), state, None)[1]
         return Example(None, state)
 
-    inputs = {"source": (torch.full((2, 5), 4), ("batch", "source"))}
-    first = First("prompt", PromptGraph(model), inputs, says=True, past="source")
+    remembers = any(getattr(part, "stateful", False) for part in model.modules())
+    length, past = (1, 1) if remembers else (5, "source")
+    inputs = {"source": (torch.full((2, length), 4), ("batch", past))}
+    first = First("prompt", PromptGraph(model), inputs, says=True, past=past)
     return two_graphs(first, step, example, model.output.vocab_size)
 
 

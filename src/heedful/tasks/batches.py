@@ -17,7 +17,7 @@ from heedful.data.tokenizers import Tokenizer, TokenizerPair
 from heedful.data.vocabulary import read_entries
 from heedful.training.batches import DatasetBatches
 
-from .copying import TRACED, encode_both
+from .copying import encode_both
 from .corpora import Material, Say
 from .data_options import TokenizerOptions
 from .recipe import Recipe, expand_path
@@ -153,7 +153,7 @@ def encode(
     With `dropout`, words are cut as `SubwordSampler` says, from that seed.
     """
     limits = limits or Limits()
-    if limits.copies and tokenizers.target.kind in TRACED:
+    if limits.copies and tokenizers.target.whole_words:
         sources, targets, longer = encode_both(pairs, tokenizers.target, limits.cut_source)
     else:
         sources, longer = cut(encode_side(tokenizers.source, pairs.source, dropout, [*seed, 0]), limits.cut_source)

@@ -8,9 +8,6 @@ from heedful.data.readers import Pairs
 from heedful.data.tokenizers import Segments, Tokenizer
 from heedful.data.vocabulary import UNK
 
-# kinds of tokenizers whose every piece is a word of its own
-TRACED = ("word", "letter", "symbol")
-
 
 def shortened(text: Segments, most: int | None) -> Segments:
     """The first `most` pieces, and the words that begin in them; all where it is None.
@@ -33,7 +30,7 @@ def numbered(source: Segments, tokenizer: Tokenizer) -> Segments:
     >>> numbered(tokenizer.segment("Ann met Bob met Ann"), tokenizer).ids
     [6, 5, 7, 5, 6]
     """
-    if tokenizer.kind not in TRACED or UNK not in source.ids:
+    if not tokenizer.whole_words or UNK not in source.ids:
         return source
     numbers: dict[str, int] = {}
     ids, pieces = list(source.ids), list(source.pieces)

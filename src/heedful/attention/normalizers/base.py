@@ -66,6 +66,8 @@ class Normalizer(nn.Module, ABC):
     Attributes:
         source: paper, place and year.
         stateful: True when the weights of one query depend on the queries before it.
+        begins_by_mask: True when the state before the first query depends on which keys that one sees, where there is a
+            state.
         chooses: True when each row has at most one key, of weight 1.
         energies: how many scores of each key it reads; where more than one, they stand where the queries do, and it is
             asked for one query at a time.
@@ -77,6 +79,7 @@ class Normalizer(nn.Module, ABC):
 
     source: ClassVar[Source]
     stateful: bool = False
+    begins_by_mask: bool = True
     chooses: bool = False
     energies: int = 1
     reads_log_odds: bool = False

@@ -29,7 +29,7 @@ def exhausted(
     rest = logs.gather(1, order).flip(1).logcumsumexp(1).flip(1)
     spent = pad(torch.where(visible, budget, 0.0).gather(1, order).cumsum(1), (1, 0))[:, : scores.shape[1]]
     over = (1 - spent).clamp_min(0).log() - rest > ratio
-    return torch.zeros_like(visible).scatter(1, order, over.cumprod(1).bool())
+    return torch.zeros_like(visible).scatter(1, order, (~over).cumsum(1) == 0)
 
 
 def constrained_softmax(

@@ -72,6 +72,17 @@ class Window(nn.Module, ABC):
     query_dim: int | None = None
     heads: int = 1
 
+    def begin(self, lengths: Int[Tensor, " batch"]) -> Any:
+        """The state before the first query, which `forward` begins with where it is given `None`.
+
+        Args:
+            lengths: number of keys of each batch item that some query may see.
+
+        Returns:
+            the state, batch axis first; `None` where there is none.
+        """
+        return None
+
     @abstractmethod
     def forward(
         self,

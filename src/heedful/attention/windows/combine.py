@@ -49,6 +49,10 @@ class AndWindow(Window):
         self.scales = any(window.scales for window in windows)
         self.reads = any(window.reads for window in windows)
 
+    def begin(self, lengths: Int[Tensor, " batch"]) -> tuple | None:
+        """The state of every window."""
+        return _begin(self.windows, lengths) if self.stateful else None
+
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
@@ -111,6 +115,10 @@ class OrWindow(Window):
         self.stateful = any(window.stateful for window in windows)
         self.aligned_to_end = any(window.aligned_to_end for window in windows)
 
+    def begin(self, lengths: Int[Tensor, " batch"]) -> tuple | None:
+        """The state of every window."""
+        return _begin(self.windows, lengths) if self.stateful else None
+
     def forward(
         self,
         query: Float[Tensor, "batch queries query_dim"],
@@ -134,6 +142,10 @@ def _listed(windows: tuple[Window, ...]) -> nn.ModuleList:
     for window in windows:
         _refusals.check_part("a window", window, Window, "CausalWindow()")
     return nn.ModuleList(windows)
+
+
+def _begin(windows: Iterable[Any], lengths: Tensor) -> tuple:
+    return tuple(window.begin(lengths) for window in windows)
 
 
 def _look(windows: nn.ModuleList, state: tuple | None, *seen: Any) -> tuple[list[tuple], tuple]:

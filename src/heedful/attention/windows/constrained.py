@@ -59,6 +59,10 @@ class AttentionWindow(Window):
             raise _refusals.unknown_choice("anchor", anchor, get_args(Anchor))
         self.back, self.ahead, self.anchor = back, forward, anchor
 
+    def begin(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """Place 0."""
+        return torch.zeros_like(lengths)
+
     def forward(
         self,
         query: Float[Tensor, "batch 1 query_dim"],
@@ -67,7 +71,7 @@ class AttentionWindow(Window):
         keys: int,
         state: Any = None,
     ) -> tuple[View, Any]:
-        place = torch.zeros_like(lengths) if state is None else state
+        place = self.begin(lengths) if state is None else state
         if self.training:
             return View(), place
         return View(mask=sliding_mask(place.unsqueeze(1), keys, self.back, self.ahead)), place

@@ -8,6 +8,7 @@ const VISIBLE = [[33, 126], [161, 172], [174, 255]];
 export class Tokenizer {
   /* `about`: what tokenizer.json holds. An error names a part that is not known here. */
   constructor(about) {
+    if (about.added_tokens?.length) throw new Error("the tokenizer has added tokens, not known here");
     this.normalize = make(NORMALIZERS, about.normalizer);
     this.cut = make(CUTTERS, about.pre_tokenizer);
     this.model = make(MODELS, about.model);
@@ -144,14 +145,17 @@ const DECODERS = {
     return (tokens) => tokens.map((token) => token.replaceAll(found, () => content));
   },
   Fuse: () => (tokens) => [tokens.join("")],
-  Strip: ({ content, start }) => (tokens) => tokens.map((token) => stripped(token, content, start)),
+  Strip: ({ content, start, stop }) => (tokens) => tokens.map((token) => stripped(token, content, start, stop)),
   ByteLevel: () => (tokens) => [fromBytes(tokens)],
 };
 
-function stripped(token, content, most) {
-  let count = 0;
-  while (count < most && token[count] === content) count++;
-  return token.slice(count);
+/* Without so many of a character at the beginning and at the end, at most. */
+function stripped(token, content, start, stop) {
+  const letters = Array.from(token);
+  let [first, last] = [0, letters.length];
+  while (first < start && letters[first] === content) first++;
+  while (letters.length - last < stop && last > first && letters[last - 1] === content) last--;
+  return letters.slice(first, last).join("");
 }
 
 const CHARACTERS = [];
