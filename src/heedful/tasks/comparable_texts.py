@@ -21,7 +21,7 @@ from .batches import Limits, encode, make_tokenizers, reading
 from .comparable import LOOKED_AT, Comparable, Ground, Nouns, refuse_decoder, refuse_no_test, sample_places, timed
 from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, with_attention
-from .faithfulness import COPIES, Faithful, looks, translator_faithfulness
+from .faithfulness import Faithful, looks, translator_faithfulness
 from .looking import evaluated
 from .model_options import ModelOptions
 from .recipe import Recipe, expand_path
@@ -42,7 +42,7 @@ class ComparableTexts(Comparable):
         refuse_no_test(recipe, "data.test.tsv=FILE")
 
     def unfaithful(self, recipe: Recipe) -> str:
-        return COPIES if recipe.model.copies else ""
+        return ""
 
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_attention(model, name)
@@ -83,11 +83,8 @@ class ComparableTexts(Comparable):
     def faithfulness(self, trained: Translator, test: Pairs, count: int) -> Mapping[str, Faithful]:
         if not looks(trained.model):
             return {}
-        sides = trained.tokenizers
-        pairs = zip(test.source[:count], test.target[:count], strict=True)
-        return translator_faithfulness(
-            trained, [(sides.source.encode(source), sides.target.encode(target)) for source, target in pairs]
-        )
+        pairs = [trained.segment_pair(*pair) for pair in zip(test.source[:count], test.target[:count], strict=True)]
+        return translator_faithfulness(trained, [(source.ids, target.ids) for source, target in pairs])
 
     def count(self, metric: str, run: Mapping[str, Any], test: Pairs, recipe: Recipe) -> Counted:
         options, sizes = recipe.evaluation, sizes_of(test.source)[0]
