@@ -70,8 +70,10 @@ def command(
     pieces of the largest scores are hidden from attention at its step (erased: large where they were needed), and when
     all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
     tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
-    holds it, too. Of a picture regions are hidden. Of a classifier words are left out, and the chance is that of its
-    label; of a language model, tokens before each token. Models that copy words, and forecasters, have none.
+    holds it, too. A hidden piece cannot be copied, either. Of a picture regions are hidden. Of a classifier words are
+    left out, and the chance is that of its label; of a language model, tokens before each token. Of a forecaster the
+    network reads the window's mean in the place of rows, and the numbers are by how much the forecast of a step changes
+    (absolute, mean over the series, in deviations of the series in training).
 
     With --explore, the page holds every layer and head of all sentences, piece by piece, and computes the weights anew
     when temperature, window or mask are changed. Given the folder of a run, it also offers the steps of training that
@@ -111,10 +113,6 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     """The look of one sentence on standard output, or in a file."""
     translator: Any = load_any(model)
     checked = check_sentence(sentence, translator.recipe.data.max_chars)
-    if faithful and translator.task == "forecast":
-        from heedful.tasks.comparable_series import NO_CHANCE
-
-        raise typer.BadParameter(f"--faithfulness: {NO_CHANCE}; leave it out")
     if picture and translator.task != "caption":
         raise typer.BadParameter(f"--picture is of captions, but {model} is for {translator.task}; leave it out")
     if translator.task == "caption":
@@ -125,7 +123,7 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     if translator.task == "forecast":
         from ._forecasts import show_forecast
 
-        show_forecast(translator, checked, output)
+        show_forecast(translator, checked, output, faithful)
         return
     if translator.task == "classification":
         from ._labels import show_answer
@@ -133,7 +131,9 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
         numbers = measure_text(translator, checked) if faithful else {}
         show_answer(translator.explain(checked), output, numbers)
         if numbers:
-            print_numbers(numbers)
+            from heedful.tasks.text_faithfulness import OF_LABELS
+
+            print_numbers(numbers, OF_LABELS)
         return
     found = translator.explain(checked)
     say_longer(translator.num_longer([checked]), translator)
@@ -188,12 +188,12 @@ def measure_text(classifier: "Classifier", text: str) -> dict[str, dict[str, flo
     return {name: one.numbers() for name, one in classifier_faithfulness(classifier, text).items()}
 
 
-def print_numbers(numbers: dict[str, dict[str, float | None]]) -> None:
-    """The table of them on standard output."""
+def print_numbers(numbers: dict[str, dict[str, float | None]], *of: str) -> None:
+    """The table of them, and `of` what they are, on standard output."""
     # matplotlib takes a tenth of what starting a command takes
     from ._tables import print_measures
 
-    print_measures(numbers)
+    print_measures(numbers, *of)
 
 
 def show(alignment: "Alignment") -> None:

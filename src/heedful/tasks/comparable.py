@@ -16,7 +16,7 @@ from heedful.visual.comparison import Table
 
 from .corpora import Say
 from .equal_sizes import TRANSFORMER
-from .faithfulness import Faithful
+from .faithfulness import OF_TOKENS, Faithful
 from .model_options import ModelOptions
 from .recipe import Recipe
 
@@ -42,6 +42,7 @@ class Nouns:
         sizes: what their sizes count; "words of the source".
         units: what is drawn anew, where that is no single example.
         speed: what is learnt and answered in a second.
+        lost: what the numbers of faithfulness are.
     """
 
     things: str = "test pairs"
@@ -49,6 +50,7 @@ class Nouns:
     sizes: str = "words of the source"
     units: str = ""
     speed: str = "tokens"
+    lost: str = OF_TOKENS
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,6 @@ class Comparable(Protocol):
 
     def refuse(self, recipe: Recipe) -> None:
         """Raise `RecipeError` for a recipe in which another name would change nothing, or without a test set."""
-        ...
-
-    def unfaithful(self, recipe: Recipe) -> str:
-        """Why faithfulness is not defined for the models of a recipe, in one sentence; empty where it is."""
         ...
 
     def change(self, model: ModelOptions, name: str) -> ModelOptions:

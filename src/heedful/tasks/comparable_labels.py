@@ -28,7 +28,7 @@ from .equal_sizes import POOLINGS, with_pooling
 from .faithfulness import Faithful, mean_faithful
 from .model_options import ModelOptions
 from .recipe import Recipe
-from .text_faithfulness import classifier_faithfulness
+from .text_faithfulness import OF_LABELS, classifier_faithfulness
 
 
 class ComparableLabels(Comparable):
@@ -40,16 +40,14 @@ class ComparableLabels(Comparable):
     def refuse(self, recipe: Recipe) -> None:
         refuse_no_test(recipe, "data.test.csv=FILE")
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return ""
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_pooling(model, name)
 
     def prepare(self, recipe: Recipe, make: Callable[[Callable[[], TokenizerPair]], TokenizerPair], say: Say) -> Ground:
         tokenizers = make(lambda: make_vocabularies(learnt_from(recipe, say), recipe.tokenizer))
         test = usable(read_test(recipe, say), tokenizers, recipe, say)
-        nouns = Nouns("test texts", "answers", sizes_of(test.source, "the text")[1], speed="texts")
+        sizes = sizes_of(test.source, "the text")[1]
+        nouns = Nouns("test texts", "answers", sizes, speed="texts", lost=OF_LABELS)
         return Ground(test, tokenizers, recipe.model, nouns, test.origin, len(test))
 
     def content(self, test: Pairs) -> list[Any]:

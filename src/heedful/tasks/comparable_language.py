@@ -46,9 +46,6 @@ class ComparableLanguage(Comparable):
         check_decoding(recipe.decoding)
         refuse_no_test(recipe, "data.test={tsv: FILE, columns: [0, 0]}")
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return ""
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_attention(model, name)
 

@@ -41,9 +41,6 @@ class ComparableTexts(Comparable):
         check_decoding(recipe.decoding)
         refuse_no_test(recipe, "data.test.tsv=FILE")
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return ""
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_attention(model, name)
 

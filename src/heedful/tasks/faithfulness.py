@@ -23,6 +23,8 @@ from heedful.visual.comparison import Table
 from .translator import Translator
 
 ATTENTION, GRADIENT, ROLLOUT, LEFT_OUT = "attention", "gradient x attention", "rollout", "leave one out"
+# what the numbers are, of models that say tokens
+OF_TOKENS = "what the chance of a token loses"
 # names of the numbers of one kind of scores
 MEASURES = (
     *(name + end for name in ("comprehensiveness", "sufficiency") for end in ("", "_shuffled", "_reversed")),
@@ -99,19 +101,19 @@ def looks(model: Seq2Seq) -> bool:
     return isinstance(model.decoder, TransformerDecoder) or getattr(model.decoder, "attention", None) is not None
 
 
-def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "Faithfulness") -> Table:
+def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], of: str = OF_TOKENS) -> Table:
     """The measures as text.
 
     Args:
         rows: `Faithful.numbers` by what to call them.
-        title: of the table.
+        of: what they are.
     """
     header = ["scores", "erased", "random", "reversed", "kept", "random", "reversed", "tau"]
     body = [
         [name, *("-" if numbers[key] is None else f"{numbers[key]:.3f}" for key in MEASURES)]
         for name, numbers in rows.items()
     ]
-    return Table(title, header, body)
+    return Table(f"Faithfulness: {of}", header, body)
 
 
 @dataclass(frozen=True)
@@ -203,8 +205,8 @@ class _Step:
 
 
 def scaled(memory: Any, factor: Tensor) -> Any:
-    """What is looked at, its values times a factor of each, `[keys, 1]` or more."""
-    return replace(memory, value=memory.value * factor)
+    """What is looked at, its values times a factor of each, `[keys, 1]` or `[batch, keys, 1]`, in all heads alike."""
+    return replace(memory, value=memory.value * (factor.unsqueeze(-3) if memory.value.dim() == 4 else factor))
 
 
 def _steps(model: Seq2Seq, source: Any, target: Sequence[int]) -> Iterator[_Step]:

@@ -15,6 +15,9 @@ from .classification import Classifier
 from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, ROLLOUT, Faithful
 from .looking import evaluated
 
+# what the numbers are
+OF_LABELS = "what the chance of the label loses"
+
 
 def classifier_faithfulness(classifier: Classifier, text: str, draws: int = 10) -> dict[str, Faithful]:
     """Measure scores of the words of a text: attention and, where they are defined, gradient x attention and rollout.
