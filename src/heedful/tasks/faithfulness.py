@@ -20,6 +20,7 @@ from heedful.models.decoders import Encoded
 from heedful.models.encoders import EncoderOutput
 from heedful.visual.comparison import Table
 
+from .looking import evaluated
 from .translator import Translator
 
 ATTENTION, GRADIENT, ROLLOUT, LEFT_OUT = "attention", "gradient x attention", "rollout", "leave one out"
@@ -174,20 +175,20 @@ class _Step:
         mask, rows = visible.to(self.fed.device).unsqueeze(1), len(visible)
         return self.model.remember(repeat(self.read, rows), mask, repeat(self.source, rows))
 
-    @torch.enable_grad()
     def _gradient(self) -> np.ndarray:
         """`w * d logit / d w` of each piece, as the gradient by a factor on its value, which fused kernels give, too.
 
         The context is the sum of weights times values, so both are the same; the sum over heads and layers.
         """
         keys, model = self.read.outputs.shape[1], self.model
-        factor = torch.ones(keys, 1, device=self.fed.device, requires_grad=True)
-        encoded = self._encoded(torch.ones(1, keys, dtype=torch.bool))
-        memory = encoded.memory
-        memory = tuple(scaled(one, factor) for one in memory) if isinstance(memory, tuple) else scaled(memory, factor)
-        encoded = replace(encoded, memory=memory)
-        # cuDNN's cells have no gradient outside of training
-        with torch.backends.cudnn.flags(enabled=False):
+        with evaluated(model, gradients=True):
+            factor = torch.ones(keys, 1, device=self.fed.device, requires_grad=True)
+            encoded = self._encoded(torch.ones(1, keys, dtype=torch.bool))
+            looked = encoded.memory
+            looked = (
+                tuple(scaled(one, factor) for one in looked) if isinstance(looked, tuple) else scaled(looked, factor)
+            )
+            encoded = replace(encoded, memory=looked)
             if model.copying is None:
                 said = model.step(self.fed, self.state, encoded)[0].logits[0, self.answer]
             else:
