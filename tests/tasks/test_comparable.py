@@ -13,6 +13,7 @@ from heedful.data.shapes import write_shapes
 from heedful.metrics.counts import METRICS
 from heedful.metrics.significance import bootstrap_counts
 from heedful.tasks import comparison
+from heedful.tasks.comparable import speed_key
 from heedful.tasks.comparison import parse_names, plan_comparison, with_limit
 from heedful.tasks.comparison_report import write_results
 from heedful.tasks.comparison_results import all_tables, conclusion, read_rows
@@ -98,7 +99,7 @@ def test_tables_csv_and_page_hold_every_model(compared):
     files = [*write_results(found, rows)]
     lines = list(csv.DictReader(files[0].read_text("utf-8").splitlines()))
     assert [line["model"] for line in lines] == names
-    assert all(float(line[f"decoding_{nouns.speed}_per_second"]) > 0 for line in lines)
+    assert all(float(line[speed_key(phase, nouns.speed)]) > 0 for line in lines for phase in ("training", "decoding"))
     # models without attention have none; of a classifier without, all words weigh alike
     measured = [bool(line["leave one out, comprehensiveness"]) for line in lines]
     assert measured == [True, found.recipe.task == "classification"]

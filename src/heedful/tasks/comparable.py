@@ -26,6 +26,8 @@ SHOWN = 6
 LOOKED_AT = 200
 # examples that are answered before the clock runs
 WARM_UP = 8
+# the noun of a speed where nothing is written
+TOKENS_READ = "tokens read"
 # in a cell of a table
 NOTHING = "-"
 
@@ -121,6 +123,15 @@ class Comparable(Protocol):
     def samples(self, test: Any, runs: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         """A few examples as each model, by its name, answered them."""
         ...
+
+
+def speed_key(phase: str, speed: str) -> str:
+    """What a speed is called among the numbers that were measured.
+
+    >>> speed_key("training", "tokens read")
+    'training_tokens_read_per_second'
+    """
+    return f"{phase}_{speed.replace(' ', '_')}_per_second"
 
 
 def refuse_decoder(model: ModelOptions) -> None:

@@ -13,7 +13,7 @@ from heedful.metrics.counts import METRICS, Counted
 from heedful.metrics.significance import SystemScore, bootstrap_counts, corrected
 from heedful.visual.comparison import Table
 
-from .comparable import NOTHING, Nouns
+from .comparable import NOTHING, Nouns, speed_key
 from .comparison import Comparison, Contender
 from .comparison_run import read_measured
 from .equal_sizes import TOLERANCE, width_of
@@ -182,8 +182,8 @@ def cost_table(rows: Sequence[Row], nouns: Nouns) -> Table:
     """Speed and memory, and what the weights look like; what no model has is left out."""
     speed = nouns.speed
     columns = {
-        f"{speed}/s, training": (f"training_{speed}_per_second", ",.0f"),
-        f"{speed}/s, {'decoding' if speed == 'tokens' else 'answering'}": (f"decoding_{speed}_per_second", ",.0f"),
+        f"{speed}/s, training": (speed_key("training", speed), ",.0f"),
+        f"{speed}/s, {'decoding' if speed == 'tokens' else 'answering'}": (speed_key("decoding", speed), ",.0f"),
         "memory, MiB": ("memory_mib", ",.0f"),
         "sharpness": ("sharpness", ".2f"),
         "diagonality": ("diagonality", ".2f"),
