@@ -49,7 +49,7 @@ class ComparableTexts(Comparable):
             return make_tokenizers(learnt_from(recipe, say), recipe.tokenizer)
 
         tokenizers, test = make(learn), read_test(recipe, say)
-        nouns = Nouns(sizes=sizes_of(test.source)[1])
+        nouns = Nouns(answers="outputs", sizes=sizes_of(test.source)[1])
         return Ground(test, tokenizers, recipe.model, nouns, test.origin, len(test))
 
     def content(self, test: Pairs) -> list[Any]:

@@ -175,7 +175,9 @@ def faithful_table(rows: Sequence[Row], nouns: Nouns) -> Table:
         for name in _scores_of(row):
             numbers = {key: row.average(f"{name}, {key}") for key in MEASURES}
             measured[f"{row.contender.name}, {name}"] = numbers
-    return faithfulness_table(measured, f"{nouns.lost} when parts of the input are hidden (see heedful explain --help)")
+    return faithfulness_table(
+        measured, f"{nouns.lost}; parts of the input are hidden (see the help of heedful explain)"
+    )
 
 
 def cost_table(rows: Sequence[Row], nouns: Nouns) -> Table:
