@@ -110,13 +110,11 @@ def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], of: str =
         of: what they are.
     """
     header = ["scores", "erased", "random", "reversed", "kept", "random", "reversed", "tau"]
-    body = [[name, *(_shown(numbers[key]) for key in MEASURES)] for name, numbers in rows.items()]
+    body = [
+        [name, *("-" if numbers[key] is None else f"{numbers[key]:z.3f}" for key in MEASURES)]
+        for name, numbers in rows.items()
+    ]
     return Table(f"Faithfulness: {of}", header, body)
-
-
-def _shown(number: float | None) -> str:
-    # without the sign of what is 0 when it is rounded
-    return "-" if number is None else f"{round(number, 3) + 0.0:.3f}"
 
 
 @dataclass(frozen=True)

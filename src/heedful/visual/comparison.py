@@ -147,14 +147,15 @@ def write_report(
 def _section(table: Table) -> str:
     # broken into lines, numbers cannot be read one below the other
     short = all(isinstance(cell, str) and len(cell) <= NUMBER for row in table.rows for cell in row[1:])
+    kind = "numbers" if short else "texts"
     head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in table.header)
     rows = "".join(
         f'<tr><th scope="row">{_cell(name)}</th>{"".join(f"<td>{_cell(cell)}</td>" for cell in cells)}</tr>\n'
         for name, *cells in table.rows
     )
     return (
-        f'<section dir="auto">\n<h2>{_text(table.title)}</h2>\n<table{' class="numbers"' * short}>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}</tbody></table>\n</section>\n"
+        f'<section dir="auto">\n<h2>{_text(table.title)}</h2>\n<table class="{kind}">\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</section>\n"
     )
 
 
