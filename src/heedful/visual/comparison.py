@@ -40,7 +40,7 @@ th, td { padding: 0.3rem 1rem 0.3rem 0; border-top: 1px solid var(--rule); text-
 th { font-weight: 600; }
 thead th { border-top: 0; color: var(--quiet); font-weight: 400; }
 svg { max-width: 100%; min-width: 38rem; height: auto; }
-.numbers { white-space: nowrap; }
+.numbers td { white-space: nowrap; }
 td p { margin: 0; }
 td:has(mark) { min-width: 12rem; }
 """.strip()
