@@ -212,5 +212,6 @@ def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for header in headers:
         left = header in ("series", "time", "", "looked at", "most at")
-        table.add_column(header, justify="left" if left else "right", overflow="fold")
+        bars = header in ("", "looked at")
+        table.add_column(header, justify="left" if left else "right", overflow="fold", no_wrap=bars)
     return table

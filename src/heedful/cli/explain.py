@@ -144,6 +144,7 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     if output is None:
         show(alignment)
     if numbers:
+        typer.echo()
         print_numbers(numbers)
     if output:
         draw([alignment, *found.own], output, {**({"faithfulness": numbers} if numbers else {}), **more})

@@ -79,9 +79,11 @@ def translator_faithfulness(
         The measures by name of the scores; the last are those of leaving one piece out, for comparison.
 
     Raises:
-        DataError: there is no attention, or no pair has a token on both sides.
+        DataError: there is no attention, or no pair has a token on both sides; several models decode together.
     """
     model = translator.model
+    if not isinstance(model, Seq2Seq):
+        raise DataError("Several models decode together, each with an attention of its own; measure one of them.")
     if not looks(model):
         raise DataError("The model has no attention to measure; give one that looks at the source.")
     found: dict[str, list[Faithful]] = {}
