@@ -140,7 +140,9 @@ class _Step:
         if weights is None:
             raise DataError("The model gives no weights to measure.")
         attention = weights[0].double().cpu().numpy()
-        found = {ATTENTION: attention, GRADIENT: self._gradient()}
+        found = {ATTENTION: attention}
+        if (gradient := self._gradient()) is not None:
+            found[GRADIENT] = gradient
         if self.rollout is not None:
             found[ROLLOUT] = attention @ self.rollout
         return found | {LEFT_OUT: self._left_out()}
@@ -177,20 +179,21 @@ class _Step:
         mask, rows = visible.to(self.fed.device).unsqueeze(1), len(visible)
         return self.model.remember(repeat(self.read, rows), mask, repeat(self.source, rows))
 
-    def _gradient(self) -> np.ndarray:
+    def _gradient(self) -> np.ndarray | None:
         """`w * d logit / d w` of each piece, as the gradient by a factor on its value, which fused kernels give, too.
 
-        The context is the sum of weights times values, so both are the same; the sum over heads and layers.
+        The context is the sum of weights times values, so both are the same; the sum over heads and layers. None of an
+        attention that keeps no values.
         """
         keys, model = self.read.outputs.shape[1], self.model
         with evaluated(model, gradients=True):
             factor = torch.ones(keys, 1, device=self.fed.device, requires_grad=True)
             encoded = self._encoded(torch.ones(1, keys, dtype=torch.bool))
-            looked = encoded.memory
-            looked = (
-                tuple(scaled(one, factor) for one in looked) if isinstance(looked, tuple) else scaled(looked, factor)
-            )
-            encoded = replace(encoded, memory=looked)
+            looked = encoded.memory if isinstance(encoded.memory, tuple) else (encoded.memory,)
+            if not all(map(has_values, looked)):
+                return None
+            looked = tuple(scaled(one, factor) for one in looked)
+            encoded = replace(encoded, memory=looked if isinstance(encoded.memory, tuple) else looked[0])
             if model.copying is None:
                 said = model.step(self.fed, self.state, encoded)[0].logits[0, self.answer]
             else:
@@ -205,6 +208,11 @@ class _Step:
         output = model.decoder(embedded, self.state, encoded, need_weights=True)
         weights = None if output.weights is None else output.weights * factor[:, 0]
         return model._mixed(embedded, replace(output, weights=weights), encoded).log_prob_of(answer)[0, 0]
+
+
+def has_values(memory: Any) -> bool:
+    """Whether what is looked at holds the values that contexts are sums of: a latent memory holds what makes them."""
+    return getattr(memory, "value", None) is not None
 
 
 def scaled(memory: Any, factor: Tensor) -> Any:

@@ -14,7 +14,7 @@ from heedful.metrics.faithfulness import faithfulness, rank_agreement
 from heedful.models.language_model import SelfLookDecoder
 from heedful.models.seq2seq import mean_of_heads
 
-from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, ROLLOUT, Faithful, mean_faithful, scaled
+from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, ROLLOUT, Faithful, has_values, mean_faithful, scaled
 from .language_model import Writer
 from .looking import evaluated
 
@@ -81,7 +81,8 @@ def _scores(writer: Writer, text: Sequence[int]) -> dict[str, np.ndarray]:
         looked = writer.model.look(tokens)
     found = {ATTENTION: mean_of_heads(looked)[0].double().cpu().numpy()}
     if isinstance(writer.model.decoder, SelfLookDecoder):
-        found[GRADIENT] = _gradients(writer, tokens)
+        if (gradient := _gradients(writer, tokens)) is not None:
+            found[GRADIENT] = gradient
     else:
         found[GRADIENT] = _layer_gradients(writer, tokens)
         layers = looked[0].double().cpu().numpy()
@@ -89,7 +90,7 @@ def _scores(writer: Writer, text: Sequence[int]) -> dict[str, np.ndarray]:
     return found
 
 
-def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray:
+def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray | None:
     """`w * d logit / d w` of each token, as the gradient by a factor on its value; the logit is that of the next token.
 
     The context is the sum of weights times values, so both are the same; the sum over heads.
@@ -102,7 +103,10 @@ def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray:
         # a factor of its own for each row, in a batch of as many
         factor = torch.ones(count, count, 1, device=hidden.device, requires_grad=True)
         rows = hidden.expand(count, -1, -1)
-        memory: Any = scaled(decoder.look_back.remember(rows), factor)
+        memory: Any = decoder.look_back.remember(rows)
+        if not has_values(memory):
+            return None
+        memory = scaled(memory, factor)
         context = decoder.look_back.look(rows, memory, None)[0].context
         places = torch.arange(count)
         features = torch.tanh(decoder.combine(torch.cat((context[places, places], hidden[0]), -1)))

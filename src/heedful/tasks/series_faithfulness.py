@@ -13,7 +13,7 @@ from heedful.metrics.faithfulness import faithfulness, rank_agreement
 from heedful.models import DualStageForecaster
 from heedful.models.seq2seq import mean_of_heads
 
-from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, Faithful, mean_faithful, scaled
+from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, Faithful, has_values, mean_faithful, scaled
 from .forecasting import Forecaster
 from .looking import evaluated
 
@@ -59,13 +59,15 @@ def forecaster_faithfulness(
         raise DataError("The model has no attention to measure; give one that looks at the rows, model.attention.")
     steps = np.unique(np.linspace(0, model.horizon - 1, min(STEPS, model.horizon)).round().astype(int))
     attention = mean_of_heads(looked)[0].double().cpu().numpy()[steps]
-    gradient, changes, places = _gradients(model, gaps, steps), _Changes(model, gaps), range(attention.shape[1])
+    kinds = {ATTENTION: attention, GRADIENT: _gradients(model, gaps, steps)}
+    changes, places = _Changes(model, gaps), range(attention.shape[1])
     alone = changes([[other for other in places if other != place] for place in places])
     found: dict[str, list[Faithful]] = {}
     for number, step in enumerate(steps):
         # what differs by rounding alone is equal
         worth = alone[:, step].round(5)
-        for name, scores in ((ATTENTION, attention[number]), (GRADIENT, gradient[number]), (LEFT_OUT, worth)):
+        own = {name: scores[number] for name, scores in kinds.items() if scores is not None}
+        for name, scores in (own | {LEFT_OUT: worth}).items():
             one = faithfulness(lambda rows, step=step: -changes(rows)[:, step, None], places, scores, draws=draws)
             measured = Faithful(one.comprehensiveness, one.sufficiency, rank_agreement(scores, worth))
             found.setdefault(name, []).append(measured)
@@ -98,12 +100,14 @@ class _Changes:
         return np.stack([self.known[row] for row in rows])
 
 
-def _gradients(model: DualStageForecaster, gaps: Tensor, steps: np.ndarray) -> np.ndarray:
-    """That of each patch for each step, `[steps, patches]`, as the gradient by a factor on its value."""
+def _gradients(model: DualStageForecaster, gaps: Tensor, steps: np.ndarray) -> np.ndarray | None:
+    """That of each patch for each step, `[steps, patches]`, as the gradient by a factor on its value, if it has any."""
     series, count = torch.arange(gaps.shape[2]), len(steps)
     with evaluated(model, gradients=True):
         with torch.no_grad():
             encoded, _ = model.read(gaps)
+        if not has_values(encoded.memory):
+            return None
         # a batch item for each number that is forecast, with a factor of its own
         encoded = repeat(encoded, count * len(series))
         keys = gaps.shape[1] // model.encoder.patch
