@@ -71,9 +71,8 @@ def command(
     all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
     tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
     holds it, too. A hidden piece cannot be copied, either. Of a picture regions are hidden. Of a classifier words are
-    left out, and the chance is that of its label; of a language model, tokens before each token. Of a forecaster the
-    network reads the window's mean in the place of rows, and the numbers are by how much the forecast of a step changes
-    (absolute, mean over the series, in deviations of the series in training).
+    left out, and the chance is that of its label; of a language model, tokens before each token. Of a forecaster rows
+    take the window's mean, and the numbers are by how much the forecast changes, in deviations of the series.
 
     With --explore, the page holds every layer and head of all sentences, piece by piece, and computes the weights anew
     when temperature, window or mask are changed. Given the folder of a run, it also offers the steps of training that
