@@ -35,7 +35,7 @@ def forecast(folder):
 
 def language_model(folder):
     whole = test_language_model.content(folder)
-    whole["model"] = {"attention": "luong", "embedding_dim": 6, "units": 7, "dropout": 0.0}
+    whole["model"] = {"attention": "luong", "embedding_dim": 8, "units": 7, "dropout": 0.0}
     whole["data"]["test"] = whole["data"]["valid"]
     return whole, "luong,transformer"
 

@@ -60,8 +60,7 @@ def command(
     Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
 
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word
-    read, and at the right the one looked at most. Of a Transformer, the page and the JSON also hold what the words of
-    each side looked at among themselves, by layer and head.
+    read, and at the right the one looked at most. Page and JSON of a Transformer also hold each side's own looks.
 
     Of a model that copies words, those are underlined, and a line says of each word how surely it was copied, or chosen
     from the vocabulary; the JSON also holds the chance of choosing at each word (`generate`).
