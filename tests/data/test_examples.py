@@ -26,6 +26,7 @@ def test_every_example_comes_once_in_an_epoch_with_what_belongs_to_it(count, siz
         assert batch.answers.equal(examples.answers[batch.index])
         assert batch.lengths.equal(examples.lengths[batch.index])
         assert batch.num_target_tokens == len(batch.index)
+        assert batch.num_source_tokens == batch.lengths.sum()
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

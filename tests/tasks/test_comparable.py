@@ -13,6 +13,7 @@ from heedful.data.shapes import write_shapes
 from heedful.metrics.counts import METRICS
 from heedful.metrics.significance import bootstrap_counts
 from heedful.tasks import comparison
+from heedful.tasks.comparable import speed_key
 from heedful.tasks.comparison import parse_names, plan_comparison, with_limit
 from heedful.tasks.comparison_report import write_results
 from heedful.tasks.comparison_results import all_tables, conclusion, read_rows
@@ -34,9 +35,11 @@ def forecast(folder):
 
 def language_model(folder):
     whole = test_language_model.content(folder)
-    whole["model"] = {"attention": "luong", "embedding_dim": 6, "units": 7, "dropout": 0.0}
+    whole["model"] = {"attention": "luong", "embedding_dim": 8, "units": 7, "dropout": 0.0}
+    # so that each says something
+    whole["decoding"] = {**whole["decoding"], "min_length": 4}
     whole["data"]["test"] = whole["data"]["valid"]
-    return whole, "luong,none"
+    return whole, "luong,transformer"
 
 
 def caption(folder):
@@ -71,8 +74,7 @@ def plan(task, folder, **more):
 @pytest.fixture(scope="module", params=RECIPES)
 def compared(request, tmp_path_factory):
     """A comparison of two models of a task, trained in this process, and its rows."""
-    faithful = 0 if request.param == "forecast" else 2
-    found = plan(request.param, tmp_path_factory.mktemp(request.param), faithful=faithful)
+    found = plan(request.param, tmp_path_factory.mktemp(request.param), faithful=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparison, "run_jobs", lambda jobs, *_: [job.work(lambda _: None) for job in jobs])
         comparison.run_comparison(found, 1)
@@ -99,7 +101,10 @@ def test_tables_csv_and_page_hold_every_model(compared):
     files = [*write_results(found, rows)]
     lines = list(csv.DictReader(files[0].read_text("utf-8").splitlines()))
     assert [line["model"] for line in lines] == names
-    assert all(float(line[f"decoding_{nouns.speed}_per_second"]) > 0 for line in lines)
+    assert all(float(line[speed_key(phase, nouns.speed)]) > 0 for line in lines for phase in ("training", "decoding"))
+    # models without attention have none; of a classifier without, all words weigh alike
+    measured = [bool(line["leave one out, comprehensiveness"]) for line in lines]
+    assert measured == [True, names[1] != "none"]
     first = found.recipe.evaluation.metrics[0]
     assert float(lines[1][first]) == pytest.approx(rows[1].scores[first].value, abs=1e-5)
     page = files[1].read_text("utf-8")
@@ -138,7 +143,6 @@ def test_a_word_with_several_pronunciations_is_one_example(tmp_path):
 @pytest.mark.parametrize(
     ("task", "changes", "more", "message"),
     [
-        ("forecast", {}, {"faithful": 3}, "a forecast is a number that has none; leave faithfulness out"),
         ("forecast", {"data.series.split": [90, 30, 12]}, {}, "windows for test, in one block of 11 that share rows"),
         ("classification", {}, {"gold": ["0-0"]}, "links are between the words of translations, but the task is class"),
         ("classification", {"data.test": None}, {}, r"has no data\.test to compare on; such as --set data\.test\.csv"),

@@ -68,7 +68,7 @@ def row(
 def test_no_more_is_said_than_the_numbers_allow():
     first = row("bahdanau", [20.0, 21.0])
     assert conclusion([first, row("luong", [22.0, 23.0], 2.0, 0.01)], Nouns()) == (
-        "luong is better than bahdanau by 2.0 BLEU (95 % interval 1.0 to 2.5, p = 0.010, in each of 2 seeds)."
+        "Compared with bahdanau, luong is better by 2.0 BLEU (95 % interval 1.0 to 2.5, p = 0.010, in each of 2 seeds)."
     )
     others = [
         row("none", [2.0, 3.0], -18.0, 0.002),
@@ -76,12 +76,12 @@ def test_no_more_is_said_than_the_numbers_allow():
         row("milk", [21.0, 22.0], 1.0, 0.2),
     ]
     assert conclusion([first, *others], Nouns()) == (
-        "none is worse than bahdanau by 18.0 BLEU (95 % interval 17.5 to 19.0, p = 0.002, in each of 2 seeds); no "
-        "difference to bahdanau was shown for sine and milk. p is corrected for 3 comparisons (Holm)."
+        "Compared with bahdanau, none is worse by 18.0 BLEU (95 % interval 17.5 to 19.0, p = 0.002, in each of 2 "
+        "seeds); no difference was shown for sine and milk. p is corrected for 3 comparisons (Holm)."
     )
     assert conclusion([row("none", [1.0]), row("luong", [1.0], 0.0, 0.9, size=1050)], Nouns()) == (
-        "no difference to none was shown for luong. One training each says nothing of other seeds. Not equal in size "
-        "within 2 %: luong (+5.0 %)."
+        "Compared with none, no difference was shown for luong. One training each says nothing of other seeds. "
+        "Not equal in size within 2 %: luong (+5.0 %)."
     )
 
 
@@ -95,6 +95,6 @@ def test_parts_by_length_hold_every_sentence_once(lengths, parts):
 def test_where_lower_is_better_the_lower_model_is_the_better_one():
     first = row("luong", [20.0, 21.0], metric="wer")
     told = conclusion([first, row("sine", [18.0, 19.0], -2.0, 0.01, metric="wer")], Nouns())
-    assert told.startswith("sine is better than luong by 2.0 WER (95 % interval 1.5 to 3.0, p = 0.010,")
+    assert told.startswith("Compared with luong, sine is better by 2.0 WER (95 % interval 1.5 to 3.0, p = 0.010,")
     told = conclusion([first, row("none", [22.0, 23.0], 2.0, 0.01, metric="wer")], Nouns())
-    assert told.startswith("none is worse than luong by 2.0 WER (95 % interval 1.0 to 2.5,")
+    assert told.startswith("Compared with luong, none is worse by 2.0 WER (95 % interval 1.0 to 2.5,")

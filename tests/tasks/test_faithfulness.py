@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from heedful._errors import DataError
-from heedful.attention import AttentionOutput
+from heedful.attention import AttentionOutput, LatentAttention
 from heedful.data.vocabulary import BOS
 from heedful.metrics.faithfulness import faithfulness
 from heedful.models.encoders import EncoderOutput
@@ -142,6 +142,15 @@ def test_every_kind_of_decoder_is_measured(small_run, ids, options):
         assert all(np.isfinite(value) for value in one.numbers().values() if value is not None)
     assert found[measured.LEFT_OUT].agreement == pytest.approx(1)
     assert translator.model.training
+
+
+def test_a_latent_memory_keeps_no_values_and_so_has_no_gradient_by_them(small_run, ids):
+    translator = with_model(small_run, attention="multi_head")
+    old = translator.model.decoder.attention
+    sizes = {"latent_dim": 5, "rotary_dim": 2, "key_dim": old.key_dim}
+    translator.model.decoder.attention = LatentAttention(old.query_dim, 2, **sizes)
+    found = measured.translator_faithfulness(translator, [ids], draws=1)
+    assert list(found) == [measured.ATTENTION, measured.LEFT_OUT]
 
 
 def test_without_attention_or_without_a_token_there_is_nothing_to_measure(small_run, ids):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,12 +14,18 @@ from heedful._errors import DataError, ModelFolderError, RecipeError
 from heedful.cli._shell import load_translator
 from heedful.cli.main import app
 from heedful.data.series import read_series
+from heedful.metrics.faithfulness import faithfulness, rank_agreement
 from heedful.models import last_value
+from heedful.tasks.build import build_task
 from heedful.tasks.dispatch import load_model, train_recipe
+from heedful.tasks.forecast_options import ForecastOptions
 from heedful.tasks.forecasting import Forecaster, prepare_series
 from heedful.tasks.hub import card
+from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.recipe import check_recipe
 from heedful.tasks.recipe_files import load_recipe
+from heedful.tasks.series_faithfulness import _gradients, forecaster_faithfulness
+from heedful.tasks.transformer_options import TransformerOptions
 
 ROWS, WINDOW, HORIZON = 150, 8, 3
 
@@ -106,6 +113,83 @@ def test_it_learns_and_is_judged_on_every_window_of_the_test_rows(trained):
     assert (run.folder / "forecast.png").stat().st_size > 1000
     assert (run.folder / "loss_curve.png").stat().st_size > 1000
     assert "training on 80 windows" in " ".join(said)
+
+
+def erased(model, gaps, kept):
+    """The forecast less the simple one, by hand, of a window some of whose patches take its mean."""
+    seen = gaps.clone()
+    for place in {*range(WINDOW // 2)} - {*kept}:
+        seen[2 * place : 2 * place + 2] = gaps.mean(0)
+    encoded, _ = model.encoder(seen.unsqueeze(0))
+    memory = model.decoder.remember(encoded, torch.ones(1, 1, WINDOW // 2, dtype=torch.bool))
+    said = model.decoder(model.steps.unsqueeze(0), model.decoder.start(memory), memory)
+    return model.output(said.features)[0].double().numpy()
+
+
+@torch.no_grad()
+def test_faithfulness_is_by_how_much_a_forecast_changes_when_patches_take_the_mean(trained):
+    run, values, _, _ = trained
+    forecaster = load_model(run.model)
+    model, inputs = forecaster.model, forecaster.unit.into(values[120 - WINDOW : 120])
+    gaps, everything = inputs - inputs[-1:], [*range(WINDOW // 2)]
+    left = cache(lambda row: erased(model, gaps, row))
+    full = left(tuple(everything))
+    found = forecaster_faithfulness(forecaster, inputs, draws=2)
+    assert [*found] == ["attention", "gradient x attention", "leave one out"]
+    looked = model(inputs.unsqueeze(0), need_weights=True).weights[0]
+    wanted, orders = [], []
+    for step in range(HORIZON):
+
+        def predict(rows, step=step):
+            return np.array([[1 - np.abs(left(tuple(row)) - full)[step].mean()] for row in rows])
+
+        scores = looked[step].reshape(-1, 2).sum(1).numpy()
+        one = faithfulness(predict, everything, scores, draws=2)
+        wanted.append([*vars(one.comprehensiveness).values(), *vars(one.sufficiency).values()])
+        alone = 1 - predict([[other for other in everything if other != place] for place in everything])[:, 0]
+        orders.append(rank_agreement(scores, alone))
+    numbers = [*found["attention"].numbers().values()]
+    assert numbers == pytest.approx([*np.mean(wanted, 0), np.nanmean(orders)], abs=1e-6)
+    assert min(numbers[0], numbers[3]) > 1e-3
+    assert found["leave one out"].agreement == pytest.approx(1)
+
+
+@pytest.mark.parametrize("attention", ["luong", "multi_head"])
+def test_the_gradient_of_a_forecast_is_that_by_its_weights(attention):
+    torch.manual_seed(1)
+    sizes = {"embedding_dim": 3, "units": 4, "decoder_units": 6, "transformer": TransformerOptions(heads=2)}
+    options = ModelOptions(attention=attention, wiring="luong", bidirectional=False, dropout=0.0, **sizes)
+    options = options.model_copy(update={"forecast": ForecastOptions(window=6, horizon=5, patch=2)})
+    model = build_task("forecast", options, 4 + 2, 4 + 2).eval()
+    torch.nn.init.normal_(model.output.weight)
+    gaps = torch.randn(1, 6, 2)
+    found = _gradients(model, gaps, np.array([0, 2, 4]))
+    encoded, weights = model.read(gaps)[0], None
+    inner = model.decoder.attention
+    own = inner.attention.normalizer if attention == "multi_head" else inner.normalizer
+
+    def keep(_, inputs, output):
+        nonlocal weights
+        weights = output[0].detach().requires_grad_()
+        return weights, *output[1:]
+
+    own.register_forward_hook(keep)
+    said = model.output(model.say(encoded, need_weights=True).features)[0]
+    for row, step in enumerate((0, 2, 4)):
+        parts = [torch.autograd.grad(said[step, series], weights, retain_graph=True)[0] * weights for series in (0, 1)]
+        wanted = torch.stack([part.reshape(-1, 5, 3)[:, step].sum(0) for part in parts]).abs().mean(0)
+        assert found[row] == pytest.approx(wanted.detach().numpy(), abs=1e-6)
+        assert wanted.min() > 1e-5
+
+
+def test_faithfulness_of_a_forecast_is_shown_and_stands_in_the_json(trained, shell, tmp_path):
+    run, _, table, _ = trained
+    told = shell("explain", run.folder, table, "--faithfulness", "--output", tmp_path / "a.json")
+    assert told.exit_code == 0, told.output
+    numbers = json.loads((tmp_path / "a.json").read_text())["faithfulness"]["attention"]
+    row = next(line.split() for line in told.stdout.splitlines() if line.startswith(" attention"))
+    assert row == ["attention", *(f"{value:z.3f}" for value in numbers.values())]
+    assert "by how much the forecast changes, in deviations" in told.stdout
 
 
 def test_what_comes_later_changes_nothing(trained, tmp_path):

@@ -7,7 +7,9 @@ import torch
 from heedful._errors import DataError
 from heedful.data.tokenizers import LABEL, Tokenizer, TokenizerPair
 from heedful.data.vocabulary import BOS
+from heedful.functional import padding_mask
 from heedful.metrics.evidence import attention_rollout
+from heedful.models.document_classifier import cut_sentences
 from heedful.tasks import text_faithfulness
 from heedful.tasks.build import build_task
 from heedful.tasks.classification import Classifier
@@ -58,7 +60,8 @@ def test_which_scores_a_classifier_has_hangs_on_its_parts(recipe):
         ({"encoder": "none"}, [*all_names[:2], all_names[3]]),
         ({"pooling": "max"}, [all_names[0], all_names[3]]),
         ({"pooling": "channel_statistics"}, [all_names[0], all_names[3]]),
-        ({"encoder": "hierarchical"}, [all_names[0], all_names[3]]),
+        ({"encoder": "hierarchical"}, [*all_names[:2], all_names[3]]),
+        ({"encoder": "hierarchical", "pooling": "max"}, [all_names[0], all_names[3]]),
     ):
         found = text_faithfulness.classifier_faithfulness(
             made(recipe, "classification", Classifier, **options), TEXT, draws=1
@@ -82,6 +85,60 @@ def test_the_gradient_of_a_language_model_is_that_by_its_weights(recipe):
         assert found[end] == pytest.approx((weights * gradient).detach().numpy(), abs=1e-6)
 
 
+def test_the_gradient_of_a_transformer_is_that_by_its_weights(recipe):
+    writer = made(recipe, "language_model", Writer, decoder="transformer", decoder_layers=2)
+    model, ids = writer.model, writer.tokenizers.target.encode(TEXT)
+    # biases of values are weighed, too
+    for layer in model.decoder.stack.layers:
+        torch.nn.init.normal_(layer.self_attention.value_proj.bias)
+    tokens, factors = torch.tensor([[BOS, *ids]]), []
+
+    def weigh(_, inputs, output):
+        factors.append(torch.ones_like(output[0], requires_grad=True))
+        return output[0] * factors[-1], *output[1:]
+
+    found = _scores(writer, ids)["gradient x attention"]
+    hooks = [one.self_attention.attention.normalizer.register_forward_hook(weigh) for one in model.decoder.stack.layers]
+    logits = model.output(model._run(tokens, model._begin(tokens), need_weights=True).features)[0]
+    assert len(factors) == 2
+    for end in range(len(ids)):
+        parts = torch.autograd.grad(logits[end, ids[end]], factors, retain_graph=True)
+        # each layer's look of this step, all heads
+        wanted = sum(part.reshape(2, 1 + len(ids), -1)[:, end].sum(0) for part in parts)
+        assert found[end] == pytest.approx(wanted.numpy(), abs=1e-6)
+        assert wanted[: end + 1].abs().min() > 1e-6
+    for hook in hooks:
+        hook.remove()
+
+
+def test_the_gradient_of_a_document_is_that_by_the_weights_of_both_levels(recipe):
+    classifier = made(recipe, "classification", Classifier, encoder="hierarchical")
+    read = classifier.read("we saw. a great. film a film great")
+    model, ids = classifier.model, read.ids
+    found = text_faithfulness._piece_scores(model, ids, 1)[text_faithfulness.GRADIENT]
+    (documents,), (sizes,), places = cut_sentences(torch.tensor([ids]), torch.tensor([len(ids)]), model.end)
+    levels, count = model.levels, len(sizes)
+    assert count == 3
+    assert len({*sizes.tolist()}) > 1
+    outputs = levels.word_encoder(documents, sizes).outputs.detach()
+    shares = levels.word_pooling(outputs, padding_mask(sizes, documents.shape[1]), True).weights
+    words = shares.detach().requires_grad_()
+    sentences = levels.sentence_encoder((words.unsqueeze(1) @ outputs).transpose(0, 1), torch.tensor([count])).outputs
+    # how the sentences are weighed hangs on their words
+    weights = levels.sentence_pooling(sentences, None, True).weights
+    logit = model.head(weights @ sentences[0])[0, 1]
+    assert logit.item() == pytest.approx(
+        model(torch.tensor([ids]), torch.tensor([len(ids)])).answer[0, 1].item(), abs=1e-5
+    )
+    of_words, of_sentences = torch.autograd.grad(logit, [words, weights])
+    both = words * of_words + words * (weights * of_sentences)[0, :, None]
+    wanted = np.zeros(len(ids))
+    for _, step, sentence, word in places.T.tolist():
+        wanted[step] = both[sentence, word].item()
+    assert found == pytest.approx(wanted, abs=1e-6)
+    assert np.count_nonzero(wanted) == int(sizes.sum())
+
+
 @pytest.mark.parametrize(
     "options", [{"attention": "bahdanau"}, {"attention": "multi_head"}, {"decoder": "transformer"}]
 )
@@ -89,8 +146,7 @@ def test_what_a_language_model_says_without_the_words_is_measured(recipe, option
     writer = made(recipe, "language_model", Writer, **options)
     ids = writer.tokenizers.target.encode("we saw a")
     found = writer_faithfulness(writer, [ids], draws=1)
-    further = "rollout" if "decoder" in options else "gradient x attention"
-    assert [*found] == ["attention", further, "leave one out"]
+    assert [*found] == ["attention", "gradient x attention", *["rollout"] * ("decoder" in options), "leave one out"]
     scores = _scores(writer, ids)["attention"]
     if "decoder" in options:
         layers = writer.model.look(torch.tensor([[BOS, *ids]]))[0].detach().double().numpy()

@@ -238,6 +238,7 @@ def test_a_run_is_adamw_on_the_mean_loss_over_real_tokens(tmp_path):
         assert float(row["learning_rate"]) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-5)
         assert float(row["gradient_norm"]) == pytest.approx(norm.item(), rel=1e-3)
         assert (int(row["step"]), int(row["tokens"])) == (step, batch.num_target_tokens)
+        assert int(row["source_tokens"]) == batch.source_lengths.sum()
     torch.testing.assert_close(dict(model.state_dict()), dict(other.state_dict()), rtol=1e-3, atol=1e-4)
 
 

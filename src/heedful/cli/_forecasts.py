@@ -60,25 +60,41 @@ def evaluate_series(forecaster: "Forecaster", model: Path, source: Path | None, 
         typer.echo(str(one))
 
 
-def show_forecast(forecaster: "Forecaster", table: str, output: Path | None) -> None:
-    """The forecast of a table, and what it looked at, in the terminal or in a file."""
+def show_forecast(forecaster: "Forecaster", table: str, output: Path | None, faithful: bool = False) -> None:
+    """The forecast of a table, and what it looked at, in the terminal or in a file; and whether it needed that."""
     found = forecaster.forecast(forecaster.read(table))
+    numbers = _measure(forecaster, found) if faithful else {}
     if output is None:
         console = Console(highlight=False)
         for part in _forecast_report(found):
             console.print(part, soft_wrap=isinstance(part, Text))
-        return
-    _draw(forecaster, found, output)
-    say(f"Wrote the forecast and what it looked at to {output}.")
+    if numbers:
+        from heedful.tasks.series_faithfulness import OF_FORECASTS
+
+        from ._tables import print_measures
+
+        print_measures(numbers, OF_FORECASTS)
+    if output:
+        _draw(forecaster, found, output, numbers)
+        say(f"Wrote the forecast and what it looked at to {output}.")
 
 
-def _draw(forecaster: "Forecaster", found: "Outlook", output: Path) -> None:
+def _measure(forecaster: "Forecaster", found: "Outlook") -> dict[str, dict[str, float | None]]:
+    """How faithful what was looked at is to the forecast, by name of the scores."""
+    from heedful.tasks.series_faithfulness import forecaster_faithfulness
+
+    measured = forecaster_faithfulness(forecaster, forecaster.unit.into(found.seen.values))
+    return {name: one.numbers() for name, one in measured.items()}
+
+
+def _draw(forecaster: "Forecaster", found: "Outlook", output: Path, numbers: dict[str, Any]) -> None:
     """A file by its ending: numbers, a page to hover over, or the picture."""
     from heedful._files import write_whole
 
     title = f"{forecaster.recipe.name}: {found.times[0]} to {found.times[-1]}"
     if output.suffix.lower() == ".json":
-        write_whole(output, json.dumps(_as_values(found), ensure_ascii=False) + "\n")
+        content = _as_values(found) | ({"faithfulness": numbers} if numbers else {})
+        write_whole(output, json.dumps(content, ensure_ascii=False) + "\n")
     elif output.suffix.lower() == ".html":
         from heedful.visual.alignment import Alignment
         from heedful.visual.html import write_page
@@ -196,5 +212,6 @@ def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for header in headers:
         left = header in ("series", "time", "", "looked at", "most at")
-        table.add_column(header, justify="left" if left else "right", overflow="fold")
+        bars = header in ("", "looked at")
+        table.add_column(header, justify="left" if left else "right", overflow="fold", no_wrap=bars)
     return table

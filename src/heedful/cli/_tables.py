@@ -21,8 +21,8 @@ def print_table(console: Console, table: Table) -> None:
     console.print(shown)
 
 
-def print_measures(numbers: dict[str, dict[str, float | None]]) -> None:
-    """The table of them on standard output."""
+def print_measures(numbers: dict[str, dict[str, float | None]], *of: str) -> None:
+    """The table of them, and `of` what they are, on standard output."""
     from heedful.tasks.faithfulness import faithfulness_table
 
-    print_table(Console(highlight=False), faithfulness_table(numbers))
+    print_table(Console(highlight=False), faithfulness_table(numbers, *of))

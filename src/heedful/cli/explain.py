@@ -60,8 +60,7 @@ def command(
     Of a classifier the text's labels with their probabilities, and its words, each marked as much as it was looked at.
 
     The translation goes to standard output, and below it the heat map: a row for each word said, a column for each word
-    read, and at the right the one looked at most. Of a Transformer, the page and the JSON also hold what the words of
-    each side looked at among themselves, by layer and head.
+    read, and at the right the one looked at most. Page and JSON of a Transformer also hold each side's own looks.
 
     Of a model that copies words, those are underlined, and a line says of each word how surely it was copied, or chosen
     from the vocabulary; the JSON also holds the chance of choosing at each word (`generate`).
@@ -70,8 +69,9 @@ def command(
     pieces of the largest scores are hidden from attention at its step (erased: large where they were needed), and when
     all others are (kept: small where they were enough), each beside the same for random and for reversed orders; and
     tau, Kendall's agreement with what each piece, left out alone, takes from the token's log probability. The JSON
-    holds it, too. Of a picture regions are hidden. Of a classifier words are left out, and the chance is that of its
-    label; of a language model, tokens before each token. Models that copy words, and forecasters, have none.
+    holds it, too. A hidden piece cannot be copied, either. Of a picture regions are hidden. Of a classifier words are
+    left out, and the chance is that of its label; of a language model, tokens before each token. Of a forecaster rows
+    take the window's mean, and the numbers are by how much the forecast changes, in deviations of the series.
 
     With --explore, the page holds every layer and head of all sentences, piece by piece, and computes the weights anew
     when temperature, window or mask are changed. Given the folder of a run, it also offers the steps of training that
@@ -111,10 +111,6 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     """The look of one sentence on standard output, or in a file."""
     translator: Any = load_any(model)
     checked = check_sentence(sentence, translator.recipe.data.max_chars)
-    if faithful and translator.task == "forecast":
-        from heedful.tasks.comparable_series import NO_CHANCE
-
-        raise typer.BadParameter(f"--faithfulness: {NO_CHANCE}; leave it out")
     if picture and translator.task != "caption":
         raise typer.BadParameter(f"--picture is of captions, but {model} is for {translator.task}; leave it out")
     if translator.task == "caption":
@@ -125,7 +121,7 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     if translator.task == "forecast":
         from ._forecasts import show_forecast
 
-        show_forecast(translator, checked, output)
+        show_forecast(translator, checked, output, faithful)
         return
     if translator.task == "classification":
         from ._labels import show_answer
@@ -133,7 +129,9 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
         numbers = measure_text(translator, checked) if faithful else {}
         show_answer(translator.explain(checked), output, numbers)
         if numbers:
-            print_numbers(numbers)
+            from heedful.tasks.text_faithfulness import OF_LABELS
+
+            print_numbers(numbers, OF_LABELS)
         return
     found = translator.explain(checked)
     say_longer(translator.num_longer([checked]), translator)
@@ -144,6 +142,7 @@ def explain(model: Path, sentence: str, output: Path | None, faithful: bool, pic
     if output is None:
         show(alignment)
     if numbers:
+        typer.echo()
         print_numbers(numbers)
     if output:
         draw([alignment, *found.own], output, {**({"faithfulness": numbers} if numbers else {}), **more})
@@ -188,12 +187,12 @@ def measure_text(classifier: "Classifier", text: str) -> dict[str, dict[str, flo
     return {name: one.numbers() for name, one in classifier_faithfulness(classifier, text).items()}
 
 
-def print_numbers(numbers: dict[str, dict[str, float | None]]) -> None:
-    """The table of them on standard output."""
+def print_numbers(numbers: dict[str, dict[str, float | None]], *of: str) -> None:
+    """The table of them, and `of` what they are, on standard output."""
     # matplotlib takes a tenth of what starting a command takes
     from ._tables import print_measures
 
-    print_measures(numbers)
+    print_measures(numbers, *of)
 
 
 def show(alignment: "Alignment") -> None:

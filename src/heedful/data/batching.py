@@ -37,6 +37,11 @@ class Batch:
         """Real target tokens, EOS included."""
         return int(self.target_lengths.sum())
 
+    @property
+    def num_source_tokens(self) -> int:
+        """Real source tokens."""
+        return int(self.source_lengths.sum())
+
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
         return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})

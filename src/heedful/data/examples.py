@@ -31,6 +31,11 @@ class ExampleBatch:
         """Answers that count."""
         return int(self.counts.sum())
 
+    @property
+    def num_source_tokens(self) -> int:
+        """Real steps of the examples that count."""
+        return int((self.lengths * self.counts).sum())
+
     def to(self, device: torch.device | str) -> "ExampleBatch":
         """The same batch on another device."""
         return ExampleBatch(*(column.to(device) for column in self))

@@ -16,7 +16,7 @@ from heedful.attention import AttentionLayer
 from heedful.layers import Recurrent, RecurrentState
 
 from ._sizes import check_size
-from .decoders import Decoder
+from .decoders import Decoder, DecoderOutput, Encoded
 from .encoders import EncoderOutput
 from .linear_forecast import last_value, linear_forecast
 
@@ -182,11 +182,8 @@ class DualStageForecaster(nn.Module):
             ValueError: the windows are of another length.
         """
         check_size("the length of inputs", inputs.shape[1], self.window, "window")
-        encoded, looks = self.encoder(inputs - inputs[:, -1:])
-        seen = torch.ones(encoded.outputs.shape[:2], dtype=torch.bool, device=inputs.device).unsqueeze(1)
-        memory = self.decoder.remember(encoded, seen)
-        steps = self.steps.expand(inputs.shape[0], -1, -1)
-        said = self.decoder(steps, self.decoder.start(memory), memory, need_weights)
+        encoded, looks = self.read(inputs - inputs[:, -1:])
+        said = self.say(encoded, need_weights)
         answer = self.simple(inputs) + self.output(said.features)
         if not need_weights:
             return Forecast(answer)
@@ -194,6 +191,23 @@ class DualStageForecaster(nn.Module):
         # each row has its part of what its patch was looked at
         rows = None if said.weights is None else said.weights.repeat_interleave(patch, -1) / patch
         return Forecast(answer, rows, None if looks is None else looks.repeat_interleave(patch, 1))
+
+    def read(
+        self, gaps: Float[Tensor, "batch window series"]
+    ) -> tuple[Encoded, Float[Tensor, "batch steps series"] | None]:
+        """What the decoder looks at, and how much each series was looked at at each step.
+
+        Args:
+            gaps: each series less its last value, `[batch, window, series]`.
+        """
+        encoded, looks = self.encoder(gaps)
+        seen = torch.ones(encoded.outputs.shape[:2], dtype=torch.bool, device=gaps.device).unsqueeze(1)
+        return self.decoder.remember(encoded, seen), looks
+
+    def say(self, encoded: Encoded, need_weights: bool = False) -> DecoderOutput:
+        """What the decoder says of the steps to come; `output` makes of it what is added to the simple forecast."""
+        steps = self.steps.expand(len(encoded.summary), -1, -1)
+        return self.decoder(steps, self.decoder.start(encoded), encoded, need_weights)
 
     def simple(self, inputs: Float[Tensor, "batch window series"]) -> Float[Tensor, "batch horizon series"]:
         """The simple forecast that what the network says is added to."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from heedful.attention import AttentionOutput, CopyDistribution
@@ -166,12 +166,33 @@ class Seq2Seq(nn.Module):
                 or what else the encoder reads, such as vectors `[batch, source_len, features]`.
             lengths: real tokens of each sentence, at least 1.
         """
-        return self._remember(self.encoder(self._known(source), lengths), lengths, source)
+        return self._remember(self.read(source, lengths), lengths, source)
+
+    def read(
+        self, source: Shaped[Tensor, "batch source_len ..."], lengths: Int[Tensor, " batch"], **more: Any
+    ) -> EncoderOutput:
+        """What the encoder makes of the source sentences; `more` is what it takes besides, such as `need_weights`."""
+        return self.encoder(self._known(source), lengths, **more)
+
+    def remember(
+        self,
+        read: EncoderOutput,
+        mask: Bool[Tensor, "batch 1 regions"],
+        source: Shaped[Tensor, "batch source_len ..."],
+    ) -> Encoded:
+        """What the decoder may look at, and copy from.
+
+        Args:
+            read: what the encoder made of the source.
+            mask: True = may look.
+            source: that was read.
+        """
+        encoded = self.decoder.remember(read, mask)
+        return encoded if self.copying is None else replace(encoded, source_ids=source)
 
     def _remember(self, read: EncoderOutput, lengths: Tensor, source: Tensor) -> Encoded:
-        """What the decoder looks at: what is left of so many steps of the source."""
-        encoded = self.decoder.remember(read, padding_mask(self.regions_of(lengths), read.outputs.shape[1]))
-        return encoded if self.copying is None else replace(encoded, source_ids=source)
+        """All that is left of so many steps of the source."""
+        return self.remember(read, padding_mask(self.regions_of(lengths), read.outputs.shape[1]), source)
 
     def _known(self, ids: Tensor) -> Tensor:
         """What has an embedding."""
@@ -271,8 +292,7 @@ class Seq2Seq(nn.Module):
             their own steps, `None` where these do not attend.
         """
         attends = isinstance(self.encoder, TransformerEncoder)
-        known = self._known(source)
-        read = self.encoder(known, lengths, need_weights=True) if attends else self.encoder(known, lengths)
+        read = self.read(source, lengths, **({"need_weights": True} if attends else {}))
         encoded, embedded = self._remember(read, lengths, source), self.embedding(self._known(target_in))
         output = self.decoder(embedded, self.start(encoded), encoded, need_weights=True)
         weights = output.weights

@@ -16,7 +16,7 @@ from heedful.visual.comparison import Table
 
 from .corpora import Say
 from .equal_sizes import TRANSFORMER
-from .faithfulness import Faithful
+from .faithfulness import OF_TOKENS, Faithful
 from .model_options import ModelOptions
 from .recipe import Recipe
 
@@ -26,6 +26,8 @@ SHOWN = 6
 LOOKED_AT = 200
 # examples that are answered before the clock runs
 WARM_UP = 8
+# the noun of a speed where nothing is written
+TOKENS_READ = "tokens read"
 # in a cell of a table
 NOTHING = "-"
 
@@ -42,6 +44,7 @@ class Nouns:
         sizes: what their sizes count; "words of the source".
         units: what is drawn anew, where that is no single example.
         speed: what is learnt and answered in a second.
+        lost: what the numbers of faithfulness are.
     """
 
     things: str = "test pairs"
@@ -49,6 +52,7 @@ class Nouns:
     sizes: str = "words of the source"
     units: str = ""
     speed: str = "tokens"
+    lost: str = OF_TOKENS
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,6 @@ class Comparable(Protocol):
         """Raise `RecipeError` for a recipe in which another name would change nothing, or without a test set."""
         ...
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        """Why faithfulness is not defined for the models of a recipe, in one sentence; empty where it is."""
-        ...
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         """The section with another name. Raises `RecipeError` where it does not fit."""
         ...
@@ -123,6 +123,15 @@ class Comparable(Protocol):
     def samples(self, test: Any, runs: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         """A few examples as each model, by its name, answered them."""
         ...
+
+
+def speed_key(phase: str, speed: str) -> str:
+    """What a speed is called among the numbers that were measured.
+
+    >>> speed_key("training", "tokens read")
+    'training_tokens_read_per_second'
+    """
+    return f"{phase}_{speed.replace(' ', '_')}_per_second"
 
 
 def refuse_decoder(model: ModelOptions) -> None:

@@ -46,9 +46,6 @@ class ComparableCaptions(Comparable):
         kind = "images" if recipe.model.encoder == "convolutional" else "features"
         refuse_no_test(recipe, f"data.test={{{kind}: FOLDER, captions: FILE}}")
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return ""
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_attention(model, name)
 

@@ -21,14 +21,25 @@ from .classification_batches import (
     make_vocabularies,
     places_of,
 )
-from .comparable import LOOKED_AT, Comparable, Ground, Nouns, refuse_no_test, sample_places, sharpness_of, timed
+from .comparable import (
+    LOOKED_AT,
+    TOKENS_READ,
+    Comparable,
+    Ground,
+    Nouns,
+    refuse_no_test,
+    sample_places,
+    sharpness_of,
+    speed_key,
+    timed,
+)
 from .comparable_texts import learnt_from, read_test, sizes_of
 from .corpora import Say
 from .equal_sizes import POOLINGS, with_pooling
 from .faithfulness import Faithful, mean_faithful
 from .model_options import ModelOptions
 from .recipe import Recipe
-from .text_faithfulness import classifier_faithfulness
+from .text_faithfulness import OF_LABELS, classifier_faithfulness
 
 
 class ComparableLabels(Comparable):
@@ -40,30 +51,29 @@ class ComparableLabels(Comparable):
     def refuse(self, recipe: Recipe) -> None:
         refuse_no_test(recipe, "data.test.csv=FILE")
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return ""
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_pooling(model, name)
 
     def prepare(self, recipe: Recipe, make: Callable[[Callable[[], TokenizerPair]], TokenizerPair], say: Say) -> Ground:
         tokenizers = make(lambda: make_vocabularies(learnt_from(recipe, say), recipe.tokenizer))
         test = usable(read_test(recipe, say), tokenizers, recipe, say)
-        nouns = Nouns("test texts", "answers", sizes_of(test.source, "the text")[1], speed="texts")
+        sizes = sizes_of(test.source, "the text")[1]
+        nouns = Nouns("test texts", "answers", sizes, speed=TOKENS_READ, lost=OF_LABELS)
         return Ground(test, tokenizers, recipe.model, nouns, test.origin, len(test))
 
     def content(self, test: Pairs) -> list[Any]:
         return [test.source, test.target]
 
     def measure(self, trained: Classifier, test: Pairs) -> dict[str, Any]:
-        def answer(texts: Sequence[str]) -> np.ndarray:
+        def answer(texts: Sequence[str]) -> tuple[np.ndarray, int]:
             nested = has_sentences(trained.recipe)
             ids: Ids = encode_texts(trained.tokenizers.source, texts, nested)
-            return trained.probabilities(cut(ids, trained.recipe.data.max_length)[0])
+            ids, _ = cut(ids, trained.recipe.data.max_length)
+            return trained.probabilities(ids), int(ids.lengths.sum())
 
-        found, seconds = timed(answer, test.source)
+        (found, tokens), seconds = timed(answer, test.source)
         return {
-            "decoding_texts_per_second": round(len(test) / seconds, 1),
+            speed_key("decoding", TOKENS_READ): round(tokens / seconds, 1),
             "labels": trained.labels,
             "answers": found.argmax(1).tolist(),
             "confidences": found.max(1).round(6).tolist(),

@@ -46,11 +46,9 @@ class ComparableLanguage(Comparable):
         check_decoding(recipe.decoding)
         refuse_no_test(recipe, "data.test={tsv: FILE, columns: [0, 0]}")
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return ""
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
-        return with_attention(model, name)
+        # a Transformer's other side, which there is none of, keeps what the recipe says
+        return with_attention(model, name).model_copy(update={"encoder_layers": model.encoder_layers})
 
     def prepare(self, recipe: Recipe, make: Callable[[Callable[[], TokenizerPair]], TokenizerPair], say: Say) -> Ground:
         tokenizers = make(lambda: make_tokenizers(learnt_from(recipe, say), recipe.tokenizer))

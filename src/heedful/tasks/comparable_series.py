@@ -14,14 +14,13 @@ from heedful.visual.comparison import Table
 from .comparable import LOOKED_AT, SHOWN, Comparable, Ground, Nouns, refuse_decoder, sharpness_of, timed
 from .corpora import Say
 from .equal_sizes import NAMES, TRANSFORMER, with_attention
-from .faithfulness import Faithful
+from .faithfulness import Faithful, mean_faithful
 from .forecasting import BATCH, Forecaster, name_series
 from .forecasting_data import Unit, parts_of, read_own, windows_of
 from .looking import evaluated
 from .model_options import ModelOptions
 from .recipe import Recipe
-
-NO_CHANCE = "Faithfulness is what hiding takes from the chance of an answer, and a forecast is a number that has none"
+from .series_faithfulness import OF_FORECASTS, forecaster_faithfulness
 
 
 class ComparableSeries(Comparable):
@@ -37,9 +36,6 @@ class ComparableSeries(Comparable):
     def refuse(self, recipe: Recipe) -> None:
         refuse_decoder(recipe.model)
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return NO_CHANCE
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_attention(model, name)
 
@@ -53,7 +49,8 @@ class ComparableSeries(Comparable):
                 f"{series.origin} has {len(test):,} windows for test, in one block of {span:,} that share rows; give "
                 "more rows, or lower model.forecast.window or horizon"
             )
-        nouns = Nouns("test windows", "forecasts", "the step ahead", f"blocks of {span:,} windows", "windows")
+        blocks = f"blocks of {span:,} windows"
+        nouns = Nouns("test windows", "forecasts", "the step ahead", blocks, "windows", OF_FORECASTS)
         tokenizers = make(lambda: name_series(series.names))
         return Ground(test, tokenizers, recipe.model, nouns, series.origin, len(test))
 
@@ -85,7 +82,12 @@ class ComparableSeries(Comparable):
         return {"sharpness": sharpness_of(weights)}
 
     def faithfulness(self, trained: Forecaster, test: Windows, count: int) -> Mapping[str, Faithful]:
-        return {}
+        if trained.recipe.model.attention == "none":
+            return {}
+        # neighbours are alike
+        places = np.linspace(0, len(test) - 1, count).round().astype(int)
+        found = [forecaster_faithfulness(trained, test.inputs[place]) for place in places]
+        return {name: mean_faithful([one[name] for one in found]) for name in found[0]}
 
     def count(self, metric: str, run: Mapping[str, Any], test: Windows, recipe: Recipe) -> Counted:
         sums = np.array(run["errors"])

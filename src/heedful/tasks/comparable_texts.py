@@ -21,7 +21,7 @@ from .batches import Limits, encode, make_tokenizers, reading
 from .comparable import LOOKED_AT, Comparable, Ground, Nouns, refuse_decoder, refuse_no_test, sample_places, timed
 from .corpora import Say, gather_material, read_part
 from .equal_sizes import NAMES, with_attention
-from .faithfulness import COPIES, Faithful, looks, translator_faithfulness
+from .faithfulness import Faithful, looks, translator_faithfulness
 from .looking import evaluated
 from .model_options import ModelOptions
 from .recipe import Recipe, expand_path
@@ -41,9 +41,6 @@ class ComparableTexts(Comparable):
         check_decoding(recipe.decoding)
         refuse_no_test(recipe, "data.test.tsv=FILE")
 
-    def unfaithful(self, recipe: Recipe) -> str:
-        return COPIES if recipe.model.copies else ""
-
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_attention(model, name)
 
@@ -52,7 +49,7 @@ class ComparableTexts(Comparable):
             return make_tokenizers(learnt_from(recipe, say), recipe.tokenizer)
 
         tokenizers, test = make(learn), read_test(recipe, say)
-        nouns = Nouns(sizes=sizes_of(test.source)[1])
+        nouns = Nouns(answers="outputs", sizes=sizes_of(test.source)[1])
         return Ground(test, tokenizers, recipe.model, nouns, test.origin, len(test))
 
     def content(self, test: Pairs) -> list[Any]:
@@ -83,11 +80,8 @@ class ComparableTexts(Comparable):
     def faithfulness(self, trained: Translator, test: Pairs, count: int) -> Mapping[str, Faithful]:
         if not looks(trained.model):
             return {}
-        sides = trained.tokenizers
-        pairs = zip(test.source[:count], test.target[:count], strict=True)
-        return translator_faithfulness(
-            trained, [(sides.source.encode(source), sides.target.encode(target)) for source, target in pairs]
-        )
+        pairs = [trained.segment_pair(*pair) for pair in zip(test.source[:count], test.target[:count], strict=True)]
+        return translator_faithfulness(trained, [(source.ids, target.ids) for source, target in pairs])
 
     def count(self, metric: str, run: Mapping[str, Any], test: Pairs, recipe: Recipe) -> Counted:
         options, sizes = recipe.evaluation, sizes_of(test.source)[0]

@@ -142,13 +142,13 @@ def plan_comparison(
         say: takes what was read.
 
     Raises:
-        RecipeError: the recipe has no attention or no test set, or begins with another model; links, or faithfulness,
-            for a task that has none.
+        RecipeError: the recipe has no attention or no test set, or begins with another model; links for a task that
+            has none.
         DataError: links that do not fit the test pairs.
         OutputError: the folder holds another comparison, or something else.
     """
     comparable = COMPARABLE[recipe.task]
-    _check_recipe(recipe, comparable, gold is not None, faithful)
+    _check_recipe(recipe, comparable, gold is not None)
     common = recipe.model_dump(exclude={"name", "output"})
     plan = json.dumps({"first": names[0], "recipe": common}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     _check_folder(folder, plan)
@@ -230,15 +230,13 @@ def recipe_of(recipe: Recipe, contender: Contender, seed: int, folder: Path) -> 
     return check_recipe(content, "the comparison's recipe")
 
 
-def _check_recipe(recipe: Recipe, comparable: Comparable, gold: bool, faithful: int) -> None:
+def _check_recipe(recipe: Recipe, comparable: Comparable, gold: bool) -> None:
     """Refuse what cannot be compared, or measured, before anything is read."""
     comparable.refuse(recipe)
     if recipe.start_from:
         raise RecipeError("start_from fixes the model's attention; leave it out, for all models shall begin alike")
     if gold and recipe.task != "translation":
         raise RecipeError(f"links are between the words of translations, but the task is {recipe.task}; leave them out")
-    if faithful and (why := comparable.unfaithful(recipe)):
-        raise RecipeError(f"{why}; leave faithfulness out")
 
 
 def _check_folder(folder: Path, plan: str) -> None:

@@ -13,7 +13,7 @@ from heedful.metrics.counts import METRICS, Counted
 from heedful.metrics.significance import SystemScore, bootstrap_counts, corrected
 from heedful.visual.comparison import Table
 
-from .comparable import NOTHING, Nouns
+from .comparable import NOTHING, Nouns, speed_key
 from .comparison import Comparison, Contender
 from .comparison_run import read_measured
 from .equal_sizes import TOLERANCE, width_of
@@ -165,25 +165,27 @@ def all_tables(rows: Sequence[Row], nouns: Nouns) -> list[Table]:
     """The tables of the terminal and of the page."""
     tables = [size_table(rows), *score_tables(rows, nouns), cost_table(rows, nouns)]
     tables += [length_table(rows, nouns)] if rows[0].parts else []
-    return tables + ([faithful_table(rows)] if any(_scores_of(row) for row in rows) else [])
+    return tables + ([faithful_table(rows, nouns)] if any(_scores_of(row) for row in rows) else [])
 
 
-def faithful_table(rows: Sequence[Row]) -> Table:
+def faithful_table(rows: Sequence[Row], nouns: Nouns) -> Table:
     """How faithful the attention of each model is, and other scores beside it."""
     measured = {}
     for row in rows:
         for name in _scores_of(row):
             numbers = {key: row.average(f"{name}, {key}") for key in MEASURES}
             measured[f"{row.contender.name}, {name}"] = numbers
-    return faithfulness_table(measured, "Faithfulness, by hiding parts of the input (see heedful explain --help)")
+    return faithfulness_table(
+        measured, f"{nouns.lost}; parts of the input are hidden (see the help of heedful explain)"
+    )
 
 
 def cost_table(rows: Sequence[Row], nouns: Nouns) -> Table:
     """Speed and memory, and what the weights look like; what no model has is left out."""
     speed = nouns.speed
     columns = {
-        f"{speed}/s, training": (f"training_{speed}_per_second", ",.0f"),
-        f"{speed}/s, {'decoding' if speed == 'tokens' else 'answering'}": (f"decoding_{speed}_per_second", ",.0f"),
+        f"{speed}/s, training": (speed_key("training", speed), ",.0f"),
+        f"{speed}/s, {'decoding' if speed == 'tokens' else 'answering'}": (speed_key("decoding", speed), ",.0f"),
         "memory, MiB": ("memory_mib", ",.0f"),
         "sharpness": ("sharpness", ".2f"),
         "diagonality": ("diagonality", ".2f"),
@@ -245,17 +247,17 @@ def conclusion(rows: Sequence[Row], nouns: Nouns) -> str:
     """What the numbers allow to say: a difference is one where what is drawn anew, and every seed, agree on it."""
     metric = next(iter(rows[0].scores))
     first, seeds = rows[0], len(rows[0].runs)
-    name, shown, open_ = first.contender.name, [], []
+    shown, open_ = [], []
     for row in rows[1:]:
         one = row.scores[metric].difference
         gaps = np.subtract(row.scores[metric].runs, first.scores[metric].runs)
         if one is None or row.p_value is None or row.p_value >= LIKELY or not (gaps * one.value > 0).all():
             open_.append(row.contender.name)
         else:
-            shown.append(f"{row.contender.name} is {_gap(row, metric, name)}")
+            shown.append(f"{row.contender.name} is {_gap(row, metric)}")
     if open_:
-        shown.append(f"no difference to {name} was shown for {_and(open_)}")
-    told = "; ".join(shown) + "."
+        shown.append(f"no difference was shown for {_and(open_)}")
+    told = f"Compared with {first.contender.name}, {'; '.join(shown)}."
     if len(rows) > 2:
         told += f" p is corrected for {len(rows) - 1} comparisons (Holm)."
     if seeds == 1:
@@ -279,7 +281,7 @@ def _tested(counted: dict[str, list[Counted]]) -> dict[str, SystemScore]:
     return bootstrap_counts({name: [run.by_unit() for run in runs] for name, runs in counted.items()}, score)
 
 
-def _gap(row: Row, name: str, first: str) -> str:
+def _gap(row: Row, name: str) -> str:
     """A difference that was shown, in words: which is better, by how much, and how sure that is."""
     one, metric, seeds = row.scores[name].difference, METRICS[name], len(row.runs)
     assert one
@@ -287,7 +289,7 @@ def _gap(row: Row, name: str, first: str) -> str:
     low, high = sorted((sign * one.low, sign * one.high))
     digits = max(metric.digits, 1 if abs(one.value) >= 1 else 2)
     return (
-        f"{'better' if (sign > 0) != metric.lower else 'worse'} than {first} by {sign * one.value:.{digits}f} "
+        f"{'better' if (sign > 0) != metric.lower else 'worse'} by {sign * one.value:.{digits}f} "
         f"{metric.unit} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
         f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from heedful._files import write_whole
 
-from .comparable import Comparable, Nouns
+from .comparable import TOKENS_READ, Comparable, Nouns, speed_key
 from .corpora import Say
 from .dispatch import COMPARABLE, TASKS, train_recipe
 from .recipe import Recipe, check_recipe
@@ -95,13 +95,17 @@ def peak_memory() -> float:
 
 def _learning(folder: Path, trained: Any, recipe: Recipe, speed: str) -> dict[str, Any]:
     with (folder / "training" / "batches.csv").open(encoding="utf-8", newline="") as file:
-        speeds = [float(row["tokens_per_second"]) for row in csv.DictReader(file)]
+        rows, counted = [*csv.DictReader(file)], "source_tokens" if speed == TOKENS_READ else "tokens"
+    # a training that an older version began does not count what it reads
+    speeds = [
+        float(row["tokens_per_second"]) / float(row["tokens"]) * float(row[counted]) for row in rows if row.get(counted)
+    ]
     return {
         "seed": recipe.seed,
         "parameters": trained.metrics["parameters"],
         "steps": trained.metrics["step"],
         "seconds": trained.metrics["seconds"],
-        f"training_{speed}_per_second": round(median(speeds), 1),
+        **({speed_key("training", speed): round(median(speeds), 1)} if speeds else {}),
         **json.loads((folder / TRAINED).read_text(encoding="utf-8")),
     }
 

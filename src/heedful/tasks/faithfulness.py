@@ -1,7 +1,7 @@
 """Whether what a translator looked at is what it needed: source positions are hidden from one step of its decoder."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,17 @@ from heedful.data.vocabulary import BOS
 from heedful.metrics.evidence import attention_rollout
 from heedful.metrics.faithfulness import Erasure, faithfulness, rank_agreement
 from heedful.models import Seq2Seq, TransformerDecoder, TransformerEncoder
+from heedful.models.copying import LEAST
 from heedful.models.decoders import Encoded
 from heedful.models.encoders import EncoderOutput
 from heedful.visual.comparison import Table
 
+from .looking import evaluated
 from .translator import Translator
 
 ATTENTION, GRADIENT, ROLLOUT, LEFT_OUT = "attention", "gradient x attention", "rollout", "leave one out"
-COPIES = "The model copies words, so hiding what it looks at hides the answer itself, and measures nothing"
+# what the numbers are, of models that say tokens
+OF_TOKENS = "what the chance of a token loses"
 # names of the numbers of one kind of scores
 MEASURES = (
     *(name + end for name in ("comprehensiveness", "sufficiency") for end in ("", "_shuffled", "_reversed")),
@@ -61,21 +64,26 @@ def translator_faithfulness(
     step, its attention may not look at some of the source pieces (of a Transformer: in all layers). What the encoder
     made of the others stays, and it has read the hidden ones, too: it is the attention that is judged.
 
+    Of a model that copies words, the chance of a token is that of the mixture, said or copied. What may be copied are
+    the pieces that the attention looks at, so a hidden piece cannot be copied at that step, either; the same word at
+    another place can. With every piece hidden, the vocabulary alone speaks. Gradient x attention is then that of the
+    log-probability, for a mixture has no logit, by the weights that make the context and that are copied by.
+
     Args:
         translator: with attention.
-        pairs: ids of sentences, or vectors of pictures, and ids of what is said of them, by the model or by a person.
+        pairs: ids of sentences, or vectors of pictures, and ids of what is said of them, by the model or by a person;
+            see `Translator.segment_pair`.
         draws: random orders beside which the scores stand.
 
     Returns:
         The measures by name of the scores; the last are those of leaving one piece out, for comparison.
 
     Raises:
-        DataError: there is no attention, or no pair has a token on both sides; the model copies what it looks at, so
-            that hiding it hides the answer.
+        DataError: there is no attention, or no pair has a token on both sides; several models decode together.
     """
     model = translator.model
-    if translator.recipe.model.copies:
-        raise DataError(f"{COPIES}; leave faithfulness out.")
+    if not isinstance(model, Seq2Seq):
+        raise DataError("Several models decode together, each with an attention of its own; measure one of them.")
     if not looks(model):
         raise DataError("The model has no attention to measure; give one that looks at the source.")
     found: dict[str, list[Faithful]] = {}
@@ -96,19 +104,19 @@ def looks(model: Seq2Seq) -> bool:
     return isinstance(model.decoder, TransformerDecoder) or getattr(model.decoder, "attention", None) is not None
 
 
-def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "Faithfulness") -> Table:
+def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], of: str = OF_TOKENS) -> Table:
     """The measures as text.
 
     Args:
         rows: `Faithful.numbers` by what to call them.
-        title: of the table.
+        of: what they are.
     """
     header = ["scores", "erased", "random", "reversed", "kept", "random", "reversed", "tau"]
     body = [
-        [name, *("-" if numbers[key] is None else f"{numbers[key]:.3f}" for key in MEASURES)]
+        [name, *("-" if numbers[key] is None else f"{numbers[key]:z.3f}" for key in MEASURES)]
         for name, numbers in rows.items()
     ]
-    return Table(title, header, body)
+    return Table(f"Faithfulness: {of}", header, body)
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,7 @@ class _Step:
     """One step of the decoder: what it knows, the token it is fed, and the one it shall say."""
 
     model: Seq2Seq
+    source: Tensor
     read: EncoderOutput
     rollout: np.ndarray | None
     state: Any
@@ -131,7 +140,9 @@ class _Step:
         if weights is None:
             raise DataError("The model gives no weights to measure.")
         attention = weights[0].double().cpu().numpy()
-        found = {ATTENTION: attention, GRADIENT: self._gradient()}
+        found = {ATTENTION: attention}
+        if (gradient := self._gradient()) is not None:
+            found[GRADIENT] = gradient
         if self.rollout is not None:
             found[ROLLOUT] = attention @ self.rollout
         return found | {LEFT_OUT: self._left_out()}
@@ -161,30 +172,52 @@ class _Step:
         """Log probability of the answer, [rows], where some source pieces may be looked at, [rows, source_len]."""
         fed, state = self.fed.expand(len(visible)), repeat(self.state, len(visible))
         output, _ = self.model.step(fed, state, self._encoded(visible))
-        return output.logits.double().log_softmax(-1)[:, self.answer]
+        # a word that can neither be said nor copied
+        return output.logits.double().log_softmax(-1)[:, self.answer].clamp_min(LEAST)
 
     def _encoded(self, visible: Tensor) -> Encoded:
-        mask = visible.to(self.fed.device).unsqueeze(1)
-        return self.model.decoder.remember(repeat(self.read, len(visible)), mask)
+        mask, rows = visible.to(self.fed.device).unsqueeze(1), len(visible)
+        return self.model.remember(repeat(self.read, rows), mask, repeat(self.source, rows))
 
-    @torch.enable_grad()
-    def _gradient(self) -> np.ndarray:
+    def _gradient(self) -> np.ndarray | None:
         """`w * d logit / d w` of each piece, as the gradient by a factor on its value, which fused kernels give, too.
 
-        The context is the sum of weights times values, so both are the same; the sum over heads and layers.
+        The context is the sum of weights times values, so both are the same; the sum over heads and layers. None of an
+        attention that keeps no values.
         """
-        outputs = self.read.outputs
-        factor = torch.ones(outputs.shape[1], 1, device=outputs.device, requires_grad=True)
-        values, decoder = outputs * factor, self.model.decoder
-        if isinstance(decoder, TransformerDecoder):
-            memory = tuple(layer.attention.remember(outputs, values) for layer in decoder.stack.layers)
-        else:
-            memory = decoder.attention.remember(outputs, values)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-        # cuDNN's cells have no gradient outside of training
-        with torch.backends.cudnn.flags(enabled=False):
-            output, _ = self.model.step(self.fed, self.state, Encoded(memory, self.read.summary))
-            (gradient,) = torch.autograd.grad(output.logits[0, self.answer], factor)
+        keys, model = self.read.outputs.shape[1], self.model
+        with evaluated(model, gradients=True):
+            factor = torch.ones(keys, 1, device=self.fed.device, requires_grad=True)
+            encoded = self._encoded(torch.ones(1, keys, dtype=torch.bool))
+            looked = encoded.memory if isinstance(encoded.memory, tuple) else (encoded.memory,)
+            if not all(map(has_values, looked)):
+                return None
+            looked = tuple(scaled(one, factor) for one in looked)
+            encoded = replace(encoded, memory=looked if isinstance(encoded.memory, tuple) else looked[0])
+            if model.copying is None:
+                said = model.step(self.fed, self.state, encoded)[0].logits[0, self.answer]
+            else:
+                said = self._copied(encoded, factor)
+            (gradient,) = torch.autograd.grad(said, factor)
         return gradient[:, 0].double().cpu().numpy()
+
+    def _copied(self, encoded: Encoded, factor: Tensor) -> Tensor:
+        """The log-probability of the answer, said or copied; the factor is on the weights that are copied by."""
+        model, answer = self.model, torch.tensor([[self.answer]], device=self.fed.device)
+        embedded = model.embedding(model._known(self.fed.unsqueeze(1)))
+        output = model.decoder(embedded, self.state, encoded, need_weights=True)
+        weights = None if output.weights is None else output.weights * factor[:, 0]
+        return model._mixed(embedded, replace(output, weights=weights), encoded).log_prob_of(answer)[0, 0]
+
+
+def has_values(memory: Any) -> bool:
+    """Whether what is looked at holds the values that contexts are sums of: a latent memory holds what makes them."""
+    return getattr(memory, "value", None) is not None
+
+
+def scaled(memory: Any, factor: Tensor) -> Any:
+    """What is looked at, its values times a factor of each, `[keys, 1]` or `[batch, keys, 1]`, in all heads alike."""
+    return replace(memory, value=memory.value * (factor.unsqueeze(-3) if memory.value.dim() == 4 else factor))
 
 
 def _steps(model: Seq2Seq, source: Any, target: Sequence[int]) -> Iterator[_Step]:
@@ -193,19 +226,20 @@ def _steps(model: Seq2Seq, source: Any, target: Sequence[int]) -> Iterator[_Step
     ids, lengths = (tensor.to(device) for tensor in pad([source]))
     with torch.no_grad():
         read, rollout = _read(model, ids, lengths)
-        encoded = model.decoder.remember(read, torch.ones(1, 1, read.outputs.shape[1], dtype=torch.bool, device=device))
+        mask = torch.ones(1, 1, read.outputs.shape[1], dtype=torch.bool, device=device)
+        encoded = model.remember(read, mask, ids)
         state = model.start(encoded)
     for fed, answer in zip([BOS, *target[:-1]], target, strict=True):
         token = torch.tensor([fed], device=device)
-        yield _Step(model, read, rollout, state, token, answer)
+        yield _Step(model, ids, read, rollout, state, token, answer)
         with torch.no_grad():
             _, state = model.step(token, state, encoded)
 
 
 def _read(model: Seq2Seq, ids: Tensor, lengths: Tensor) -> tuple[EncoderOutput, np.ndarray | None]:
     if not isinstance(model.encoder, TransformerEncoder):
-        return model.encoder(ids, lengths), None
-    read = model.encoder(ids, lengths, need_weights=True)
+        return model.read(ids, lengths), None
+    read = model.read(ids, lengths, need_weights=True)
     layers = () if read.weights is None else read.weights[0].double().cpu().numpy()
     return EncoderOutput(read.outputs, read.summary), attention_rollout(list(layers))[-1]
 

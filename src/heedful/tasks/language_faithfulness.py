@@ -14,16 +14,17 @@ from heedful.metrics.faithfulness import faithfulness, rank_agreement
 from heedful.models.language_model import SelfLookDecoder
 from heedful.models.seq2seq import mean_of_heads
 
-from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, ROLLOUT, Faithful, mean_faithful
+from .faithfulness import ATTENTION, GRADIENT, LEFT_OUT, ROLLOUT, Faithful, has_values, mean_faithful, scaled
 from .language_model import Writer
 from .looking import evaluated
 
 
 def writer_faithfulness(writer: Writer, texts: Sequence[Sequence[int]], draws: int = 10) -> dict[str, Faithful]:
-    """Measure attention, gradient x attention of recurrent layers and rollout of a Transformer, token by token.
+    """Measure attention, gradient x attention and, of a Transformer, rollout, token by token.
 
     For each token of a text but the first, tokens before it are erased: the model reads the text without them, `<s>`
-    stays. The scores are what the last token before it looked at.
+    stays. The scores are what the last token before it looked at; of a Transformer, the mean over layers and heads, and
+    the sum of gradient x attention over them.
 
     Args:
         writer: with attention.
@@ -80,31 +81,63 @@ def _scores(writer: Writer, text: Sequence[int]) -> dict[str, np.ndarray]:
         looked = writer.model.look(tokens)
     found = {ATTENTION: mean_of_heads(looked)[0].double().cpu().numpy()}
     if isinstance(writer.model.decoder, SelfLookDecoder):
-        found[GRADIENT] = _gradients(writer, tokens)
+        if (gradient := _gradients(writer, tokens)) is not None:
+            found[GRADIENT] = gradient
     else:
+        found[GRADIENT] = _layer_gradients(writer, tokens)
         layers = looked[0].double().cpu().numpy()
         found[ROLLOUT] = attention_rollout(list(layers))[-1]
     return found
 
 
-@torch.enable_grad()
-def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray:
+def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray | None:
     """`w * d logit / d w` of each token, as the gradient by a factor on its value; the logit is that of the next token.
 
     The context is the sum of weights times values, so both are the same; the sum over heads.
     """
     model = writer.model
     decoder: SelfLookDecoder = model.decoder
-    with evaluated(model):
+    with evaluated(model, gradients=True):
         hidden, _ = decoder.recurrent(model.embedding(tokens), model._begin(tokens).recurrent)
-    hidden, count = hidden.clone(), tokens.shape[1]
-    # a factor of its own for each row, in a batch of as many
-    factor = torch.ones(count, count, 1, device=hidden.device, requires_grad=True)
-    rows = hidden.expand(count, -1, -1)
-    memory: Any = decoder.look_back.remember(rows, rows * factor)
-    context = decoder.look_back.look(rows, memory, None)[0].context
-    places = torch.arange(count)
-    features = torch.tanh(decoder.combine(torch.cat((context[places, places], hidden[0]), -1)))
-    following = torch.cat((tokens[0, 1:], tokens[0, :1]))
-    logits = model.output(features.unsqueeze(0))[0][places, following]
-    return torch.autograd.grad(logits.sum(), factor)[0][..., 0].double().cpu().numpy()
+        count = tokens.shape[1]
+        # a factor of its own for each row, in a batch of as many
+        factor = torch.ones(count, count, 1, device=hidden.device, requires_grad=True)
+        rows = hidden.expand(count, -1, -1)
+        memory: Any = decoder.look_back.remember(rows)
+        if not has_values(memory):
+            return None
+        memory = scaled(memory, factor)
+        context = decoder.look_back.look(rows, memory, None)[0].context
+        places = torch.arange(count)
+        features = torch.tanh(decoder.combine(torch.cat((context[places, places], hidden[0]), -1)))
+        following = torch.cat((tokens[0, 1:], tokens[0, :1]))
+        logits = model.output(features.unsqueeze(0))[0][places, following]
+        (gradient,) = torch.autograd.grad(logits.sum(), factor)
+    return gradient[..., 0].double().cpu().numpy()
+
+
+def _layer_gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray:
+    """The same of a Transformer: of what each token looked at in any layer, the sum over layers and heads."""
+    model, count = writer.model, tokens.shape[1]
+    stack, found = model.decoder.stack, np.zeros((count, count))
+    with evaluated(model, gradients=True):
+        # what follows the last one is not known
+        for end in range(1, count):
+            factor = torch.ones(end, 1, device=tokens.device, requires_grad=True)
+            steps = stack.enter(model.embedding(tokens[:, :end]))
+            for layer in stack.layers:
+                steps = _layer(layer, steps, factor)
+            logit = model.output(stack.norm(steps))[0, -1, tokens[0, end]]
+            found[end - 1, :end] = torch.autograd.grad(logit, factor)[0][:, 0].double().cpu().numpy()
+    return found
+
+
+def _layer(layer: Any, steps: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """A decoder layer without a source, where values have a factor each for what the last step looks at."""
+    entering = layer.self_residual.enter(steps)
+    memory = scaled(layer.self_attention.remember(entering), factor)
+    look, _ = layer.self_attention.look(entering, memory)
+    steps = layer.self_residual.join(steps, look.context)
+    steps = layer.feed_residual.join(steps, layer.feed_forward(layer.feed_residual.enter(steps)))
+    # what earlier steps looked at is another row's
+    return torch.cat((steps[:, :-1].detach(), steps[:, -1:]), 1)

@@ -1,7 +1,7 @@
 """What a translator's model looked at, beyond what decoding says: fed a translation, and each side in itself."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -98,11 +98,13 @@ def looks_of(model: Any, source: Segments, target: Segments) -> list[Looks]:
 
 
 @contextmanager
-def evaluated(model: torch.nn.Module) -> Iterator[None]:
-    """No gradients and no dropout inside; afterwards the model is in the mode it was in."""
+def evaluated(model: torch.nn.Module, gradients: bool = False) -> Iterator[None]:
+    """No dropout inside, and no gradients unless they are asked for; afterwards the model is in the mode it was in."""
     training = model.training
     try:
-        with torch.inference_mode():
+        # cuDNN's cells have no gradient outside of training
+        cells = torch.backends.cudnn.flags(enabled=False) if gradients else nullcontext()
+        with torch.inference_mode(not gradients), torch.set_grad_enabled(gradients), cells:
             model.eval()
             yield
     finally:

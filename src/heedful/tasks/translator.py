@@ -107,12 +107,15 @@ class Translator(TrainedModel):
         Raises:
             DataError: a side is empty, or the model has no attention.
         """
-        read, said = self._segment(source), self.tokenizers.target.segment(target)
+        read, said = self.segment_pair(source, target)
         if not (read.ids and said.ids):
             raise DataError("One side of the pair is empty; give at least one word on each.")
-        if self.recipe.model.copies:
-            said = matched(said, read, self.tokenizers.target)
         return align(self.model, read, said)
+
+    def segment_pair(self, source: str, target: str) -> tuple[Segments, Segments]:
+        """A source as it is read, and a target of it as the model is fed it: of copied words, by their ids there."""
+        read, said = self._segment(source), self.tokenizers.target.segment(target)
+        return read, matched(said, read, self.tokenizers.target) if self.recipe.model.copies else said
 
     def looks(self, found: Translation) -> list[Looks]:
         """What each layer and head looks at, piece by piece, when the model is fed what `explain` found.

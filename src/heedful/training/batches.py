@@ -22,6 +22,11 @@ class TrainingBatch(Protocol):
         """What the loss counts: real tokens of the targets, or answers."""
         ...
 
+    @property
+    def num_source_tokens(self) -> int:
+        """Real tokens, or steps, that the model reads."""
+        ...
+
     def to(self, device: torch.device | str) -> "TrainingBatch":
         """The same on another device."""
         ...

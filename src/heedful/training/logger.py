@@ -25,6 +25,7 @@ class Note(NamedTuple):
     begun: float
     ended: float
     numbers: Numbers
+    read: int
 
 
 class Row(NamedTuple):
@@ -53,9 +54,9 @@ class TrainingLogger:
         self.display = Display(None if processes.first else Console(quiet=True, force_terminal=False))
         self.notes: list[Note] = []
 
-    def note(self, state: TrainState, rate: float, begun: float, numbers: Numbers) -> None:
-        """Keep what an update gave, its numbers still on the device."""
-        self.notes.append(Note(state.step, state.epoch + 1, rate, begun, time.monotonic(), numbers))
+    def note(self, state: TrainState, rate: float, begun: float, numbers: Numbers, read: int) -> None:
+        """Keep what an update gave, its numbers still on the device, and how many tokens of the sources it read."""
+        self.notes.append(Note(state.step, state.epoch + 1, rate, begun, time.monotonic(), numbers, read))
 
     def collect(self) -> list[Row]:
         """The updates since the last call, with one wait for the device."""
@@ -83,6 +84,7 @@ class TrainingLogger:
                     "learning_rate": note.rate,
                     "gradient_norm": row.norm,
                     "tokens": int(row.tokens),
+                    "source_tokens": note.read,
                     "tokens_per_second": row.tokens / max(note.ended - note.begun, 1e-9),
                     "seconds": note.ended - started,
                 },

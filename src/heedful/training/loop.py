@@ -179,7 +179,8 @@ class Run:
         batches = [self.order[number] for number in range(state.offset, end)]
         numbers = self.engine.update(batches, progress.step, factor, forcing)
         state.step += 1
-        self.logger.note(state, options.learning_rate * factor, begun, numbers)
+        read = sum(batch.num_source_tokens for batch in batches)
+        self.logger.note(state, options.learning_rate * factor, begun, numbers, read)
         state.offset = end
         if end == len(self.order):
             self.end_epoch()

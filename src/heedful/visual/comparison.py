@@ -20,6 +20,8 @@ from .heatmap import figure_bytes
 from .highlight import MARKS, Reading, marked_lines
 from .style import INK, PAPER, SERIES
 
+# characters of a cell with numbers, at most: two of them and what is between
+NUMBER = 20
 # a colour returns with the next of these
 STYLES = ("-", "--", ":", "-.")
 _STYLE = """
@@ -38,6 +40,7 @@ th, td { padding: 0.3rem 1rem 0.3rem 0; border-top: 1px solid var(--rule); text-
 th { font-weight: 600; }
 thead th { border-top: 0; color: var(--quiet); font-weight: 400; }
 svg { max-width: 100%; min-width: 38rem; height: auto; }
+.numbers td { white-space: nowrap; }
 td p { margin: 0; }
 td:has(mark) { min-width: 12rem; }
 """.strip()
@@ -142,14 +145,17 @@ def write_report(
 
 
 def _section(table: Table) -> str:
+    # broken into lines, numbers cannot be read one below the other
+    short = all(isinstance(cell, str) and len(cell) <= NUMBER for row in table.rows for cell in row[1:])
+    kind = "numbers" if short else "texts"
     head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in table.header)
     rows = "".join(
         f'<tr><th scope="row">{_cell(name)}</th>{"".join(f"<td>{_cell(cell)}</td>" for cell in cells)}</tr>\n'
         for name, *cells in table.rows
     )
     return (
-        f'<section dir="auto">\n<h2>{_text(table.title)}</h2>\n<table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}</tbody></table>\n</section>\n"
+        f'<section dir="auto">\n<h2>{_text(table.title)}</h2>\n<table class="{kind}">\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n</section>\n"
     )
 
 
