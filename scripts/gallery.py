@@ -310,7 +310,7 @@ which letter each closing bracket closes), two take as many numbers. The same sm
 2 x 32, decoder 64 units), {LINES:,} lines, {STEPS} updates, seed 1; "right" is the share of {UNSEEN} unseen lines that
 are exactly right (greedy), "weight" the mean weight of the right place when the model is fed the answer. A two-way
 encoder can carry a letter to another place, so that an attention may be right and look elsewhere; weights of Gaussian
-mixtures need not sum to 1. The translations are by the models of `benchmarks/mechanism_sweep.py`. The figures are those
+mixtures, of heads that talk and of differences need not sum to 1, and those below 0 count as 0. The translations are by the models of `benchmarks/mechanism_sweep.py`. The figures are those
 of the model that validation chose, and so are the pictures of the numbers; those of the letters and the animations show
 the weights after the last update.
 """
@@ -324,11 +324,12 @@ one length, a row each.
 # written from the pictures and the weights of the lines shown
 NUMBERS_SEEN = """What the lines shown say. To add two numbers, none needs to look at both: a two-way encoder has
 carried the one to the other. `luong`, `local_m` and `intra_temporal` put all weight on the two, but nine tenths of it
-on one (`intra_temporal` all, always on the second); `multi_head` divides it most evenly, 0.78 to 0.22. `milk`, `sine`
+on one (`intra_temporal` all, always on the second); `multi_head` divides it 0.78 to 0.22, and `latent` looks at both
+on every line. `milk`, `sine`
 and, by half, `bahdanau` look at the `+` in front of a number. `forward`, `forward_transition` and `stepwise` cannot
 get there: an alignment that moves on by one key a step sees the first two keys in its first look.
 `dynamic_convolution` and `gaussian_mixture` score places and not keys, and stay near the beginning in search of the
-largest. All answer 83 to 96 % right nonetheless, so that here a weight says where the trace of a number was read, and
+largest. All answer 83 to 98 % right nonetheless, so that here a weight says where the trace of a number was read, and
 not where it stood. To find the maximum, those that compare the query with the keys look at it (0.89 to 0.97); `milk`,
 `mocha` and `monotonic`, which decide key by key whether to stop, on half of the lines. With 240 updates "add" is not
 learned to its end: after 600, `bahdanau`, `luong` and `coverage` had at least 199 of 200 lines right, with weights of
