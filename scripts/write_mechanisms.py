@@ -18,8 +18,9 @@ and `torch.export`.
 
 ## Under another name
 
-Options and names that are looked for under another word; everything else has its line below. All are imported from
-`heedful`, or from `heedful.attention.scores`, `.windows` and `.normalizers`.
+Options and names that are looked for under another word; everything else has its line below. They are imported from
+`heedful` or `heedful.attention`, from `heedful.attention.scores`, `.windows` and `.normalizers`, or from the module of
+the file that `heedful list` names, such as `heedful.layers` and `heedful.metrics`.
 
 | looked for | here |
 | --- | --- |

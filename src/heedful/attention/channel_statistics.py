@@ -36,7 +36,7 @@ class ChannelStatisticsPooling(Pooling):
     (torch.Size([2, 10]), torch.Size([2, 5, 4]))
     """
 
-    source = DESPLANQUES_2020(place="section on channel- and context-dependent statistics pooling")
+    source = DESPLANQUES_2020(place="section 3.1")
 
     def __init__(self, dim: int, attention_dim: int) -> None:
         super().__init__(dim)

@@ -5,7 +5,7 @@ from .scores import DynamicConvolutionScore
 from .source import BATTENBERG_2020, mechanism
 
 
-@mechanism(BATTENBERG_2020(place="section on dynamic convolution attention"))
+@mechanism(BATTENBERG_2020(place="section 2.4"))
 def DynamicConvolutionAttention(  # noqa: N802
     query_dim: int, key_dim: int, hidden_dim: int = 128, filters: int = 8, width: int = 21
 ) -> Attention:

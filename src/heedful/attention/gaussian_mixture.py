@@ -7,7 +7,7 @@ from .scores.gaussian_mixture import Version
 from .source import BATTENBERG_2020, mechanism
 
 
-@mechanism(BATTENBERG_2020(place="section on GMM-based mechanisms, table 1"))
+@mechanism(BATTENBERG_2020(place="section 2.2, table 1"))
 def GaussianMixtureAttention(  # noqa: N802
     query_dim: int,
     key_dim: int,

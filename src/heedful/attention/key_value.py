@@ -44,7 +44,7 @@ class KeyValueAttention(nn.Module):
     (torch.Size([2, 1, 3]), True)
     """
 
-    source = DANILUK_2017(place="section on key-value(-predict) attention")
+    source = DANILUK_2017(place="sections 2.2 and 2.3")
     kind = "layer"
 
     def __init__(self, dim: int, span: int | None = None, hidden_dim: int | None = None, parts: int = 2) -> None:

@@ -65,6 +65,11 @@ _ALIASES = (
     ("pointer network", "`PointerAttention`", "PointerAttention"),
     ("pointer-generator", "`PointerGenerator`", "PointerGenerator"),
     ("L2 attention, Lipschitz attention", "`DistanceAttention`, `DistanceScore`", "DistanceAttention"),
+    ("wait-k", "`WaitKWindow`", "WaitKWindow"),
+    ("adaptive span", "`AdaptiveSpanWindow`", "AdaptiveSpanWindow"),
+    ("comprehensiveness, sufficiency, erasure", "`heedful.metrics.faithfulness`", "faithfulness"),
+    ("addressing of a Neural Turing Machine", "`heedful.functional.addressing`, `CosineScore`", "CosineScore"),
+    ("expected delay, latency of simultaneous translation", "`heedful.training.latency_loss`", "latency_loss"),
     ("length and coverage penalties of a search", "`heedful.decoding.Penalties`", "coverage_penalty"),
 )
 # of those whose entry is another paper's

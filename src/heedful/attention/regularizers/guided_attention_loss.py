@@ -31,7 +31,7 @@ def guided_attention_loss(
         ValueError: the width is not positive.
 
     Source: Tachibana, Uenoyama and Aihara: Efficiently Trainable Text-to-Speech System Based on Deep Convolutional
-    Networks with Guided Attention, 2018, section on guided attention.
+    Networks with Guided Attention, 2018, section 4.1.
 
     Cost: time queries * keys; memory queries * keys.
 

@@ -86,7 +86,7 @@ class DynamicConvolutionScore(Score):
     torch.Size([1, 1, 6])
     """
 
-    source = BATTENBERG_2020(place="section on dynamic convolution attention")
+    source = BATTENBERG_2020(place="section 2.4")
     stateful = True
 
     def __init__(

@@ -88,7 +88,7 @@ class GaussianMixtureScore(Score):
     (torch.Size([1, 1, 6]), torch.Size([1, 5]))
     """
 
-    source = BATTENBERG_2020(place="section on GMM-based mechanisms, table 1")
+    source = BATTENBERG_2020(place="section 2.2, table 1")
     stateful = True
     log_weights = True
 
