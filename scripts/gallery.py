@@ -310,9 +310,9 @@ which letter each closing bracket closes), two take as many numbers. The same sm
 2 x 32, decoder 64 units), {LINES:,} lines, {STEPS} updates, seed 1; "right" is the share of {UNSEEN} unseen lines that
 are exactly right (greedy), "weight" the mean weight of the right place when the model is fed the answer. A two-way
 encoder can carry a letter to another place, so that an attention may be right and look elsewhere; weights of Gaussian
-mixtures, of heads that talk and of differences need not sum to 1, and those below 0 count as 0. The translations are by the models of `benchmarks/mechanism_sweep.py`. The figures are those
-of the model that validation chose, and so are the pictures of the numbers; those of the letters and the animations show
-the weights after the last update.
+mixtures, of heads that talk and of differences need not sum to 1, and those below 0 count as 0. The translations are by
+the models of `benchmarks/mechanism_sweep.py`. The figures are those of the model that validation chose, and so are the
+pictures of the numbers; those of the letters and the animations show the weights after the last update.
 """
 
 NUMBERS_HEAD = f"""With numbers the answer is one word, and so one look; they had {NUMBER_STEPS} updates. "add": two

@@ -168,7 +168,7 @@ def test_it_compiles_and_exports(glimpses):
 
 @pytest.mark.messages
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match=r"glimpses is -1; expected 0 \(none\) or more"):
+    with pytest.raises(ValueError, match=r"glimpses is -1; expected a whole number \(int\) from 0 up"):
         PointerAttention(4, 4, 7, -1)
     with pytest.raises(ValueError, match=r"clip is 0; expected a number above 0, or None"):
         PointerAttention(4, 4, 7, clip=0)

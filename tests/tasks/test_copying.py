@@ -156,7 +156,9 @@ def test_faithfulness_of_a_word_is_what_its_mixture_loses_with_pieces_that_are_g
     assert target[-1] >= size
     wanted = []
     for step in range(len(target)):
-        weights = model.align(torch.tensor([source]), torch.tensor([5]), torch.tensor([[BOS, *target[:-1]]]))[0, step]
+        looked = model.align(torch.tensor([source]), torch.tensor([5]), torch.tensor([[BOS, *target[:-1]]]))
+        assert looked is not None
+        weights = looked[0, step]
         measured = faithfulness(
             lambda rows, step=step: chances(model, source, target, step, rows)[:, None],
             range(5),

@@ -164,6 +164,7 @@ def test_the_gradient_of_a_forecast_is_that_by_its_weights(attention):
     torch.nn.init.normal_(model.output.weight)
     gaps = torch.randn(1, 6, 2)
     found = _gradients(model, gaps, np.array([0, 2, 4]))
+    assert found is not None
     encoded, weights = model.read(gaps)[0], None
     inner = model.decoder.attention
     own = inner.attention.normalizer if attention == "multi_head" else inner.normalizer
@@ -176,6 +177,7 @@ def test_the_gradient_of_a_forecast_is_that_by_its_weights(attention):
     own.register_forward_hook(keep)
     said = model.output(model.say(encoded, need_weights=True).features)[0]
     for row, step in enumerate((0, 2, 4)):
+        assert weights is not None
         parts = [torch.autograd.grad(said[step, series], weights, retain_graph=True)[0] * weights for series in (0, 1)]
         wanted = torch.stack([part.reshape(-1, 5, 3)[:, step].sum(0) for part in parts]).abs().mean(0)
         assert found[row] == pytest.approx(wanted.detach().numpy(), abs=1e-6)

@@ -75,9 +75,12 @@ def test_the_gradient_of_a_language_model_is_that_by_its_weights(recipe):
     model, ids = writer.model, writer.tokenizers.target.encode(TEXT)
     tokens = torch.tensor([[BOS, *ids]])
     found = _gradients(writer, tokens)
+    assert found is not None
     hidden = model.decoder.recurrent(model.embedding(tokens), model._begin(tokens).recurrent)[0].detach()
     for end in range(len(ids)):
-        weights = model.look(tokens)[0, end].detach().requires_grad_()
+        looked = model.look(tokens)
+        assert looked is not None
+        weights = looked[0, end].detach().requires_grad_()
         features = torch.tanh(model.decoder.combine(torch.cat((weights @ hidden[0], hidden[0, end]))))
         logit = model.output(features.view(1, 1, -1))[0, 0, ids[end]]
         assert logit.item() == pytest.approx(model(tokens)[0, end, ids[end]].item(), abs=1e-5)
@@ -104,7 +107,7 @@ def test_the_gradient_of_a_transformer_is_that_by_its_weights(recipe):
     for end in range(len(ids)):
         parts = torch.autograd.grad(logits[end, ids[end]], factors, retain_graph=True)
         # each layer's look of this step, all heads
-        wanted = sum(part.reshape(2, 1 + len(ids), -1)[:, end].sum(0) for part in parts)
+        wanted = torch.stack([part.reshape(2, 1 + len(ids), -1)[:, end].sum(0) for part in parts]).sum(0)
         assert found[end] == pytest.approx(wanted.numpy(), abs=1e-6)
         assert wanted[: end + 1].abs().min() > 1e-6
     for hook in hooks:

@@ -55,6 +55,7 @@ class MultiHeadAttention(HeadProjections, AttentionLayer):
 
     A row that sees nothing reads zeros in every head: its context is the bias of `output_proj`.
 
+    >>> import torch
     >>> attention = MultiHeadAttention(query_dim=8, num_heads=2, key_dim=6)
     >>> output = attention(torch.ones(3, 4, 8), torch.ones(3, 5, 6), need_weights=True)
     >>> output.context.shape, output.weights.shape
