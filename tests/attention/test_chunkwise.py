@@ -436,7 +436,7 @@ def test_other_windows_and_scores_with_a_state_are_read_whole():
         ),
         (
             lambda: Attention(PairedScore(DotScore(4), DotScore(4)), normalizer=SoftmaxNormalizer()),
-            r"PairedScore gives 2 scores of each key, but SoftmaxNormalizer reads 1; expected the same number\. Use a n",
+            r"PairedScore gives 2 scores of each key, but SoftmaxNormalizer reads 1; expected the same number\. Use a ",
         ),
         (lambda: PairedScore(DotScore(4), DotScore(5)), "second has 5 features of a query and 5 of a key, first has 4"),
         (
