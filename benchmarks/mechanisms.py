@@ -84,6 +84,11 @@ TOGETHER: dict[str, Callable[[], nn.Module]] = {
     "TransitionScore": lambda: Attention(
         scores.TransitionScore(additive()), normalizer=normalizers.ForwardTransitionNormalizer()
     ),
+    "PerHeadScore": lambda: heedful.attention.MultiHeadAttention(
+        DIM,
+        2,
+        attention=Attention(scores.PerHeadScore([scores.AdditiveScore(DIM // 2, DIM // 2, DIM) for _ in range(2)])),
+    ),
     "SoftcapScore": lambda: Attention(scores.SoftcapScore(ScaledDotScore(DIM))),
     "AndWindow": lambda: Attention(
         ScaledDotScore(DIM), windows.AndWindow(windows.CausalWindow(), windows.SlidingWindow(16, 16))

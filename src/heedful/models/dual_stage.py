@@ -206,7 +206,7 @@ class DualStageForecaster(nn.Module):
 
     def say(self, encoded: Encoded, need_weights: bool = False) -> DecoderOutput:
         """What the decoder says of the steps to come; `output` makes of it what is added to the simple forecast."""
-        steps = self.steps.expand(len(encoded.summary), -1, -1)
+        steps = self.steps.expand(encoded.summary.shape[0], -1, -1)
         return self.decoder(steps, self.decoder.start(encoded), encoded, need_weights)
 
     def simple(self, inputs: Float[Tensor, "batch window series"]) -> Float[Tensor, "batch horizon series"]:
