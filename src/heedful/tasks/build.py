@@ -27,6 +27,7 @@ from heedful.attention import (
     LastPooling,
     LastStateAttention,
     LatentAttention,
+    LearnedQueryPooling,
     LinguisticCoverageAttention,
     LuongAttention,
     LuongLocalAttention,
@@ -47,6 +48,7 @@ from heedful.attention import (
     VisualAttention,
 )
 from heedful.attention.normalizers import StraightThroughNormalizer
+from heedful.attention.scores import DotScore
 from heedful.attention.windows import CausalWindow, EverywhereWindow
 from heedful.data.vocabulary import BOS, EOS, SPECIAL_TOKENS, UNK
 from heedful.layers import Dropout, NgramEmbedding, Recurrent, TokenEmbedding
@@ -298,6 +300,11 @@ def _pooling(options: ModelOptions, dim: int) -> tuple[Any, int]:
             return kind(dim, units), 2 * dim
         case "gated":
             return GatedPooling(dim, units), dim
+        case "dot":
+            return LearnedQueryPooling(Attention(DotScore(dim))), dim
+        case "sine":
+            # the query is learned already, so that one feature of it says all
+            return LearnedQueryPooling(SineAttention(1, dim, units)), dim
     return AttentionPooling(dim, units), dim
 
 

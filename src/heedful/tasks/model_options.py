@@ -60,7 +60,8 @@ class ModelOptions(Section):
         target_embeddings: Likewise of the target tokens, and of both sides where they share one.
         pooling: Of a classifier, how the outputs of its encoder become one vector: "attention" (Yang et al. 2016),
             "att_blstm", "gated", "last_state" (the last state asks), "structured" (several looks), "statistics" and
-            "channel_statistics", or without attention "mean", "max" and "last".
+            "channel_statistics", "dot" and "sine" (a learned query under that score), or without attention "mean",
+            "max" and "last".
         looks: How many times "structured" looks.
         word_encoder: Of "hierarchical", what reads the words of a sentence; its sentences have a recurrent one.
         word_dropout: Of a classifier, share of the words hidden in training.
@@ -142,6 +143,8 @@ class ModelOptions(Section):
         "structured",
         "statistics",
         "channel_statistics",
+        "dot",
+        "sine",
         "mean",
         "max",
         "last",
