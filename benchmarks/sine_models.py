@@ -35,8 +35,10 @@ class Task(NamedTuple):
 DECODERS, ONE_WIRING = "bahdanau,sine,luong,multi_head", ("--set", "model.wiring=bahdanau")
 TASKS = {
     "translation": Task("tatoeba_en_fr", DECODERS, (*ONE_WIRING, "--steps", "1200")),
-    "pronunciation": Task("sigmorphon2021", DECODERS, ("--set", "data.where.equals=fre", *ONE_WIRING)),
-    "reviews": Task("imdb", "attention,sine,dot,mean"),
+    "pronunciation": Task(
+        "sigmorphon2021", DECODERS, ("--set", "data.where.equals=fre", *ONE_WIRING, "--steps", "2700")
+    ),
+    "reviews": Task("imdb", "attention,sine,dot,mean", ("--steps", "1300")),
 }
 # the Transformer of `heedful demo`, and its own score first
 TRANSFORMER = {
