@@ -7,12 +7,17 @@ from heedful.attention import (
     Attention,
     BahdanauAttention,
     FlatMultiSourceAttention,
+    ForwardAttention,
     LatentAttention,
     LearnedQueryPooling,
     LinearAttention,
     LuongAttention,
+    MilkAttention,
+    MochaAttention,
+    MonotonicAttention,
     MultiHeadAttention,
     MultiSourceAttention,
+    StepwiseAttention,
     TwoLevelAttention,
 )
 from heedful.attention.normalizers import (
@@ -296,3 +301,21 @@ def test_a_bias_for_other_places(shape):
     window = ScoreBias(lambda query, key: torch.zeros(shape))
     with pytest.raises(ValueError, match=r"the bias has shape .*; expected \[queries, keys\] = \[3, 5\]"):
         Attention(GeneralScore(4, 6), window)(QUERY, KEY)
+
+
+@pytest.mark.parametrize("kind", [MonotonicAttention, MochaAttention, StepwiseAttention, MilkAttention])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_state_of_the_other_mode(kind, training):
+    layer = kind(3, 4, 5).train(training)
+    state = layer.step(torch.ones(2, 1, 3), layer.remember(torch.ones(2, 6, 4)))[1]
+    layer.train(not training)
+    expected = r"\(2, 6\), but in this mode it is a place" if training else r"\(2,\), but .* numbers \[batch, keys\]"
+    with pytest.raises(ValueError, match=rf"the state has shape {expected}"):
+        layer.step(torch.ones(2, 1, 3), layer.remember(torch.ones(2, 6, 4)), state)
+
+
+def test_a_state_of_a_longer_memory():
+    layer = ForwardAttention(3, 4, 5)
+    state = layer.step(torch.ones(2, 1, 3), layer.remember(torch.ones(2, 6, 4)))[1]
+    with pytest.raises(ValueError, match="the state knows 6 keys, but there are 5"):
+        layer.step(torch.ones(2, 1, 3), layer.remember(torch.ones(2, 5, 4)), state)

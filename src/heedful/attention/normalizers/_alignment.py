@@ -59,10 +59,41 @@ def one_hot(place: Shaped[Tensor, " batch"], like: Float[Tensor, "batch keys"]) 
 def grown(state: Float[Tensor, "batch some"], keys: int, fill: float = 0.0) -> Float[Tensor, "batch {keys}"]:
     """A state that knows fewer keys than there are now: `fill` for those that came since.
 
+    Raises:
+        ValueError: it is a place of hard choices, or knows more keys than there are.
+
     >>> grown(torch.tensor([[1.0]]), 3)
     tensor([[1., 0., 0.]])
     """
+    if state.dim() != 2:
+        raise _other_state(state, "numbers [batch, keys]")
+    if state.shape[1] > keys:
+        raise ValueError(
+            f"the state knows {state.shape[1]} keys, but there are {keys}; expected the state of this memory, or of a "
+            "part of it. Begin with `state=None`."
+        )
     return pad(state, (0, keys - state.shape[1]), value=fill) if state.shape[1] < keys else state
+
+
+def as_place(state: Shaped[Tensor, "..."]) -> Shaped[Tensor, " batch"]:
+    """The place that a hard choice goes on from.
+
+    Raises:
+        ValueError: the state is that of the expectation, in training mode.
+
+    >>> as_place(torch.tensor([4]))
+    tensor([4])
+    """
+    if state.dim() != 1:
+        raise _other_state(state, "a place [batch]")
+    return state
+
+
+def _other_state(state: Tensor, expected: str) -> ValueError:
+    return ValueError(
+        f"the state has shape {tuple(state.shape)}, but in this mode it is {expected}; training and evaluation mode "
+        "have states of their own. Begin with `state=None` after train() or eval()."
+    )
 
 
 def moved(alignment: Float[Tensor, "batch keys"], fill: float = 0.0) -> Float[Tensor, "batch keys"]:

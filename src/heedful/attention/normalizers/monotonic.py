@@ -10,7 +10,7 @@ from heedful import _refusals
 from heedful.attention.source import RAFFEL_2017
 from heedful.functional import widen
 
-from ._alignment import arrivals, first_place, grown, kept_where_empty, moved, one_hot, readable
+from ._alignment import arrivals, as_place, first_place, grown, kept_where_empty, moved, one_hot, readable
 from ._stops import first_stop, first_stop_online
 from .base import Ask, Normalizer
 
@@ -118,7 +118,7 @@ class MonotonicNormalizer(Normalizer):
         energy, visible = readable(scores, mask)
         state = self.begin(visible, energy.dtype) if state is None else state
         if self.hard and not self.training:
-            return self._choose(energy, visible, state)
+            return self._choose(energy, visible, as_place(state))
         if self.training and self.noise:
             energy = energy + self.noise * torch.randn_like(energy)
         previous = grown(state, energy.shape[1])
@@ -132,7 +132,7 @@ class MonotonicNormalizer(Normalizer):
     def choose(
         self, ask: Ask, visible: Bool[Tensor, "batch keys"], state: Any = None
     ) -> tuple[Int[Tensor, "batch 1"], Float[Tensor, "batch 1"], Any]:
-        start = self.begin(visible) if state is None else state
+        start = self.begin(visible) if state is None else as_place(state)
         place = first_stop_online(ask, visible, start)
         found = place < visible.shape[1]
         weights = found.to(torch.get_default_dtype()).unsqueeze(1)

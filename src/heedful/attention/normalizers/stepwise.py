@@ -9,7 +9,7 @@ from torch import Tensor
 from heedful import _refusals
 from heedful.attention.source import HE_2019
 
-from ._alignment import first_place, grown, kept_where_empty, last_place, moved, one_hot, readable
+from ._alignment import as_place, first_place, grown, kept_where_empty, last_place, moved, one_hot, readable
 from .base import Ask, Normalizer
 
 
@@ -83,7 +83,7 @@ class StepwiseNormalizer(Normalizer):
         energy, visible = readable(scores, mask)
         state = self.begin(visible, energy.dtype) if state is None else state
         if self.hard and not self.training:
-            return self._choose(energy, visible, state)
+            return self._choose(energy, visible, as_place(state))
         if self.training and self.noise:
             energy = energy + self.noise * torch.randn_like(energy)
         previous = grown(state, energy.shape[1])
@@ -97,7 +97,7 @@ class StepwiseNormalizer(Normalizer):
     def choose(
         self, ask: Ask, visible: Bool[Tensor, "batch keys"], state: Any = None
     ) -> tuple[Int[Tensor, "batch 1"], Float[Tensor, "batch 1"], Any]:
-        start = self.begin(visible) if state is None else state
+        start = self.begin(visible) if state is None else as_place(state)
         here = start.unsqueeze(1)
         energy = ask(torch.arange(len(start), device=start.device), here)[:, 0]
         goes = (visible.gather(1, here) & (energy < 0)).squeeze(1) & (start != last_place(visible))
