@@ -1,40 +1,55 @@
 """How well does sine attention learn beside tanh, general and dot-product scores of as many parameters?
 
 python benchmarks/sine.py                               copying and adding, every row that is not there yet
-python benchmarks/sine.py --tasks translation           the bundled pairs, `heedful train` with other scores
+python benchmarks/sine.py --rates 0.003 0.01 0.03 0.1 --lengths 100      the same at high learning rates
+python benchmarks/sine.py --precisions bf16 --lengths 100                products computed in bfloat16
+python benchmarks/sine.py --lengths 16 --tested 16 30 60                 trained at 16 steps, tested at more
 python benchmarks/sine.py --table                       prints the rows, mean and range over the seeds
 python benchmarks/sine.py --figures                     draws the pictures of docs/sine_attention.md
 
-A row is appended as soon as it is found; a second call goes on where the first was stopped.
+A row is appended as soon as it is found; a second call goes on where the first was stopped. Whole models:
+`sine_models.py`.
 """
 
 import argparse
 import csv
 import itertools
-import json
-import subprocess
-import sys
+import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 import torch
 from record import RESULTS, append
-from sine_tasks import SIDES, TASKS
+from sine_tasks import SIDES, TASKS, Setting
 
 from heedful.models import count_parameters
 
 NAME = "sine"
 LENGTHS = (100, 300, 1000, 2000)
-# the other scores of the recipe; a dot product has no matrix of its own there, so it has 66,000 parameters less
-TRANSLATORS = {
-    "tanh": ["model.attention=bahdanau"],
-    "sine": ["model.attention=sine", "model.wiring=bahdanau"],
-    "general": ["model.attention=luong", "model.wiring=bahdanau", "model.score=general"],
-    "dot": ["model.attention=luong", "model.wiring=bahdanau", "model.score=dot"],
-}
-Key = tuple[str, str, str, str, str]
+
+
+class Key(NamedTuple):
+    """What makes two rows the same experiment."""
+
+    task: str
+    length: int
+    side: str
+    seed: int
+    updates: int
+    rate: float
+    precision: str
+    tested: int
+
+    @property
+    def label(self) -> str:
+        """All but side and seed, in words."""
+        usual = key_of({"task": self.task, "length": str(self.length), "side": "", "seed": "0", "updates": "0"})
+        rate = f", rate {self.rate:g}" if self.rate != usual.rate else ""
+        precision = f", {self.precision}" if self.precision != usual.precision else ""
+        tested = f", tested at {self.tested}" if self.tested != usual.tested else ""
+        return f"{self.task}, {self.length}{rate}{precision}{tested}"
 
 
 def rows() -> list[dict[str, str]]:
@@ -44,66 +59,63 @@ def rows() -> list[dict[str, str]]:
 
 
 def key_of(row: dict[str, str]) -> Key:
-    """What makes two rows the same experiment."""
-    return row["task"], row["length"], row["side"], row["seed"], row["updates"]
+    """The experiment of a row; older ones do not name what was the same in all of them."""
+    usual = Setting(int(row["length"]), int(row["seed"]), int(row["updates"]))
+    rate, tested = float(row.get("rate") or usual.rate), int(row.get("tested") or usual.steps)
+    precision = row.get("precision") or usual.precision
+    return Key(row["task"], usual.steps, row["side"], usual.seed, usual.updates, rate, precision, tested)
 
 
 def wanted(wish: argparse.Namespace) -> Iterator[Key]:
     """Every row that is asked for and not there yet; all sides of one seed and length one after the other."""
     known = {key_of(row) for row in rows()}
-    for task in wish.tasks:
-        sides = [side for side in wish.sides if task != "translation" or side in TRANSLATORS]
-        lengths = [0] if task == "translation" else wish.lengths
-        for length, seed, side in itertools.product(lengths, wish.seeds, sides):
-            key: Key = (task, str(length), str(side), str(seed), str(wish.updates))
-            if key not in known:
-                yield key
+    ways = (wish.tasks, wish.lengths, wish.rates, wish.precisions, wish.tested or [None], wish.seeds, wish.sides)
+    for task, length, rate, precision, tested, seed, side in itertools.product(*ways):
+        key = Key(task, length, side, seed, wish.updates, rate, precision, tested or length)
+        if key not in known:
+            yield key
 
 
-def train_synthetic(task: str, length: int, side: str, seed: int, updates: int) -> dict[str, object]:
+def train(key: Key) -> dict[str, object]:
     """Error and size of one model."""
-    torch.manual_seed(seed)
-    error, model = TASKS[task](side, length, seed, updates)
+    torch.manual_seed(key.seed)
+    setting = Setting(key.length, key.seed, key.updates, key.rate, key.precision, key.tested)
+    error, model = TASKS[key.task](key.side, setting)
     return {"error": round(error, 6), "attention parameters": count_parameters(model.get_submodule("look"))}
 
 
-def train_translator(side: str, seed: int, updates: int, folder: Path) -> dict[str, object]:
-    """Scores of one translator on the bundled test pairs, after so many steps instead of seconds."""
-    output = folder / f"{side}-{seed}-{updates}"
-    changes = [*TRANSLATORS[side], f"seed={seed}", f"output={output}", "training.max_seconds=null"]
-    changes += [f"training.max_steps={updates}"]
-    command = [sys.executable, "-m", "heedful", "train", "tatoeba_en_fr"]
-    subprocess.run([*command, *(word for change in changes for word in ("--set", change))], check=True)
-    metrics = json.loads((output / "model" / "metrics.json").read_text())
-    scores = {score["name"]: round(score["value"], 2) for score in metrics["scores"]["test"]}
-    return {"parameters": metrics["parameters"]} | scores
-
-
 def table(found: list[dict[str, str]]) -> str:
-    """Mean error, and the least and largest of the seeds, by task, length and side."""
+    """Mean error, and the least and largest of the seeds, by experiment and side."""
     lines = [f"| task, length | {' | '.join(SIDES)} |", f"|---|{'---|' * len(SIDES)}"]
-    for task, length in sorted({(row["task"], row["length"]) for row in found}, key=lambda key: (key[0], int(key[1]))):
-        cells = []
-        for side in SIDES:
-            own = [row for row in found if (row["task"], row["length"], row["side"]) == (task, length, side)]
-            cells.append(_cell([float(row.get("error") or row["BLEU"]) for row in own]))
-        lines.append(f"| {task}{f', {length}' if length != '0' else ''} | {' | '.join(cells)} |")
+    named = [(key_of(row), float(row["error"])) for row in found]
+    order = sorted({(key.task, key.length, key.rate, key.precision, key.tested, key.label) for key, _ in named})
+    for *_, label in order:
+        cells = [_cell([error for key, error in named if (key.label, key.side) == (label, side)]) for side in SIDES]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _cell(numbers: list[float]) -> str:
-    return f"{mean(numbers):.2g} ({min(numbers):.2g}-{max(numbers):.2g})" if numbers else "-"
+    if not numbers:
+        return "-"
+    lost = sum(map(math.isnan, numbers))
+    if lost:
+        return f"NaN with {lost} of {len(numbers)} seeds"
+    return f"{mean(numbers):.2g} ({min(numbers):.2g}-{max(numbers):.2g})"
 
 
 def main() -> None:
     """Rows, the table, or the pictures."""
+    usual = Setting(0, 0, 600)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=[*TASKS, "translation"])
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS)
     parser.add_argument("--sides", nargs="+", default=SIDES, choices=SIDES)
     parser.add_argument("--seeds", nargs="+", type=int, default=(1, 2, 3))
-    parser.add_argument("--updates", type=int, default=600)
-    parser.add_argument("--folder", type=Path, default=Path("runs/sine"), help="of the translators")
+    parser.add_argument("--updates", type=int, default=usual.updates)
+    parser.add_argument("--rates", nargs="+", type=float, default=[usual.rate], help="of Adam")
+    parser.add_argument("--precisions", nargs="+", default=[usual.precision], choices=("float32", "bf16"))
+    parser.add_argument("--tested", nargs="+", type=int, help="lengths of the test sequences; those of training")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--figures", action="store_true")
     wish = parser.parse_args()
@@ -113,18 +125,13 @@ def main() -> None:
     if wish.figures:
         from sine_figures import draw_all
 
-        draw_all(rows())
+        draw_all([row for row in rows() if key_of(row).label == f"{row['task']}, {row['length']}"])
         return
     torch.set_num_threads(1)
-    for task, length, side, seed, updates in wanted(wish):
+    for key in wanted(wish):
         begun = time.perf_counter()
-        if task == "translation":
-            found = train_translator(side, int(seed), int(updates), wish.folder)
-        else:
-            found = train_synthetic(task, int(length), side, int(seed), int(updates))
-        seconds = round(time.perf_counter() - begun, 1)
-        known = {"task": task, "length": length, "side": side, "seed": seed, "updates": updates}
-        append(NAME, **known, **found, seconds=seconds)
+        found = train(key)
+        append(NAME, **key._asdict(), **found, seconds=round(time.perf_counter() - begun, 1))
 
 
 if __name__ == "__main__":

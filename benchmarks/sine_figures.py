@@ -142,7 +142,7 @@ def draw_tanh(path: Path) -> None:
 
 def draw_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
     """Error by length: the mean, and every seed as a dot."""
-    tasks = [task for task in dict.fromkeys(row["task"] for row in rows) if task != "translation"]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
     figure, found = panels(
         *(f"{task}: {measure}" for task, measure in zip(tasks, ("wrong tokens", "mean error"), strict=False))
     )

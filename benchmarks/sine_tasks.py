@@ -1,6 +1,7 @@
 """Two tasks of any length in which attention does the work: what `sine.py` trains its sides on."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -9,11 +10,32 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss
 
 from heedful.attention import Attention, BahdanauAttention, LuongAttention, SineAttention
-from heedful.data.synthetic import add_two_numbers
+from heedful.data.synthetic import Task, add_two_numbers
 
 TOKENS, PLACE_DIM, TOKEN_DIM, FEATURES = 16, 32, 16, 32
 # every side gets as many attention parameters as a general score of the task has, to 4 %
 SIDES = ("tanh", "sine", "general", "dot", "scaled dot")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one model learns, and on what it is tested."""
+
+    steps: int
+    seed: int
+    updates: int
+    rate: float = 0.003
+    precision: str = "float32"
+    tested: int | None = None
+
+    @property
+    def test_steps(self) -> int:
+        """Length of the test sequences."""
+        return self.tested or self.steps
+
+    def computing(self) -> torch.autocast:
+        """A context in which products are computed in the precision."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16")
 
 
 class Projected(nn.Module):
@@ -92,47 +114,55 @@ class Adding(nn.Module):
         return self.readout(context.flatten(1)).squeeze(-1)
 
 
-def copying(side: str, steps: int, seed: int, updates: int) -> tuple[float, nn.Module]:
+def copying(side: str, setting: Setting) -> tuple[float, nn.Module]:
     """Share of wrong tokens after training, and the model."""
-    model, chance = Copying(side), torch.Generator().manual_seed(seed)
+    model, chance = Copying(side), torch.Generator().manual_seed(setting.seed)
 
-    def draw(batch: int) -> tuple[Tensor, Tensor]:
+    def draw(batch: int, steps: int) -> tuple[Tensor, Tensor]:
         tokens = torch.randint(TOKENS, (batch, steps), generator=chance)
         return tokens, torch.randint(steps, (batch, 64), generator=chance)
 
     def losses() -> Iterator[Tensor]:
         while True:
-            tokens, asked = draw(8)
-            yield cross_entropy(model(tokens, asked).flatten(0, 1), tokens.gather(1, asked).flatten())
+            tokens, asked = draw(8, setting.steps)
+            with setting.computing():
+                yield cross_entropy(model(tokens, asked).flatten(0, 1), tokens.gather(1, asked).flatten())
 
-    learn(model, losses(), updates)
-    tokens, asked = draw(256)
-    with torch.no_grad():
+    learn(model, losses(), setting)
+    tokens, asked = draw(256, setting.test_steps)
+    with torch.no_grad(), setting.computing():
         return (model(tokens, asked).argmax(-1) != tokens.gather(1, asked)).double().mean().item(), model
 
 
-def adding(side: str, steps: int, seed: int, updates: int) -> tuple[float, nn.Module]:
+def adding(side: str, setting: Setting) -> tuple[float, nn.Module]:
     """Mean absolute error after training, and the model."""
-    # a marker that no number is: with 0 a small number beside would do as well, the more the longer the sequence
-    task = add_two_numbers(5_000, np.random.RandomState(seed), steps, apart=True, delimiter=-1.0)
+
+    def draw(count: int, steps: int, seed: int) -> Task:
+        # a marker that no number is: with 0 a small number beside would do as well, the more the longer the sequence
+        return add_two_numbers(count, np.random.RandomState(seed), steps, apart=True, delimiter=-1.0)
+
+    task = draw(5_000, setting.steps, setting.seed)
     learning, test = task.part(slice(4_000)), task.part(slice(4_000, None))
-    model, chance = Adding(side), torch.Generator().manual_seed(seed)
+    if setting.tested is not None:
+        test = draw(1_000, setting.tested, setting.seed + 1_000)
+    model, chance = Adding(side), torch.Generator().manual_seed(setting.seed)
 
     def losses() -> Iterator[Tensor]:
         while True:
             rows = torch.randint(4_000, (16,), generator=chance)
-            yield l1_loss(model(learning.inputs[rows]), learning.answers[rows])
+            with setting.computing():
+                yield l1_loss(model(learning.inputs[rows]), learning.answers[rows])
 
-    learn(model, losses(), updates)
-    with torch.no_grad():
+    learn(model, losses(), setting)
+    with torch.no_grad(), setting.computing():
         return (model(test.inputs) - test.answers).abs().mean().item(), model
 
 
-def learn(model: nn.Module, losses: Iterator[Tensor], updates: int) -> None:
-    """Adam at 0.003, falling to 0 along a half cosine; gradients of norm 1 at most."""
-    adam = torch.optim.Adam(model.parameters(), lr=0.003)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, updates)
-    for _ in range(updates):
+def learn(model: nn.Module, losses: Iterator[Tensor], setting: Setting) -> None:
+    """Adam, its rate falling to 0 along a half cosine; gradients of norm 1 at most."""
+    adam = torch.optim.Adam(model.parameters(), lr=setting.rate)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, setting.updates)
+    for _ in range(setting.updates):
         adam.zero_grad()
         next(losses).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -140,4 +170,4 @@ def learn(model: nn.Module, losses: Iterator[Tensor], updates: int) -> None:
         rate.step()
 
 
-TASKS: dict[str, Callable[[str, int, int, int], tuple[float, nn.Module]]] = {"copying": copying, "adding": adding}
+TASKS: dict[str, Callable[[str, Setting], tuple[float, nn.Module]]] = {"copying": copying, "adding": adding}
