@@ -146,7 +146,7 @@ def test_a_word_with_several_pronunciations_is_one_example(tmp_path):
         ("forecast", {"data.series.split": [90, 30, 12]}, {}, "windows for test, in one block of 11 that share rows"),
         ("classification", {}, {"gold": ["0-0"]}, "links are between the words of translations, but the task is class"),
         ("classification", {"data.test": None}, {}, r"has no data\.test to compare on; such as --set data\.test\.csv"),
-        ("language_model", {"model": {"decoder": "transformer"}}, {}, "decoder is a Transformer"),
+        ("language_model", {"model": {"decoder": "transformer"}}, {}, "differ in their scores, but luong is none"),
     ],
 )
 def test_what_a_task_cannot_have_is_refused_before_any_training(tmp_path, task, changes, more, message):

@@ -9,9 +9,20 @@ from heedful.metrics.significance import Difference, SystemScore
 from heedful.tasks.comparable import Nouns
 from heedful.tasks.comparison import Contender, recipe_of, size_models, with_limit
 from heedful.tasks.comparison_results import Row, conclusion, thirds
-from heedful.tasks.equal_sizes import NAMES, TOLERANCE, count_parameters, with_attention
+from heedful.tasks.equal_sizes import (
+    ADDITIVE_SCORES,
+    NAMES,
+    PLACES,
+    SCORES,
+    TOLERANCE,
+    TRANSFORMER_SCORES,
+    count_parameters,
+    with_attention,
+)
 from heedful.tasks.model_options import ModelOptions
+from heedful.tasks.parts import Part
 from heedful.tasks.recipe_files import load_recipe
+from heedful.tasks.transformer_options import PlaceOptions, TransformerOptions
 
 VOCABULARY = (4000, 3900)
 
@@ -31,6 +42,36 @@ def test_every_attention_gets_as_many_parameters_as_the_first():
     assert (transformer.seed, transformer.training.learning_rate) == (7, 0.003)
 
 
+def test_every_score_makes_a_transformer_of_the_size_of_the_first():
+    own = TransformerOptions(heads=2, hidden_units=50, cross=PlaceOptions(normalizer=Part(name="sparsemax")))
+    model = ModelOptions(architecture="transformer", embedding_dim=16, transformer=own)
+    names = ["scaled_dot", *(name for name in TRANSFORMER_SCORES if name != "scaled_dot")]
+    assert {"additive", "cosine", "dot", "general", "sine"} < set(names)
+    found = size_models(model, names, VOCABULARY)
+    assert found[0].parameters == count_parameters(model, VOCABULARY)
+    for one in found:
+        assert abs(one.parameters / found[0].parameters - 1) <= TOLERANCE, one.name
+        options = one.model.transformer
+        assert {getattr(options, place).score.name for place in PLACES} == {one.name}
+        assert (options.heads, options.cross.normalizer.name) == (2, "sparsemax")
+
+
+def test_a_score_of_a_recurrent_decoder_is_a_name_too():
+    model = load_recipe("tatoeba_en_fr").model
+    found = size_models(model, ["bahdanau", *SCORES], VOCABULARY)
+    for one in found[1:]:
+        assert one.model.score == one.name
+        assert one.model.attention == ("bahdanau" if one.name in ADDITIVE_SCORES else "luong")
+        assert abs(one.parameters / found[0].parameters - 1) <= TOLERANCE, one.name
+
+
+def test_names_of_the_other_kind_of_decoder_are_refused():
+    with pytest.raises(RecipeError, match=r"dot is a score for the attentions of a Transformer, .* are add"):
+        with_attention(ModelOptions(), "dot")
+    with pytest.raises(RecipeError, match="attentions differ in their scores, but luong is none; choose from add"):
+        with_attention(ModelOptions(architecture="transformer"), "luong")
+
+
 def test_a_wiring_that_the_recipe_names_stays_and_a_score_does_not():
     model = ModelOptions(attention="luong", wiring="look_between", score="concat", decoder_layers=2)
     assert with_attention(model, "luong") is model
@@ -48,8 +89,13 @@ def test_all_trainings_end_at_one_limit():
         assert (training.max_steps, training.max_seconds, training.max_epochs) == (steps, seconds, None)
     with pytest.raises(RecipeError, match="both steps and seconds are given"):
         with_limit(recipe, 9, 5.0)
-    with pytest.raises(RecipeError, match=r"has no training\.max_steps; give --steps or --seconds"):
-        with_limit(load_recipe("pairs"))
+    recipe.training = recipe.training.model_copy(update={"max_steps": None, "max_epochs": 4, "patience": 2})
+    training = with_limit(recipe).training
+    assert (training.max_steps, training.max_seconds, training.max_epochs, training.patience) == (None, None, 4, None)
+    assert with_limit(recipe, 9).training.max_epochs is None
+    recipe.training = recipe.training.model_copy(update={"max_epochs": None})
+    with pytest.raises(RecipeError, match=r"has no training\.max_steps or max_epochs; give --steps or --seconds"):
+        with_limit(recipe)
 
 
 def row(

@@ -30,7 +30,8 @@ def command(
         typer.Option(
             metavar="NAMES",
             help="Two or more, such as bahdanau,luong,none: values of model.attention (classifiers: model.pooling), or "
-            "transformer. The others are compared with the first, which keeps the recipe's size.",
+            "transformer; or scores, such as dot,general, those of all attentions where the recipe is a Transformer. "
+            "The others are compared with the first, which keeps the recipe's size.",
         ),
     ],
     output: Annotated[
@@ -40,7 +41,9 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe; may be repeated."),
     ] = None,
-    steps: Annotated[int | None, count("Updates of each training; the recipe's max_steps when left out.")] = None,
+    steps: Annotated[
+        int | None, count("Updates of each training; when left out the recipe's max_steps, or max_epochs.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(metavar="X", min=1, help="Or seconds of each training.")] = None,
     seeds: Annotated[int, count("Trainings of each model.")] = 3,
     processes: Annotated[int | None, count("Trainings side by side; as many as cores when left out.")] = None,

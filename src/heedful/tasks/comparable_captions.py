@@ -18,7 +18,7 @@ from .comparable import (
     Comparable,
     Ground,
     Nouns,
-    refuse_decoder,
+    refuse_no_attention,
     refuse_no_test,
     sample_places,
     sharpness_of,
@@ -26,7 +26,7 @@ from .comparable import (
 )
 from .comparable_texts import learnt_from, read_test, sizes_of
 from .corpora import Say
-from .equal_sizes import NAMES, with_attention
+from .equal_sizes import NAMES_AND_SCORES, with_attention
 from .faithfulness import Faithful, looks, translator_faithfulness
 from .model_options import ModelOptions
 from .picture_reading import make_reader, shape_of
@@ -38,10 +38,10 @@ class ComparableCaptions(Comparable):
     """Captions, by `model.attention`; see `heedful.tasks.comparable.Comparable`."""
 
     key: str = "model.attention"
-    names: Sequence[str] = NAMES
+    names: Sequence[str] = NAMES_AND_SCORES
 
     def refuse(self, recipe: Recipe) -> None:
-        refuse_decoder(recipe.model)
+        refuse_no_attention(recipe.model)
         check_decoding(recipe.decoding)
         kind = "images" if recipe.model.encoder == "convolutional" else "features"
         refuse_no_test(recipe, f"data.test={{{kind}: FOLDER, captions: FILE}}")

@@ -15,7 +15,7 @@ from .comparable import (
     Comparable,
     Ground,
     Nouns,
-    refuse_decoder,
+    refuse_no_attention,
     refuse_no_test,
     sample_places,
     sharpness_of,
@@ -23,7 +23,7 @@ from .comparable import (
 )
 from .comparable_texts import learnt_from, losses_of, read_test, sizes_of
 from .corpora import Say
-from .equal_sizes import NAMES, with_attention
+from .equal_sizes import NAMES_AND_SCORES, with_attention
 from .faithfulness import Faithful
 from .language_faithfulness import writer_faithfulness
 from .language_model import Writer
@@ -39,10 +39,10 @@ class ComparableLanguage(Comparable):
     """Language models, by `model.attention`; see `heedful.tasks.comparable.Comparable`."""
 
     key: str = "model.attention"
-    names: Sequence[str] = NAMES
+    names: Sequence[str] = NAMES_AND_SCORES
 
     def refuse(self, recipe: Recipe) -> None:
-        refuse_decoder(recipe.model)
+        refuse_no_attention(recipe.model)
         check_decoding(recipe.decoding)
         refuse_no_test(recipe, "data.test={tsv: FILE, columns: [0, 0]}")
 

@@ -11,7 +11,7 @@ from heedful.data.tokenizers import TokenizerPair
 from heedful.metrics.counts import Counted, count_errors
 from heedful.visual.comparison import Table
 
-from .comparable import LOOKED_AT, SHOWN, Comparable, Ground, Nouns, refuse_decoder, sharpness_of, timed
+from .comparable import LOOKED_AT, SHOWN, Comparable, Ground, Nouns, refuse_no_attention, sharpness_of, timed
 from .corpora import Say
 from .equal_sizes import NAMES, TRANSFORMER, with_attention
 from .faithfulness import Faithful, mean_faithful
@@ -34,7 +34,7 @@ class ComparableSeries(Comparable):
     names: Sequence[str] = tuple(name for name in NAMES if name != TRANSFORMER)
 
     def refuse(self, recipe: Recipe) -> None:
-        refuse_decoder(recipe.model)
+        refuse_no_attention(recipe.model)
 
     def change(self, model: ModelOptions, name: str) -> ModelOptions:
         return with_attention(model, name)

@@ -18,9 +18,9 @@ from heedful.visual.alignment import Alignment
 from heedful.visual.comparison import Table
 
 from .batches import Limits, encode, make_tokenizers, reading
-from .comparable import LOOKED_AT, Comparable, Ground, Nouns, refuse_decoder, refuse_no_test, sample_places, timed
+from .comparable import LOOKED_AT, Comparable, Ground, Nouns, refuse_no_attention, refuse_no_test, sample_places, timed
 from .corpora import Say, gather_material, read_part
-from .equal_sizes import NAMES, with_attention
+from .equal_sizes import NAMES_AND_SCORES, with_attention
 from .faithfulness import Faithful, looks, translator_faithfulness
 from .looking import evaluated
 from .model_options import ModelOptions
@@ -33,10 +33,10 @@ class ComparableTexts(Comparable):
     """Translation, by `model.attention`; see `heedful.tasks.comparable.Comparable`."""
 
     key: str = "model.attention"
-    names: Sequence[str] = NAMES
+    names: Sequence[str] = NAMES_AND_SCORES
 
     def refuse(self, recipe: Recipe) -> None:
-        refuse_decoder(recipe.model)
+        refuse_no_attention(recipe.model)
         check_metrics(recipe.evaluation)
         check_decoding(recipe.decoding)
         refuse_no_test(recipe, "data.test.tsv=FILE")

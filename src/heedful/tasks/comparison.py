@@ -99,7 +99,7 @@ def with_limit(recipe: Recipe, steps: int | None = None, seconds: float | None =
     """The recipe whose trainings all end after so many updates, or seconds, and at nothing else.
 
     Args:
-        recipe: its own `max_steps` is taken where both others are left out.
+        recipe: its own `max_steps` is taken where both others are left out, or `max_epochs` (of equal batches).
         steps: updates.
         seconds: of training.
 
@@ -110,10 +110,13 @@ def with_limit(recipe: Recipe, steps: int | None = None, seconds: float | None =
         raise RecipeError("both steps and seconds are given; equal work is one of them, so leave one out")
     if seconds is None:
         steps = steps or recipe.training.max_steps
-    if steps is seconds is None:
-        raise RecipeError("the recipe has no training.max_steps; give --steps or --seconds, so that all learn alike")
+    epochs = recipe.training.max_epochs if steps is seconds is None else None
+    if steps is seconds is epochs is None:
+        raise RecipeError(
+            "the recipe has no training.max_steps or max_epochs; give --steps or --seconds, so that all learn alike"
+        )
     content = recipe.model_dump()
-    content["training"] |= {"max_steps": steps, "max_seconds": seconds, "max_epochs": None, "patience": None}
+    content["training"] |= {"max_steps": steps, "max_seconds": seconds, "max_epochs": epochs, "patience": None}
     # one process each, with one thread
     content["training"] |= {"devices": 1, "nodes": 1, "strategy": "ddp", "tensorboard": False}
     limited = check_recipe(content, recipe.name)

@@ -7,13 +7,22 @@ import torch
 from pydantic import ValidationError
 
 from heedful._errors import RecipeError
+from heedful.attention import scores
 
 from .build import HEADED, build_task
 from .model_options import ModelOptions
+from .parts import plain_parts
 
 TRANSFORMER = "transformer"
 # what may stand in the place of a recipe's attention, or of its pooling
 NAMES = (*get_args(ModelOptions.model_fields["attention"].annotation), TRANSFORMER)
+# scores of a recurrent decoder of any width: those of the additive attention, and of the other
+ADDITIVE_SCORES = ("additive", "normalized_additive")
+SCORES = (*ADDITIVE_SCORES, "concat", "general", "scaled_general")
+# scores of all attentions of a Transformer
+TRANSFORMER_SCORES = tuple(plain_parts(scores, {"query_dim", "key_dim", "dim", "hidden_dim"}))
+NAMES_AND_SCORES = tuple(dict.fromkeys((*NAMES, *SCORES, *TRANSFORMER_SCORES)))
+PLACES = ("encoder_self", "decoder_self", "cross")
 POOLINGS = (*get_args(ModelOptions.model_fields["pooling"].annotation), TRANSFORMER)
 # of pictures, without which a decoder has nothing to look at
 PICTURE_ENCODERS = ("regions", "convolutional")
@@ -26,19 +35,37 @@ TOLERANCE = 0.02
 def with_attention(model: ModelOptions, name: str) -> ModelOptions:
     """The section with another attention, or with a Transformer in the place of both sides.
 
-    A wiring stays where the recipe names one; score and wiring are those of the new attention otherwise.
+    A wiring stays where the recipe names one; score and wiring are those of the new attention otherwise. The attentions
+    of a Transformer get another score, all of them.
 
     Args:
-        model: the section; its decoder is recurrent.
-        name: one of `NAMES`.
+        model: the section.
+        name: one of `NAMES`, or of `SCORES` under the attention of Bahdanau or Luong; where the decoder is a
+            Transformer, one of `TRANSFORMER_SCORES`.
+
+    Raises:
+        RecipeError: the name is for the other kind of decoder, or does not go with what the recipe says.
 
     >>> with_attention(ModelOptions(attention="luong", score="dot"), "bahdanau").score
     'additive'
+    >>> with_attention(ModelOptions(), "general").attention
+    'luong'
+    >>> with_attention(ModelOptions(architecture="transformer"), "sine").transformer.cross.score.name
+    'sine'
     """
+    if model.decoder == TRANSFORMER:
+        return _with_score(model, name)
     if name == model.attention:
         return model
     given = model.model_dump(exclude_unset=True)
     given.pop("score", None)
+    if name in SCORES:
+        return _options(name, given, attention="bahdanau" if name in ADDITIVE_SCORES else "luong", score=name)
+    if name not in NAMES:
+        raise RecipeError(
+            f"{name} is a score for the attentions of a Transformer, but the recipe's decoder is recurrent; its "
+            f"scores, whatever its width, are {', '.join(SCORES)}"
+        )
     if name != TRANSFORMER:
         return _options(name, _without(given, {"wiring"} if name == "none" else set()), attention=name)
     given = _without(given, {"attention", "wiring", "encoder", "decoder"})
@@ -48,6 +75,19 @@ def with_attention(model: ModelOptions, name: str) -> ModelOptions:
     if model.encoder in PICTURE_ENCODERS:
         layers["encoder"] = model.encoder
     return _options(name, given, architecture=TRANSFORMER, **layers)
+
+
+def _with_score(model: ModelOptions, name: str) -> ModelOptions:
+    """The section of a Transformer whose attentions all compare by one score."""
+    if name not in TRANSFORMER_SCORES:
+        raise RecipeError(
+            f"the recipe's decoder is a Transformer, whose attentions differ in their scores, but {name} is none; "
+            f"choose from {', '.join(TRANSFORMER_SCORES)}, or --set model.decoder=recurrent"
+        )
+    given = model.model_dump(exclude_unset=True)
+    own = given.get("transformer", {})
+    places = {place: {**own.get(place, {}), "score": {"name": name}} for place in PLACES}
+    return _options(name, given, transformer={**own, **places})
 
 
 def with_pooling(model: ModelOptions, name: str) -> ModelOptions:

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -39,6 +39,20 @@ def part_names(package: ModuleType) -> dict[str, Callable[..., nn.Module]]:
         if callable(thing) and hasattr(thing, "source"):
             bare = re.sub("(Score|Window|Normalizer)$", "", thing.__name__)
             found[re.sub("(?<=[a-z])(?=[A-Z])", "_", bare).lower()] = thing
+    return found
+
+
+def plain_parts(package: ModuleType, sizes: Set[str]) -> list[str]:
+    """Names of the parts that need nothing but sizes, in alphabetical order.
+
+    >>> "sine" in plain_parts(scores, {"query_dim", "key_dim", "hidden_dim"})
+    True
+    """
+    found = []
+    for name, kind in sorted(part_names(package).items()):
+        needed = {key for key, one in _arguments(kind).items() if one.default is one.empty}
+        if needed <= sizes:
+            found.append(name)
     return found
 
 
