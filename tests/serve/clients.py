@@ -89,10 +89,11 @@ class Paced:
     def __init__(self, translator: Translator, workers: int = 1) -> None:
         self.translator, self.go, self.calls = translator, threading.Event(), []
         self.recipe, self.tokenizers, self.search = translator.recipe, translator.tokenizers, translator.search
-        self.workers = workers
+        self.workers, self.before = workers, lambda: None
         self.go.set()
 
     def translate(self, sentences: list[str], **options: Any) -> Any:
+        self.before()
         self.calls.append(list(sentences))
         assert self.go.wait(20)
         if "poison" in sentences:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 # of the time of a batch, what may be waited before the next for clients that were just answered and ask again
-PATIENCE = 0.1
+PATIENCE = 0.3
+# by how much the window is longer while another batch is decoded: its threads hold up those who would come
+BESIDE_ANOTHER = 4
 # where threads are idle, waiting sentences are shared out among them, but in no smaller batches
 SMALLEST_SHARE = 16
 
@@ -169,7 +171,8 @@ class Batcher:
 
     def _patience(self, since: float) -> float:
         """How long to wait for more: until nothing has come for the window, and not much beside the time of a batch."""
-        window, began = self._limits.window, max(since, self._ended)
+        window = self._limits.window * (BESIDE_ANOTHER if self._busy else 1)
+        began = max(since, self._ended)
         until = min(max(began, self._came) + window, began + max(window, PATIENCE * self._took))
         return until - time.monotonic()
 

@@ -48,6 +48,8 @@ def take_threads(count: int, whole: int) -> None:
     ...     pool.submit(torch.get_num_threads).result()
     1
     """
+    # at its first use in a thread, torch would take the number of all others
+    torch.get_num_threads()
     torch.set_num_threads(count)
     # what torch was told last holds for new threads, whoever told it
     last = Thread(target=torch.set_num_threads, args=(whole,))
