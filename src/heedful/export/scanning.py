@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from heedful.attention import Attention, AttentionOutput, AttentionState, Memory
-from heedful.functional import full_mask
+from heedful.attention.memory import full_mask
 
 from .trees import filled, named, structure
 
