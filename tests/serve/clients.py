@@ -86,12 +86,14 @@ WARM = ["a"] * SENTENCES_PER_BATCH
 class Paced:
     """The translator of a test, which works only while `go` is set, and fails at the word "poison"."""
 
-    def __init__(self, translator: Translator) -> None:
+    def __init__(self, translator: Translator, workers: int = 1) -> None:
         self.translator, self.go, self.calls = translator, threading.Event(), []
         self.recipe, self.tokenizers, self.search = translator.recipe, translator.tokenizers, translator.search
+        self.workers, self.before = workers, lambda: None
         self.go.set()
 
     def translate(self, sentences: list[str], **options: Any) -> Any:
+        self.before()
         self.calls.append(list(sentences))
         assert self.go.wait(20)
         if "poison" in sentences:

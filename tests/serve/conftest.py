@@ -18,7 +18,7 @@ def client(translator):
 
     from .clients import serving
 
-    sizes = {"body": 20_000, "sentences": 8, "chars": 300, "hypotheses": 4, "phrases": 3, "queue": 64}
+    sizes = {"body": 20_000, "sentences": 8, "chars": 300, "hypotheses": 4, "phrases": 3, "numbers": 2_000, "queue": 64}
     limits = Limits(**sizes, window=0.02, upload=1.0, answer=10.0)
     with serving(translator, limits) as one:
         yield one

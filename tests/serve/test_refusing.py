@@ -41,6 +41,11 @@ from .clients import WARM, Client, Paced, listening_at, serving, until
         ({"text": "a", "max_length": 21}, 422, "max_length is 21; this server takes at most 20"),
         ({"text": "a", "groups": 3}, 422, "beam is 2 and groups 3; make the beam a multiple"),
         ({"text": "a", "banned": ["a b"] * 4}, 422, "banned has 4 phrases; this server takes at most 3"),
+        (
+            {"text": ["a black dog and a cat"] * 8, "n_best": 4, "beam": 4, "alignments": True},
+            422,
+            "alignments of this text may have",
+        ),
         ({"text": "a", "required": ["漢"]}, 422, "cannot be written with the model's vocabulary"),
         ({"text": "a", "shortlist": 5}, 422, "decoding.shortlist is 5, but the model has none; learn one by"),
         ({"text": "a", "seed": 1}, 422, "seed is of use in sampling only"),

@@ -50,15 +50,16 @@ def test_health_and_numbers(client):
     assert client.number("heedful_queue_sentences") == 0
 
 
-def test_a_stop_answers_what_has_come_and_takes_nothing_new(translator):
-    paced, replies = Paced(translator), []
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_answers_what_has_come_and_takes_nothing_new(translator, workers):
+    paced, replies = Paced(translator, workers), []
     with serving(paced, Limits(window=0.0)) as client:
         until(lambda: paced.calls == [WARM])
         paced.go.clear()
         threads = [threading.Thread(target=lambda: replies.append(client.translate(["Go!"] * 3))) for _ in range(6)]
         for thread in threads:
             thread.start()
-        until(lambda: client.number("heedful_queue_sentences") + len(paced.calls[-1]) == 18)
+        until(lambda: client.number("heedful_queue_sentences") + sum(map(len, paced.calls[1:])) == 18)
         client.server.handle_exit(signal.SIGINT, None)
 
         def closed() -> bool:

@@ -1,8 +1,10 @@
 """What a server replies: what the translator says, alone or among others, and in which batches."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from heedful.serve.limits import Limits
 from heedful.tasks.decoding_options import DecodingOptions
@@ -72,6 +74,58 @@ def test_a_batch_holds_the_oldest_and_what_is_like_it_up_to_its_tokens(translato
         for thread in threads:
             thread.join(20)
     assert [sorted(one) for one in paced.calls[1:]] == [["first"], ["b", "d", "e"], ["c"], [long, long]]
+
+
+def test_two_batches_are_decoded_side_by_side_and_one_that_fails_holds_up_none(translator):
+    paced = Paced(translator, workers=2)
+    with serving(paced, Limits(window=0.0)) as client:
+        until(lambda: paced.calls == [WARM])
+        paced.go.clear()
+        answers = {}
+
+        def ask(text: str, beam: int) -> None:
+            answers[text] = client.translate(text, beam=beam)
+
+        threads = [threading.Thread(target=ask, args=one) for one in (("poison", 1), ("Go!", 2), ("Why?", 2))]
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            # the third waits until one of two threads is free
+            until(lambda number=number: len(paced.calls) + client.number("heedful_queue_sentences") == number + 1)
+        assert paced.calls[1:] == [["poison"], ["Go!"]]
+        paced.go.set()
+        for thread in threads:
+            thread.join(20)
+        assert {text: answer.status for text, answer in answers.items()} == {"poison": 500, "Go!": 200, "Why?": 200}
+
+
+def test_what_waits_is_shared_out_among_idle_threads_but_not_into_small_batches(translator):
+    paced = Paced(translator, workers=2)
+    with serving(paced, Limits(window=0.0)) as client:
+        until(lambda: paced.calls == [WARM])
+        for size, shares in ((48, [24, 24]), (20, [4, 16]), (150, [22, 64, 64])):
+            paced.calls.clear()
+            answer = client.translate(["Go!"] * size)
+            assert sorted(map(len, paced.calls)) == shares
+            assert [said["text"] for said in answer.json["translations"]] == [
+                translator.translate(["Go!"])[0][0].text
+            ] * size
+
+
+def test_a_batch_alone_has_all_threads_and_a_new_thread_too(translator):
+    paced, seen = Paced(translator, workers=2), []
+    paced.before = lambda: seen.append(torch.get_num_threads())
+    whole = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with serving(paced, Limits(window=0.0)) as client:
+            until(lambda: paced.calls == [WARM])
+            client.translate("Go!")
+            client.translate(["Go!"] * 128)
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(whole)
+    assert seen == [2, 2, 1, 1]
 
 
 def test_a_seed_draws_the_same_whatever_comes_beside_it(client):

@@ -233,6 +233,11 @@ def test_a_fault_is_named_with_what_came_and_what_was_expected(small, override, 
         ("language_model", "model.source_embeddings=a.txt", "which has no effect on task: language_model"),
         ("caption", "model.ngrams=3", "model.ngrams is 3, which has no effect on task: caption"),
         ("forecast", "model.tie_embeddings=true", "which has no effect on task: forecast"),
+        ("forecast", "decoding.beam=2", "decoding.beam is 2, which has no effect on task: forecast; leave it out"),
+        ("classify", "decoding.sample=true", "decoding.sample is True, which has no effect on task: classification"),
+        ("forecast", "data.max_ratio=3", "data.max_ratio is 3.0, which has no effect on task: forecast"),
+        ("pairs", "data.balance_labels=true", "data.balance_labels is True, which has no effect on task: translation"),
+        ("pairs", "evaluation.gather=false", "evaluation.gather is False, which has no effect on bleu, chrf; leave it"),
     ],
 )
 def test_a_key_without_effect_is_refused(recipe, override, message):

@@ -99,7 +99,7 @@ class Attention(AttentionLayer):
         check_mask(mask, query.shape[0], query.shape[1], key.shape[1])
         memory = self._prepare(key, value, mask)
         state = self.begin(memory, self.first_position(query.shape[1], key.shape[1]))
-        run = self._scan if self.stateful else self._look
+        run = self.scan if self.stateful else self._look
         return run(query, memory, mask, state, need_weights)[0]
 
     def remember(
@@ -142,7 +142,7 @@ class Attention(AttentionLayer):
         check_state(state, query.shape[0])
         state = self.begin(memory) if state is None else state
         if self.stateful and query.shape[1] != 1:
-            return self._scan(query, memory, memory.mask, state, need_weights)
+            return self.scan(query, memory, memory.mask, state, need_weights)
         return self._look(query, memory, memory.mask, state, need_weights)
 
     def start(self, memory: Memory) -> AttentionState:
@@ -258,10 +258,33 @@ class Attention(AttentionLayer):
             state, position=state.position + query.shape[1], score=score, window=window, normalizer=normalizer
         )
 
-    def _scan(
-        self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState, need_weights: bool
+    def scan(
+        self,
+        query: Float[Tensor, "batch queries query_dim"],
+        memory: Memory,
+        mask: Bool[Tensor, "#batch #queries #keys"] | None,
+        state: AttentionState,
+        need_weights: bool = False,
     ) -> tuple[AttentionOutput, AttentionState]:
-        """Query after query, for parts whose state makes one parallel call impossible."""
+        """Look with query after query, as parts must whose weights depend on the queries before; `look` checks first.
+
+        An exported graph puts its own loop in place of this one.
+
+        Args:
+            query: `[batch, queries, query_dim]`.
+            memory: what `remember` returned.
+            mask: `[batch or 1, queries or 1, keys or 1]`, True = may look, in place of the memory's own.
+            state: the place of the first query.
+            need_weights: return the weights, `[batch, queries, keys]`, too.
+
+        >>> from heedful.attention.normalizers import MonotonicNormalizer
+        >>> from heedful.attention.scores import DotScore
+        >>> attention = Attention(DotScore(4), normalizer=MonotonicNormalizer())
+        >>> memory = attention.remember(torch.randn(2, 5, 4))
+        >>> output, state = attention.scan(torch.randn(2, 3, 4), memory, None, attention.begin(memory), True)
+        >>> output.weights.shape, state.position.tolist()
+        (torch.Size([2, 3, 5]), [3, 3])
+        """
         batch, keys, _ = memory.value.shape
         contexts, weights = [memory.value[:, :0]], [memory.value.new_empty(batch, 0, keys)]
         for index in range(query.shape[1]):

@@ -1,6 +1,7 @@
 """ONNX: the graphs of a model for onnxruntime and whatever else runs ONNX."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from heedful._errors import ExportError
 from heedful.data.tokenizers import TokenizerPair
 from heedful.decoding.constraints import Constraints
 
@@ -44,7 +46,7 @@ def export_onnx(
         facts: what else `heedful.json` tells.
 
     Raises:
-        ExportError: onnx or onnxscript is not installed, or the model has no such graphs.
+        ExportError: onnx or onnxscript is not installed, or the model has no such graphs, or ONNX lacks an operator.
         OutputError: the place cannot be written, or holds anything but an export.
     """
     require("onnx", "onnxscript")
@@ -67,14 +69,23 @@ def _proto(program: Any, signature: dict[str, dict[str, Any]]) -> Any:
     """A program in ONNX, its tensors and axes named as the signature does."""
     sides = {side: list(signature[side]) for side in ("inputs", "outputs")}
     with torch.no_grad(), quiet():
-        made: Any = torch.onnx.export(
-            program,
-            input_names=sides["inputs"],
-            output_names=sides["outputs"],
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            made: Any = torch.onnx.export(
+                program,
+                input_names=sides["inputs"],
+                output_names=sides["outputs"],
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            missing = re.search(r"No ONNX function found for <OpOverload\(op='aten\.(\w+)'", str(error))
+            if missing is None:
+                raise
+            raise ExportError(
+                f"a part of the model needs torch.{missing[1]}, which ONNX does not have; export to torch instead, or "
+                "train with another score, window or normaliser."
+            ) from None
     proto = made.model_proto
     # shapes of inner tensors would speak of other names
     del proto.graph.value_info[:]

@@ -122,7 +122,7 @@ def scanned(module: nn.Module) -> Any:
         return GraphNgrams(module)
     part: Any = copy.copy(module)
     if isinstance(part, Attention) and part.stateful:
-        part._scan = partial(scan_looks, part)
+        part.scan = partial(scan_looks, part)
     part._modules = {name: child and scanned(child) for name, child in module._modules.items()}
     return part
 

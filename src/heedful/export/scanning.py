@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from heedful.attention import Attention, AttentionOutput, AttentionState, Memory
+from heedful.attention.memory import full_mask
 
 from .trees import filled, named, structure
 
@@ -19,8 +20,8 @@ class _Look(nn.Module):
         super().__init__()
         self.attention = attention
 
-    def forward(self, query: Tensor, memory: Memory, mask: Tensor | None, state: AttentionState) -> Any:
-        return self.attention._look(query, memory, mask, state, True)
+    def forward(self, query: Tensor, memory: Memory, state: AttentionState) -> Any:
+        return self.attention.look(query, memory, state, need_weights=True)
 
 
 def scan_looks(
@@ -42,20 +43,19 @@ def scan_looks(
         need_weights: return the weights, too.
     """
     look = _Look(attention)
+    memory = replace(memory, mask=None if mask is None else full_mask(mask, memory.value))
     start = replace(attention.start(memory), position=state.position)
     # clones: what goes into a scan has no other name
-    begun, kept = (
-        {name: one.clone() for name, one in named(tree).items()} for tree in (start, {"memory": memory, "mask": mask})
-    )
+    begun, kept = ({name: one.clone() for name, one in named(tree).items()} for tree in (start, memory))
     own = {**dict(look.named_parameters()), **dict(look.named_buffers())}
-    before, seen = structure(start), structure({"memory": memory, "mask": mask})
+    before, seen = structure(start), structure(memory)
 
     def step(*given: Tensor) -> list[Tensor]:
         rest = iter(given)
         state, row = filled(before, {name: next(rest) for name in begun}), next(rest)
         what = filled(seen, {name: next(rest) for name in kept})
         weights = {name: next(rest) for name in own}
-        output, after = functional_call(look, weights, (row.unsqueeze(1), what["memory"], what["mask"], state))
+        output, after = functional_call(look, weights, (row.unsqueeze(1), what, state))
         said = (output.context.squeeze(1), output.weights.squeeze(1))
         return [one.clone() for one in (*named(after).values(), *said)]
 

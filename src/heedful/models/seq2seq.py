@@ -198,8 +198,14 @@ class Seq2Seq(nn.Module):
         """What has an embedding."""
         return ids if self.copying is None else self.copying.known(ids)
 
-    def _mixed(self, embedded: Tensor, output: Any, encoded: Encoded) -> CopyDistribution:
-        """Of each step, the vocabulary and the words of the source; `embedded` was fed."""
+    def mix(self, embedded: Float[Tensor, "batch steps embedding"], output: Any, encoded: Encoded) -> CopyDistribution:
+        """Of each step of a model that copies, how the vocabulary and the words of the source share it.
+
+        Args:
+            embedded: what was fed, `[batch, steps, embedding]`.
+            output: what the decoder made of it, with weights.
+            encoded: what it looked at.
+        """
         copying: Any = self.copying
         look = AttentionOutput(output.context, mean_of_heads(output.weights))
         return copying(self.output(output.features), look, encoded.source_ids, output.hidden, embedded)
@@ -222,7 +228,7 @@ class Seq2Seq(nn.Module):
         embedded, copies = self.embedding(self._known(tokens.unsqueeze(1))), self.copying is not None
         output = self.decoder(embedded, state, encoded, need_weights or copies)
         if copies:
-            mixed = self._mixed(embedded, output, encoded)
+            mixed = self.mix(embedded, output, encoded)
             logits = mixed.log_probs(mixed.source_ids.shape[1]).squeeze(1)
         else:
             logits = self.output(output.features.squeeze(1))
@@ -268,7 +274,7 @@ class Seq2Seq(nn.Module):
         if self.copying is None:
             raise ValueError("the model does not copy, and so has no mixtures; build it with `copying`")
         encoded, embedded = self.encode(source, lengths), self.embedding(self._known(target_in))
-        return self._mixed(embedded, self.decoder(embedded, self.start(encoded), encoded, need_weights=True), encoded)
+        return self.mix(embedded, self.decoder(embedded, self.start(encoded), encoded, need_weights=True), encoded)
 
     def align_heads(
         self,
@@ -330,7 +336,7 @@ class Seq2Seq(nn.Module):
         embedded = self.embedding(self._known(target_in))
         output = self.decoder(embedded, self.start(encoded), encoded, judged or self.copying is not None)
         if self.copying is not None:
-            mixed = self._mixed(embedded, output, encoded)
+            mixed = self.mix(embedded, output, encoded)
             if target is None:
                 return mixed.log_probs(source.shape[1])
             loss = self.copying.loss(mixed, target)

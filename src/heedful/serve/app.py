@@ -98,7 +98,7 @@ def create_app(
     """The application that translates.
 
     Args:
-        translator: who translates; used by one thread of the application's own.
+        translator: who translates; used by threads of the application's own.
         decoding: how, where a request says nothing else; the recipe's own when left out.
         limits: of requests.
         token: what clients must know; None for loopback alone.

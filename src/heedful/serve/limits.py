@@ -20,6 +20,7 @@ class Limits:
         chars: characters of a sentence.
         hypotheses: of a sentence; of the beam, of `n_best` and of `risk_draws`.
         phrases: that a request requires, and that it bans; each is sought at every step.
+        numbers: that a reply may hold as weights, where alignments are asked for; 20 bytes each, about.
         queue: sentences that wait for the model, all requests together.
         window: seconds that the model waits for one more request, where it has no full batch.
         upload: seconds in which the body of a request has to arrive.
@@ -37,13 +38,14 @@ class Limits:
     chars: int = 5000
     hypotheses: int = 32
     phrases: int = 256
+    numbers: int = 1_000_000
     queue: int = 1024
     window: float = 0.005
     upload: float = 10.0
     answer: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("body", "sentences", "chars", "hypotheses", "phrases", "queue", "upload", "answer"):
+        for name in ("body", "sentences", "chars", "hypotheses", "phrases", "numbers", "queue", "upload", "answer"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise HeedfulError(f"the limit {name} is {getattr(self, name)}; use a number above 0")
         if not 0 <= self.window <= 1:

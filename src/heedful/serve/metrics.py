@@ -35,7 +35,7 @@ class Metrics:
         self._tokens = Histogram(
             "heedful_batch_tokens", "Source tokens decoded together, padding included.", buckets=_TOKENS, **here
         )
-        self._decoding = Counter("heedful_decoding_seconds", "Seconds that the model has worked.", **here)
+        self._decoding = Counter("heedful_decoding_seconds", "Seconds of all threads with the model.", **here)
         Gauge("heedful_queue_sentences", "Sentences that wait for the model.", **here).set_function(queue)
 
     def replied(self, path: str, status: int, seconds: float) -> None:

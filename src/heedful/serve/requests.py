@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from operator import mul
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -107,13 +108,23 @@ def make_order(
         raise RefusalError(422, f"max_length is {longest}; this server takes at most {defaults.max_length}")
     try:
         decoding = DecodingOptions.model_validate(defaults.model_dump() | said)
-        translator.search(decoding, asked.n_best)
+        search = translator.search(decoding, asked.n_best)
     except ValidationError as error:
         raise RefusalError(422, first_fault(error.errors())) from None
     except (DataError, ValueError) as error:
         raise RefusalError(422, str(error).replace("nbest", "n_best")) from None
     if asked.seed is not None and not decoding.sample:
         raise RefusalError(422, "seed is of use in sampling only; add sample: true, or leave it out")
+    if asked.alignments:
+        lengths = [len(translator.tokenizers.source.encode(text)) for text in texts]
+        # no more words than tokens are said, nor looked at
+        most = asked.n_best * sum(map(mul, lengths, search.constraints.max_lengths(lengths)))
+        if most > limits.numbers:
+            raise RefusalError(
+                422,
+                f"alignments of this text may have {most:,} numbers; this server sends at most {limits.numbers:,}: ask "
+                "for fewer or shorter sentences, a smaller n_best or a lower max_length",
+            )
     seeded = None if asked.seed is None else torch.Generator().manual_seed(asked.seed)
     return texts, Order(decoding, asked.n_best, asked.alignments, seeded)
 

@@ -204,10 +204,11 @@ class _Step:
     def _copied(self, encoded: Encoded, factor: Tensor) -> Tensor:
         """The log-probability of the answer, said or copied; the factor is on the weights that are copied by."""
         model, answer = self.model, torch.tensor([[self.answer]], device=self.fed.device)
-        embedded = model.embedding(model._known(self.fed.unsqueeze(1)))
+        copying: Any = model.copying
+        embedded = model.embedding(copying.known(self.fed.unsqueeze(1)))
         output = model.decoder(embedded, self.state, encoded, need_weights=True)
         weights = None if output.weights is None else output.weights * factor[:, 0]
-        return model._mixed(embedded, replace(output, weights=weights), encoded).log_prob_of(answer)[0, 0]
+        return model.mix(embedded, replace(output, weights=weights), encoded).log_prob_of(answer)[0, 0]
 
 
 def has_values(memory: Any) -> bool:

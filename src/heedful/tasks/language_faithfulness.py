@@ -98,7 +98,8 @@ def _gradients(writer: Writer, tokens: torch.Tensor) -> np.ndarray | None:
     model = writer.model
     decoder: SelfLookDecoder = model.decoder
     with evaluated(model, gradients=True):
-        hidden, _ = decoder.recurrent(model.embedding(tokens), model._begin(tokens).recurrent)
+        begun = model.encode(tokens[:, :0], tokens.new_zeros(len(tokens))).decoder
+        hidden, _ = decoder.recurrent(model.embedding(tokens), begun.recurrent)
         count = tokens.shape[1]
         # a factor of its own for each row, in a batch of as many
         factor = torch.ones(count, count, 1, device=hidden.device, requires_grad=True)

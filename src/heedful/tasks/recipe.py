@@ -21,7 +21,9 @@ from .recipe_yaml import write_yaml
 from .task_keys import refuse_without_effect
 
 ROUGE_METRICS = ("rouge1", "rouge2", "rougeL")
-TEXT_METRICS = ("bleu", "chrf", "wer", "per", "exact_match", *ROUGE_METRICS)
+# of which several references of one text may be had
+GATHERED = ("wer", "per", "exact_match", *ROUGE_METRICS)
+TEXT_METRICS = ("bleu", "chrf", *GATHERED)
 VALIDATION_METRICS = ("loss", "perplexity", "accuracy", *TEXT_METRICS)
 CAPTION_METRICS = ("bleu", "cider", "chrf", "exact_match", "cer")
 FORECAST_METRICS = ("mse", "mae")
@@ -116,7 +118,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Recipe":
-        refuse_without_effect(self.task, self.model)
+        refuse_without_effect(self.task, self.model, self.data, self.decoding)
         if self.model.share_embeddings and not self.tokenizer.joint:
             raise ValueError("model.share_embeddings needs one vocabulary; set tokenizer.joint: true")
         if (task := ONLY_OF.get(self.model.encoder, self.task)) != self.task:
@@ -132,6 +134,11 @@ class Recipe(Section):
         if self.training.best_by not in known:
             raise ValueError(
                 f"training.best_by is {brief(self.training.best_by)}; it should be one of {', '.join(known)}"
+            )
+        if not self.evaluation.gather and {*self.evaluation.metrics, self.training.best_by}.isdisjoint(GATHERED):
+            raise ValueError(
+                "evaluation.gather is False, which has no effect on "
+                f"{', '.join(self.evaluation.metrics)}; leave it out, or name one of {', '.join(GATHERED)}"
             )
         return self
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar, TypeVar
 
 from heedful._errors import DataError, ModelFolderError
@@ -17,6 +18,9 @@ from .recipe import Recipe
 from .shortlist import Shortlist
 
 Model = TypeVar("Model", bound="TrainedModel")
+
+# one thread rounds, others wait for what it makes
+_ROUNDING = Lock()
 
 
 class TrainedModel(HubMixin):
@@ -72,14 +76,15 @@ class TrainedModel(HubMixin):
         if precision == "float32":
             return self.model
         weights = [(id(one), one._version) for one in self.model.parameters()]
-        # what was rounded of other weights is let go
-        self._cheaper = {name: kept for name, kept in self._cheaper.items() if kept[0] == weights}
-        if precision not in self._cheaper:
-            try:
-                self._cheaper[precision] = weights, cheaper(self.model, precision)
-            except ValueError as error:
-                raise DataError(f"decoding.precision is {precision}: {error}.") from None
-        return self._cheaper[precision][1]
+        with _ROUNDING:
+            # what was rounded of other weights is let go
+            self._cheaper = {name: kept for name, kept in self._cheaper.items() if kept[0] == weights}
+            if precision not in self._cheaper:
+                try:
+                    self._cheaper[precision] = weights, cheaper(self.model, precision)
+                except ValueError as error:
+                    raise DataError(f"decoding.precision is {precision}: {error}.") from None
+            return self._cheaper[precision][1]
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder, whole or not at all."""

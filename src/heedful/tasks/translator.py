@@ -21,6 +21,7 @@ from .copying import copied_words, matched, numbered, shortened, written
 from .decoding import make_decoding
 from .decoding_batches import SENTENCES_PER_BATCH, by_length
 from .decoding_options import DecodingOptions
+from .decoding_threads import side_by_side
 from .looking import align, looks_of, with_copies, with_heads
 from .shortlist import needed_ids, original, renumbered
 from .trained import TrainedModel
@@ -62,9 +63,15 @@ class Translator(TrainedModel):
         sources = [self._segment(sentence) for sentence in sentences]
         found: list[list[Translation]] = [[self._empty(source)] for source in sources]
         model, most = self.model_in(options.precision), options.shortlist or 0
-        for places in self._batches(sources, batch_size):
-            hypotheses = self._decode(model, [sources[place] for place in places], how, options.replace_unknown, most)
-            for place, best in zip(places, hypotheses, strict=True):
+        batches = list(self._batches(sources, batch_size))
+
+        def search(places: Sequence[int]) -> list[list[Hypothesis]]:
+            return self._decode(model, [sources[place] for place in places], how, options.replace_unknown, most)
+
+        # draws depend on those before
+        hypotheses = map(search, batches) if how.sampling else side_by_side(search, batches, self.workers)
+        for places, several in zip(batches, hypotheses, strict=True):
+            for place, best in zip(places, several, strict=True):
                 written = [self._write(sources[place], one, options.replace_unknown) for one in best]
                 found[place] = least_risk(written)[:nbest] if options.sample and options.risk_draws else written
         return found
@@ -126,6 +133,11 @@ class Translator(TrainedModel):
         if not found.target.ids:
             raise DataError(f"There is nothing to show for {found.text!r}: the translation is empty.")
         return looks_of(self.model, found.source, found.target)
+
+    @property
+    def workers(self) -> int:
+        """How many batches are decoded side by side: on a CPU one for each of torch's threads."""
+        return torch.get_num_threads() if next(self.model.parameters()).is_cpu else 1
 
     def _segment(self, sentence: str) -> Segments:
         """What is read, cut into pieces."""

@@ -45,9 +45,11 @@ class TopKNormalizer(Normalizer):
         state: Any = None,
     ) -> tuple[Float[Tensor, "batch queries keys"], Any]:
         finite, hidden = finite_rows(scores.detach(), mask, below=1.0)
-        # hidden keys are last in a stable order, equal scores in the order of their places
-        order = finite.masked_fill(hidden, -torch.inf).argsort(dim=-1, descending=True, stable=True)
-        kept = torch.zeros_like(hidden).scatter(-1, order[..., : self.k], True)
+        seen = finite.masked_fill(hidden, -torch.inf)
+        # the k-th largest; of those that equal it, the first ones have what room is left
+        least = seen.sort(dim=-1, descending=True).values[..., : self.k][..., -1:]
+        above, equal = seen > least, seen == least
+        kept = above | (equal & (equal.cumsum(-1) <= self.k - above.sum(-1, keepdim=True)))
         weights = masked_softmax(scores, kept & ~hidden)
         if self.straight_through:
             soft = masked_softmax(scores, mask)

@@ -24,7 +24,11 @@ def squared_distances(
     >>> squared_distances(torch.tensor([[[1e4, 1.0]]]), torch.tensor([[[1e4, 3.0]]]))
     tensor([[[4.]]])
     """
-    return torch.cdist(widen(query), widen(key), compute_mode="donot_use_mm_for_euclid_dist").square()
+    query, key = widen(query), widen(key)
+    if torch.compiler.is_compiling():
+        # ONNX has no such operator, and a compiler keeps the differences no more than it does
+        return (query.unsqueeze(2) - key.unsqueeze(1)).square().sum(3)
+    return torch.cdist(query, key, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
 class DistanceScore(Score):
