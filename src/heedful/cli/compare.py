@@ -83,7 +83,9 @@ def carry_out(plan: "Comparison", at_once: int) -> None:
 
     from ._tables import print_table
 
-    say(f"{len(plan.contenders)} models, {len(plan.seeds)} trainings each, {at_once} at once.")
+    say(
+        f"{len(plan.contenders)} models, {len(plan.seeds)} training{'s' * (len(plan.seeds) > 1)} each, {at_once} at once."
+    )
     try:
         run_comparison(plan, at_once, follow(plan))
     except KeyboardInterrupt:
