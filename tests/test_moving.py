@@ -1,4 +1,4 @@
-"""docs/moving_to_heedful.md: every offer of the old packages, numbered in comments, and every snippet marked as new runs."""
+"""docs/moving_to_heedful.md: every offer of the old packages has its place, and every snippet marked as new runs."""
 
 import re
 
