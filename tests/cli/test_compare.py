@@ -7,12 +7,15 @@ import re
 import pytest
 from typer.testing import CliRunner
 
+from heedful._errors import DataError
+from heedful.cli.compare import read_gold
 from heedful.cli.main import app
 from heedful.tasks import comparison, comparison_run
 from heedful.tasks.translator import Translator
 from tests.small import write_recipe
 
 NAMES = "luong,none"
+MARKED = ["utf-8-sig", "utf-16", "utf-32"]
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +128,13 @@ def test_what_is_no_comparison_is_refused_before_any_training(one_sentence, comp
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").touch()
     assert "holds files that are no comparison's" in one_sentence(*new, "--output", tmp_path / "full")
+
+
+@pytest.mark.parametrize("encoding", MARKED)
+def test_links_come_in_any_unicode_encoding_and_lines(tmp_path, encoding):
+    path = tmp_path / "links"
+    path.write_bytes("0-0 1?2\r\r1-1\r".encode(encoding))
+    assert read_gold(path) == ["0-0 1?2", "", "1-1"]
+    path.write_bytes(b"0-0\xff\n")
+    with pytest.raises(DataError, match="links is not UTF-8; give links such as"):
+        read_gold(path)

@@ -8,7 +8,7 @@ from heedful._errors import RecipeError
 from heedful.metrics.significance import Difference, SystemScore
 from heedful.tasks.comparable import Nouns
 from heedful.tasks.comparison import Contender, recipe_of, size_models, with_limit
-from heedful.tasks.comparison_results import Row, conclusion, thirds
+from heedful.tasks.comparison_results import Row, conclusion, score_tables, thirds
 from heedful.tasks.equal_sizes import (
     ADDITIVE_SCORES,
     NAMES,
@@ -108,7 +108,14 @@ def row(
 ) -> Row:
     difference = None if gap is None else Difference(gap, gap - 1, gap + 0.5, 0.01)
     scores = {metric: SystemScore(sum(values) / len(values), 0.0, 9.0, values, difference)}
-    return Row(Contender(name, ModelOptions(), size), [{}] * len(values), scores, [], p_value, 300)
+    return Row(
+        Contender(name, ModelOptions(), size),
+        [{"seed": 1 + place} for place in range(len(values))],
+        scores,
+        [],
+        p_value,
+        300,
+    )
 
 
 def test_no_more_is_said_than_the_numbers_allow():
@@ -144,3 +151,16 @@ def test_where_lower_is_better_the_lower_model_is_the_better_one():
     assert told.startswith("Compared with luong, sine is better by 2.0 WER (95 % interval 1.5 to 3.0, p = 0.010,")
     told = conclusion([first, row("none", [22.0, 23.0], 2.0, 0.01, metric="wer")], Nouns())
     assert told.startswith("Compared with luong, none is worse by 2.0 WER (95 % interval 1.0 to 2.5,")
+
+
+def test_tables_round_to_no_signed_zero_and_begin_with_a_capital():
+    rows = [row("none", [1.0], metric="exact_match"), row("luong", [1.0], -0.02, 0.9, metric="exact_match")]
+    (table,) = score_tables(rows, Nouns())
+    assert table.title == "Exact match on the test pairs, and with each seed"
+    assert table.rows[1][3:5] == ["0.0", "-1.0 to +0.5"]
+
+
+def test_a_difference_that_rounds_to_zero_is_none():
+    assert "no difference was shown for none" in conclusion(
+        [row("luong", [0.004]), row("none", [0.001], -0.003, 0.001)], Nouns()
+    )

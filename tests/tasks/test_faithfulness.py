@@ -158,3 +158,11 @@ def test_without_attention_or_without_a_token_there_is_nothing_to_measure(small_
         measured.translator_faithfulness(with_model(small_run, attention="none"), [ids])
     with pytest.raises(DataError, match="No pair has a token on both sides"):
         measured.translator_faithfulness(small_run.translator, [([], ids[1])])
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0.25, "0.250"), (0.00042, "0.00042"), (-1e-9, "0.000000"), (0.0, "0.000")]
+)
+def test_small_changes_are_shown_with_two_digits(number, shown):
+    numbers = dict.fromkeys(measured.MEASURES, number) | {"agreement": 0.5}
+    assert measured.faithfulness_table({"attention": numbers}).rows[0][1:] == [shown] * 6 + ["0.500"]

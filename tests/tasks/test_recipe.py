@@ -322,6 +322,18 @@ def test_a_file_that_is_no_text_is_refused(small):
         load_recipe(small)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_a_recipe_comes_in_any_unicode_encoding_and_lines(small, encoding, end):
+    expected = load_recipe(small)
+    text = small.read_text(encoding="utf-8")
+    small.write_bytes(text.replace("\n", end).encode(encoding))
+    assert load_recipe(small) == expected
+    small.write_bytes(text.encode("utf-16-le"))
+    with pytest.raises(RecipeError, match=r"small\.yaml is UTF-16LE without a byte-order mark"):
+        load_recipe(small)
+
+
 def test_a_recipe_that_does_not_exist_is_refused_with_a_guess(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(recipe_files, "shipped_recipes", lambda: {"multi30k_en_de": SMALL, "other": SMALL})

@@ -33,10 +33,11 @@ def test_each_training_is_a_line_and_each_model_a_colour():
 def test_the_page_escapes_everything_and_holds_the_picture():
     reading = Reading(HOSTILE, np.arange(len(HOSTILE)))
     table = Table(HOSTILE[0], HOSTILE, [[*HOSTILE, reading]])
-    page = report("<title>", ["a < b"], [table], [draw_quality(MODELS, ["1-5", "6+"], AXES)])
+    page = report("<title>", ["a < b", "-3.4 % less"], [table], [draw_quality(MODELS, ["1-5", "6+"], AXES)])
     assert "<script" not in page
     assert page.count("<mark") == len(HOSTILE)
     assert "<p>a &lt; b</p>" in page
+    assert "<p>-3.4\N{NO-BREAK SPACE}% less</p>" in page
     assert "https:" not in page
     assert "src=" not in page.replace("default-src", "").replace("style-src", "")
     picture = page[page.index("<svg") : page.index("</svg>") + 6]

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 STEPS_SHOWN, SERIES_SHOWN = 12, 8
 BARS = "▁▂▃▄▅▆▇█"
 BARS_SHOWN = 16
+# columns of a terminal: between the columns of a table, and of a name that need not be broken
+GAP, LONGEST_NAME = 2, 12
+# name and cells
+Column = tuple[str, Sequence[str]]
 
 
 def as_table(found: "Outlook") -> str:
@@ -66,7 +71,7 @@ def show_forecast(forecaster: "Forecaster", table: str, output: Path | None, fai
     numbers = _measure(forecaster, found) if faithful else {}
     if output is None:
         console = Console(highlight=False)
-        for part in _forecast_report(found):
+        for part in forecast_report(found, console.width):
             console.print(part, soft_wrap=isinstance(part, Text))
     if numbers:
         from heedful.tasks.series_faithfulness import OF_FORECASTS
@@ -127,15 +132,15 @@ def _as_values(found: "Outlook") -> dict[str, Any]:
     }
 
 
-def _forecast_report(found: "Outlook") -> Iterator[RenderableType]:
-    names, weights = found.seen.names[:SERIES_SHOWN], found.weights
-    looked = [] if weights is None else ["looked at", "most at"]
-    table = _table("time", *map(one_line, names), *looked)
+def forecast_report(found: "Outlook", width: int) -> Iterator[RenderableType]:
+    """What a terminal of that many columns shows of a forecast, one part under the other; no number is broken."""
+    names, weights = [one_line(name) for name in found.seen.names[:SERIES_SHOWN]], found.weights
     shown = np.unique(np.linspace(0, len(found.times) - 1, min(STEPS_SHOWN, len(found.times))).round().astype(int))
-    for step in shown:
-        numbers = (f"{value:.4g}" for value in found.values[step, :SERIES_SHOWN])
-        table.add_row(found.times[step], *numbers, *([] if weights is None else _look(found, weights[step])))
-    yield table
+    columns = [(name, [f"{value:.4g}" for value in found.values[shown, place]]) for place, name in enumerate(names)]
+    if weights is not None:
+        bars, most = zip(*(_look(found, weights[step]) for step in shown), strict=True)
+        columns += [("looked at", [*bars]), ("most at", [*most])]
+    yield from _in_width(("time", [found.times[step] for step in shown]), columns, width)
     if len(found.seen.names) > len(names):
         yield Text(f"{len(found.seen.names) - len(names)} more series; write them to a file with --output.\n")
     if found.input_weights is not None:
@@ -144,6 +149,28 @@ def _forecast_report(found: "Outlook") -> Iterator[RenderableType]:
         for place in np.argsort(-mean, kind="stable")[:SERIES_SHOWN]:
             table.add_row(one_line(found.seen.names[place]), f"{mean[place]:.0%}", _bars(found.input_weights[:, place]))
         yield table
+
+
+def _in_width(first: Column, columns: Sequence[Column], width: int) -> Iterator[Table]:
+    """The columns in as many tables as it takes to break no cell, each behind the first column."""
+    tables, room = [[first]], width - _width(first)
+    for column in columns:
+        if len(tables[-1]) > 1 and _width(column) > room:
+            tables.append([first])
+            room = width - _width(first)
+        tables[-1].append(column)
+        room -= _width(column)
+    for parts in tables:
+        table = _table(*(name for name, _ in parts))
+        for row in zip(*(cells for _, cells in parts), strict=True):
+            table.add_row(*row)
+        yield table
+
+
+def _width(column: Column) -> int:
+    """Columns of the terminal that a column of a table takes, with the gap beside it; a long name is broken."""
+    name, cells = column
+    return max(min(cell_len(name), LONGEST_NAME), *map(cell_len, cells)) + GAP
 
 
 def _look(found: "Outlook", weights: np.ndarray) -> tuple[str, str]:
@@ -209,7 +236,7 @@ def series_report(series: "Series", rows: dict[str, slice]) -> Iterator[Renderab
 
 
 def _table(*headers: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for header in headers:
         left = header in ("series", "time", "", "looked at", "most at")
         bars = header in ("", "looked at")

@@ -86,7 +86,8 @@ def carry_out(plan: "Comparison", at_once: int) -> None:
 
     from ._tables import print_table
 
-    say(f"{len(plan.contenders)} models, {len(plan.seeds)} trainings each, {at_once} at once.")
+    trainings = f"{len(plan.seeds)} training{'s' * (len(plan.seeds) > 1)}"
+    say(f"{len(plan.contenders)} models, {trainings} each, {at_once} at once.")
     try:
         run_comparison(plan, at_once, follow(plan))
     except KeyboardInterrupt:
@@ -109,8 +110,10 @@ def read_gold(path: Path | None) -> list[str] | None:
     """The lines of a file of links."""
     if path is None:
         return None
+    from heedful.data.files import read_raw_lines
+
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return [line.decode() for line in read_raw_lines(path)]
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8; give links such as 0-0 1-2, one line for each test pair.") from None
 

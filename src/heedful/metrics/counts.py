@@ -51,9 +51,18 @@ class Metric:
         """What a difference is one of."""
         return f"points of {self.label}" if self.points else self.label
 
+    @property
+    def title(self) -> str:
+        """The label where a line begins with it."""
+        return self.label[:1].upper() + self.label[1:]
+
     def shown(self, value: float, sign: str = "") -> str:
-        """A score, or with `sign` "+" a difference."""
-        return f"{value:{sign}.{self.digits}f}"
+        """A score, or with `sign` "+" a difference; one that rounds to zero has no sign.
+
+        >>> Metric("MSE", digits=2).shown(0.25, "+"), Metric("MSE", digits=2).shown(-0.001, "+")
+        ('+0.25', '0.00')
+        """
+        return f"{value:{sign if round(value, self.digits) else ''}z.{self.digits}f}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from heedful.metrics.counts import METRICS
 from heedful.visual.comparison import Axes, Quality, draw_quality, write_report
 
 from .comparison import Comparison
-from .comparison_results import Row, all_tables, conclusion, to_csv
+from .comparison_results import FAITHFULNESS, Row, all_tables, conclusion, to_csv
 from .recipe import LABEL_METRICS
 
 # what the validations have in the place of a metric that they lack
@@ -36,6 +36,7 @@ def write_results(comparison: Comparison, rows: Sequence[Row]) -> dict[Path, str
         "machine; memory is the most that a training's process ever had.",
     ]
     runs = {row.contender.name: row.runs[0] for row in rows}
+    told += [FAITHFULNESS] if measured.faithful else []
     tables = [*all_tables(rows, nouns), *measured.comparable.samples(measured.test, runs)]
     pictures = [draw_quality(*_qualities(comparison, rows))]
     return {
@@ -64,5 +65,5 @@ def _qualities(comparison: Comparison, rows: Sequence[Row]) -> tuple[list[Qualit
         )
         for row in rows
     ]
-    axes = Axes(f"{METRICS[column].label} in validation", f"{METRICS[metric].label} on the {nouns.things}", nouns.sizes)
+    axes = Axes(f"{METRICS[column].title} in validation", f"{METRICS[metric].title} on the {nouns.things}", nouns.sizes)
     return found, [part.label for part in rows[0].parts], axes

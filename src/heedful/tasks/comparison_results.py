@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from heedful.metrics.counts import METRICS, Counted
+from heedful.metrics.counts import METRICS, Counted, Metric
 from heedful.metrics.significance import SystemScore, bootstrap_counts, corrected
 from heedful.visual.comparison import Table
 
@@ -20,6 +20,11 @@ from .equal_sizes import TOLERANCE, width_of
 from .faithfulness import MEASURES, faithfulness_table
 
 LIKELY = 0.05
+FAITHFULNESS = (
+    "Faithfulness: what changes when the parts with the largest scores are hidden (erased: large where they were "
+    "needed), and when all others are (kept: small where these were enough), each beside the same for random and for "
+    "reversed orders; tau is Kendall's agreement with what each part changes when it is left out alone."
+)
 # things drawn anew below which that tells little
 FEW = 100
 
@@ -157,7 +162,7 @@ def score_tables(rows: Sequence[Row], nouns: Nouns) -> list[Table]:
         header = ["model", metric.label, "95 %", "to the first", "95 %", "p"]
         header += [f"seed {run['seed']}" for run in rows[0].runs]
         lower = " (lower is better)" if metric.lower else ""
-        tables.append(Table(f"{metric.label}{lower} on the {nouns.things}, and with each seed", header, body))
+        tables.append(Table(f"{metric.title}{lower} on the {nouns.things}, and with each seed", header, body))
     return tables
 
 
@@ -175,9 +180,7 @@ def faithful_table(rows: Sequence[Row], nouns: Nouns) -> Table:
         for name in _scores_of(row):
             numbers = {key: row.average(f"{name}, {key}") for key in MEASURES}
             measured[f"{row.contender.name}, {name}"] = numbers
-    return faithfulness_table(
-        measured, f"{nouns.lost}; parts of the input are hidden (see the help of heedful explain)"
-    )
+    return faithfulness_table(measured, f"{nouns.lost}; parts of the input are hidden")
 
 
 def cost_table(rows: Sequence[Row], nouns: Nouns) -> Table:
@@ -208,7 +211,7 @@ def length_table(rows: Sequence[Row], nouns: Nouns) -> Table:
         [row.contender.name, *(NOTHING if part.value is None else metric.shown(part.value) for part in row.parts)]
         for row in rows
     ]
-    return Table(f"{metric.label} by {nouns.sizes} (how many)", header, body)
+    return Table(f"{metric.title} by {nouns.sizes} (how many)", header, body)
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -251,7 +254,8 @@ def conclusion(rows: Sequence[Row], nouns: Nouns) -> str:
     for row in rows[1:]:
         one = row.scores[metric].difference
         gaps = np.subtract(row.scores[metric].runs, first.scores[metric].runs)
-        if one is None or row.p_value is None or row.p_value >= LIKELY or not (gaps * one.value > 0).all():
+        shows = one is not None and round(one.value, _gap_digits(one.value, METRICS[metric])) != 0
+        if not shows or row.p_value is None or row.p_value >= LIKELY or not (gaps * one.value > 0).all():
             open_.append(row.contender.name)
         else:
             shown.append(f"{row.contender.name} is {_gap(row, metric)}")
@@ -287,12 +291,17 @@ def _gap(row: Row, name: str) -> str:
     assert one
     sign = 1 if one.value > 0 else -1
     low, high = sorted((sign * one.low, sign * one.high))
-    digits = max(metric.digits, 1 if abs(one.value) >= 1 else 2)
+    digits = _gap_digits(one.value, metric)
     return (
         f"{'better' if (sign > 0) != metric.lower else 'worse'} by {sign * one.value:.{digits}f} "
         f"{metric.unit} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
         f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
     )
+
+
+def _gap_digits(value: float, metric: Metric) -> int:
+    """Digits behind the point that a difference is told with; one that they round to zero is none."""
+    return max(metric.digits, 1 if abs(value) >= 1 else 2)
 
 
 def _scores_of(row: Row) -> list[str]:

@@ -1,5 +1,6 @@
 """Whether what a translator looked at is what it needed: source positions are hidden from one step of its decoder."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -110,13 +111,22 @@ def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], of: str =
     Args:
         rows: `Faithful.numbers` by what to call them.
         of: what they are.
+
+    Three digits behind the point, and up to six where the largest number would otherwise show fewer than two.
     """
+    changes = [abs(numbers[key] or 0.0) for numbers in rows.values() for key in MEASURES[:-1]]
+    largest = max(changes, default=0.0)
+    digits = min(max(3, 1 - math.floor(math.log10(largest))), 6) if largest > 0 else 3
     header = ["scores", "erased", "random", "reversed", "kept", "random", "reversed", "tau"]
     body = [
-        [name, *("-" if numbers[key] is None else f"{numbers[key]:z.3f}" for key in MEASURES)]
+        [name, *(_shown(numbers[key], 3 if key == "agreement" else digits) for key in MEASURES)]
         for name, numbers in rows.items()
     ]
     return Table(f"Faithfulness: {of}", header, body)
+
+
+def _shown(number: float | None, digits: int) -> str:
+    return "-" if number is None else f"{number:z.{digits}f}"
 
 
 @dataclass(frozen=True)

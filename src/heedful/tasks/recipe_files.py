@@ -1,12 +1,14 @@
 """Where recipes come from: files and those that ship with heedful, what they extend, and what `--set` changes."""
 
+import io
 import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from heedful._errors import RecipeError, brief
+from heedful._errors import DataError, RecipeError, brief
+from heedful.data.encodings import as_utf8
 
 from .model_folder import find_model
 from .recipe import Recipe, check_recipe, did_you_mean, expand_path
@@ -116,7 +118,10 @@ def _read(path_or_name: str, beside: Path) -> tuple[str, str]:
             )
         if path.stat().st_size > 4 * LONGEST_TEXT:  # bytes, of which a character has four at most
             raise RecipeError(f"{path} has {path.stat().st_size:,} bytes; a recipe is a page of YAML")
-        return path.read_text(encoding="utf-8"), os.path.normpath(path)
+        text = as_utf8(io.BytesIO(path.read_bytes()).read1, str(path)).read().decode()
+        return text.replace("\r\n", "\n"), os.path.normpath(path)
+    except DataError as error:
+        raise RecipeError(str(error)) from None
     except (OSError, ValueError) as error:
         if isinstance(error, RecipeError):
             raise

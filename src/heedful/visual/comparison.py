@@ -1,6 +1,7 @@
 """Several models side by side: curves of their quality, and a self-contained page of tables and pictures."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -31,7 +32,7 @@ body { margin: 0 auto; max-width: 70rem; padding: 2rem 1.25rem 4rem; background:
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
 h1 { margin: 0 0 0.5rem; font-size: 1.6rem; overflow-wrap: anywhere; }
 h2 { margin: 0 0 0.75rem; font-size: 1.05rem; overflow-wrap: anywhere; }
-header p { max-width: 48rem; }
+header p { max-width: 48rem; overflow-wrap: anywhere; }
 .note { color: var(--quiet); }
 section { margin: 1.25rem 0; padding: 1.25rem 1.5rem; border: 1px solid var(--rule); border-radius: 14px;
   background: var(--card); overflow-x: auto; }
@@ -170,4 +171,5 @@ def _cell(cell: str | Reading) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    # a number and its per cent sign stay on one line
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", escape(visible(text)))
