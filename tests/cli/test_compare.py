@@ -7,6 +7,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
+from heedful.cli.compare import read_gold
 from heedful.cli.main import app
 from heedful.tasks import comparison, comparison_run
 from heedful.tasks.translator import Translator
@@ -106,6 +107,13 @@ def stop(_):
 )
 def test_names_that_cannot_be_compared_are_wrong_use(one_sentence, names, message):
     assert message in one_sentence("compare", "tatoeba_en_fr", "--attention", names, code=2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_links_may_be_in_any_encoding_with_a_mark_and_end_at_any_line_end(tmp_path, encoding):
+    for ending in ("\n", "\r\n", "\r"):
+        (tmp_path / "links").write_bytes(ending.join(["0-0 1?1", "", "2-2", ""]).encode(encoding))
+        assert read_gold(tmp_path / "links") == ["0-0 1?1", "", "2-2"]
 
 
 def test_what_is_no_comparison_is_refused_before_any_training(one_sentence, compared, tmp_path):

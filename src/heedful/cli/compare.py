@@ -106,11 +106,13 @@ def cores() -> int:
 
 
 def read_gold(path: Path | None) -> list[str] | None:
-    """The lines of a file of links."""
+    """The lines of a file of links. Raises `DataError` when it cannot be read."""
     if path is None:
         return None
+    from heedful.data.files import read_raw_lines
+
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return [line.decode("utf-8") for line in read_raw_lines(path)]
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8; give links such as 0-0 1-2, one line for each test pair.") from None
 

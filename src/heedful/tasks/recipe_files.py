@@ -6,7 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from heedful._errors import RecipeError, brief
+from heedful._errors import DataError, RecipeError, brief
+from heedful.data.files import open_text
 
 from .model_folder import find_model
 from .recipe import Recipe, check_recipe, did_you_mean, expand_path
@@ -116,10 +117,11 @@ def _read(path_or_name: str, beside: Path) -> tuple[str, str]:
             )
         if path.stat().st_size > 4 * LONGEST_TEXT:  # bytes, of which a character has four at most
             raise RecipeError(f"{path} has {path.stat().st_size:,} bytes; a recipe is a page of YAML")
-        return path.read_text(encoding="utf-8"), os.path.normpath(path)
-    except (OSError, ValueError) as error:
-        if isinstance(error, RecipeError):
-            raise
+        with open_text(path) as file:
+            return file.read(4 * LONGEST_TEXT).decode("utf-8"), os.path.normpath(path)
+    except RecipeError:
+        raise
+    except (OSError, ValueError, DataError) as error:
         raise RecipeError(f"cannot read {path}: {error}; save it as plain text in UTF-8") from error
 
 
