@@ -121,7 +121,9 @@ def _read(path_or_name: str, beside: Path) -> tuple[str, str]:
             return file.read(4 * LONGEST_TEXT).decode("utf-8"), os.path.normpath(path)
     except RecipeError:
         raise
-    except (OSError, ValueError, DataError) as error:
+    except DataError as error:
+        raise RecipeError(str(error)) from error
+    except (OSError, ValueError) as error:
         raise RecipeError(f"cannot read {path}: {error}; save it as plain text in UTF-8") from error
 
 
