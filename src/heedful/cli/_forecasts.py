@@ -128,16 +128,19 @@ def _as_values(found: "Outlook") -> dict[str, Any]:
 
 
 def _forecast_report(found: "Outlook") -> Iterator[RenderableType]:
-    names, weights = found.seen.names[:SERIES_SHOWN], found.weights
-    looked = [] if weights is None else ["looked at", "most at"]
-    table = _table("time", *map(one_line, names), *looked)
+    names = found.seen.names[:SERIES_SHOWN]
     shown = np.unique(np.linspace(0, len(found.times) - 1, min(STEPS_SHOWN, len(found.times))).round().astype(int))
+    table = _table("time", *map(one_line, names))
     for step in shown:
-        numbers = (f"{value:.4g}" for value in found.values[step, :SERIES_SHOWN])
-        table.add_row(found.times[step], *numbers, *([] if weights is None else _look(found, weights[step])))
+        table.add_row(found.times[step], *(f"{value:.4g}" for value in found.values[step, :SERIES_SHOWN]))
     yield table
     if len(found.seen.names) > len(names):
         yield Text(f"{len(found.seen.names) - len(names)} more series; write them to a file with --output.\n")
+    if found.weights is not None:
+        table = _table("time", "looked at", "most at")
+        for step in shown:
+            table.add_row(found.times[step], *_look(found, found.weights[step]))
+        yield table
     if found.input_weights is not None:
         table = _table("series", "read", "")
         mean = found.input_weights.mean(0)
@@ -212,6 +215,6 @@ def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for header in headers:
         left = header in ("series", "time", "", "looked at", "most at")
-        bars = header in ("", "looked at")
-        table.add_column(header, justify="left" if left else "right", overflow="fold", no_wrap=bars)
+        whole = header in ("", "time", "looked at")
+        table.add_column(header, justify="left" if left else "right", overflow="fold", no_wrap=whole)
     return table

@@ -170,4 +170,5 @@ def _cell(cell: str | Reading) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    # no line ends between a number and its sign
+    return escape(visible(text)).replace(" %", "&nbsp;%")
