@@ -11,7 +11,7 @@ from heedful.metrics.counts import METRICS
 from heedful.visual.comparison import Axes, Quality, draw_quality, write_report
 
 from .comparison import Comparison
-from .comparison_results import Row, all_tables, conclusion, to_csv
+from .comparison_results import Row, all_tables, conclusion, title_case, to_csv
 from .recipe import LABEL_METRICS
 
 # what the validations have in the place of a metric that they lack
@@ -64,5 +64,6 @@ def _qualities(comparison: Comparison, rows: Sequence[Row]) -> tuple[list[Qualit
         )
         for row in rows
     ]
-    axes = Axes(f"{METRICS[column].label} in validation", f"{METRICS[metric].label} on the {nouns.things}", nouns.sizes)
+    validated, tested = (title_case(METRICS[name].label) for name in (column, metric))
+    axes = Axes(f"{validated} in validation", f"{tested} on the {nouns.things}", nouns.sizes)
     return found, [part.label for part in rows[0].parts], axes

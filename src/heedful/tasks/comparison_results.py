@@ -157,7 +157,9 @@ def score_tables(rows: Sequence[Row], nouns: Nouns) -> list[Table]:
         header = ["model", metric.label, "95 %", "to the first", "95 %", "p"]
         header += [f"seed {run['seed']}" for run in rows[0].runs]
         lower = " (lower is better)" if metric.lower else ""
-        tables.append(Table(f"{_capital(metric.label)}{lower} on the {nouns.things}, and with each seed", header, body))
+        tables.append(
+            Table(f"{title_case(metric.label)}{lower} on the {nouns.things}, and with each seed", header, body)
+        )
     return tables
 
 
@@ -208,7 +210,7 @@ def length_table(rows: Sequence[Row], nouns: Nouns) -> Table:
         [row.contender.name, *(NOTHING if part.value is None else metric.shown(part.value) for part in row.parts)]
         for row in rows
     ]
-    return Table(f"{_capital(metric.label)} by {nouns.sizes} (how many)", header, body)
+    return Table(f"{title_case(metric.label)} by {nouns.sizes} (how many)", header, body)
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -270,6 +272,15 @@ def conclusion(rows: Sequence[Row], nouns: Nouns) -> str:
     return told
 
 
+def title_case(name: str) -> str:
+    """A metric's name as a title begins; one with a capital in its first word, as chrF2 has, stays as it is.
+
+    >>> [title_case(name) for name in ("exact match", "macro-F1", "chrF2")]
+    ['Exact match', 'Macro-F1', 'chrF2']
+    """
+    return name[:1].upper() + name[1:] if name.replace("-", " ").partition(" ")[0].islower() else name
+
+
 def relative(row: Row, first: Row) -> float:
     """By how much the parameters of a model differ from those of the first, 0 for not at all."""
     return row.contender.parameters / first.contender.parameters - 1
@@ -293,11 +304,6 @@ def _gap(row: Row, name: str) -> str:
         f"{metric.unit} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
         f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
     )
-
-
-def _capital(name: str) -> str:
-    """A name as a title begins, unless it is written in capitals of its own, as chrF is."""
-    return name[:1].upper() + name[1:] if name.islower() else name
 
 
 def _scores_of(row: Row) -> list[str]:
