@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from statistics import mean
 from typing import Any
 
@@ -298,7 +299,8 @@ def _gap(row: Row, name: str) -> str:
     assert one
     sign = 1 if one.value > 0 else -1
     low, high = sorted((sign * one.low, sign * one.high))
-    digits = max(metric.digits, 1 if abs(one.value) >= 1 else 2)
+    # at least two digits that are not leading zeros: a difference that was shown is never told as 0.0000
+    digits = max(metric.digits, 1 if abs(one.value) >= 1 else 1 - floor(log10(abs(one.value or 1))))
     return (
         f"{'better' if (sign > 0) != metric.lower else 'worse'} by {sign * one.value:.{digits}f} "
         f"{metric.unit} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
