@@ -4,6 +4,7 @@ import re
 import runpy
 
 import pytest
+import yaml
 
 from heedful.attention.catalogue import catalogue
 from tests.test_house import ROOT
@@ -37,3 +38,11 @@ def test_every_formula_of_the_catalogue_is_balanced():
 def test_examples_stand_in_fences():
     text = "Sum.\n\n>>> x = 1\n>>> x + 1\n2\n\nMore.\n"
     assert TEXT["fenced"](text) == "Sum.\n\n```pycon\n>>> x = 1\n>>> x + 1\n2\n```\n\nMore.\n"
+
+
+def test_the_site_fetches_no_script_when_read():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    scripts = settings["extra"]["polyfills"]
+    # the plugin `offline` adds one from elsewhere where none of this name is given
+    assert any("iframe-worker" in script for script in scripts)
+    assert all((ROOT / "docs" / script).is_file() for script in scripts)

@@ -204,18 +204,18 @@ def _gradients(output, *leaves):
 
 
 def test_every_pooling_has_a_row():
-    shelf = {
+    offered = {
         name
         for name, thing in vars(heedful.attention).items()
         if isinstance(thing, type) and hasattr(thing, "source") and getattr(thing, "kind", "pooling") == "pooling"
     }
-    shelf |= {name for name, thing in vars(heedful.attention).items() if _is_pooling(thing)}
+    offered |= {name for name, thing in vars(heedful.attention).items() if _is_pooling(thing)}
     assert {type(row.build()).__name__ for row in ROWS} | {
         "FeatureAttention",
         "HierarchicalAttention",
         "InducedAttention",
         "SeedPooling",
-    } == shelf
+    } == offered
 
 
 def _is_pooling(thing: object) -> bool:

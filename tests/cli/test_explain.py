@@ -57,7 +57,7 @@ def test_faithfulness_is_a_table_and_stands_in_the_json(run, model, tmp_path):
     assert outcome.code == 0
     (found,) = json.loads((tmp_path / "a.json").read_text("utf-8"))["sentences"]
     assert list(found["faithfulness"]) == ["attention", "gradient x attention", "leave one out"]
-    row = next(line.split() for line in outcome.out.splitlines() if line.startswith(" attention"))
+    row = next(line.split() for line in outcome.out.splitlines() if line.startswith("attention "))
     assert row == ["attention", *(f"{value:z.3f}" for value in found["faithfulness"]["attention"].values())]
     assert found["faithfulness"]["leave one out"]["agreement"] == pytest.approx(1)
     assert "Faithfulness" not in run("explain", model, SENTENCE).out

@@ -189,7 +189,7 @@ def test_faithfulness_of_a_forecast_is_shown_and_stands_in_the_json(trained, she
     told = shell("explain", run.folder, table, "--faithfulness", "--output", tmp_path / "a.json")
     assert told.exit_code == 0, told.output
     numbers = json.loads((tmp_path / "a.json").read_text())["faithfulness"]["attention"]
-    row = next(line.split() for line in told.stdout.splitlines() if line.startswith(" attention"))
+    row = next(line.split() for line in told.stdout.splitlines() if line.startswith("attention "))
     assert row == ["attention", *(f"{value:z.3f}" for value in numbers.values())]
     assert "by how much the forecast changes, in deviations" in told.stdout
 

@@ -107,7 +107,7 @@ def cores() -> int:
 
 
 def read_gold(path: Path | None) -> list[str] | None:
-    """The lines of a file of links."""
+    """The lines of a file of links. Raises `DataError` when it cannot be read."""
     if path is None:
         return None
     from heedful.data.files import read_raw_lines

@@ -123,8 +123,6 @@ def _read(path_or_name: str, beside: Path) -> tuple[str, str]:
     except DataError as error:
         raise RecipeError(str(error)) from None
     except (OSError, ValueError) as error:
-        if isinstance(error, RecipeError):
-            raise
         raise RecipeError(f"cannot read {path}: {error}; save it as plain text in UTF-8") from error
 
 

@@ -274,7 +274,7 @@ def claim_folder(folder: Path, recipe: Recipe) -> None:
     """Make the output folder and write the recipe into it, before anything takes time.
 
     Raises:
-        OutputError: it cannot be written, or holds files that are somebody's where the recipe or the model shall stand.
+        OutputError: it cannot be written, or holds files of others where the recipe or the model would be written.
         RecipeError: it holds a run of another recipe.
     """
     make_folder(folder)
