@@ -145,12 +145,6 @@ def test_parts_by_length_hold_every_sentence_once(lengths, parts):
     assert thirds(lengths) == parts
 
 
-@pytest.mark.parametrize(("gap", "told"), [(0.3, "0.30"), (0.012, "0.012"), (2.5e-6, "0.0000025")])
-def test_a_small_difference_is_told_with_two_digits(gap, told):
-    first = row("luong", [20.0, 21.0])
-    assert f"better by {told} BLEU" in conclusion([first, row("sine", [22.0, 23.0], gap, 0.01)], Nouns())
-
-
 def test_where_lower_is_better_the_lower_model_is_the_better_one():
     first = row("luong", [20.0, 21.0], metric="wer")
     told = conclusion([first, row("sine", [18.0, 19.0], -2.0, 0.01, metric="wer")], Nouns())

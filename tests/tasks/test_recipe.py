@@ -292,12 +292,6 @@ def test_an_override_that_is_no_yaml_is_refused(small):
         load_recipe(small, ["training.betas=[1"])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_recipe_may_be_in_any_encoding_with_a_mark_and_end_its_lines_with_carriage_returns(small, encoding):
-    small.write_bytes(SMALL.replace("small", "café").replace("\n", "\r").encode(encoding))
-    assert load_recipe(small).name == "café"
-
-
 # --- files that are refused ---
 
 

@@ -143,11 +143,6 @@ def forecast_report(found: "Outlook", width: int) -> Iterator[RenderableType]:
     yield from _in_width(("time", [found.times[step] for step in shown]), columns, width)
     if len(found.seen.names) > len(names):
         yield Text(f"{len(found.seen.names) - len(names)} more series; write them to a file with --output.\n")
-    if found.weights is not None:
-        table = _table("time", "looked at", "most at")
-        for step in shown:
-            table.add_row(found.times[step], *_look(found, found.weights[step]))
-        yield table
     if found.input_weights is not None:
         table = _table("series", "read", "")
         mean = found.input_weights.mean(0)
@@ -244,6 +239,6 @@ def _table(*headers: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for header in headers:
         left = header in ("series", "time", "", "looked at", "most at")
-        whole = header in ("", "time", "looked at")
-        table.add_column(header, justify="left" if left else "right", overflow="fold", no_wrap=whole)
+        bars = header in ("", "looked at")
+        table.add_column(header, justify="left" if left else "right", overflow="fold", no_wrap=bars)
     return table

@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, log10
 from statistics import mean
 from typing import Any
 
@@ -273,15 +272,6 @@ def conclusion(rows: Sequence[Row], nouns: Nouns) -> str:
         sizes = _and([f"{row.contender.name} ({100 * relative(row, first):+.1f} %)" for row in unequal])
         told += f" Not equal in size within {100 * TOLERANCE:.0f} %: {sizes}."
     return told
-
-
-def title_case(name: str) -> str:
-    """A metric's name as a title begins; one with a capital in its first word, as chrF2 has, stays as it is.
-
-    >>> [title_case(name) for name in ("exact match", "macro-F1", "chrF2")]
-    ['Exact match', 'Macro-F1', 'chrF2']
-    """
-    return name[:1].upper() + name[1:] if name.replace("-", " ").partition(" ")[0].islower() else name
 
 
 def relative(row: Row, first: Row) -> float:
