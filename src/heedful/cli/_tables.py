@@ -19,7 +19,7 @@ def print_table(console: Console, table: Table) -> None:
     # edges would cost columns of a narrow terminal, and a title of its own would be wrapped to the width of the table
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for place, name in enumerate(table.header):
-        width = max((len(row[place]) for row in table.rows if isinstance(row[place], str)), default=0)
+        width = max((len(cell) for cell in (row[place] for row in table.rows) if isinstance(cell, str)), default=0)
         # no header makes its column wider than its longest word or cell
         header = "\n".join(wrap(name, max(width, *map(len, name.split()), 1)))
         whole = not place and width <= SHORT
