@@ -254,8 +254,9 @@ def conclusion(rows: Sequence[Row], nouns: Nouns) -> str:
     for row in rows[1:]:
         one = row.scores[metric].difference
         gaps = np.subtract(row.scores[metric].runs, first.scores[metric].runs)
-        shows = one is not None and round(one.value, _gap_digits(one.value, METRICS[metric])) != 0
-        if not shows or row.p_value is None or row.p_value >= LIKELY or not (gaps * one.value > 0).all():
+        if one is None or row.p_value is None or row.p_value >= LIKELY or not (gaps * one.value > 0).all():
+            open_.append(row.contender.name)
+        elif round(one.value, _gap_digits(one.value, METRICS[metric])) == 0:
             open_.append(row.contender.name)
         else:
             shown.append(f"{row.contender.name} is {_gap(row, metric)}")
