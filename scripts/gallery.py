@@ -312,7 +312,8 @@ are exactly right (greedy), "weight" the mean weight of the right place when the
 encoder can carry a letter to another place, so that an attention may be right and look elsewhere; weights of Gaussian
 mixtures, of heads that talk and of differences need not sum to 1, and those below 0 count as 0. The translations are by
 the models of `benchmarks/mechanism_sweep.py`. The figures are those of the model that validation chose, and so are the
-pictures of the numbers; those of the letters and the animations show the weights after the last update.
+pictures of the numbers; those of the letters and the animations show the weights after the last update. A column of the
+pictures ("step") is a letter or number of the source; the rows below the gap are the right places for those above it.
 """
 
 NUMBERS_HEAD = f"""With numbers the answer is one word, and so one look; they had {NUMBER_STEPS} updates. "add": two

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from heedful.cli._forecasts import forecast_report
 from heedful.data.series import Series
-from heedful.tasks.forecasting import Outlook
+from heedful.tasks.forecasting import ForecastResult
 
 NAMES = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT", "a name that is longer than any number"]
 
@@ -19,7 +19,7 @@ def test_no_number_and_no_time_is_broken(width):
     times = [f"2018-06-26 {hour:02}:00:00" for hour in range(16)]
     values = np.random.default_rng(1).normal(size=(4, 8)) * 1000
     weights = np.full((4, 12), 1 / 12)
-    found = Outlook(Series(np.zeros((12, 8)), NAMES, times[:12], "a.csv"), times[12:], values, weights=weights)
+    found = ForecastResult(Series(np.zeros((12, 8)), NAMES, times[:12], "a.csv"), times[12:], values, weights=weights)
     console = Console(file=io.StringIO(), width=width)
     for part in forecast_report(found, console.width):
         console.print(part)

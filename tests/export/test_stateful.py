@@ -17,7 +17,7 @@ from heedful.attention.windows import (
     LocalPredictiveWindow,
     WaitKWindow,
 )
-from heedful.export.late import begin_late
+from heedful.export.deferred_state import defer_first_state
 from heedful.export.recurrent import scanned
 from heedful.export.trees import Plain, filled, named, quiet, structure
 from heedful.functional import padding_mask
@@ -108,7 +108,7 @@ def test_what_a_window_decides_is_known_at_the_first_query(normalizer):
     # where the first query looks is predicted from it
     look = shake(Attention(AdditiveScore(4, 6, 5), LocalPredictiveWindow(4, half_width=1), normalizer())).double()
     late = copy.deepcopy(look)
-    begin_late(late)
+    defer_first_state(late)
     memory = remembered(look, 3, 7)
     state, begun = None, late.start(memory)
     for query in 3 * torch.randn(5, 3, 1, 4).double():
@@ -128,7 +128,7 @@ def test_a_first_state_that_a_window_decides_is_refused():
 def test_a_graph_of_an_encoder_looks_step_after_step():
     looks = {"score": "coverage", "window": {"name": "sliding", "left": 2, "right": 1}, "normalizer": "stepwise"}
     model = small_model(tokenizer_pair(), transformer={"encoder_self": looks})
-    begin_late(model)
+    defer_first_state(model)
     given = torch.full((2, 5), 4), torch.tensor([5, 3])
     axes = {0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}
     with quiet():

@@ -375,6 +375,8 @@ def test_one_task_does_not_take_the_model_of_another(trained, small_run, shell):
     with pytest.raises(ModelFolderError, match="which Classifier does not take; expected one for 'classification'"):
         Classifier.load(small_run.model)
     assert "is a classifier, which gives labels and no text" in shell("translate", trained[0].folder).stderr
+    explored = shell("explain", trained[0].folder, "Good.", "--explore", "--output", trained[0].folder / "a.html")
+    assert "is for classification; leave it out" in " ".join(explored.stderr.replace("│", " ").split())
     assert "is no classifier but for translation; use heedful translate." in shell("classify", small_run.folder).stderr
 
 

@@ -19,8 +19,8 @@ from heedful.models.encoders import EncoderOutput
 from heedful.tasks.batches import Limits, encode
 from heedful.tasks.build import build_model
 from heedful.tasks.copying import copied_words, matched, numbered, shortened, written
+from heedful.tasks.ensembles import join
 from heedful.tasks.faithfulness import _steps, translator_faithfulness
-from heedful.tasks.joining import join
 from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.recipe_files import load_recipe
 from heedful.tasks.scoring import perplexity

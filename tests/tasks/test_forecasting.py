@@ -220,12 +220,12 @@ def test_what_comes_later_changes_nothing(trained, tmp_path):
         assert torch.equal(ours.answers, theirs.answers)
     first, second = (read_series(path) for path in (run.folder.parent / "waves.csv", tmp_path / "other.csv"))
     for place in (WINDOW, 100, 120):
-        found = [run.translator.outlook(series, place).values for series in (first, second)]
+        found = [run.translator.forecast_at(series, place).values for series in (first, second)]
         np.testing.assert_array_equal(*found)
         if place == 120:
-            later = [run.translator.outlook(series, place + 1).values for series in (first, second)]
+            later = [run.translator.forecast_at(series, place + 1).values for series in (first, second)]
             assert not np.allclose(*later)
-    np.testing.assert_allclose(run.translator.outlook(first, 120).came, values[120:123])
+    np.testing.assert_allclose(run.translator.forecast_at(first, 120).came, values[120:123])
 
 
 def test_a_table_is_forecast_in_its_own_units_and_times(trained, shell, tmp_path):

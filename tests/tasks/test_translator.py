@@ -20,7 +20,7 @@ from heedful.tasks.build import build_model
 from heedful.tasks.decoding import make_constraints, make_decoding
 from heedful.tasks.decoding_batches import by_equal_length, by_length
 from heedful.tasks.decoding_options import DecodingOptions
-from heedful.tasks.joining import join
+from heedful.tasks.ensembles import join
 from heedful.tasks.model_options import ModelOptions
 from heedful.tasks.pretrained import read_pretrained
 from heedful.tasks.rebuild import unique_state

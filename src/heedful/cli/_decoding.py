@@ -57,7 +57,7 @@ def changed_decoding(translator: "Translator", changes: list[str], short: dict[s
 
 def with_ensemble(translator: "Translator", decoding: "DecodingOptions") -> "Translator":
     """The translator, joined by the models that its options name."""
-    from heedful.tasks.joining import join
+    from heedful.tasks.ensembles import join
     from heedful.tasks.recipe import expand_path
 
     others = [load_translator(expand_path(name)) for name in decoding.ensemble]

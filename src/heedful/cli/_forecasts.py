@@ -19,7 +19,7 @@ from ._shell import one_line, say
 
 if TYPE_CHECKING:
     from heedful.data.series import Series
-    from heedful.tasks.forecasting import Forecaster, Outlook
+    from heedful.tasks.forecasting import Forecaster, ForecastResult
     from heedful.tasks.recipe import Recipe
 
 # steps and series of a forecast that a terminal shows
@@ -32,7 +32,7 @@ GAP, LONGEST_NAME = 2, 12
 Column = tuple[str, Sequence[str]]
 
 
-def as_table(found: "Outlook") -> str:
+def as_table(found: "ForecastResult") -> str:
     """A forecast as CSV: the times, then a column for each series."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -84,7 +84,7 @@ def show_forecast(forecaster: "Forecaster", table: str, output: Path | None, fai
         say(f"Wrote the forecast and what it looked at to {output}.")
 
 
-def _measure(forecaster: "Forecaster", found: "Outlook") -> dict[str, dict[str, float | None]]:
+def _measure(forecaster: "Forecaster", found: "ForecastResult") -> dict[str, dict[str, float | None]]:
     """How faithful what was looked at is to the forecast, by name of the scores."""
     from heedful.tasks.series_faithfulness import forecaster_faithfulness
 
@@ -92,7 +92,7 @@ def _measure(forecaster: "Forecaster", found: "Outlook") -> dict[str, dict[str, 
     return {name: one.numbers() for name, one in measured.items()}
 
 
-def _draw(forecaster: "Forecaster", found: "Outlook", output: Path, numbers: dict[str, Any]) -> None:
+def _draw(forecaster: "Forecaster", found: "ForecastResult", output: Path, numbers: dict[str, Any]) -> None:
     """A file by its ending: numbers, a page to hover over, or the picture."""
     from heedful._files import write_whole
 
@@ -120,7 +120,7 @@ def _draw(forecaster: "Forecaster", found: "Outlook", output: Path, numbers: dic
         write_forecast(found.picture(), output, title)
 
 
-def _as_values(found: "Outlook") -> dict[str, Any]:
+def _as_values(found: "ForecastResult") -> dict[str, Any]:
     """A forecast as plain values."""
     weights = {"weights": found.weights, "input_weights": found.input_weights}
     return {
@@ -132,7 +132,7 @@ def _as_values(found: "Outlook") -> dict[str, Any]:
     }
 
 
-def forecast_report(found: "Outlook", width: int) -> Iterator[RenderableType]:
+def forecast_report(found: "ForecastResult", width: int) -> Iterator[RenderableType]:
     """What a terminal of that many columns shows of a forecast, one part under the other; no number is broken."""
     names, weights = [one_line(name) for name in found.seen.names[:SERIES_SHOWN]], found.weights
     shown = np.unique(np.linspace(0, len(found.times) - 1, min(STEPS_SHOWN, len(found.times))).round().astype(int))
@@ -173,7 +173,7 @@ def _width(column: Column) -> int:
     return max(min(cell_len(name), LONGEST_NAME), *map(cell_len, cells)) + GAP
 
 
-def _look(found: "Outlook", weights: np.ndarray) -> tuple[str, str]:
+def _look(found: "ForecastResult", weights: np.ndarray) -> tuple[str, str]:
     """The rows from the first to the last in bars, and the one looked at most."""
     top = int(weights.argmax())
     return _bars(weights), f"{found.seen.times[top]}, {weights[top]:.1%}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._shell import Model, check_sentence, load_any, load_translator, say, say_longer
+from ._shell import Model, check_sentence, load_any, say, say_longer
 
 if TYPE_CHECKING:
     from heedful.tasks.classification import Classifier
@@ -22,6 +22,7 @@ EXAMPLES = (
     "heedful explain runs/etth1 ETTh1.csv --output forecast.png",
 )
 ENDINGS = (".png", ".svg", ".html", ".json")
+NOT_EXPLORED = ("caption", "classification", "forecast")
 
 
 def command(
@@ -155,9 +156,11 @@ def explore(model: Path, sentences: list[str], output: Path) -> None:
     from heedful.tasks.model_folder import find_model
     from heedful.visual.explorer import write_explorer
 
-    translator = load_translator(model)
-    if translator.task == "caption":
-        raise typer.BadParameter(f"--explore is of texts, but {model} writes captions; leave it out")
+    translator: Any = load_any(model)
+    if translator.task in NOT_EXPLORED:
+        raise typer.BadParameter(
+            f"--explore is of models that read and write texts, but {model} is for {translator.task}; leave it out"
+        )
     explored, steps = explore(translator, sentences, kept_weights(find_model(model)))
     for one in explored:
         typer.echo(one.answer or one.text)

@@ -9,9 +9,9 @@ from torch import nn
 from heedful.models import DocumentClassifier, DualStageForecaster, LanguageModel, SequenceClassifier
 
 from .classifying import classifier_graph, document_graph
+from .deferred_state import defer_first_state
 from .forecasting import forecaster_graph
 from .kinds import kind_of
-from .late import begin_late
 from .programs import Graphs
 from .translating import seq2seq_graphs
 from .trees import quiet
@@ -30,7 +30,7 @@ def make_graphs(model: nn.Module) -> Graphs:
     """
     kind_of(model)
     ready: Any = copy.deepcopy(model).cpu().eval()
-    begin_late(ready)
+    defer_first_state(ready)
     with torch.no_grad(), quiet():
         if isinstance(ready, SequenceClassifier):
             return classifier_graph(ready)

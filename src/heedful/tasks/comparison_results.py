@@ -252,10 +252,7 @@ def conclusion(rows: Sequence[Row], nouns: Nouns) -> str:
     first, seeds = rows[0], len(rows[0].runs)
     shown, open_ = [], []
     for row in rows[1:]:
-        one = row.scores[metric].difference
-        gaps = np.subtract(row.scores[metric].runs, first.scores[metric].runs)
-        shows = one is not None and round(one.value, _gap_digits(one.value, METRICS[metric])) != 0
-        if not shows or row.p_value is None or row.p_value >= LIKELY or not (gaps * one.value > 0).all():
+        if not _is_shown(row, first, metric):
             open_.append(row.contender.name)
         else:
             shown.append(f"{row.contender.name} is {_gap(row, metric)}")
@@ -297,6 +294,15 @@ def _gap(row: Row, name: str) -> str:
         f"{metric.unit} (95 % interval {low:.{digits}f} to {high:.{digits}f}, p = {row.p_value:.3f}, "
         f"{f'in each of {seeds} seeds' if seeds > 1 else '1 seed'})"
     )
+
+
+def _is_shown(row: Row, first: Row, metric: str) -> bool:
+    """Whether what is drawn anew, and every seed, agree on a difference to the first that is seen when it is rounded."""
+    one = row.scores[metric].difference
+    if one is None or row.p_value is None or row.p_value >= LIKELY:
+        return False
+    gaps = np.subtract(row.scores[metric].runs, first.scores[metric].runs)
+    return bool((gaps * one.value > 0).all()) and round(one.value, _gap_digits(one.value, METRICS[metric])) != 0
 
 
 def _gap_digits(value: float, metric: Metric) -> int:

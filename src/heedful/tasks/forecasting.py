@@ -35,7 +35,7 @@ MODEL, LAST, LINEAR = "", "the last value", "the linear model"
 
 
 @dataclass(frozen=True, eq=False)
-class Outlook:
+class ForecastResult:
     """What a forecaster says of the steps behind a stretch of rows, in the units of the table.
 
     Attributes:
@@ -96,15 +96,15 @@ class Forecaster(TrainedModel):
         own = self.recipe.data.series
         return read_series(path, self.names, own.time, own.gaps)
 
-    def forecast(self, series: Series) -> Outlook:
+    def forecast(self, series: Series) -> ForecastResult:
         """The steps that come behind the last row.
 
         Raises:
             DataError: there are fewer rows than a window has, or a series is missing.
         """
-        return self.outlook(series, len(series.values))
+        return self.forecast_at(series, len(series.values))
 
-    def outlook(self, series: Series, place: int) -> Outlook:
+    def forecast_at(self, series: Series, place: int) -> ForecastResult:
         """The steps from a row on, forecast from those before it; beside what came, where the series goes so far.
 
         Args:
@@ -127,7 +127,7 @@ class Forecaster(TrainedModel):
         simple = {LAST: last_value(inputs, own.horizon), LINEAR: linear_forecast(inputs, self.model.linear.cpu())}
         ahead = slice(place, place + own.horizon)
         whole = len(series.values) >= place + own.horizon
-        return Outlook(
+        return ForecastResult(
             seen,
             series.times[ahead] if whole else seen.times_after(own.horizon),
             self.unit.back(found.answer[0].cpu()),
@@ -243,7 +243,7 @@ def validator(_: Forecaster, valid: Windows, processes: Processes) -> Callable[[
 def draw_test(forecaster: Forecaster, _: Mapping[str, Windows], folder: Path) -> None:
     """Draw `forecast.png` of a run: the last window of the test rows, and what came."""
     series, rows = forecaster.test_rows()
-    found = forecaster.outlook(series, rows.stop - forecaster.recipe.model.forecast.horizon)
+    found = forecaster.forecast_at(series, rows.stop - forecaster.recipe.model.forecast.horizon)
     write_forecast(found.picture(), folder / "forecast.png", f"{forecaster.recipe.name}: the last test window")
 
 

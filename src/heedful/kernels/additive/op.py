@@ -3,7 +3,7 @@
 Eager code takes a `torch.autograd.Function`, which costs a third of an operator's call; `torch.compile` keeps the
 operators `heedful::additive_scores` and `heedful::additive_attention` whole, as does whatever else records or has no
 numbers; `torch.export`, TorchScript and `torch.func` get the plain tanh form. Where a graph of the gradients is asked
-for (`create_graph=True`), operators compute them that have derivatives of their own (`second`).
+for (`create_graph=True`), operators compute them that have derivatives of their own (`second_derivatives`).
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Additive attention as operators of torch, which graphs keep whole, and whose gradients are operators, too.
 
 `heedful::additive_scores` and `heedful::additive_attention` have their gradients from `..._backward`, and those have
-theirs from `second`: the operators are differentiable twice, wherever they are called from.
+theirs from `second_derivatives`: the operators are differentiable twice, wherever they are called from.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from heedful.kernels.additive import second
+from heedful.kernels.additive import second_derivatives
 from heedful.kernels.additive.backend import backend
 
 COMPUTED = torch.float32, torch.float64
@@ -107,7 +107,7 @@ def _(grad, query, key, energy):  # noqa: ARG001
 
 
 scores_backward_op.register_autograd(
-    lambda ctx, *flows: second.derivatives(second.scores, flows, ctx.saved_tensors),
+    lambda ctx, *flows: second_derivatives.derivatives(second_derivatives.scores, flows, ctx.saved_tensors),
     setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),  # noqa: ARG005
 )
 scores_op.register_autograd(
@@ -148,7 +148,7 @@ def _(grad_context, grad_weights, query, key, value, energy, mask):  # noqa: ARG
 
 def _attention_second(ctx, *flows):
     *tensors, mask = ctx.saved_tensors
-    return *second.derivatives(second.attention, flows, tuple(tensors), mask), None
+    return *second_derivatives.derivatives(second_derivatives.attention, flows, tuple(tensors), mask), None
 
 
 attention_backward_op.register_autograd(

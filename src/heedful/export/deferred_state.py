@@ -11,7 +11,7 @@ from heedful.attention import Attention
 from heedful.attention.normalizers import Normalizer
 
 
-class LateNormalizer(Normalizer):
+class DeferredStateNormalizer(Normalizer):
     """A stateful normaliser with a flag in its state: until a row has had a query, what its state holds counts as none.
 
     Both are computed, and the flag chooses: a graph has no branches.
@@ -22,7 +22,7 @@ class LateNormalizer(Normalizer):
     State: whether there was a query `[batch]`, and the state of the normaliser.
 
     >>> from heedful.attention.normalizers import StepwiseNormalizer
-    >>> late, mask = LateNormalizer(StepwiseNormalizer().eval()), torch.tensor([[[False, True, True]]])
+    >>> late, mask = DeferredStateNormalizer(StepwiseNormalizer().eval()), torch.tensor([[[False, True, True]]])
     >>> late(torch.ones(1, 1, 3), mask, late.begin(torch.ones(1, 3, dtype=torch.bool)))[0]
     tensor([[[0., 1., 0.]]])
     """
@@ -57,8 +57,8 @@ class LateNormalizer(Normalizer):
         return weights, (torch.ones_like(asked), after)
 
 
-def begin_late(module: nn.Module) -> None:
+def defer_first_state(module: nn.Module) -> None:
     """Change every attention at any depth whose window decides how its normaliser begins."""
     for attention in module.modules():
         if isinstance(attention, Attention) and attention.begins_by_window:
-            attention.normalizer = LateNormalizer(attention.normalizer)
+            attention.normalizer = DeferredStateNormalizer(attention.normalizer)
