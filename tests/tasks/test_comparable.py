@@ -107,7 +107,7 @@ def test_tables_csv_and_page_hold_every_model(compared):
     assert measured == [True, names[1] != "none"]
     first = found.recipe.evaluation.metrics[0]
     assert float(lines[1][first]) == pytest.approx(rows[1].scores[first].value, abs=1e-5)
-    page = files[1].read_text("utf-8")
+    page = files[1].read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert conclusion(rows, nouns) in page
     lower = [metric for metric in found.recipe.evaluation.metrics if METRICS[metric].lower]
     assert page.count("(lower is better)") == len(lower)

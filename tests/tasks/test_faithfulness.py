@@ -161,8 +161,16 @@ def test_without_attention_or_without_a_token_there_is_nothing_to_measure(small_
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [(0.25, "0.250"), (0.00042, "0.00042"), (-1e-9, "0.000000"), (0.0, "0.000")]
+    ("number", "shown", "unit"),
+    [
+        (0.25, "0.250", ""),
+        (0.0042, "4.200", ", in thousandths"),
+        (-4.2e-6, "-4.200", ", in millionths"),
+        (-1e-12, "0.000", ", in millionths"),
+        (0.0, "0.000", ""),
+    ],
 )
-def test_small_changes_are_shown_with_two_digits(number, shown):
-    numbers = dict.fromkeys(measured.MEASURES, number) | {"agreement": 0.5}
-    assert measured.faithfulness_table({"attention": numbers}).rows[0][1:] == [shown] * 6 + ["0.500"]
+def test_small_changes_are_told_in_parts(number, shown, unit):
+    table = measured.faithfulness_table({"attention": dict.fromkeys(measured.MEASURES, number) | {"agreement": 0.5}})
+    assert table.title == f"Faithfulness{unit}: what the chance of a token loses"
+    assert table.rows[0][1:] == [shown] * 6 + ["0.500"]

@@ -297,7 +297,7 @@ def _gap(row: Row, name: str) -> str:
 
 
 def _is_shown(row: Row, first: Row, metric: str) -> bool:
-    """Whether what is drawn anew, and every seed, agree on a difference that is seen when it is rounded."""
+    """Whether what is drawn anew, and every seed, agree on a difference to the first that is not rounded to zero."""
     one = row.scores[metric].difference
     if one is None or row.p_value is None or row.p_value >= LIKELY:
         return False

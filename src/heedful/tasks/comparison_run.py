@@ -116,4 +116,4 @@ def _faithfulness(trained: Any, measurement: Measurement) -> dict[str, float]:
         return {}
     measured = measurement.comparable.faithfulness(trained, measurement.test, measurement.faithful)
     flat = {f"{name}, {key}": value for name, one in measured.items() for key, value in one.numbers().items()}
-    return {key: round(value, 5) for key, value in flat.items() if value is not None}
+    return {key: round(value, 9) for key, value in flat.items() if value is not None}

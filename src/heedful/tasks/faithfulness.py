@@ -1,6 +1,5 @@
 """Whether what a translator looked at is what it needed: source positions are hidden from one step of its decoder."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +31,11 @@ MEASURES = (
     *(name + end for name in ("comprehensiveness", "sufficiency") for end in ("", "_shuffled", "_reversed")),
     "agreement",
 )
+
+
+# what a table multiplies by, and how it says so; the largest of its numbers is at least `SHOWN` there
+SCALES = ((1.0, ""), (1e3, ", in thousandths"), (1e6, ", in millionths"))
+SHOWN = 0.01
 
 
 @dataclass(frozen=True)
@@ -112,21 +116,20 @@ def faithfulness_table(rows: Mapping[str, Mapping[str, float | None]], of: str =
         rows: `Faithful.numbers` by what to call them.
         of: what they are.
 
-    Three digits behind the point, and up to six where the largest number would otherwise show fewer than two.
+    What is too small for three digits behind the point is told in thousandths or millionths.
     """
-    changes = [abs(numbers[key] or 0.0) for numbers in rows.values() for key in MEASURES[:-1]]
-    largest = max(changes, default=0.0)
-    digits = min(max(3, 1 - math.floor(math.log10(largest))), 6) if largest > 0 else 3
+    largest = max((abs(numbers[key] or 0.0) for numbers in rows.values() for key in MEASURES[:-1]), default=0.0)
+    times, unit = next((scale for scale in SCALES if largest * scale[0] >= SHOWN), SCALES[-1] if largest else SCALES[0])
     header = ["scores", "erased", "random", "reversed", "kept", "random", "reversed", "tau"]
     body = [
-        [name, *(_shown(numbers[key], 3 if key == "agreement" else digits) for key in MEASURES)]
+        [name, *(_shown(numbers[key], 1.0 if key == "agreement" else times) for key in MEASURES)]
         for name, numbers in rows.items()
     ]
-    return Table(f"Faithfulness: {of}", header, body)
+    return Table(f"Faithfulness{unit}: {of}", header, body)
 
 
-def _shown(number: float | None, digits: int) -> str:
-    return "-" if number is None else f"{number:z.{digits}f}"
+def _shown(number: float | None, times: float) -> str:
+    return "-" if number is None else f"{number * times:z.3f}"
 
 
 @dataclass(frozen=True)
