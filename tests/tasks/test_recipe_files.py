@@ -142,6 +142,7 @@ TABLES = ["data.train={tsv: a.tsv}", "data.valid={tsv: b.tsv}"]
 PICTURED, PIXELS = "{features: f, captions: c}", "{images: f, captions: c}"
 SERIES = [
     "task=forecast",
+    "data.max_length=100",
     "data.train={csv: a.csv}",
     "data.valid=null",
     "data.test=null",

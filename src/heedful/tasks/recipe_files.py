@@ -120,6 +120,8 @@ def _read(path_or_name: str, beside: Path) -> tuple[str, str]:
             raise RecipeError(f"{path} has {path.stat().st_size:,} bytes; a recipe is a page of YAML")
         text = as_utf8(io.BytesIO(path.read_bytes()).read1, str(path)).read().decode()
         return text.replace("\r\n", "\n"), os.path.normpath(path)
+    except RecipeError:
+        raise
     except DataError as error:
         raise RecipeError(str(error)) from None
     except (OSError, ValueError) as error:
