@@ -134,7 +134,7 @@ def size_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         steps = sorted(run["steps"] for run in row.runs)
         updates = " to ".join(f"{one:,}" for one in dict.fromkeys((steps[0], steps[-1])))
-        size, off = f"{row.contender.parameters:,}", f"{100 * relative(row, rows[0]):+.1f} %"
+        size, off = f"{row.contender.parameters:,}", f"{100 * relative(row, rows[0]):+z.1f} %"
         far = abs(relative(row, rows[0])) > TOLERANCE
         body.append([row.contender.name, row.width, size, off + " (!)" * far, updates])
     title = f"Sizes, equal within {100 * TOLERANCE:.0f} % but where (!) stands"
